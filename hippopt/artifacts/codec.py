@@ -1,0 +1,135 @@
+"""Records to JSON and back: unknown keys refused, schema checked, written atomically, hashed by content."""
+
+import contextlib
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from hippopt.errors import HippoptError, OutputError, PlanError
+
+SCHEMA = 1
+
+
+class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Base of all records: immutable, keyword-only, unknown keys refused when read."""
+
+
+R = TypeVar("R", bound=Record)
+
+
+def canonical_json(record: Any) -> bytes:
+    """The record's JSON with sorted keys and no spaces: equal records give equal bytes."""
+    return json.dumps(msgspec.to_builtins(record), sort_keys=True, separators=(",", ":")).encode()
+
+
+def content_hash(record: Any) -> str:
+    """sha256 (hex) of the canonical JSON."""
+    return hashlib.sha256(canonical_json(record)).hexdigest()
+
+
+def parse_json(text: str | bytes, source: Path) -> Any:
+    """Parse JSON. Raises PlanError naming file, line and column."""
+    try:
+        return json.loads(text)
+    except UnicodeDecodeError as error:
+        raise PlanError(f"{source}: not a text file ({error.reason} at byte {error.start}); restore it") from error
+    except json.JSONDecodeError as error:
+        raise PlanError(
+            f"{source}: malformed JSON at line {error.lineno}, column {error.colno}: {error.msg}; mend or remake the file"
+        ) from error
+
+
+def decode(data: Any, kind: type[R], source: Path) -> R:
+    """Make a record of parsed JSON. Raises PlanError naming the file and the key that does not fit."""
+    if isinstance(data, dict) and "schema" in data and data["schema"] != SCHEMA:
+        raise PlanError(f"{source}: schema {data['schema']}, but this hippopt reads schema {SCHEMA}; remake the file")
+    try:
+        return msgspec.convert(data, kind)
+    except msgspec.ValidationError as error:
+        raise PlanError(f"{source}: {error}; mend the file or remake it") from error
+
+
+def load_record(path: Path, kind: type[R], made_by: str) -> R:
+    """Read a record. Raises PlanError where the file is missing (naming the command `made_by`) or does not fit."""
+    try:
+        text = path.read_bytes()
+    except FileNotFoundError:
+        raise PlanError(f"{path}: not found; run `{made_by}` first") from None
+    return decode(parse_json(text, path), kind, path)
+
+
+@contextlib.contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; on success it is synced and renamed to `path`, else removed.
+
+    A killed process therefore never leaves a half-written file under the final name.
+    Raises OutputError where the disk is full or the folder cannot be written.
+    """
+    path = Path(path)
+    temporary: Path | None = None
+    # the real suffix stays at the end, since image libraries choose the format by it
+    suffix = "".join(path.suffixes[-2:]) if path.name.endswith(".nii.gz") else path.suffix
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=".tmp-", suffix=suffix, dir=path.parent)
+        temporary = Path(name)
+        umask = os.umask(0)
+        os.umask(umask)
+        os.fchmod(handle, 0o666 & ~umask)
+        os.close(handle)
+        yield temporary
+        with open(temporary, "rb+") as stream:
+            os.fsync(stream.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written ({error.strerror or error}); free space or choose another folder") from error
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+
+
+def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
+    """Call `write` with a temporary path and move the result to `path`."""
+    with atomic_path(path) as temporary:
+        write(temporary)
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write bytes atomically."""
+    write_atomically(path, lambda temporary: temporary.write_bytes(data))
+
+
+def write_json(path: Path, data: Any) -> None:
+    """Write plain data or a record as indented JSON, atomically."""
+    write_bytes(path, (dump_text(msgspec.to_builtins(data)) + "\n").encode())
+
+
+def dump_text(data: Any, indent: int = 0) -> str:
+    """JSON for people: short lists of numbers or words stay on one line."""
+    pad = "  " * indent
+    if isinstance(data, dict) and data:
+        lines = [f"{pad}  {json.dumps(str(key))}: {dump_text(value, indent + 1)}" for key, value in data.items()]
+        return "{\n" + ",\n".join(lines) + f"\n{pad}}}"
+    if isinstance(data, list) and data:
+        flat = json.dumps(data, ensure_ascii=False)
+        if len(flat) <= 100 or not any(isinstance(item, dict | list) for item in data):
+            return flat
+        return "[\n" + ",\n".join(f"{pad}  {dump_text(item, indent + 1)}" for item in data) + f"\n{pad}]"
+    return json.dumps(data, ensure_ascii=False)
+
+
+def one_line(error: BaseException) -> str:
+    """The first line of an error's text, or its type where it has none."""
+    text = str(error).strip().splitlines()
+    return text[0] if text else type(error).__name__
+
+
+def expected(error: BaseException) -> bool:
+    """Whether the error is one that a user should see without a traceback."""
+    return isinstance(error, HippoptError)

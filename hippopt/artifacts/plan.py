@@ -1,0 +1,246 @@
+"""Plan: every decision for a data set, each with its reason. A person may edit it; the rules are checked when it is read.
+
+All triples are (Z, Y, X) on RAS axes, except where a name says otherwise.
+"""
+
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from hippopt.artifacts.codec import SCHEMA, Record, content_hash, decode, load_record
+from hippopt.artifacts.dataset import Side
+from hippopt.artifacts.fingerprint import Fingerprint
+from hippopt.errors import PlanError, StaleArtifactError
+
+Triple = tuple[int, int, int]
+STACKS = ("attention", "mlp_up", "mlp_down")
+TOKEN_VOXELS = 16  # a UNETR's patch embedding: one token covers 16 x 16 x 16 voxels
+
+
+class NetworkSettings(Record, kw_only=True):
+    """A UNETR of 12 layers. `size` names the row of hippopt.networks.unetr.SIZES that it came from, or "custom"."""
+
+    size: str
+    hidden_size: int
+    mlp_dim: int
+    num_heads: int
+    feature_size: int
+
+
+class NormalisationSettings(Record, kw_only=True):
+    """Clip to `clip_percentiles`, then z-score, both over the voxels of `region`: the whole image or its non-zero part."""
+
+    scheme: Literal["zscore"]
+    region: Literal["image", "nonzero"]
+    clip_percentiles: tuple[float, float]
+
+
+class AugmentationSettings(Record, kw_only=True):
+    """Probabilities and ranges. Flips are drawn with probability 1/2 an axis; `swap_labels` go with a flip along x."""
+
+    p_rotation: float
+    rotation_degrees: float
+    p_scaling: float
+    scaling: tuple[float, float]
+    p_noise: float
+    noise_variance: tuple[float, float]
+    p_blur: float
+    blur_sigma: tuple[float, float]
+    p_brightness: float
+    brightness: tuple[float, float]
+    p_contrast: float
+    contrast: tuple[float, float]
+    p_low_resolution: float
+    low_resolution: tuple[float, float]
+    p_gamma: float
+    p_inverted_gamma: float
+    gamma: tuple[float, float]
+    flip_axes: tuple[Literal["x", "y", "z"], ...]
+    swap_labels: tuple[tuple[int, int], ...]
+
+
+class AdapterSettings(Record, kw_only=True):
+    """LoRA-PT (lora_pt.md): tubal rank, which stacks, form of S, whether sqrt(S) is shared into both sides, and what
+    else trains: prefixes of parameter names of MONAI's UNETR."""
+
+    rank: int
+    stacks: tuple[Literal["attention", "mlp_up", "mlp_down"], ...]
+    core: Literal["diagonal", "dense"]
+    balance: bool
+    also_trained: tuple[str, ...]
+
+
+class ScheduleSettings(Record, kw_only=True):
+    """AdamW; the learning rate rises for `warmup_steps`, then falls as (1 - progress) ** poly_exponent."""
+
+    steps: int
+    steps_per_epoch: int
+    learning_rate: dict[str, float]
+    warmup_steps: int
+    weight_decay: float
+    poly_exponent: float
+    gradient_clip: float
+
+
+class Fold(Record, kw_only=True):
+    """Case ids to train on and to validate on."""
+
+    train: tuple[str, ...]
+    val: tuple[str, ...]
+
+
+class Plan(Record, kw_only=True):
+    """All decisions. `labels` maps names to values in the files; classes of the network follow rising values.
+
+    largest_scan_mm: the largest field of view of the training scans after the crop; a much larger scan is warned of.
+    """
+
+    schema: int = SCHEMA
+    dataset: str
+    fingerprint_hash: str
+    channel_names: tuple[str, ...]
+    labels: dict[str, int]
+    sides: dict[str, Side]
+    target_spacing_mm: tuple[float, float, float]
+    crop: Literal["none", "nonzero"]
+    normalisation: NormalisationSettings
+    largest_scan_mm: tuple[float, float, float]
+    patch_size: Triple
+    batch_size: int
+    foreground_oversampling: float
+    network: NetworkSettings
+    adapter: AdapterSettings
+    augmentation: AugmentationSettings
+    schedule: ScheduleSettings
+    seed: int
+    folds: tuple[Fold, ...]
+    reasons: dict[str, str]
+
+    @property
+    def label_values(self) -> tuple[int, ...]:
+        """Value in the files of each class of the network, class 0 being the background."""
+        return tuple(sorted(self.labels.values()))
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Name of each class of the network."""
+        return tuple(name for name, _ in sorted(self.labels.items(), key=lambda item: item[1]))
+
+    @property
+    def preparation_hash(self) -> str:
+        """Hash of the decisions that shape the preprocessed arrays; other edits leave the cache valid."""
+        return content_hash(
+            [self.target_spacing_mm, self.crop, msgspec.to_builtins(self.normalisation), self.label_values, len(self.channel_names)]
+        )
+
+
+def broken_rules(plan: Plan, fingerprint: Fingerprint | None = None) -> list[str]:
+    """The rules that a plan breaks, each as `key: value; rule`. Empty when it is sound."""
+    network, adapter, schedule = plan.network, plan.adapter, plan.schedule
+    limits = {"attention": network.hidden_size}
+    bound = min(limits.get(stack, min(network.hidden_size, network.mlp_dim)) for stack in adapter.stacks or ("attention",))
+    rates = schedule.learning_rate
+    low, high = plan.normalisation.clip_percentiles
+    probabilities = [name for name in AugmentationSettings.__struct_fields__ if name.startswith("p_")]
+    rules = [
+        (all(size > 0 and size % TOKEN_VOXELS == 0 for size in plan.patch_size), "patch_size", plan.patch_size, "three multiples of 16, above 0"),
+        (plan.batch_size >= 1, "batch_size", plan.batch_size, "at least 1"),
+        (all(0 < mm < 100 for mm in plan.target_spacing_mm), "target_spacing_mm", plan.target_spacing_mm, "above 0 and below 100 mm"),
+        (0 <= plan.foreground_oversampling <= 1, "foreground_oversampling", plan.foreground_oversampling, "from 0 to 1"),
+        (0 <= low < high <= 100, "normalisation.clip_percentiles", (low, high), "0 <= low < high <= 100"),
+        (min(network.hidden_size, network.mlp_dim, network.num_heads, network.feature_size) > 0, "network", "", "sizes above 0"),
+        (network.num_heads > 0 and network.hidden_size % network.num_heads == 0, "network.hidden_size", network.hidden_size,
+         f"a multiple of num_heads = {network.num_heads}"),
+        (1 <= adapter.rank <= bound, "adapter.rank", adapter.rank, f"from 1 to {bound}, the smaller side of the stacked weights"),
+        (len(adapter.stacks) > 0, "adapter.stacks", adapter.stacks, f"some of {', '.join(STACKS)}"),
+        (schedule.steps >= 1 and schedule.steps_per_epoch >= 1 and schedule.warmup_steps >= 0, "schedule", "", "steps and steps_per_epoch at least 1"),
+        (all(rates.get(method, 0) > 0 for method in ("lora-pt", "decoder", "full")), "schedule.learning_rate", rates,
+         "a rate above 0 for each of lora-pt, decoder, full"),
+        (schedule.gradient_clip > 0, "schedule.gradient_clip", schedule.gradient_clip, "above 0"),
+        (all(0 <= getattr(plan.augmentation, name) <= 1 for name in probabilities), "augmentation", "", "probabilities from 0 to 1"),
+        (plan.labels.get("background") == 0, "labels", plan.labels, '"background" must be 0'),
+    ]  # fmt: skip
+    broken = [f"{key}: {value}; the rule: {rule}" for sound, key, value, rule in rules if not sound]
+    broken += _broken_folds(plan, fingerprint)
+    if fingerprint is not None:
+        broken += _broken_flips(plan, fingerprint)
+    return broken
+
+
+def _broken_folds(plan: Plan, fingerprint: Fingerprint | None) -> list[str]:
+    subjects = {case.id: case.subject for case in fingerprint.cases} if fingerprint else {}
+    broken = []
+    for number, fold in enumerate(plan.folds):
+        both = sorted(set(fold.train) & set(fold.val))
+        if both:
+            broken.append(f"folds[{number}]: {', '.join(both[:3])} in train and val; the rule: no case on both sides")
+        unknown = sorted(set(fold.train + fold.val) - set(subjects)) if fingerprint else []
+        if unknown:
+            broken.append(f"folds[{number}]: {', '.join(unknown[:3])} unknown; the rule: only cases of the data set")
+        shared = {subjects.get(case, case) for case in fold.train} & {subjects.get(case, case) for case in fold.val}
+        if not both and shared:
+            broken.append(f"folds[{number}]: subject {sorted(shared)[0]} in train and val; the rule: a subject stands on one side")
+        if not fold.train or not fold.val:
+            broken.append(f"folds[{number}]: empty train or val; the rule: at least one case on each side")
+    return broken
+
+
+def _broken_flips(plan: Plan, fingerprint: Fingerprint) -> list[str]:
+    broken = []
+    for axis in plan.augmentation.flip_axes:
+        if axis == "x" and plan.sides and not plan.augmentation.swap_labels:
+            broken.append("augmentation.flip_axes: x; the rule: no flip across the midplane when labels have sides, unless swap_labels is given")
+        elif axis in fingerprint.ordered_axes and axis != "x":
+            broken.append(f"augmentation.flip_axes: {axis}; the rule: no flip along an axis along which the labels are ordered")
+    return broken
+
+
+def check_plan(plan: Plan, source: Path, fingerprint: Fingerprint | None = None) -> Plan:
+    """Return the plan if it is sound. Raises PlanError with every broken rule, StaleArtifactError for another fingerprint."""
+    if fingerprint is not None and plan.fingerprint_hash != fingerprint.dataset_hash:
+        raise StaleArtifactError(
+            f"{source}: made for data with hash {plan.fingerprint_hash[:12]}, but the data set now has {fingerprint.dataset_hash[:12]}; "
+            f"plan anew with `hippopt_plan {plan.dataset} --overwrite`, or restore the data"
+        )
+    broken = broken_rules(plan, fingerprint)
+    if broken:
+        raise PlanError("\n".join(f"{source}: {rule}" for rule in broken))
+    return plan
+
+
+def load_plan(path: Path, fingerprint: Fingerprint | None = None) -> Plan:
+    """Read and check a plan. Raises PlanError or StaleArtifactError."""
+    return check_plan(load_record(path, Plan, "hippopt_plan"), path, fingerprint)
+
+
+def apply_settings(plan: Plan, settings: list[str], source: Path) -> Plan:
+    """Apply `key=value` edits (keys dotted, values JSON; lists also as 48,64,48). Raises PlanError."""
+    data: dict[str, Any] = msgspec.to_builtins(plan)
+    for setting in settings:
+        key, equals, text = setting.partition("=")
+        path = key.strip().split(".")
+        parent: Any = data
+        for part in path[:-1]:
+            parent = parent.get(part) if isinstance(parent, dict) else None
+        if not equals or not isinstance(parent, dict) or path[-1] not in parent or path[0] in ("schema", "fingerprint_hash", "reasons"):
+            known = ", ".join(name for name in data if name not in ("schema", "fingerprint_hash", "reasons"))
+            raise PlanError(f"--set {setting}: unknown key or no value; write key=value with a key of the plan ({known})")
+        parent[path[-1]] = _parse_value(text, parent[path[-1]])
+        data["reasons"][key.strip()] = "set by the user"
+    return decode(data, Plan, Path(f"--set {' '.join(settings)} ({source.name})"))
+
+
+def _parse_value(text: str, old: Any) -> Any:
+    if isinstance(old, list | tuple) and not text.lstrip().startswith("["):
+        text = "[" + ",".join(part if _is_json(part) else json.dumps(part.strip()) for part in text.split(",") if part.strip()) + "]"
+    return json.loads(text) if _is_json(text) else text
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,35 @@
+"""The console of the command line: lines to standard output, warnings and progress bars to standard error."""
+
+import sys
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+from hippopt.console import SilentConsole
+
+T = TypeVar("T")
+
+
+class TerminalConsole(SilentConsole):
+    """Prints. A closed pipe (`hippopt_plan | head`) silences it instead of stopping the work."""
+
+    def say(self, text: str) -> None:
+        super().say(text)
+        self._print(text, sys.stdout)
+
+    def warn(self, text: str) -> None:
+        super().warn(text)
+        self._print(f"warning: {text}", sys.stderr)
+
+    def _print(self, text: str, stream: object) -> None:
+        from tqdm import tqdm
+
+        try:
+            with tqdm.external_write_mode(file=stream):
+                print(text, file=stream, flush=True)  # type: ignore[arg-type]
+        except BrokenPipeError:
+            pass
+
+    def track(self, items: Iterable[T], label: str, total: int | None = None) -> Iterator[T]:
+        from tqdm import tqdm
+
+        yield from tqdm(items, desc=label, total=total, file=sys.stderr, dynamic_ncols=True, mininterval=0.5, leave=False)

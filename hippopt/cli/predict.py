@@ -1,0 +1,49 @@
+"""hippopt_predict: segment new scans."""
+
+import argparse
+import time
+from pathlib import Path
+
+from hippopt.cli.command import make_parser, run
+from hippopt.cli.console import TerminalConsole
+from hippopt.errors import UsageError
+from hippopt.workspace import Workspace
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = make_parser("hippopt_predict", "Segment scans with the ensemble of a trained run.")
+    parser.add_argument("-i", dest="source", type=Path, required=True, metavar="IN", help="a scan, or a folder of scans")
+    parser.add_argument("-o", dest="output", type=Path, required=True, metavar="OUT", help="folder for masks, volumes.tsv and failures.tsv")
+    parser.add_argument("-d", "--dataset", metavar="DATASET", help="whose networks to use; needless where there is one")
+    parser.add_argument("-f", "--folds", nargs="+", metavar="FOLD", help="folds to ensemble; default: all that are trained")
+    parser.add_argument("--run", metavar="RUN", help="which run; needless where there is one")
+    parser.add_argument("--tta", action="store_true", help="average over the flips of training too")
+    parser.add_argument("--checkpoint", choices=("last", "best"), default="last", help="best: chosen on its own validation cases")
+    parser.add_argument("--save-probabilities", action="store_true", help="write ID_probabilities.nii.gz too (4D, one volume a class)")
+    parser.add_argument("--volume", type=int, metavar="K", help="volume to take of a 4D scan, from 0")
+    parser.add_argument("--overwrite", action="store_true", help="segment scans anew whose mask is there already")
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    return parser
+
+
+def _work(options: argparse.Namespace, workspace: Workspace, console: TerminalConsole) -> int:
+    started = time.perf_counter()
+    dataset = workspace.resolve(options.dataset)
+    if options.folds is not None:
+        bad = [fold for fold in options.folds if not fold.isdigit() and fold != "full-data"]
+        if bad:
+            raise UsageError(f"--folds {' '.join(bad)}: give numbers, or full-data")
+    from hippopt.recipes.prediction import PredictionRequest, predict_scans
+
+    request = PredictionRequest(
+        source=options.source, output=options.output, folds=tuple(options.folds) if options.folds else None, run=options.run,
+        tta=options.tta, save_probabilities=options.save_probabilities, overwrite=options.overwrite, device=options.device,
+        checkpoint=options.checkpoint, volume=options.volume,
+    )  # fmt: skip
+    failed = predict_scans(workspace, dataset, request, console)
+    console.say(f"done in {time.perf_counter() - started:.1f} s")
+    return 1 if failed else 0
+
+
+def main(arguments: list[str] | None = None) -> int:
+    return run(_parser(), _work, arguments)

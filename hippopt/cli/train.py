@@ -1,0 +1,63 @@
+"""hippopt_train: train and validate a fold, or each in turn."""
+
+import argparse
+import time
+
+from hippopt.cli.command import make_parser, run
+from hippopt.cli.console import TerminalConsole
+from hippopt.errors import UsageError
+from hippopt.workspace import Workspace, fold_names
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = make_parser("hippopt_train", "Train a fold of a planned data set and validate it on whole cases.")
+    parser.add_argument("dataset", metavar="DATASET", help="4, 004, Name or Dataset004_Name")
+    parser.add_argument("fold", metavar="FOLD", help="0 to 4, all (each fold in turn), or full-data (train on everything)")
+    parser.add_argument("--method", choices=("lora-pt", "decoder", "full"), help="what trains; default: lora-pt with a base, else full")
+    parser.add_argument("--rank", type=int, help="tubal rank of lora-pt; default: the plan's")
+    parser.add_argument("--base", default="none", metavar="FILE|NAME", help="pre-trained weights to start from, or none")
+    parser.add_argument("--name", default="", metavar="RUN", help="added to the run's name, to keep several runs apart")
+    budget = parser.add_mutually_exclusive_group()
+    budget.add_argument("--steps", type=int, help="number of steps; default: the plan's")
+    budget.add_argument("--minutes", type=float, help="wall time for a fold, validation included")
+    parser.add_argument("--resume", action="store_true", help="continue where the fold stopped")
+    parser.add_argument("--overwrite", action="store_true", help="train a finished or begun fold anew")
+    parser.add_argument("--allow-seen", action="store_true", help="accept a base that was trained on validation cases")
+    parser.add_argument("--allow-change", action="store_true", help="resume although settings changed")
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    parser.add_argument("--workers", type=int, help="processes that make batches; default: by the machine")
+    parser.add_argument("--seed", type=int, help="seed of weights and batches; default: the plan's")
+    return parser
+
+
+def _work(options: argparse.Namespace, workspace: Workspace, console: TerminalConsole) -> None:
+    started = time.perf_counter()
+    for name in ("rank", "steps", "minutes"):
+        if getattr(options, name) is not None and getattr(options, name) <= 0:
+            raise UsageError(f"--{name} must be above 0")
+    if options.resume and options.overwrite:
+        raise UsageError("--resume and --overwrite exclude each other")
+    has_base = options.base.lower() != "none"
+    method = options.method or ("lora-pt" if has_base else "full")
+    if method != "full" and not has_base:
+        raise UsageError(f"--method {method} adapts pre-trained weights: name them with --base FILE, or use --method full")
+    dataset_name = workspace.resolve(options.dataset)
+    from hippopt.artifacts.codec import load_record
+    from hippopt.artifacts.fingerprint import Fingerprint
+    from hippopt.artifacts.plan import load_plan
+
+    fingerprint = load_record(workspace.fingerprint(dataset_name), Fingerprint, f"hippopt_plan {dataset_name}")
+    plan = load_plan(workspace.plan(dataset_name), fingerprint)
+    folds = fold_names(options.fold, len(plan.folds))
+    from hippopt.recipes.training import TrainingRequest, train_folds
+
+    request = TrainingRequest(
+        method=method, base=options.base if has_base else None, rank=options.rank, name=options.name, steps=options.steps,
+        minutes=options.minutes, resume=options.resume, overwrite=options.overwrite, allow_seen=options.allow_seen,
+        allow_change=options.allow_change, device=options.device, workers=options.workers, seed=options.seed,
+    )  # fmt: skip
+    train_folds(workspace, dataset_name, plan, fingerprint, folds, request, console, started)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    return run(_parser(), _work, arguments)

@@ -1,0 +1,36 @@
+"""What a stage may say while it works. The command line supplies a console that prints; tests and the API are silent."""
+
+from collections.abc import Iterable, Iterator
+from typing import Protocol, TypeVar
+
+T = TypeVar("T")
+
+
+class Console(Protocol):
+    """Receives the messages and the progress of a stage."""
+
+    def say(self, text: str) -> None:
+        """Show one line of information."""
+
+    def warn(self, text: str) -> None:
+        """Show one line that the user should act on."""
+
+    def track(self, items: Iterable[T], label: str, total: int | None = None) -> Iterator[T]:
+        """Yield `items`, showing progress under `label`."""
+
+
+class SilentConsole:
+    """Says nothing; keeps the warnings for whoever asks."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.warnings: list[str] = []
+
+    def say(self, text: str) -> None:
+        self.lines.append(text)
+
+    def warn(self, text: str) -> None:
+        self.warnings.append(text)
+
+    def track(self, items: Iterable[T], label: str, total: int | None = None) -> Iterator[T]:
+        yield from items

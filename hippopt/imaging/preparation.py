@@ -1,0 +1,97 @@
+"""From a scan as stored to what the network sees, and back: orient, crop, normalise, resample."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from hippopt.artifacts.grid import Grid
+from hippopt.artifacts.plan import NormalisationSettings, Plan
+from hippopt.artifacts.properties import CaseProperties
+from hippopt.imaging import resampling
+from hippopt.imaging.orientation import from_ras, ras_triple, to_ras
+
+Triple = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class PreparedCase:
+    """image: (C, Z, Y, X) float32 on RAS axes at the target spacing; label: (Z, Y, X) uint8 class indices, or None."""
+
+    image: np.ndarray
+    label: np.ndarray | None
+    properties: CaseProperties
+
+
+def bounding_box(mask: np.ndarray) -> tuple[Triple, Triple] | None:
+    """(start, size) of the true voxels of a (Z, Y, X) mask, or None when there are none."""
+    starts, sizes = [], []
+    for axis in range(3):
+        line = np.flatnonzero(mask.any(tuple(other for other in range(3) if other != axis)))
+        if line.size == 0:
+            return None
+        starts.append(int(line[0]))
+        sizes.append(int(line[-1] - line[0] + 1))
+    return (starts[0], starts[1], starts[2]), (sizes[0], sizes[1], sizes[2])
+
+
+def normalise(image: np.ndarray, settings: NormalisationSettings) -> np.ndarray:
+    """(C, Z, Y, X) -> float32: each channel clipped to its percentiles and z-scored over the settings' region.
+
+    With region "nonzero" the zeros stay 0, so that the background of a skull-stripped brain is the same everywhere.
+    """
+    out = np.empty(image.shape, dtype=np.float32)
+    for channel, values in enumerate(image):
+        inside = values != 0 if settings.region == "nonzero" else None
+        region = values[inside] if inside is not None and inside.any() else values.ravel()
+        low, high = np.percentile(region, settings.clip_percentiles)
+        # in float64, since sums of large float32 values lose digits
+        clipped = np.clip(values.astype(np.float64), low, high)
+        part = clipped[inside] if inside is not None and inside.any() else clipped
+        scaled = (clipped - part.mean()) / max(float(part.std()), 1e-8)
+        if inside is not None:
+            scaled[~inside] = 0
+        out[channel] = scaled
+    return out
+
+
+def prepare(image: np.ndarray, grid: Grid, plan: Plan, label: np.ndarray | None = None) -> PreparedCase:
+    """image (C, Z, Y, X) and label (Z, Y, X; values as in the files), both on the file's axes -> PreparedCase."""
+    ras = to_ras(image, grid)
+    spacing = ras_triple(grid.spacing_mm, grid)
+    shape = ras.shape[1:]
+    box = bounding_box((ras != 0).any(0)) if plan.crop == "nonzero" else None
+    start, size = box or ((0, 0, 0), (shape[0], shape[1], shape[2]))
+    window = tuple(slice(first, first + count) for first, count in zip(start, size, strict=True))
+    target = resampling.resampled_shape(size, spacing, plan.target_spacing_mm)
+    apart = resampling.separate_axis(spacing, plan.target_spacing_mm)
+    prepared = resampling.resample_image(normalise(ras[(slice(None), *window)], plan.normalisation), target, apart)
+    classes = None
+    if label is not None:
+        values = np.array(plan.label_values)
+        indices = np.searchsorted(values, to_ras(label, grid)[window]).astype(np.uint8)
+        classes = resampling.resample_label(indices, target, len(values), apart)
+    properties = CaseProperties(
+        grid=grid, ras_shape=(shape[0], shape[1], shape[2]), ras_spacing_mm=spacing, crop_start=start, crop_shape=size,
+        prepared_shape=target,
+    )  # fmt: skip
+    return PreparedCase(prepared, classes, properties)
+
+
+def restore_probabilities(probabilities: np.ndarray, properties: CaseProperties) -> np.ndarray:
+    """(L, Z, Y, X) at the target spacing -> (L, Z, Y, X) over the cropped box at the scan's spacing, linearly."""
+    return resampling.resize(probabilities, properties.crop_shape, 1)
+
+
+def place_in_scan(cropped: np.ndarray, properties: CaseProperties, fill: float = 0) -> np.ndarray:
+    """(..., Z, Y, X) over the cropped box on RAS axes -> the scan's full grid on the file's axes."""
+    full = np.full((*cropped.shape[:-3], *properties.ras_shape), fill, dtype=cropped.dtype)
+    window = tuple(slice(first, first + count) for first, count in zip(properties.crop_start, properties.crop_shape, strict=True))
+    full[(..., *window)] = cropped
+    return np.ascontiguousarray(from_ras(full, properties.grid))
+
+
+def restore_mask(probabilities: np.ndarray, properties: CaseProperties, label_values: tuple[int, ...]) -> np.ndarray:
+    """Class probabilities (L, Z, Y, X) at the target spacing -> mask of file values (Z, Y, X) in the scan's own grid."""
+    classes = restore_probabilities(probabilities, properties).argmax(0)
+    values = np.array(label_values, dtype=np.uint16 if max(label_values) > 255 else np.uint8)
+    return place_in_scan(values[classes], properties)

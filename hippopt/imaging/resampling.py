@@ -1,0 +1,73 @@
+"""Resize regular grids by cached matrices.
+
+Resizing a regular grid is linear and separable, so one matrix an axis does it. The matrices are what scikit-image's
+`resize(order=..., mode="edge", anti_aliasing=False)` does to unit vectors; three products reproduce it and are many
+times faster for the small volumes met here.
+"""
+
+from functools import lru_cache
+
+import numpy as np
+
+Triple = tuple[int, int, int]
+ANISOTROPY_LIMIT = 3.0  # nnU-Net's: beyond it, the coarse axis is resampled apart and by nearest neighbour
+
+
+@lru_cache(maxsize=256)
+def resize_matrix(old: int, new: int, order: int) -> np.ndarray:
+    """(new, old) float32: row i holds the weights of the old samples in new sample i. order 0, 1 or 3."""
+    from skimage.transform import resize
+
+    identity = np.eye(old, dtype=np.float64)
+    # a second axis of the same length is passed through unchanged; mode and order as nnU-Net uses them
+    matrix = resize(identity, (new, old), order=order, mode="edge", anti_aliasing=False, clip=False, preserve_range=True)
+    result = np.ascontiguousarray(matrix, dtype=np.float32)
+    result.setflags(write=False)
+    return result
+
+
+def resize(array: np.ndarray, shape: Triple, order: int) -> np.ndarray:
+    """(..., Z, Y, X) -> (..., *shape) float32 by spline order `order` on every axis."""
+    return resize_axes(array, shape, (order, order, order))
+
+
+def resize_axes(array: np.ndarray, shape: Triple, orders: Triple) -> np.ndarray:
+    """As `resize`, with an order for each axis. Shrinking axes go first, since that spares work."""
+    array = np.asarray(array, dtype=np.float32)
+    lead = array.ndim - 3
+    for axis in sorted(range(3), key=lambda index: shape[index] / array.shape[lead + index]):
+        old = array.shape[lead + axis]
+        if old == shape[axis]:
+            continue
+        matrix = resize_matrix(old, shape[axis], orders[axis])
+        array = np.moveaxis(np.moveaxis(array, lead + axis, -1) @ matrix.T, -1, lead + axis)
+    return np.ascontiguousarray(array)
+
+
+def resampled_shape(shape: Triple, spacing_mm: tuple[float, float, float], target_mm: tuple[float, float, float]) -> Triple:
+    """Shape at the target spacing of the same field of view, at least 1 an axis (nnU-Net's rule)."""
+    z, y, x = (max(1, round(n * s / t)) for n, s, t in zip(shape, spacing_mm, target_mm, strict=True))
+    return (z, y, x)
+
+
+def separate_axis(spacing_mm: tuple[float, float, float], target_mm: tuple[float, float, float]) -> int | None:
+    """The axis to resample apart: more than ANISOTROPY_LIMIT times coarser than the finest, in the scan or the target."""
+    for spacing in (spacing_mm, target_mm):
+        if max(spacing) / min(spacing) > ANISOTROPY_LIMIT and sum(value == max(spacing) for value in spacing) == 1:
+            return spacing.index(max(spacing))
+    return None
+
+
+def resample_image(image: np.ndarray, shape: Triple, apart: int | None) -> np.ndarray:
+    """(C, Z, Y, X) -> (C, *shape): cubic; along the axis resampled apart by nearest neighbour."""
+    orders = [0 if axis == apart else 3 for axis in range(3)]
+    return resize_axes(image, shape, (orders[0], orders[1], orders[2]))
+
+
+def resample_label(label: np.ndarray, shape: Triple, classes: int, apart: int | None) -> np.ndarray:
+    """(Z, Y, X) class indices -> (*shape) uint8: linear on one-hot, then argmax."""
+    if label.shape == shape:
+        return label.astype(np.uint8)
+    onehot = (label[None] == np.arange(classes)[:, None, None, None]).astype(np.float32)
+    orders = [0 if axis == apart else 1 for axis in range(3)]
+    return resize_axes(onehot, shape, (orders[0], orders[1], orders[2])).argmax(0).astype(np.uint8)

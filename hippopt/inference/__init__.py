@@ -1,0 +1,1 @@
+"""Windows and ensembling: from a prepared image to class probabilities."""

@@ -1,0 +1,58 @@
+"""Rebuild a trained network from its base and its adapter file."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from hippopt.artifacts.codec import decode, parse_json
+from hippopt.artifacts.plan import AdapterSettings, Plan
+from hippopt.artifacts.weights import AdapterCard, BaseCard
+from hippopt.errors import PlanError, WeightsError
+from hippopt.networks.base_weights import KeyReport, load_base, remade_keys
+from hippopt.networks.tensor_files import read_state, tensors_sha256
+from hippopt.networks.tuning import Tuned, tune
+from hippopt.networks.unetr import build_unetr
+
+
+def build_with_base(
+    plan: Plan, base: tuple[Mapping[str, torch.Tensor], BaseCard] | None, seed: int, source: str
+) -> tuple[nn.Module, list[KeyReport], tuple[str, ...]]:
+    """(model, key report, re-made parameters): the plan's network with random weights from `seed`, then the base's."""
+    torch.manual_seed(seed)
+    model = build_unetr(len(plan.channel_names), len(plan.class_names), plan.patch_size, plan.network)
+    if base is None:
+        return model, [], ()
+    state, card = base
+    reports = load_base(model, state, card.patch_size, plan.patch_size, source)
+    remade = set(remade_keys(reports))
+    if card.out_channels != len(plan.class_names) or (card.label_values is not None and card.label_values != plan.label_values):
+        remade |= {name for name, _ in model.named_parameters() if name.startswith("out.")}  # the head means other labels
+    return model, reports, tuple(sorted(remade))
+
+
+def read_card(path: Path) -> AdapterCard:
+    """Read an adapter card. Raises WeightsError."""
+    try:
+        return decode(parse_json(path.read_bytes(), path), AdapterCard, path)
+    except (OSError, PlanError) as error:
+        raise WeightsError(f"{path}: adapter card cannot be read ({error}); train the fold anew") from None
+
+
+def restore(card: AdapterCard, adapter: Path, base: tuple[Mapping[str, torch.Tensor], BaseCard] | None, plan: Plan) -> Tuned:
+    """The tuned model of an adapter file on its base. The initial factors come from the file, never from a second SVD.
+
+    Raises WeightsError when the file was changed, the base is another one, or shapes do not fit.
+    """
+    tensors = read_state(adapter)
+    if tensors_sha256(tensors) != card.sha256:
+        raise WeightsError(f"{adapter}: its content does not match its card; copy it anew or train the fold again")
+    if card.base_sha256 is not None and (base is None or base[1].sha256 != card.base_sha256):
+        raise WeightsError(f"{adapter}: made on the base {card.base_sha256[:12]}; put that file under results/bases")
+    model, _, _ = build_with_base(plan, base, 0, str(adapter))
+    settings = AdapterSettings(
+        rank=card.rank or 1, stacks=tuple(card.stacks) or plan.adapter.stacks, core=card.core or "diagonal",  # type: ignore[arg-type]
+        balance=bool(card.balance), also_trained=tuple(card.settings.get("also_trained", plan.adapter.also_trained)),
+    )  # fmt: skip
+    return tune(model, card.method, card.network, settings, card.remade, stored=tensors)

@@ -1,0 +1,28 @@
+"""The three layer stacks of MONAI's UNETR, as slots of parameter rows, in the order recorded in the adapter's card.
+
+Order within attention: query, key, value, output projection of layer 0, then of layer 1, ... MONAI's `qkv` weight holds
+q, k, v as consecutive row blocks. A t-SVD depends on the order only up to cyclic shifts and reversal (lora_pt.md).
+"""
+
+from collections.abc import Sequence
+
+from hippopt.lorapt import Slot, Stack
+from hippopt.networks.unetr import LAYERS
+
+
+def unetr_stacks(hidden: int, mlp: int, names: Sequence[str]) -> list[Stack]:
+    """The stacks of these names: attention (48 of hidden x hidden), mlp_up (12 of mlp x hidden), mlp_down (12 of hidden x mlp)."""
+    attention, up, down = [], [], []
+    for layer in range(LAYERS):
+        block = f"vit.blocks.{layer}"
+        attention += [Slot(f"{block}.attn.qkv.weight", part * hidden, (part + 1) * hidden) for part in range(3)]
+        attention.append(Slot(f"{block}.attn.out_proj.weight", 0, hidden))
+        up.append(Slot(f"{block}.mlp.linear1.weight", 0, mlp))
+        down.append(Slot(f"{block}.mlp.linear2.weight", 0, hidden))
+    slots = {"attention": attention, "mlp_up": up, "mlp_down": down}
+    return [Stack(name, tuple(slots[name])) for name in names]
+
+
+def slot_names(stack: Stack) -> tuple[str, ...]:
+    """`parameter[first:last]` of each slot, for the card."""
+    return tuple(f"{slot.parameter}[{slot.start}:{slot.stop}]" for slot in stack.slots)

@@ -1,0 +1,72 @@
+"""Files of named tensors: written as safetensors, read from safetensors or torch files, never through pickle."""
+
+import hashlib
+import pickle
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+
+from hippopt.artifacts.codec import atomic_path
+from hippopt.errors import OutputError, WeightsError
+
+
+def file_sha256(path: Path) -> str:
+    """sha256 (hex) of a file."""
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def read_state(path: Path) -> dict[str, torch.Tensor]:
+    """Tensors by name from safetensors or from a torch file, read with weights_only. Raises WeightsError."""
+    if not path.is_file():
+        raise WeightsError(f"{path}: base weights not found; give a file, or the name of a base under results/bases")
+    try:
+        if path.suffix == ".safetensors":
+            data: Any = load_file(path)
+        else:
+            data = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError:
+        raise WeightsError(
+            f"{path}: refused, since it holds Python objects besides tensors and loading them could run code; "
+            "save its state_dict alone, best as safetensors"
+        ) from None
+    except Exception as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise WeightsError(f"{path}: damaged or not a weights file ({reason}); copy it anew") from None
+    for wrapper in ("state_dict", "model", "net"):
+        if isinstance(data, dict) and isinstance(data.get(wrapper), dict):
+            data = data[wrapper]
+    if not isinstance(data, dict) or not data or not all(isinstance(value, torch.Tensor) for value in data.values()):
+        raise WeightsError(f"{path}: no state dict of tensors in it; save the model's state_dict")
+    return {str(key).removeprefix("module."): value for key, value in data.items()}
+
+
+def tensors_sha256(tensors: Mapping[str, torch.Tensor]) -> str:
+    """sha256 over names, shapes and bytes in the order of names."""
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        value = tensors[name].detach().cpu().contiguous()
+        digest.update(f"{name}{tuple(value.shape)}{value.dtype}".encode())
+        digest.update(value.reshape(-1).view(torch.uint8).numpy().data if value.numel() else b"")
+    return digest.hexdigest()
+
+
+def save_tensors(path: Path, tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str] | None = None) -> None:
+    """Write safetensors atomically. Raises OutputError where the disk is full."""
+    needed = sum(value.numel() * value.element_size() for value in tensors.values())
+    path.parent.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(path.parent).free
+    if free < needed:
+        raise OutputError(f"{path}: needs {needed / 1e6:.0f} MB, but {free / 1e6:.0f} MB are free; free space, then continue with --resume")
+    contiguous = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+    with atomic_path(path) as temporary:
+        try:
+            save_file(contiguous, temporary, metadata=dict(metadata or {}))
+        except OSError:
+            raise
+        except Exception as error:  # safetensors wraps a full disk in an error of its own
+            raise OutputError(f"{path}: cannot be written ({error}); free space or choose another folder") from None

@@ -1,0 +1,114 @@
+"""What trains under each method, and the tensors that an adapter file holds."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+from hippopt.artifacts.plan import AdapterSettings, NetworkSettings
+from hippopt.artifacts.weights import Method
+from hippopt.errors import WeightsError
+from hippopt.networks.unetr import UNUSED
+
+if TYPE_CHECKING:
+    from hippopt.lorapt import Adaptation
+
+INITIAL, TRAINED, REST = "initial.", "trained.", "rest."
+
+
+@dataclass
+class Tuned:
+    """A model set up for a method. `rest`: names of the model's own parameters that train; `adaptation`: for lora-pt."""
+
+    model: nn.Module
+    method: Method
+    rest: tuple[str, ...]
+    adaptation: "Adaptation | None"
+    stacks: dict[str, tuple[str, ...]]
+
+    def trainable(self) -> dict[str, nn.Parameter]:
+        """All trainable parameters by the names they have in the adapter file."""
+        own = dict(self.model.named_parameters())
+        named = {REST + name: own[name] for name in self.rest}
+        if self.adaptation is not None:
+            named |= {TRAINED + name: parameter for name, parameter in self.adaptation.factors.items()}
+        return named
+
+    def adapter_tensors(self) -> dict[str, torch.Tensor]:
+        """Everything that restores the function on the base: initial and trained factors, and the trained rest."""
+        tensors = {name: parameter.detach().cpu().clone().contiguous() for name, parameter in self.trainable().items()}
+        if self.adaptation is not None:
+            tensors |= {
+                INITIAL + name: value.detach().cpu().clone().contiguous() for name, value in self.adaptation.initial_state().items()
+            }
+        return tensors
+
+    def load(self, tensors: Mapping[str, torch.Tensor]) -> None:
+        """Copy trained values into the parameters, in place. Raises WeightsError when a name or a shape does not fit."""
+        parameters = self.trainable()
+        given = {name for name in tensors if not name.startswith(INITIAL)}
+        wrong = sorted(given ^ set(parameters)) or [n for n, p in parameters.items() if p.shape != tensors[n].shape]
+        if wrong:
+            raise WeightsError(f"adapter: {wrong[0]} does not fit this network ({len(wrong)} names in all); train anew or use its own plan")
+        with torch.no_grad():
+            for name, parameter in parameters.items():
+                parameter.copy_(tensors[name])
+
+    def counts(self) -> dict[str, int]:
+        """Trained parameters: factors, decoder, head and others apart."""
+        groups: dict[str, int] = {}
+        for name, parameter in self.trainable().items():
+            group = "factors" if name.startswith(TRAINED) else _group(name.removeprefix(REST))
+            groups[group] = groups.get(group, 0) + parameter.numel()
+        return groups
+
+
+def _group(name: str) -> str:
+    if name.startswith("decoder"):
+        return "decoder"
+    return "head" if name.startswith("out.") else "convolutional encoders" if name.startswith("encoder") else "transformer"
+
+
+def tune(
+    model: nn.Module,
+    method: Method,
+    network: NetworkSettings,
+    settings: AdapterSettings,
+    remade: Sequence[str],
+    stored: Mapping[str, torch.Tensor] | None = None,
+) -> Tuned:
+    """Set up `model` (base weights already loaded) for a method, in place.
+
+    lora-pt: principal factors of the stacks, `settings.also_trained` and whatever was re-made. decoder: the same without
+    factors. full: everything. `stored`: tensors of an adapter file or a resume file to restore, without a second SVD.
+    Raises WeightsError when the rank exceeds the stacked weights' smaller side.
+    """
+    names = [name for name, _ in model.named_parameters() if UNUSED not in name]
+    prefixes = tuple(settings.also_trained)
+    rest = tuple(names) if method == "full" else tuple(n for n in names if n.startswith(prefixes) or n in set(remade))
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(name in set(rest))
+    adaptation, listed = None, {}
+    if method == "lora-pt":
+        from hippopt.lorapt import RankError, adapt
+        from hippopt.networks.stacks import slot_names, unetr_stacks
+        stacks = unetr_stacks(network.hidden_size, network.mlp_dim, settings.stacks)
+        listed = {stack.name: slot_names(stack) for stack in stacks}
+        initial = _part(stored, INITIAL)
+        trained = _part(stored, TRAINED)
+        try:
+            adaptation = adapt(model, stacks, settings.rank, core=settings.core, balance=settings.balance, initial=initial, trained=trained)
+        except RankError as error:
+            raise WeightsError(f"rank {settings.rank}: {error}; choose a smaller --rank") from None
+    tuned = Tuned(model, method, rest, adaptation, listed)
+    if stored is not None:
+        tuned.load({name: value for name, value in stored.items() if name.startswith((TRAINED, REST))})
+    return tuned
+
+
+def _part(stored: Mapping[str, torch.Tensor] | None, prefix: str) -> dict[str, torch.Tensor] | None:
+    if stored is None:
+        return None
+    return {name.removeprefix(prefix): value for name, value in stored.items() if name.startswith(prefix)}

@@ -1,0 +1,42 @@
+"""The UNETR (Hatamizadeh et al. 2021, arXiv 2103.10504) as MONAI builds it, and its sizes.
+
+Only this file and its neighbours in this folder know MONAI's module paths.
+"""
+
+from typing import TYPE_CHECKING
+
+from hippopt.artifacts.plan import NetworkSettings, Triple
+
+if TYPE_CHECKING:
+    import torch
+
+LAYERS = 12  # fixed by MONAI's UNETR
+DECODER = ("decoder5.", "decoder4.", "decoder3.", "decoder2.")
+HEAD = ("out.",)
+# `norm_cross_attn` exists in MONAI >= 1.5 but is never used without cross-attention
+UNUSED = "norm_cross_attn"
+
+SIZES = {
+    # the paper's (LoRA-PT, arXiv 2407.11292)
+    "base": NetworkSettings(size="base", hidden_size=768, mlp_dim=3072, num_heads=12, feature_size=16),
+    # feature size 8: most of a step on a CPU is the convolutions at full resolution, and they halve twice
+    "small": NetworkSettings(size="small", hidden_size=192, mlp_dim=768, num_heads=6, feature_size=8),
+    "tiny": NetworkSettings(size="tiny", hidden_size=48, mlp_dim=96, num_heads=3, feature_size=4),
+}
+
+
+def build_unetr(in_channels: int, out_channels: int, patch_size: Triple, network: NetworkSettings) -> "torch.nn.Module":
+    """A UNETR with random weights: (B, C, Z, Y, X) -> logits (B, classes, Z, Y, X). patch_size: multiples of 16."""
+    from monai.networks.nets import UNETR
+
+    return UNETR(
+        in_channels=in_channels, out_channels=out_channels, img_size=patch_size, feature_size=network.feature_size,
+        hidden_size=network.hidden_size, mlp_dim=network.mlp_dim, num_heads=network.num_heads, proj_type="conv",
+        norm_name="instance", res_block=True, dropout_rate=0.0,
+    )  # fmt: skip
+
+
+def token_grid(patch_size: Triple) -> Triple:
+    """Number of 16-voxel tokens along Z, Y, X."""
+    z, y, x = (size // 16 for size in patch_size)
+    return (z, y, x)

@@ -1,0 +1,1 @@
+"""Pure rules that turn a fingerprint into a plan."""

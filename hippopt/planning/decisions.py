@@ -1,0 +1,118 @@
+"""The whole plan from a fingerprint and a machine, each decision with its reason."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from hippopt.artifacts.fingerprint import Fingerprint
+from hippopt.artifacts.plan import (
+    AdapterSettings,
+    AugmentationSettings,
+    NetworkSettings,
+    NormalisationSettings,
+    Plan,
+    ScheduleSettings,
+    Triple,
+)
+from hippopt.errors import PlanError
+from hippopt.networks.memory import training_bytes
+from hippopt.networks.unetr import DECODER, HEAD, SIZES
+from hippopt.planning import space
+from hippopt.planning.folds import make_folds
+from hippopt.planning.geometry import mirrored_pairs
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What the plan is made for."""
+
+    kind: Literal["cpu", "cuda"]
+    memory_gb: float
+
+
+def decide(fingerprint: Fingerprint, machine: Machine, seed: int = 0, network: NetworkSettings | None = None) -> Plan:
+    """The plan. `network` overrides the size chosen for the machine. Raises PlanError when nothing fits the memory."""
+    reasons: dict[str, str] = {}
+    spacing, reasons["target_spacing_mm"] = space.target_spacing(fingerprint)
+    crop, region, reasons["crop"], reasons["normalisation"] = space.crop_rule(fingerprint)
+    chosen = network or SIZES["base" if machine.kind == "cuda" else "small"]
+    reasons["network"] = (
+        "set by the user" if network else f"`{chosen.size}`: " + ("the paper's UNETR; a GPU is there" if machine.kind == "cuda" else
+        "no GPU here, and the paper's UNETR (`base`) takes several times longer a step on a CPU")
+    )  # fmt: skip
+    channels, classes = len(fingerprint.channel_names), len(fingerprint.labels)
+    budget = machine.memory_gb * 1e9
+
+    def needed(patch: Triple, batch: int) -> int:
+        return training_bytes(chosen, channels, classes, patch, batch)
+
+    try:
+        patch, reasons["patch_size"] = space.patch_size(fingerprint, spacing, crop, lambda size: needed(size, 2) <= budget)
+    except ValueError as error:
+        raise PlanError(f"memory: {error} of {machine.memory_gb:.1f} GB; raise --memory-gb, or --set network.size=small") from None
+    shapes = [space.prepared_shape(case, spacing, crop) for case in fingerprint.cases]
+    batch, reasons["batch_size"] = space.batch_size(shapes, patch, machine.kind == "cpu", lambda n: needed(patch, n), budget)
+    augmentation, reasons["augmentation"] = _augmentation(fingerprint)
+    folds, reasons["folds"] = make_folds(fingerprint, seed)
+    adapter, schedule = _adapter(reasons), _schedule(reasons)
+    reasons["foreground_oversampling"] = "nnU-Net's share: a third of the patches is centred on a labelled voxel, so that no class starves"
+    reasons["seed"] = "keys the folds, the initial weights and every batch"
+    return Plan(
+        dataset=fingerprint.dataset, fingerprint_hash=fingerprint.dataset_hash, channel_names=fingerprint.channel_names,
+        labels=fingerprint.labels, sides=fingerprint.sides, target_spacing_mm=spacing, crop=crop,
+        normalisation=NormalisationSettings(scheme="zscore", region=region, clip_percentiles=(0.5, 99.5)),
+        largest_scan_mm=_largest_scan(fingerprint, crop), patch_size=patch, batch_size=batch, foreground_oversampling=1 / 3, network=chosen, adapter=adapter,
+        augmentation=augmentation, schedule=schedule, seed=seed, folds=folds, reasons=reasons,
+    )  # fmt: skip
+
+
+def _largest_scan(fingerprint: Fingerprint, crop: str) -> tuple[float, float, float]:
+    sizes = [
+        case.nonzero_box.size_mm
+        if crop == "nonzero"
+        else tuple(count * step for count, step in zip(case.ras_shape, case.ras_spacing_mm, strict=True))
+        for case in fingerprint.cases
+    ]
+    z, y, x = (round(max(size[axis] for size in sizes), 2) for axis in range(3))
+    return (z, y, x)
+
+
+def _augmentation(fingerprint: Fingerprint) -> tuple[AugmentationSettings, str]:
+    """nnU-Net's probabilities and ranges; flips by the geometry of the labels."""
+    flips: tuple[Literal["x"], ...]
+    pairs = mirrored_pairs(fingerprint.labels, fingerprint.sides)
+    if not fingerprint.sides:
+        flips, swap, why = ("x",), (), "flips along x only: a mirrored hippocampus is the other side's"
+    elif pairs:
+        flips, swap, why = ("x",), pairs, "flips along x with left and right labels swapped"
+    else:
+        flips, swap, why = (), (), "no flip along x: a label has a side, but no twin on the other side to swap with"
+    if fingerprint.ordered_axes:
+        why += f"; labels are ordered along {', '.join(fingerprint.ordered_axes)}"
+    why += "; none along y or z: on RAS axes an anatomy upside down or back to front never comes"
+    settings = AugmentationSettings(
+        p_rotation=0.2, rotation_degrees=30.0, p_scaling=0.2, scaling=(0.7, 1.4), p_noise=0.1, noise_variance=(0.0, 0.1),
+        p_blur=0.2, blur_sigma=(0.5, 1.0), p_brightness=0.15, brightness=(0.75, 1.25), p_contrast=0.15, contrast=(0.75, 1.25),
+        p_low_resolution=0.25, low_resolution=(0.5, 1.0), p_gamma=0.3, p_inverted_gamma=0.1, gamma=(0.7, 1.5),
+        flip_axes=flips, swap_labels=swap,
+    )  # fmt: skip
+    return settings, f"nnU-Net's, of proven use; {why}"
+
+
+def _adapter(reasons: dict[str, str]) -> AdapterSettings:
+    reasons["adapter"] = (
+        "rank 4 is a start, not a finding: the paper's is 1, and 1 to 16 are compared under one roof; all three stacks as in the "
+        "paper; diagonal S: its words are singular values and vectors; sqrt(S) shared into both sides, so that one learning rate serves "
+        "all factors under AdamW; the decoder trains as in the paper, and the head, which is made for the labels at hand"
+    )
+    return AdapterSettings(rank=4, stacks=("attention", "mlp_up", "mlp_down"), core="diagonal", balance=True, also_trained=(*DECODER, *HEAD))
+
+
+def _schedule(reasons: dict[str, str]) -> ScheduleSettings:
+    reasons["schedule"] = (
+        "nnU-Net is within .005 of its best for the hippocampus after some 30 of 1000 epochs, so 4000 small steps; AdamW, since "
+        "transformers train badly under plain SGD; rates by method: the more is random or small, the higher"
+    )
+    return ScheduleSettings(
+        steps=4000, steps_per_epoch=100, learning_rate={"lora-pt": 1e-3, "decoder": 1e-3, "full": 5e-4}, warmup_steps=50,
+        weight_decay=0.01, poly_exponent=0.9, gradient_clip=1.0,
+    )  # fmt: skip

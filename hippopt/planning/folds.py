@@ -1,0 +1,48 @@
+"""Folds by subject."""
+
+import numpy as np
+
+from hippopt.artifacts.fingerprint import Fingerprint
+from hippopt.artifacts.plan import Fold
+
+FOLDS = 5
+
+
+def groups(fingerprint: Fingerprint) -> dict[str, str]:
+    """Case -> group. Cases of one subject share a group, and so do subjects with an identical image."""
+    leader = {case.id: case.subject for case in fingerprint.cases}
+    for duplicates in fingerprint.duplicates:
+        joined = {leader[case] for case in duplicates}
+        first = min(joined)
+        leader = {case: first if subject in joined else subject for case, subject in leader.items()}
+    return leader
+
+
+def make_folds(fingerprint: Fingerprint, seed: int) -> tuple[tuple[Fold, ...], str]:
+    """Up to 5 folds (fewer when subjects are few, none for one subject), with the reason."""
+    from sklearn.model_selection import GroupKFold, StratifiedGroupKFold
+
+    group = groups(fingerprint)
+    cases = sorted(group)
+    names = [group[case] for case in cases]
+    subjects = len(set(names))
+    count = min(FOLDS, subjects)
+    if count < 2:
+        return (), "one subject only: nothing to validate on, so train with the fold `full-data`"
+    present = {case.id: tuple(label for label, found in sorted(case.labels.items()) if found.voxels) for case in fingerprint.cases}
+    patterns = [present[case] for case in cases]
+    kinds = sorted(set(patterns))
+    reason = f"{count} folds by subject ({subjects} subjects, {len(cases)} cases), drawn with seed {seed}"
+    splitter: GroupKFold | StratifiedGroupKFold
+    if len(kinds) > 1 and min(patterns.count(kind) for kind in kinds) >= count:
+        splitter = StratifiedGroupKFold(count, shuffle=True, random_state=seed)
+        reason += "; stratified by which labels are present"
+    else:
+        splitter = GroupKFold(count, shuffle=True, random_state=seed)
+    if count < FOLDS:
+        reason += f"; {FOLDS} need at least {FOLDS} subjects"
+    folds = []
+    targets = [kinds.index(pattern) for pattern in patterns]
+    for train, val in splitter.split(np.zeros(len(cases)), targets, names):
+        folds.append(Fold(train=tuple(cases[i] for i in train), val=tuple(cases[i] for i in val)))
+    return tuple(folds), reason

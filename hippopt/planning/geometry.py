@@ -1,0 +1,97 @@
+"""What label positions tell: sides, order along axes, and labels that contradict their names."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from hippopt.artifacts.dataset import Side
+from hippopt.artifacts.fingerprint import CaseFingerprint
+
+AXES = ("z", "y", "x")
+CONSISTENT = 0.95  # share of the cases that must agree
+ORDERED_SHARE = 0.25  # least share of the distance between two labels that lies along the axis
+
+
+def _differences(cases: Sequence[CaseFingerprint], first: str, second: str) -> np.ndarray:
+    """(N, 3) centroid of `second` minus centroid of `first`, mm (Z, Y, X), over the cases that have both."""
+    rows = [
+        np.subtract(case.labels[second].centroid_mm, case.labels[first].centroid_mm)
+        for case in cases
+        if case.labels[first].centroid_mm is not None and case.labels[second].centroid_mm is not None
+    ]
+    return np.array(rows).reshape(-1, 3)
+
+
+def ordered_axes(cases: Sequence[CaseFingerprint], labels: Sequence[str]) -> tuple[str, ...]:
+    """Axes along which some pair of labels stands in the same order in nearly all cases."""
+    found = set()
+    for position, first in enumerate(labels):
+        for second in labels[position + 1 :]:
+            differences = _differences(cases, first, second)
+            if not len(differences):
+                continue
+            positive = (differences > 0).mean(0)
+            share = np.abs(differences.mean(0)) / max(float(np.linalg.norm(differences.mean(0))), 1e-6)
+            agree = np.maximum(positive, 1 - positive) >= CONSISTENT
+            found |= {AXES[axis] for axis in range(3) if agree[axis] and share[axis] >= ORDERED_SHARE}
+    return tuple(axis for axis in ("x", "y", "z") if axis in found)
+
+
+def geometric_sides(cases: Sequence[CaseFingerprint], labels: Sequence[str]) -> dict[str, Side]:
+    """Labels that form a pair across the midplane: of like volume, apart along x in nearly all cases. +x is right."""
+    sides: dict[str, Side] = {}
+    for position, first in enumerate(labels):
+        for second in labels[position + 1 :]:
+            both = [case for case in cases if case.labels[first].box and case.labels[second].box]
+            if not both:
+                continue
+            ratio = np.array([case.labels[first].volume_mm3 / case.labels[second].volume_mm3 for case in both])
+            apart = np.array([_apart_along_x(case, first, second) for case in both])
+            if not 0.5 < np.median(ratio) < 2:
+                continue
+            if (apart < 0).mean() >= CONSISTENT:
+                sides.update({first: "left", second: "right"})
+            elif (apart > 0).mean() >= CONSISTENT:
+                sides.update({first: "right", second: "left"})
+    return sides
+
+
+def _apart_along_x(case: CaseFingerprint, first: str, second: str) -> int:
+    """-1 when `first` lies wholly left of `second`, +1 when wholly right, 0 when they overlap along x."""
+    a, b = case.labels[first].box, case.labels[second].box
+    if a is None or b is None:
+        return 0
+    if a.start[2] + a.size[2] <= b.start[2]:
+        return -1
+    return 1 if b.start[2] + b.size[2] <= a.start[2] else 0
+
+
+def side_warnings(cases: Sequence[CaseFingerprint], named: dict[str, Side], geometric: dict[str, Side]) -> list[str]:
+    """Where names and geometry disagree: for the whole data set, or in single cases (a flipped label, perhaps)."""
+    wrong = [label for label, side in named.items() if geometric.get(label, side) != side]
+    if wrong:
+        return [f"{', '.join(wrong)}: named {named[wrong[0]]}, but lies on the other side in the scans; check names and orientations"]
+    left = [label for label, side in named.items() if side == "left"]
+    right = [label for label, side in named.items() if side == "right"]
+    warnings = []
+    for case in cases:
+        for first in left:
+            for second in right:
+                centres = case.labels[first].centroid_mm, case.labels[second].centroid_mm
+                if centres[0] and centres[1] and centres[0][2] > centres[1][2] and first[: -len("_left")] == second[: -len("_right")]:
+                    warnings.append(f"{case.id}: {first} lies right of {second}; was the label or the scan flipped?")
+    return warnings
+
+
+def mirrored_pairs(labels: dict[str, int], sides: dict[str, Side]) -> tuple[tuple[int, int], ...] | None:
+    """Values to swap when an image is mirrored across the midplane: every sided label with its twin of the other side.
+
+    None when a sided label has no twin. Twins have the same name once `left` and `right` are taken out.
+    """
+    stems: dict[str, dict[str, int]] = {}
+    for label, side in sides.items():
+        stem = label.replace(side, "", 1) if side in label else label
+        stems.setdefault(stem, {})[side] = labels[label]
+    if any(len(pair) != 2 for pair in stems.values()):
+        return None
+    return tuple((pair["left"], pair["right"]) for pair in stems.values())

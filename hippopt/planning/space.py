@@ -1,0 +1,115 @@
+"""Target spacing, crop, normalisation region, patch and batch size. Triples are (Z, Y, X) on RAS axes."""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+import numpy as np
+
+from hippopt.artifacts.fingerprint import CaseFingerprint, Fingerprint
+from hippopt.artifacts.plan import TOKEN_VOXELS, Triple
+
+Spacing = tuple[float, float, float]
+MARGIN_MM = 8.0  # context on each side of the structure: half a token
+NONZERO_SHARE = 0.75  # nnU-Net's: a crop to the non-zero box that removes more than a quarter is worth it
+BATCH_SHARE = 0.05  # nnU-Net's: a batch holds at most 5 % of all voxels
+CPU_BATCH = 2
+
+
+def target_spacing(fingerprint: Fingerprint) -> tuple[Spacing, str]:
+    """nnU-Net's rule: the median along each axis; for a strongly anisotropic axis its 10th percentile."""
+    spacings = np.array([case.ras_spacing_mm for case in fingerprint.cases])
+    shapes = np.array([case.ras_shape for case in fingerprint.cases])
+    median, shape = np.median(spacings, 0), np.median(shapes, 0)
+    worst = int(np.argmax(median))
+    others = [axis for axis in range(3) if axis != worst]
+    reason = "median of the cases along each axis"
+    if median[worst] > 3 * median[others].max() and shape[worst] * 3 < shape[others].min():
+        median[worst] = max(np.percentile(spacings[:, worst], 10), median[others].max())
+        reason += f"; axis {'zyx'[worst]} is over 3 times coarser with 3 times fewer voxels, so its 10th percentile"
+    z, y, x = (round(float(value), 4) for value in median)
+    return (z, y, x), reason
+
+
+def crop_rule(fingerprint: Fingerprint) -> tuple[Literal["none", "nonzero"], Literal["image", "nonzero"], str, str]:
+    """(crop, normalisation region, reason for the crop, reason for the region)."""
+    shares = [math.prod(case.nonzero_box.size) / math.prod(case.ras_shape) for case in fingerprint.cases]
+    filled = float(np.median([case.nonzero_fraction for case in fingerprint.cases]))
+    kept = float(np.median(shares))
+    crop: Literal["none", "nonzero"] = "nonzero" if kept < 0.999 else "none"
+    region: Literal["image", "nonzero"] = "nonzero" if filled < NONZERO_SHARE else "image"
+    crop_reason = f"the box of non-zero voxels holds {kept:.0%} of the median image" + ("" if crop == "nonzero" else "; nothing to cut")
+    region_reason = (
+        f"only {filled:.0%} of the median image is non-zero (skull-stripped or padded), so zeros would set the mean"
+        if region == "nonzero"
+        else f"{filled:.0%} of the median image is non-zero, so the whole image is tissue"
+    )
+    return crop, region, crop_reason, region_reason
+
+
+def prepared_shape(case: CaseFingerprint, spacing: Spacing, crop: str) -> Triple:
+    """Shape of a case after crop and resampling."""
+    size = case.nonzero_box.size if crop == "nonzero" else case.ras_shape
+    z, y, x = (max(1, round(n * s / t)) for n, s, t in zip(size, case.ras_spacing_mm, spacing, strict=True))
+    return (z, y, x)
+
+
+def structure_extents(fingerprint: Fingerprint) -> np.ndarray:
+    """(N, 3) mm: the box of each structure in each case. Labels of one side make one structure; those without a side another."""
+    rows = []
+    for case in fingerprint.cases:
+        for side in sorted({fingerprint.sides.get(label, "") for label in case.labels}):
+            boxes = [case.labels[label].box for label in case.labels if fingerprint.sides.get(label, "") == side]
+            found = [box for box in boxes if box is not None]
+            if found:
+                start = np.min([box.start for box in found], 0)
+                stop = np.max([np.add(box.start, box.size) for box in found], 0)
+                rows.append((stop - start) * np.array(case.ras_spacing_mm))
+    return np.array(rows).reshape(-1, 3)
+
+
+def _ceil_token(voxels: float) -> int:
+    return max(TOKEN_VOXELS, math.ceil(round(voxels, 3) / TOKEN_VOXELS) * TOKEN_VOXELS)
+
+
+def patch_size(fingerprint: Fingerprint, spacing: Spacing, crop: str, fits: Callable[[Triple], bool]) -> tuple[Triple, str]:
+    """Smallest multiples of 16 that cover the structure with its margin, or the whole image where that is smaller.
+
+    `fits(patch)` says whether two samples of it fit the memory; the axis longest relative to the structure shrinks first.
+    Raises ValueError when even one token does not fit.
+    """
+    extents = structure_extents(fingerprint)
+    shapes = np.array([prepared_shape(case, spacing, crop) for case in fingerprint.cases])
+    # the 95th percentile: one outlying label should not enlarge every patch
+    structure = np.percentile(extents, 95, axis=0) / spacing if len(extents) else np.median(shapes, 0) / 2
+    needed = structure + 2 * MARGIN_MM / np.array(spacing)
+    patch = [_ceil_token(min(want, limit)) for want, limit in zip(needed, shapes.max(0), strict=True)]
+    wanted = tuple(patch)
+    while not fits((patch[0], patch[1], patch[2])):
+        shrinkable = [axis for axis in range(3) if patch[axis] > TOKEN_VOXELS]
+        if not shrinkable:
+            raise ValueError("not even a patch of 16 x 16 x 16 fits the memory")
+        longest = max(shrinkable, key=lambda axis: patch[axis] / max(structure[axis], 1))
+        patch[longest] -= TOKEN_VOXELS
+    extent = " x ".join(f"{value:.0f}" for value in structure * spacing)
+    reason = f"multiples of 16 that cover the structure ({extent} mm in 95 % of the cases) with {MARGIN_MM:.0f} mm around it"
+    if wanted != tuple(patch):
+        reason += f"; {' x '.join(map(str, wanted))} was shrunk to fit the memory"
+    elif any(limit < want for want, limit in zip(needed, shapes.max(0), strict=True)):
+        reason += ", no more than the largest image"
+    return (patch[0], patch[1], patch[2]), reason
+
+
+def batch_size(
+    shapes: Sequence[Triple], patch: Triple, on_cpu: bool, needed_bytes: Callable[[int], int], budget_bytes: float
+) -> tuple[int, str]:
+    """As many samples as fit the memory, at most 5 % of all voxels, at least 2 where they fit; 2 on a CPU."""
+    voxels = sum(math.prod(shape) for shape in shapes)
+    most = max(2, int(BATCH_SHARE * voxels / math.prod(patch)))
+    size = 1
+    while size < most and needed_bytes(size + 1) <= budget_bytes:
+        size += 1
+    estimate = f"a step is estimated at {needed_bytes(size) / 1e9:.1f} of {budget_bytes / 1e9:.1f} GB"
+    if on_cpu and size > CPU_BATCH:
+        return CPU_BATCH, f"on a CPU time grows with the batch, so many small steps; {needed_bytes(CPU_BATCH) / 1e9:.1f} GB"
+    return size, f"{estimate}; at most 5 % of all voxels ({most}), at least 2 where the memory allows"

@@ -1,0 +1,144 @@
+"""Predict with a run: find its folds, check that they belong together, restore and merge them, segment the scans."""
+
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import nn
+
+from hippopt.artifacts.plan import Plan, load_plan
+from hippopt.artifacts.weights import AdapterCard
+from hippopt.console import Console
+from hippopt.errors import OutputError, StaleArtifactError, UsageError, WeightsError
+from hippopt.imaging.augmentation import class_pairs
+from hippopt.imaging.scan_listing import list_scans
+from hippopt.inference.windows import WindowSettings, flip_combinations
+from hippopt.networks.device import choose_device, memory_gb
+from hippopt.networks.restoring import read_card, restore
+from hippopt.stages.adopt_base import load_known_base
+from hippopt.stages.predict import PredictRequest, predict
+from hippopt.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class PredictionRequest:
+    """What the user asked of hippopt_predict; None stands for all folds, or the only run."""
+
+    source: Path
+    output: Path
+    folds: tuple[str, ...] | None = None
+    run: str | None = None
+    tta: bool = False
+    save_probabilities: bool = False
+    overwrite: bool = False
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    checkpoint: Literal["last", "best"] = "last"
+    volume: int | None = None
+
+
+def check_output(source: Path, output: Path) -> None:
+    """Raises OutputError, before anything is computed, when the output cannot be written or is the input."""
+    if output.resolve() == (source if source.is_dir() else source.parent).resolve():
+        raise OutputError(f"-o {output}: the same folder as the input; choose another, so that no scan is overwritten")
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=output):
+            pass
+    except OSError as error:
+        raise OutputError(f"-o {output}: cannot be written ({error.strerror}); choose another folder or its permissions") from None
+
+
+def choose_run(workspace: Workspace, dataset: str, run: str | None) -> str:
+    """The run asked for, or the only one with finished folds. Raises UsageError."""
+    runs = workspace.runs(dataset)
+    if run is not None:
+        if run not in runs:
+            raise UsageError(f"--run {run}: no finished fold in {workspace.run(dataset, run)} (runs: {', '.join(runs) or 'none'})")
+        return run
+    if len(runs) == 1:
+        return runs[0]
+    if not runs:
+        raise UsageError(f"{dataset}: nothing is trained yet; run `hippopt_train {dataset[11:]} 0` first")
+    raise UsageError(f"{dataset}: several runs; choose one with --run: {', '.join(runs)}")
+
+
+def choose_folds(workspace: Workspace, dataset: str, run: str, asked: tuple[str, ...] | None, expected: int, console: Console) -> list[str]:
+    """Folds to ensemble: those asked for, else all that are finished. Raises UsageError for one that was asked for and is missing."""
+    there = workspace.trained_folds(dataset, run)
+    if asked is not None:
+        missing = [fold for fold in asked if fold not in there]
+        if missing:
+            raise UsageError(f"--folds {' '.join(missing)}: not trained in run {run} (there: {' '.join(there)})")
+        return list(dict.fromkeys(asked))
+    numbered = [fold for fold in there if fold.isdigit()]
+    if numbered and len(numbered) < expected:
+        console.warn(f"run {run}: {len(numbered)} of {expected} folds are trained; predicting with fold {' '.join(numbered)}")
+    return numbered or there
+
+
+def load_models(
+    workspace: Workspace, dataset: str, run: str, folds: list[str], plan: Plan, device: torch.device, checkpoint: str = "last"
+) -> list[nn.Module]:
+    """The merged networks of the folds. Raises WeightsError or StaleArtifactError."""
+    models: list[nn.Module] = []
+    cards: list[AdapterCard] = []
+    base = None
+    for fold in folds:
+        folder = workspace.fold(dataset, run, fold)
+        best = checkpoint == "best"
+        card = read_card(folder.best_adapter_card if best else folder.adapter_card)
+        cards.append(card)
+        if card.plan_hash != cards[0].plan_hash:
+            raise StaleArtifactError(
+                f"{folder.path}: fold {fold} was trained with plan {card.plan_hash[:12]}, fold {cards[0].fold} with "
+                f"{cards[0].plan_hash[:12]}; train them with one plan"
+            )
+        if card.base_sha256 is not None and (base is None or base[1].sha256 != card.base_sha256):
+            base = load_known_base(card.base_sha256, workspace)
+        tuned = restore(card, folder.best_adapter if best else folder.adapter, base if card.base_sha256 else None, plan)
+        if tuned.adaptation is not None:
+            tuned.adaptation.merge()
+        models.append(tuned.model.to(device).eval())
+    return models
+
+
+def predict_scans(workspace: Workspace, dataset: str, request: PredictionRequest, console: Console) -> int:
+    """Segment the scans. Returns the number of failures. Raises HippoptError's kinds before anything is computed."""
+    check_output(request.source, request.output)
+    run = choose_run(workspace, dataset, request.run)
+    plan = load_plan(workspace.run_plan(dataset, run))
+    scans, notes = list_scans(request.source, len(plan.channel_names))
+    for note in notes:
+        console.warn(note)
+    folds = choose_folds(workspace, dataset, run, request.folds, len(plan.folds), console)
+    device, note = choose_device(request.device)
+    models = load_models(workspace, dataset, run, folds, plan, device, request.checkpoint)
+    console.say(f"run {run}, fold {' '.join(folds)}, {note}: {len(scans)} scans")
+    if request.checkpoint == "best":
+        console.warn("the best checkpoint was chosen on its fold's validation cases: figures on those are optimistic")
+    if not models:
+        raise WeightsError(f"run {run}: no fold to predict with")
+    flips = flip_combinations(plan.augmentation.flip_axes) if request.tta else ((),)
+    windows = WindowSettings(plan.patch_size, len(plan.class_names), flips, class_pairs(plan))
+    job = PredictRequest(
+        output=request.output, windows=windows, save_probabilities=request.save_probabilities, overwrite=request.overwrite,
+        volume=request.volume, memory_bytes=_machine_memory(device),
+    )  # fmt: skip
+    done, kept, failed = predict(scans, models, plan, job, device, console)
+    console.say(f"segmented {done}, kept {kept}, failed {failed}: {request.output}")
+    if kept:
+        console.say("kept masks were there already; --overwrite segments them anew")
+    if failed:
+        console.warn(f"{failed} scans failed, each with its reason in {request.output / 'failures.tsv'}")
+    return failed
+
+
+def _machine_memory(device: torch.device) -> float:
+    """Bytes of main memory: probabilities are gathered there whatever the device."""
+    try:
+        return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    except (ValueError, OSError, AttributeError):
+        return 2 * memory_gb(device) * 1e9

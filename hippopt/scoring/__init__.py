@@ -1,0 +1,1 @@
+"""Overlap, surface distances and volumes of a prediction against a reference; their tables and statistics."""

@@ -1,0 +1,37 @@
+"""Stage 3: decide, or keep and check what was decided before."""
+
+from pathlib import Path
+
+from hippopt.artifacts.codec import write_json
+from hippopt.artifacts.fingerprint import Fingerprint
+from hippopt.artifacts.plan import Plan, apply_settings, check_plan, load_plan
+from hippopt.console import Console
+from hippopt.errors import PlanError
+from hippopt.networks.unetr import SIZES
+from hippopt.planning.decisions import Machine, decide
+
+
+def make_plan(
+    fingerprint: Fingerprint, path: Path, machine: Machine, settings: list[str], console: Console, overwrite: bool = False
+) -> Plan:
+    """Write `plan.json`. An existing plan of the same data is kept, with a person's edits, and `settings` are applied to it.
+
+    Raises StaleArtifactError when the existing plan belongs to other data and `overwrite` is not given, PlanError for a bad edit.
+    """
+    size = next((setting.partition("=")[2] for setting in settings if setting.startswith("network.size=")), None)
+    rest = [setting for setting in settings if not setting.startswith("network.size=")]
+    if size is not None and size not in SIZES:
+        raise PlanError(f"--set network.size={size}: choose one of {', '.join(SIZES)}")
+    if path.exists() and not overwrite:
+        old = load_plan(path, fingerprint)
+        if size is not None and old.network != SIZES[size]:
+            raise PlanError(f"{path}: planned for another network, and its batch and patch size follow from it; add --overwrite")
+        plan = apply_settings(old, rest, path) if rest else old
+        console.say(f"{path}: kept" + (f", with {len(rest)} setting(s) changed" if rest else "; --overwrite makes it anew"))
+    else:
+        seed = next((setting.partition("=")[2] for setting in rest if setting.startswith("seed=")), "0")
+        plan = decide(fingerprint, machine, int(seed) if seed.isdigit() else 0, SIZES[size] if size else None)
+        plan = apply_settings(plan, rest, path) if rest else plan
+    check_plan(plan, path, fingerprint)
+    write_json(path, plan)
+    return plan

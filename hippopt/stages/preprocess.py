@@ -1,0 +1,110 @@
+"""Stage 4: every case oriented, cropped, normalised and resampled, in memory-mappable arrays beside a JSON record."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from hippopt.artifacts.codec import content_hash, decode, parse_json, write_atomically, write_json
+from hippopt.artifacts.dataset import Case, Dataset
+from hippopt.artifacts.fingerprint import CaseFingerprint, Fingerprint
+from hippopt.artifacts.plan import Plan
+from hippopt.artifacts.properties import CacheEntry
+from hippopt.console import Console
+from hippopt.errors import PlanError, StaleArtifactError
+from hippopt.imaging.image_io import read_scan
+from hippopt.imaging.orientation import to_ras
+from hippopt.imaging.preparation import prepare
+from hippopt.imaging.survey import hash_arrays
+
+
+@dataclass(frozen=True)
+class CachePaths:
+    """The three files of a preprocessed case; `entry` is written last, so a killed run leaves no case that looks whole."""
+
+    folder: Path
+    case: str
+
+    @property
+    def image(self) -> Path:
+        return self.folder / f"{self.case}.npy"
+
+    @property
+    def label(self) -> Path:
+        return self.folder / f"{self.case}_label.npy"
+
+    @property
+    def entry(self) -> Path:
+        return self.folder / f"{self.case}.json"
+
+
+def cache_key(plan: Plan, case: CaseFingerprint) -> str:
+    """Hash of all that shapes the arrays of a case: its voxel data and the plan's decisions on preparation."""
+    return content_hash([plan.preparation_hash, case.image_hash, case.label_hash])
+
+
+def cached_entry(folder: Path, case: str) -> CacheEntry | None:
+    """The record of a preprocessed case, or None where it is missing or unreadable."""
+    paths = CachePaths(folder, case)
+    try:
+        entry = decode(parse_json(paths.entry.read_bytes(), paths.entry), CacheEntry, paths.entry)
+    except (OSError, PlanError):
+        return None
+    return entry if paths.image.is_file() and paths.label.is_file() else None
+
+
+def preprocess(
+    dataset: Dataset, fingerprint: Fingerprint, plan: Plan, folder: Path, jobs: int, console: Console, overwrite: bool = False
+) -> tuple[int, int]:
+    """Prepare all cases in threads: (made, kept). Unchanged cases are kept, interrupted work is continued.
+
+    Raises StaleArtifactError when the folder holds cases of other decisions and `overwrite` is not given, or when a raw
+    file no longer holds what the fingerprint saw.
+    """
+    wanted = {case.id: cache_key(plan, case) for case in fingerprint.cases}
+    entries = {case: cached_entry(folder, case) for case in wanted}
+    other = [case for case, entry in entries.items() if entry is not None and entry.key != wanted[case]]
+    if other and not overwrite:
+        raise StaleArtifactError(
+            f"{folder}: {len(other)} cases ({other[0]}, ...) were made with other decisions or data than {plan.dataset}'s plan; "
+            "add --overwrite to rebuild them"
+        )
+    waiting = [case for case in dataset.cases if (entry := entries[case.id]) is None or entry.key != wanted[case.id]]
+    plan_hash = content_hash(plan)
+    by_id = {case.id: case for case in fingerprint.cases}
+
+    def work(case: Case) -> None:
+        _preprocess_case(case, by_id[case.id], plan, plan_hash, wanted[case.id], CachePaths(folder, case.id))
+
+    with ThreadPoolExecutor(jobs) as pool:
+        for _ in console.track(_drain(pool, work, waiting), "preprocess", len(waiting)):
+            pass
+    return len(waiting), len(dataset.cases) - len(waiting)
+
+
+def _drain(pool: ThreadPoolExecutor, work: object, cases: list[Case]) -> Iterator[None]:
+    yield from pool.map(work, cases)  # type: ignore[arg-type]
+
+
+def _preprocess_case(case: Case, seen: CaseFingerprint, plan: Plan, plan_hash: str, key: str, paths: CachePaths) -> None:
+    scans = [read_scan(Path(path)) for path in case.channels]
+    label = read_scan(Path(case.label))
+    image = np.stack([scan.array.astype(np.float32, copy=False) for scan in scans])
+    grid = scans[0].grid
+    if (hash_arrays(to_ras(image, grid)), hash_arrays(to_ras(label.array, grid))) != (seen.image_hash, seen.label_hash):
+        raise StaleArtifactError(f"{case.id}: changed since its fingerprint was taken; run `hippopt_plan {plan.dataset} --overwrite`")
+    prepared = prepare(image, grid, plan, label.array)
+    assert prepared.label is not None
+    counts = np.bincount(prepared.label.ravel(), minlength=len(plan.class_names))
+    write_atomically(paths.image, lambda temporary: np.save(temporary, prepared.image))
+    write_atomically(paths.label, lambda temporary: np.save(temporary, prepared.label))
+    write_json(
+        paths.entry,
+        CacheEntry(
+            case=case.id, key=key, plan_hash=plan_hash, image_hash=seen.image_hash, label_hash=seen.label_hash,
+            properties=prepared.properties,
+            foreground_voxels={name: int(counts[index]) for index, name in enumerate(plan.class_names) if index},
+        ),
+    )  # fmt: skip

@@ -1,0 +1,60 @@
+"""Stage 6: validate a trained fold on whole cases, in the scan's own grid, with the files that prediction will use."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from hippopt.artifacts.dataset import Dataset, split_ending
+from hippopt.artifacts.plan import Plan
+from hippopt.artifacts.properties import CacheEntry
+from hippopt.artifacts.weights import BaseCard
+from hippopt.console import Console
+from hippopt.errors import ImageError
+from hippopt.imaging.image_io import read_scan, write_mask
+from hippopt.imaging.patches import TrainingCase
+from hippopt.imaging.preparation import restore_mask
+from hippopt.inference.windows import WindowSettings, predict_probabilities
+from hippopt.networks.restoring import read_card, restore
+from hippopt.reporting.scores import say_summary
+from hippopt.scoring.metrics import score_case
+from hippopt.scoring.tables import ScoredCase, case_table, summarise, write_csv, write_json
+from hippopt.workspace import FoldFolder
+
+
+def validate_fold(
+    plan: Plan, dataset: Dataset, cases: list[tuple[TrainingCase, CacheEntry]],
+    base: tuple[Mapping[str, torch.Tensor], BaseCard] | None, folder: FoldFolder, device: torch.device, console: Console,
+) -> float:  # fmt: skip
+    """Write masks, `metrics.csv` and `summary.json` of the last checkpoint. Returns the mean foreground Dice."""
+    card = read_card(folder.adapter_card)
+    tuned = restore(card, folder.adapter, base, plan)
+    if tuned.adaptation is not None:
+        tuned.adaptation.merge()
+    model = tuned.model.to(device)
+    raw = {case.id: case for case in dataset.cases}
+    settings = WindowSettings(plan.patch_size, len(plan.class_names))
+    foreground = {name: value for name, value in plan.labels.items() if value}
+    scored = []
+    for case, entry in console.track(cases, "validate", len(cases)):
+        probabilities = predict_probabilities([model], np.asarray(case.image), settings, device)
+        mask = restore_mask(probabilities, entry.properties, plan.label_values)
+        label = read_scan(Path(raw[case.id].label))
+        if label.array.shape != mask.shape:
+            raise ImageError(f"{label.path}: changed since preprocessing; run `hippopt_plan {plan.dataset} --overwrite`")
+        kind = split_ending(label.path.name)
+        write_mask(folder.validation / (case.id + (kind[1] if kind else ".nii.gz")), mask, label)
+        scores = score_case(mask, np.rint(label.array).astype(np.int32), label.grid.spacing_mm, foreground)
+        scored.append(ScoredCase(case.id, raw[case.id].subject, tuple(scores)))
+    table = case_table(scored)
+    write_csv(folder.metrics, table)
+    about = {
+        "checkpoint": "last",
+        "step": card.step,
+        "best_checkpoint": f"step {card.settings.get('best_step')}, chosen on these validation cases: figures from it are optimistic",
+    }
+    summary = summarise(table)
+    write_json(folder.summary, summary, about)
+    console.say(f"validation of the last checkpoint, {len(cases)} whole cases in their own grids:")
+    return say_summary(summary, console)

@@ -1,0 +1,124 @@
+"""The training loop: a function of model, batches, loss and schedule."""
+
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from hippopt.artifacts.plan import ScheduleSettings
+from hippopt.errors import TrainingError
+from hippopt.training.checkpoint import LoopState
+
+SKIPS_ALLOWED = 5  # steps in a row with a loss or gradient that is not finite
+
+
+@dataclass(frozen=True)
+class Budget:
+    """When training ends: after `steps`, or after `seconds` of training time where that is given."""
+
+    steps: int
+    seconds: float | None = None
+
+    def progress(self, state: LoopState) -> float:
+        """Share of the budget that is used, 0 to 1."""
+        used = state.step / self.steps if self.seconds is None else state.elapsed_s / max(self.seconds, 1e-9)
+        return min(1.0, used)
+
+
+@dataclass(frozen=True)
+class LoopHooks:
+    """What happens besides the steps. `on_epoch` gets the state and the mean loss; `stopping` tells of a signal."""
+
+    on_epoch: Callable[[LoopState, dict[str, float]], None]
+    on_step: Callable[[LoopState, float], None]
+    stopping: Callable[[], bool]
+
+
+def learning_rate(schedule: ScheduleSettings, peak: float, progress: float, step: int) -> float:
+    """Linear warm-up over the first steps, times (1 - progress) ** exponent."""
+    warm = min(1.0, (step + 1) / schedule.warmup_steps) if schedule.warmup_steps else 1.0
+    return peak * warm * (1 - progress) ** schedule.poly_exponent
+
+
+def segmentation_loss() -> nn.Module:
+    """Dice + cross-entropy (Isensee et al. 2021): Dice over the foreground classes of the whole batch."""
+    from monai.losses import DiceCELoss
+
+    return DiceCELoss(include_background=False, to_onehot_y=True, softmax=True, batch=True, smooth_nr=1e-5, smooth_dr=1e-5)
+
+
+def train(
+    model: nn.Module,
+    parameters: Mapping[str, nn.Parameter],
+    optimizer: torch.optim.Optimizer,
+    batches: Iterator[dict[str, Any]],
+    schedule: ScheduleSettings,
+    peak_rate: float,
+    budget: Budget,
+    state: LoopState,
+    hooks: LoopHooks,
+    autocast: bool,
+) -> bool:
+    """Train until the budget is used: True, or until `hooks.stopping`: False. `state` is updated in place.
+
+    A step whose loss or gradient is not finite is skipped. Raises TrainingError after SKIPS_ALLOWED of them in a row,
+    naming the cases of the batch.
+    """
+    loss_of = segmentation_loss()
+    device = next(iter(parameters.values())).device
+    losses: list[float] = []
+    model.train()
+    epoch_start, epoch_waited, last = state.elapsed_s, state.waited_s, time.perf_counter()
+    while (progress := budget.progress(state)) < 1:
+        if hooks.stopping():
+            return False
+        rate = learning_rate(schedule, peak_rate, progress, state.step)
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        before = time.perf_counter()
+        batch = next(batches)
+        state.waited_s += time.perf_counter() - before
+        image, label = batch["image"].to(device), batch["label"].to(device)
+        with torch.autocast(device.type, torch.bfloat16, enabled=autocast):
+            logits = model(image)
+        loss = loss_of(logits.float(), label)
+        loss.backward()
+        norm = torch.nn.utils.clip_grad_norm_(parameters.values(), schedule.gradient_clip)
+        value = float(loss.detach())
+        if math.isfinite(value) and bool(torch.isfinite(norm)):
+            optimizer.step()
+            state.skipped_in_a_row = 0
+            losses.append(value)
+        else:
+            state.skipped += 1
+            state.skipped_in_a_row += 1
+        optimizer.zero_grad(set_to_none=True)
+        state.step += 1
+        now = time.perf_counter()
+        state.elapsed_s += now - last
+        last = now
+        if state.skipped_in_a_row > SKIPS_ALLOWED:
+            raise TrainingError(
+                f"step {state.step}: loss or gradient not finite {state.skipped_in_a_row} times in a row, last on cases "
+                f"{', '.join(batch['cases'])}; look at these scans, or lower the learning rate with --set schedule.learning_rate"
+            )
+        hooks.on_step(state, value)
+        if state.step % schedule.steps_per_epoch == 0 or budget.progress(state) >= 1:
+            spent = max(state.elapsed_s - epoch_start, 1e-9)
+            row = {
+                "step": state.step, "elapsed_s": round(state.elapsed_s, 2), "learning_rate": rate,
+                "train_loss": sum(losses) / len(losses) if losses else math.nan,
+                "seconds_a_step": spent / max((state.step - 1) % schedule.steps_per_epoch + 1, 1),
+                "wait_share": (state.waited_s - epoch_waited) / spent, "gradient_norm": float(norm), "skipped": state.skipped,
+            }  # fmt: skip
+            hooks.on_epoch(state, row)
+            model.train()
+            losses = []
+            now = time.perf_counter()
+            state.elapsed_s += now - last  # validation counts: the budget is wall time
+            last, epoch_start, epoch_waited = now, state.elapsed_s, state.waited_s
+    return True

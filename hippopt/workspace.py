@@ -1,0 +1,176 @@
+"""Workspace: the only place that knows a folder or file name under raw_data/, plans/, preprocessed/ and results/."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from hippopt.artifacts.dataset import FOLDER_PATTERN
+from hippopt.errors import DatasetError, HippoptError, UsageError
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """A root folder with the four workspace folders in it."""
+
+    root: Path
+
+    @property
+    def raw_data(self) -> Path:
+        return self.root / "raw_data"
+
+    @property
+    def bases(self) -> Path:
+        return self.root / "results" / "bases"
+
+    def dataset_folder(self, dataset: str) -> Path:
+        return self.raw_data / dataset
+
+    def fingerprint(self, dataset: str) -> Path:
+        return self.root / "plans" / dataset / "fingerprint.json"
+
+    def plan(self, dataset: str) -> Path:
+        return self.root / "plans" / dataset / "plan.json"
+
+    def preprocessed(self, dataset: str) -> Path:
+        return self.root / "preprocessed" / dataset
+
+    def dataset_results(self, dataset: str) -> Path:
+        return self.root / "results" / dataset
+
+    def run(self, dataset: str, run: str) -> Path:
+        return self.dataset_results(dataset) / run
+
+    def run_plan(self, dataset: str, run: str) -> Path:
+        """The plan that a run was trained with: later edits of the data set's plan leave it alone."""
+        return self.run(dataset, run) / "plan.json"
+
+    def fold(self, dataset: str, run: str, fold: str) -> "FoldFolder":
+        return FoldFolder(self.run(dataset, run) / (f"fold_{fold}" if fold.isdigit() else fold.replace("-", "_")))
+
+    def base(self, sha256: str) -> Path:
+        return self.bases / f"{sha256[:12]}.safetensors"
+
+    def datasets(self) -> list[str]:
+        """Names of the data sets that have a raw-data folder, a plan or results here."""
+        names: set[str] = set()
+        for folder in (self.raw_data, self.root / "plans", self.root / "results"):
+            if folder.is_dir():
+                names |= {path.name for path in folder.iterdir() if path.is_dir() and FOLDER_PATTERN.match(path.name)}
+        return sorted(names)
+
+    def resolve(self, dataset: str | None) -> str:
+        """The full name of a data set given as `4`, `004`, `Name` or `Dataset004_Name`, or of the only one.
+
+        Raises UsageError when none or several fit.
+        """
+        names = self.datasets()
+        if dataset is None:
+            fitting = names
+        elif dataset.isdigit():
+            fitting = [name for name in names if int(name[7:10]) == int(dataset)]
+        else:
+            fitting = [name for name in names if dataset in (name, name[11:])]
+        if len(fitting) == 1:
+            return fitting[0]
+        there = f"there are {', '.join(names)}" if names else f"{self.raw_data} holds none; import one with `hippopt_import`"
+        if dataset is None:
+            raise UsageError(f"name a data set: {there}" if names else f"no data set: {there}")
+        if fitting:
+            raise UsageError(f"data set {dataset!r} fits {', '.join(fitting)}; write the whole name")
+        raise UsageError(f"data set {dataset!r} not found under {self.root.resolve()}; {there}")
+
+    def trained_folds(self, dataset: str, run: str) -> list[str]:
+        """Names of the finished folds of a run."""
+        found = [card.parent.name for card in sorted(self.run(dataset, run).glob("*/adapter.json"))]
+        return [name.removeprefix("fold_") if name.startswith("fold_") else name.replace("_", "-") for name in found]
+
+    def runs(self, dataset: str) -> list[str]:
+        """Runs of a data set that hold at least one finished fold."""
+        folder = self.dataset_results(dataset)
+        if not folder.is_dir():
+            return []
+        return sorted(path.name for path in folder.iterdir() if path.is_dir() and any(path.glob("*/adapter.json")))
+
+
+@dataclass(frozen=True)
+class FoldFolder:
+    """The files of one trained fold."""
+
+    path: Path
+
+    @property
+    def adapter(self) -> Path:
+        return self.path / "adapter.safetensors"
+
+    @property
+    def adapter_card(self) -> Path:
+        return self.path / "adapter.json"
+
+    @property
+    def best_adapter(self) -> Path:
+        return self.path / "adapter_best.safetensors"
+
+    @property
+    def best_adapter_card(self) -> Path:
+        return self.path / "adapter_best.json"
+
+    @property
+    def resume(self) -> Path:
+        return self.path / "resume.safetensors"
+
+    @property
+    def resume_previous(self) -> Path:
+        return self.path / "resume_previous.safetensors"
+
+    @property
+    def run_settings(self) -> Path:
+        return self.path / "run.json"
+
+    @property
+    def lock(self) -> Path:
+        return self.path / "lock.json"
+
+    @property
+    def log(self) -> Path:
+        return self.path / "log.csv"
+
+    @property
+    def progress(self) -> Path:
+        return self.path / "progress.png"
+
+    @property
+    def base_report(self) -> Path:
+        return self.path / "base_report.csv"
+
+    @property
+    def validation(self) -> Path:
+        return self.path / "validation"
+
+    @property
+    def metrics(self) -> Path:
+        return self.path / "metrics.csv"
+
+    @property
+    def summary(self) -> Path:
+        return self.path / "summary.json"
+
+
+def dataset_name(number: int, name: str) -> str:
+    """`DatasetNNN_Name`. Raises DatasetError for a number or a name that nnU-Net's layout does not allow."""
+    if not 0 < number < 1000:
+        raise DatasetError(f"--id {number}: a data set's number is from 1 to 999")
+    if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
+        raise DatasetError(f"--name {name!r}: letters, digits, - and _ only")
+    return f"Dataset{number:03d}_{name}"
+
+
+def fold_names(requested: str, count: int) -> list[str]:
+    """The folds that `0`-`4`, `all` or `full-data` stand for. Raises HippoptError listing the valid ones."""
+    valid = [str(number) for number in range(count)]
+    if requested == "all":
+        if valid:
+            return valid
+        raise HippoptError("fold all: the plan has no folds (too few subjects); use full-data")
+    if requested in valid or requested == "full-data":
+        return [requested]
+    raise HippoptError(f"fold {requested!r}: choose one of {', '.join([*valid, 'all', 'full-data'])}")

@@ -1,0 +1,56 @@
+"""Fixtures: workspaces and the commands to run on them."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.synthetic import TINY, Command, write_dataset
+
+REPOSITORY = Path(__file__).parent.parent
+
+
+@pytest.fixture
+def real_data() -> Path:
+    """The folder of real scans; the test is skipped where there is none."""
+    folder = Path(os.environ.get("HIPPOPT_REAL_DATA", REPOSITORY.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"no real scans at {folder}; set HIPPOPT_REAL_DATA")
+    return folder
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Path:
+    """A workspace root with one raw data set of six cases."""
+    write_dataset(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def run_command(capsys: pytest.CaptureFixture[str]) -> Command:
+    """Run a command in this process: run_command("plan", "--root", root) -> (exit code, standard output, standard error)."""
+    import importlib
+
+    def run(name: str, *arguments: object) -> tuple[int, str, str]:
+        capsys.readouterr()
+        try:
+            code = importlib.import_module(f"hippopt.cli.{name}").main([str(argument) for argument in arguments])
+        except SystemExit as error:  # argparse ends so
+            code = int(error.code or 0)
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def trained_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace that is planned and has run `full` with folds 0 and 1 trained for six steps. Read-only by convention: copy it to change it."""
+    from hippopt.cli import plan, train
+
+    root = tmp_path_factory.mktemp("trained")
+    write_dataset(root)
+    assert plan.main(["--root", str(root), "--device", "cpu", "--set", *TINY]) == 0
+    for fold in ("0", "1"):
+        assert train.main(["Blob", fold, "--root", str(root), "--method", "full", "--steps", "6", "--device", "cpu"]) == 0
+    return root

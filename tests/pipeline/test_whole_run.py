@@ -1,0 +1,45 @@
+"""Whole small runs by the commands, as a user types them."""
+
+import json
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pandas as pd
+
+from tests.synthetic import TINY, Command
+
+
+def test_plan_train_predict_evaluate(trained_root: Path, tmp_path: Path, run_command: Command) -> None:
+    raw = trained_root / "raw_data" / "Dataset007_Blob"
+    plan = json.loads((trained_root / "plans" / "Dataset007_Blob" / "plan.json").read_text())
+    validation = trained_root / "results" / "Dataset007_Blob" / "full" / "fold_0" / "validation"
+    wanted = plan["folds"][0]["val"]
+    assert sorted(path.name for path in validation.iterdir()) == [f"{case}.nii.gz" for case in sorted(wanted)]
+
+    scans = tmp_path / "scans"
+    scans.mkdir()
+    for case in wanted:
+        (scans / f"{case}_0000.nii.gz").write_bytes((raw / "imagesTr" / f"{case}_0000.nii.gz").read_bytes())
+    code, _, err = run_command("predict", "-i", scans, "-o", tmp_path / "out", "--root", trained_root, "-f", 0, "--device", "cpu")
+    assert code == 0, err
+    for case in wanted:  # prediction from raw files gives the masks that validation gave
+        predicted, validated = (nibabel.load(folder / f"{case}.nii.gz") for folder in (tmp_path / "out", validation))
+        np.testing.assert_array_equal(np.asarray(predicted.dataobj), np.asarray(validated.dataobj))
+        np.testing.assert_array_equal(predicted.affine, validated.affine)
+    volumes = pd.read_csv(tmp_path / "out" / "volumes.tsv", sep="\t")
+    assert len(volumes) == 2 * len(wanted)
+
+    code, _, err = run_command("evaluate", "-p", tmp_path / "out", "-l", raw / "labelsTr", "--root", trained_root)
+    assert code == 0, err
+    scored = pd.read_csv(tmp_path / "out" / "metrics.csv")
+    stored = pd.read_csv(validation.parent / "metrics.csv")
+    pd.testing.assert_frame_equal(scored.sort_values(["case", "label"], ignore_index=True), stored.sort_values(["case", "label"], ignore_index=True))
+
+
+def test_a_few_hundred_steps_learn_the_blob(workspace: Path, run_command: Command) -> None:
+    assert run_command("plan", "--root", workspace, "--device", "cpu", "--set", *TINY)[0] == 0
+    code, _, err = run_command("train", "Blob", 0, "--root", workspace, "--method", "full", "--steps", 150, "--device", "cpu")
+    assert code == 0, err
+    metrics = pd.read_csv(workspace / "results" / "Dataset007_Blob" / "full" / "fold_0" / "metrics.csv")
+    assert metrics[metrics.label == "mean foreground"].dice.mean() > 0.7
