@@ -5,6 +5,9 @@ from pathlib import Path
 
 import pytest
 
+# the networks of the tests are tiny: one thread is as fast, and several test runs do not get in each other's way
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 from tests.synthetic import TINY, Command, write_dataset
 
 REPOSITORY = Path(__file__).parent.parent

@@ -16,7 +16,7 @@ FOLDER_PATTERN = re.compile(r"^Dataset(\d{3})_(.+)$")
 FILE_ENDINGS = (".nii.gz", ".nii", ".nrrd", ".mha", ".mhd", ".img", ".hdr")
 
 
-class Case(Record, kw_only=True):
+class Case(Record, frozen=True, kw_only=True):
     """One labelled scan: `channels` are image files in channel order, `label` its label file."""
 
     id: str
@@ -25,7 +25,7 @@ class Case(Record, kw_only=True):
     label: str
 
 
-class Dataset(Record, kw_only=True):
+class Dataset(Record, frozen=True, kw_only=True):
     """A raw data set. Paths in `cases` are absolute; `labels` maps names (background included) to values in the files."""
 
     name: str

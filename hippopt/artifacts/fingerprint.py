@@ -5,7 +5,7 @@ from hippopt.artifacts.dataset import Side
 from hippopt.artifacts.grid import Grid
 
 
-class Box(Record, kw_only=True):
+class Box(Record, frozen=True, kw_only=True):
     """A box of voxels on RAS axes: first index and size, each (Z, Y, X), and the size in mm."""
 
     start: tuple[int, int, int]
@@ -13,7 +13,7 @@ class Box(Record, kw_only=True):
     size_mm: tuple[float, float, float]
 
 
-class ChannelStatistics(Record, kw_only=True):
+class ChannelStatistics(Record, frozen=True, kw_only=True):
     """Intensities of one channel over the whole image."""
 
     mean: float
@@ -26,7 +26,7 @@ class ChannelStatistics(Record, kw_only=True):
     foreground_std: float
 
 
-class LabelStatistics(Record, kw_only=True):
+class LabelStatistics(Record, frozen=True, kw_only=True):
     """One label in one case; centroid in RAS mm relative to the centre of the field of view, as (Z, Y, X)."""
 
     voxels: int
@@ -36,7 +36,7 @@ class LabelStatistics(Record, kw_only=True):
     components: int
 
 
-class FileStamp(Record, kw_only=True):
+class FileStamp(Record, frozen=True, kw_only=True):
     """Size and modification time of a file: unchanged stamps spare reading it again."""
 
     path: str
@@ -44,7 +44,7 @@ class FileStamp(Record, kw_only=True):
     modified_ns: int
 
 
-class CaseFingerprint(Record, kw_only=True):
+class CaseFingerprint(Record, frozen=True, kw_only=True):
     """One case. `image_hash` and `label_hash` are sha256 of voxel values and shape, whatever the file format."""
 
     id: str
@@ -64,7 +64,7 @@ class CaseFingerprint(Record, kw_only=True):
     notes: tuple[str, ...]
 
 
-class Fingerprint(Record, kw_only=True):
+class Fingerprint(Record, frozen=True, kw_only=True):
     """The data set: its cases and what they have in common. Spacings and shapes are (Z, Y, X) on RAS axes.
 
     dataset_hash: over labels, sides, channel names, subjects and every case's content hashes.

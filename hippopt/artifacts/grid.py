@@ -12,7 +12,7 @@ Affine = tuple[
 ]
 
 
-class Grid(Record, kw_only=True):
+class Grid(Record, frozen=True, kw_only=True):
     """A scan's voxel grid.
 
     shape: (Z, Y, X) voxels, that is the file's own axes in reverse order (the last index runs fastest in the file).

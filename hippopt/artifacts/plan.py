@@ -19,7 +19,7 @@ STACKS = ("attention", "mlp_up", "mlp_down")
 TOKEN_VOXELS = 16  # a UNETR's patch embedding: one token covers 16 x 16 x 16 voxels
 
 
-class NetworkSettings(Record, kw_only=True):
+class NetworkSettings(Record, frozen=True, kw_only=True):
     """A UNETR of 12 layers. `size` names the row of hippopt.networks.unetr.SIZES that it came from, or "custom"."""
 
     size: str
@@ -29,7 +29,7 @@ class NetworkSettings(Record, kw_only=True):
     feature_size: int
 
 
-class NormalisationSettings(Record, kw_only=True):
+class NormalisationSettings(Record, frozen=True, kw_only=True):
     """Clip to `clip_percentiles`, then z-score, both over the voxels of `region`: the whole image or its non-zero part."""
 
     scheme: Literal["zscore"]
@@ -37,7 +37,7 @@ class NormalisationSettings(Record, kw_only=True):
     clip_percentiles: tuple[float, float]
 
 
-class AugmentationSettings(Record, kw_only=True):
+class AugmentationSettings(Record, frozen=True, kw_only=True):
     """Probabilities and ranges. Flips are drawn with probability 1/2 an axis; `swap_labels` go with a flip along x."""
 
     p_rotation: float
@@ -61,7 +61,7 @@ class AugmentationSettings(Record, kw_only=True):
     swap_labels: tuple[tuple[int, int], ...]
 
 
-class AdapterSettings(Record, kw_only=True):
+class AdapterSettings(Record, frozen=True, kw_only=True):
     """LoRA-PT (lora_pt.md): tubal rank, which stacks, form of S, whether sqrt(S) is shared into both sides, and what
     else trains: prefixes of parameter names of MONAI's UNETR."""
 
@@ -72,7 +72,7 @@ class AdapterSettings(Record, kw_only=True):
     also_trained: tuple[str, ...]
 
 
-class ScheduleSettings(Record, kw_only=True):
+class ScheduleSettings(Record, frozen=True, kw_only=True):
     """AdamW; the learning rate rises for `warmup_steps`, then falls as (1 - progress) ** poly_exponent."""
 
     steps: int
@@ -84,14 +84,14 @@ class ScheduleSettings(Record, kw_only=True):
     gradient_clip: float
 
 
-class Fold(Record, kw_only=True):
+class Fold(Record, frozen=True, kw_only=True):
     """Case ids to train on and to validate on."""
 
     train: tuple[str, ...]
     val: tuple[str, ...]
 
 
-class Plan(Record, kw_only=True):
+class Plan(Record, frozen=True, kw_only=True):
     """All decisions. `labels` maps names to values in the files; classes of the network follow rising values.
 
     largest_scan_mm: the largest field of view of the training scans after the crop; a much larger scan is warned of.

@@ -4,7 +4,7 @@ from hippopt.artifacts.codec import SCHEMA, Record
 from hippopt.artifacts.grid import Grid
 
 
-class CaseProperties(Record, kw_only=True):
+class CaseProperties(Record, frozen=True, kw_only=True):
     """How a scan was prepared. All shapes and boxes are (Z, Y, X); those named ras are on RAS axes.
 
     crop_start, crop_shape: the box kept of the RAS image; prepared_shape: after resampling to the target spacing.
@@ -18,7 +18,7 @@ class CaseProperties(Record, kw_only=True):
     prepared_shape: tuple[int, int, int]
 
 
-class CacheEntry(Record, kw_only=True):
+class CacheEntry(Record, frozen=True, kw_only=True):
     """The JSON beside a preprocessed case. `key` covers the voxel data and all decisions that shape the arrays."""
 
     schema: int = SCHEMA

@@ -8,7 +8,7 @@ from hippopt.artifacts.plan import NetworkSettings, NormalisationSettings
 Method = Literal["lora-pt", "decoder", "full"]
 
 
-class BaseCard(Record, kw_only=True):
+class BaseCard(Record, frozen=True, kw_only=True):
     """A base network: shared weights that adapters start from.
 
     seen_images: content hashes (Fingerprint's `image_hash`) of the scans it was trained on; None when unknown.
@@ -30,7 +30,7 @@ class BaseCard(Record, kw_only=True):
     origin: str = ""
 
 
-class AdapterCard(Record, kw_only=True):
+class AdapterCard(Record, frozen=True, kw_only=True):
     """What an adapter file holds and what it belongs to.
 
     base_sha256: of the base's safetensors file; None when trained from random weights (method full, base none).

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
@@ -10,10 +9,9 @@ from torch import nn
 from hippopt.artifacts.plan import AdapterSettings, NetworkSettings
 from hippopt.artifacts.weights import Method
 from hippopt.errors import WeightsError
+from hippopt.lorapt import Adaptation, RankError, StackError, adapt
+from hippopt.networks.stacks import slot_names, unetr_stacks
 from hippopt.networks.unetr import UNUSED
-
-if TYPE_CHECKING:
-    from hippopt.lorapt import Adaptation
 
 INITIAL, TRAINED, REST = "initial.", "trained.", "rest."
 
@@ -25,7 +23,7 @@ class Tuned:
     model: nn.Module
     method: Method
     rest: tuple[str, ...]
-    adaptation: "Adaptation | None"
+    adaptation: Adaptation | None
     stacks: dict[str, tuple[str, ...]]
 
     def trainable(self) -> dict[str, nn.Parameter]:
@@ -92,8 +90,6 @@ def tune(
         parameter.requires_grad_(name in set(rest))
     adaptation, listed = None, {}
     if method == "lora-pt":
-        from hippopt.lorapt import RankError, adapt
-        from hippopt.networks.stacks import slot_names, unetr_stacks
         stacks = unetr_stacks(network.hidden_size, network.mlp_dim, settings.stacks)
         listed = {stack.name: slot_names(stack) for stack in stacks}
         initial = _part(stored, INITIAL)
@@ -101,7 +97,9 @@ def tune(
         try:
             adaptation = adapt(model, stacks, settings.rank, core=settings.core, balance=settings.balance, initial=initial, trained=trained)
         except RankError as error:
-            raise WeightsError(f"rank {settings.rank}: {error}; choose a smaller --rank") from None
+            raise WeightsError(f"--rank {settings.rank}: {error}; choose a smaller --rank") from None
+        except (StackError, KeyError) as error:
+            raise WeightsError(f"adapter: its factors do not fit this network ({error}); train the fold anew") from None
     tuned = Tuned(model, method, rest, adaptation, listed)
     if stored is not None:
         tuned.load({name: value for name, value in stored.items() if name.startswith((TRAINED, REST))})

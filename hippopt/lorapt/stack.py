@@ -1,0 +1,52 @@
+"""Stacks: which weights of a model are the frontal slices of one tensor."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+
+class StackError(ValueError):
+    """A stack does not fit the model."""
+
+
+@dataclass(frozen=True)
+class Slot:
+    """Rows `start` to `stop` of a linear layer's weight; `parameter` is its full name in the model."""
+
+    parameter: str
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A name and the slots in order. The order matters to a t-SVD up to cyclic shifts and reversal: record it."""
+
+    name: str
+    slots: tuple[Slot, ...]
+
+
+def gather(parameters: Mapping[str, Tensor], stack: Stack) -> Tensor:
+    """(K, m, n): the slices of a stack. Raises StackError when a parameter is missing or the shapes differ."""
+    slices = []
+    for slot in stack.slots:
+        weight = parameters.get(slot.parameter)
+        if weight is None or weight.ndim != 2 or not 0 <= slot.start < slot.stop <= weight.shape[0]:
+            found = "no such parameter" if weight is None else f"shape {tuple(weight.shape)}"
+            raise StackError(f"stack {stack.name}: {slot.parameter}[{slot.start}:{slot.stop}]: {found}")
+        slices.append(weight.detach()[slot.start : slot.stop])
+    shapes = {tuple(part.shape) for part in slices}
+    if len(shapes) != 1:
+        raise StackError(f"stack {stack.name}: slices of different shapes {sorted(shapes)}; one stack needs one shape")
+    return torch.stack(slices)
+
+
+def owner(model: nn.Module, stack: Stack, slot: Slot) -> nn.Linear:
+    """The linear layer that owns a slot's weight. Raises StackError for any other kind of module."""
+    path, _, attribute = slot.parameter.rpartition(".")
+    module = model.get_submodule(path)
+    if attribute != "weight" or not isinstance(module, nn.Linear):
+        raise StackError(f"stack {stack.name}: {slot.parameter} is not the weight of a linear layer but of {type(module).__name__}")
+    return module

@@ -1,0 +1,181 @@
+"""Laws 3 to 9 on an adapted model."""
+
+import copy
+
+import pytest
+import torch
+from torch import Tensor
+
+from hippopt.lorapt import RankError, StackError, adapt, cheaper_path, factor_count, gather
+from tests.lorapt import reference
+from tests.lorapt.conftest import Blocks
+
+CORES = ["diagonal", "dense"]
+BOUND = 6
+
+
+def move(adaptation: "object", seed: int = 1) -> None:
+    """Move every factor, as training would."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for factor in adaptation.factors.values():  # type: ignore[attr-defined]
+            factor += 0.1 * torch.randn(factor.shape, generator=generator)
+
+
+@pytest.mark.parametrize("core", CORES)
+@pytest.mark.parametrize("balance", [True, False])
+@pytest.mark.parametrize("path", ["activations", "weights"])
+@pytest.mark.parametrize("rank", [1, 2, BOUND])
+def test_law_3_at_the_start_nothing_changes(blocks: Blocks, tokens: Tensor, core: str, balance: bool, path: str, rank: int) -> None:
+    before = blocks(tokens)
+    adapt(blocks, blocks.stacks(), rank, core=core, balance=balance, path=path)
+    torch.testing.assert_close(blocks(tokens), before, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("core", CORES)
+@pytest.mark.parametrize("balance", [True, False])
+@pytest.mark.parametrize("path", ["activations", "weights"])
+def test_law_4_every_factor_moves_and_nothing_else(blocks: Blocks, tokens: Tensor, core: str, balance: bool, path: str) -> None:
+    adaptation = adapt(blocks, blocks.stacks(), 2, core=core, balance=balance, path=path)
+    for name, parameter in blocks.named_parameters():
+        parameter.requires_grad_(name.startswith("lorapt."))
+    assert set(adaptation.factors) == {f"{stack}.{part}" for stack in ("attention", "up", "down") for part in "usv"}
+    before = {name: value.clone() for name, value in blocks.state_dict().items()}
+    optimizer = torch.optim.Adam([p for p in blocks.parameters() if p.requires_grad], 1e-3)
+    blocks(tokens).square().sum().backward()
+    for name, factor in adaptation.factors.items():
+        assert factor.grad is not None and bool((factor.grad.abs().amax(tuple(range(1, factor.ndim))) > 0).all()), name
+    optimizer.step()
+    for name, value in blocks.state_dict().items():
+        assert torch.equal(value, before[name]) == (not name.startswith("lorapt.")), name
+
+
+@pytest.mark.parametrize("core", CORES)
+@pytest.mark.parametrize("rank", [1, 3, BOUND])
+def test_law_5_both_paths_agree_with_the_definition_in_value_and_gradient(blocks: Blocks, tokens: Tensor, core: str, rank: int) -> None:
+    adaptation = adapt(blocks, blocks.stacks(), rank, core=core)
+    move(adaptation)
+    weights = copy.deepcopy({name: p for name, p in blocks.named_parameters() if not name.startswith("lorapt.")})
+
+    # the reference: float64, weights put together slice by slice from the definition
+    factors = {name: f.detach().double().requires_grad_() for name, f in adaptation.factors.items()}
+    values = {name: p.detach().double() for name, p in weights.items()}
+    for stack in blocks.stacks():
+        principal = reference.principal(*(factors[f"{stack.name}.{part}"] for part in "usv"))
+        for index, slot in enumerate(stack.slots):
+            rows = torch.zeros_like(values[slot.parameter])
+            rows = torch.cat([rows[: slot.start], principal[index], rows[slot.stop :]])
+            values[slot.parameter] = values[slot.parameter] + rows
+    plain = Blocks(len(blocks.blocks)).double()
+    expected = torch.func.functional_call(plain, values, (tokens.double(),))
+    expected.square().sum().backward()
+
+    for path in ("activations", "weights", "auto"):
+        adaptation.set_path(path)
+        blocks.zero_grad()
+        found = blocks(tokens)
+        torch.testing.assert_close(found.double(), expected, rtol=1e-4, atol=1e-4)
+        found.square().sum().backward()
+        for name, factor in adaptation.factors.items():
+            scale = factors[name].grad.abs().max()
+            assert (factor.grad.double() - factors[name].grad).abs().max() < 1e-4 * scale, (path, name)
+
+
+@pytest.mark.parametrize("core", CORES)
+@pytest.mark.parametrize("rank", [1, 2, 5])
+def test_law_6_the_trainable_count_is_the_formula(blocks: Blocks, core: str, rank: int) -> None:
+    adaptation = adapt(blocks, blocks.stacks(), rank, core=core)
+    layers = len(blocks.blocks)
+    expected = sum(factor_count(m, n, k, rank, core) for m, n, k in ((6, 6, 4 * layers), (10, 6, layers), (6, 10, layers)))
+    assert sum(factor.numel() for factor in adaptation.factors.values()) == expected
+
+
+def test_law_6_the_papers_network_at_rank_1() -> None:
+    """The paper's figure: 165,960 factors with either form of S (lora_pt.md)."""
+    for core in ("diagonal", "dense"):
+        assert 2 * factor_count(3072, 768, 12, 1, core) + factor_count(768, 768, 48, 1, core) == 165_960
+
+
+@pytest.mark.parametrize("core", CORES)
+def test_law_7_merging_is_exact_idempotent_and_undone_exactly(blocks: Blocks, tokens: Tensor, core: str) -> None:
+    keys = {name: value.shape for name, value in blocks.state_dict().items()}
+    adaptation = adapt(blocks, blocks.stacks(), 2, core=core)
+    move(adaptation)
+    adapted = blocks(tokens)
+    unmerged = {name: value.clone() for name, value in blocks.state_dict().items()}
+    adaptation.merge()
+    assert {name: value.shape for name, value in blocks.state_dict().items()} == keys
+    assert all(type(module) is torch.nn.Linear for module in (blocks.blocks[0].qkv, blocks.blocks[0].down))
+    torch.testing.assert_close(blocks(tokens), adapted, rtol=1e-5, atol=1e-5)
+    once = {name: value.clone() for name, value in blocks.state_dict().items()}
+    adaptation.merge()
+    assert all(torch.equal(value, once[name]) for name, value in blocks.state_dict().items())
+    adaptation.unmerge()
+    after = blocks.state_dict()
+    assert set(after) == set(unmerged) and all(torch.equal(after[name], value) for name, value in unmerged.items())
+    assert torch.equal(blocks(tokens), adapted)
+
+
+@pytest.mark.parametrize("core", CORES)
+def test_law_8_initial_and_trained_factors_restore_the_function_without_an_svd(
+    blocks: Blocks, tokens: Tensor, core: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = copy.deepcopy(blocks)
+    adaptation = adapt(blocks, blocks.stacks(), 2, core=core)
+    initial = adaptation.initial_state()
+    move(adaptation)
+    trained = {name: factor.detach().clone() for name, factor in adaptation.factors.items()}
+    monkeypatch.setattr(torch.linalg, "svd", None)  # another machine's SVD must not matter
+    adapt(other, other.stacks(), 2, core=core, initial=initial, trained=trained)
+    assert torch.equal(other(tokens), blocks(tokens))
+    assert not torch.equal(initial["up.u"], trained["up.u"])
+
+
+@pytest.mark.parametrize("rank", [0, BOUND + 1])
+def test_law_9_a_rank_beyond_the_bound_is_refused_with_the_bound(blocks: Blocks, rank: int) -> None:
+    before = {name: value.clone() for name, value in blocks.state_dict().items()}
+    with pytest.raises(RankError, match=f"1 to {BOUND}"):
+        adapt(blocks, blocks.stacks(), rank)
+    assert all(torch.equal(value, before[name]) for name, value in blocks.state_dict().items())
+
+
+def test_a_rank_for_each_stack(blocks: Blocks, tokens: Tensor) -> None:
+    before = blocks(tokens)
+    adaptation = adapt(blocks, blocks.stacks(), {"attention": 1, "up": 2, "down": 3})
+    assert [adaptation.factors[f"{name}.u"].shape[2] for name in ("attention", "up", "down")] == [1, 2, 3]
+    torch.testing.assert_close(blocks(tokens), before, rtol=1e-5, atol=1e-5)
+
+
+def test_slots_that_leave_rows_of_a_weight_alone(blocks: Blocks, tokens: Tensor) -> None:
+    """Query and value only: the rows of the key stay free of any change, on both paths."""
+    before = blocks(tokens)
+    stack = blocks.stacks()[0]
+    chosen = type(stack)("qv", tuple(slot for slot in stack.slots if slot.parameter.endswith("qkv.weight") and slot.start != 6))
+    adaptation = adapt(blocks, [chosen], 2)
+    torch.testing.assert_close(blocks(tokens), before, rtol=1e-5, atol=1e-5)
+    move(adaptation)
+    by_path = []
+    for path in ("activations", "weights"):
+        adaptation.set_path(path)
+        by_path.append(blocks.blocks[0].qkv(tokens))
+    torch.testing.assert_close(by_path[0], by_path[1])
+    adaptation.merge()
+    key = blocks.blocks[0].qkv.weight[6:12]
+    torch.manual_seed(len(blocks.blocks))
+    fresh = Blocks(len(blocks.blocks))
+    assert torch.equal(key, fresh.blocks[0].qkv.weight[6:12])
+
+
+def test_a_stack_that_does_not_fit_is_refused(blocks: Blocks) -> None:
+    attention, up, _ = blocks.stacks()
+    mixed = type(up)("mixed", (up.slots[0], attention.slots[0]))
+    with pytest.raises(StackError, match="different shapes"):
+        gather(dict(blocks.named_parameters()), mixed)
+    unknown = type(up)("unknown", (type(up.slots[0])("nowhere.weight", 0, 6),))
+    with pytest.raises(StackError, match="no such parameter"):
+        adapt(blocks, [unknown], 1)
+
+
+def test_the_cost_rule_prefers_activations_for_few_tokens_and_weights_for_many() -> None:
+    assert cheaper_path(72, 3072, 768, 12, 4) == "activations"
+    assert cheaper_path(100_000, 768, 768, 48, 16) == "weights"

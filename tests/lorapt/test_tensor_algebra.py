@@ -1,0 +1,112 @@
+"""Laws 1 and 2: the t-product, the t-SVD and its truncation."""
+
+import pytest
+import torch
+
+from hippopt.lorapt import t_identity, t_product, t_svd, t_transpose
+from hippopt.lorapt import tensor_svd as module
+from tests.lorapt import reference
+
+SHAPES = [(1, 4, 3), (2, 3, 5), (3, 5, 3), (4, 4, 4), (5, 2, 6), (6, 6, 2), (7, 3, 3)]
+
+
+def random(*shape: int, seed: int = 0) -> torch.Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_law_1_the_t_product_is_the_block_circulant_product(shape: tuple[int, int, int]) -> None:
+    count, m, n = shape
+    a, b = random(count, m, n), random(count, n, 4, seed=1)
+    torch.testing.assert_close(t_product(a, b), reference.product(a, b))
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_law_1_algebra_of_transpose_and_identity(shape: tuple[int, int, int]) -> None:
+    count, m, n = shape
+    a, b = random(count, m, n), random(count, n, 4, seed=1)
+    torch.testing.assert_close(t_transpose(a), reference.transpose(a))
+    torch.testing.assert_close(t_transpose(t_transpose(a)), a)
+    torch.testing.assert_close(t_transpose(t_product(a, b)), t_product(t_transpose(b), t_transpose(a)))
+    torch.testing.assert_close(t_product(t_identity(m, count, a), a), a)
+    torch.testing.assert_close(t_product(a, t_identity(n, count, a)), a)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_law_2_the_full_t_svd_reconstructs_and_is_orthogonal(shape: tuple[int, int, int]) -> None:
+    count, m, n = shape
+    w = random(count, m, n)
+    svd = t_svd(w)
+    torch.testing.assert_close(svd.reconstruct(), w)
+    torch.testing.assert_close(reference.principal(svd.u, svd.s, svd.v), w)
+    rank = min(m, n)
+    for side in (svd.u, svd.v):
+        torch.testing.assert_close(reference.product(reference.transpose(side), side), t_identity(rank, count, w))
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_law_2_the_truncation_error_is_the_dropped_energy_over_all_frequencies(shape: tuple[int, int, int]) -> None:
+    count, m, n = shape
+    w = random(count, m, n)
+    values = reference.singular_values(w)
+    for rank in range(1, min(m, n) + 1):
+        svd = t_svd(w, rank)
+        error = (w - reference.principal(svd.u, svd.s, svd.v)).square().sum()
+        torch.testing.assert_close(error, values[:, rank:].square().sum() / count)
+        torch.testing.assert_close(svd.energy().sum(), values[:, :rank].square().sum() / count)
+        torch.testing.assert_close(t_svd(w).truncate(rank).reconstruct(), svd.reconstruct())
+
+
+def test_law_2_one_slice_is_the_matrix_svd() -> None:
+    w = random(1, 5, 4)
+    u, s, vh = torch.linalg.svd(w[0], full_matrices=False)
+    svd = t_svd(w, 2)
+    torch.testing.assert_close(svd.s[0], s[:2])
+    torch.testing.assert_close(svd.reconstruct()[0], u[:, :2] * s[:2] @ vh[:2])
+
+
+@pytest.mark.parametrize("shape", [(4, 4, 3), (5, 3, 4)])
+def test_law_6_the_factors_do_not_depend_on_the_gauge_of_the_svd(shape: tuple[int, int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Turn every singular pair by a random phase (a sign where the slice is real): the real factors stay."""
+    w = random(*shape)
+    before = t_svd(w, 2)
+    plain = torch.linalg.svd
+
+    def turned(a: torch.Tensor, full_matrices: bool) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        u, s, vh = plain(a, full_matrices=full_matrices)
+        generator = torch.Generator().manual_seed(3)
+        angle = torch.rand(s.shape, generator=generator, dtype=torch.float64) * 6.28
+        phase = torch.polar(torch.ones_like(angle), angle) if a.is_complex() else torch.sign(torch.cos(angle))
+        return u * phase.unsqueeze(-2), s, phase.conj().unsqueeze(-1) * vh
+
+    monkeypatch.setattr(torch.linalg, "svd", turned)
+    after = t_svd(w, 2)
+    for name in ("u", "s", "v"):
+        torch.testing.assert_close(getattr(after, name), getattr(before, name))
+
+
+def test_the_factors_are_real_for_even_counts() -> None:
+    """An arbitrary phase in the zero or the Nyquist slice would leave an imaginary part that irfft drops: an error of order 1."""
+    w = random(6, 5, 4)
+    for rank in (1, 2, 3):
+        svd = t_svd(w, rank)
+        torch.testing.assert_close(torch.fft.rfft(svd.u, dim=0).abs().square().sum(1), torch.ones(4, rank, dtype=torch.float64))
+
+
+def test_leading_triplets_equal_those_of_the_whole_svd(monkeypatch: pytest.MonkeyPatch) -> None:
+    strong = random(4, 300, 4) * torch.tensor([8.0, 4.0, 2.0, 1.0], dtype=torch.float64)
+    w = t_product(strong, random(4, 4, 300, seed=1)) + 0.01 * random(4, 300, 300, seed=2)
+    whole = t_svd(w).truncate(3)
+    found = []
+    leading = module._leading
+    monkeypatch.setattr(module, "_leading", lambda a, rank: found.append(leading(a, rank)) or found[-1])
+    fast = t_svd(w, 3)
+    assert found and all(part is not None for part in found)  # the short way was taken
+    torch.testing.assert_close(fast.reconstruct(), whole.reconstruct(), rtol=1e-5, atol=1e-7)
+    torch.testing.assert_close(fast.singular_values, whole.singular_values)
+
+
+@pytest.mark.parametrize("rank", [0, 4])
+def test_law_9_a_rank_beyond_the_bound_is_refused(rank: int) -> None:
+    with pytest.raises(ValueError, match="1 to 3"):
+        t_svd(random(2, 3, 5), rank)
