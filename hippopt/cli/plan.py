@@ -29,42 +29,16 @@ def _work(options: argparse.Namespace, workspace: Workspace, console: TerminalCo
     if options.jobs < 1 or (options.memory_gb is not None and options.memory_gb <= 0):
         raise UsageError("--jobs and --memory-gb must be above 0")
     started = time.perf_counter()
-    from hippopt.artifacts.codec import write_json
-    from hippopt.artifacts.dataset import load_dataset
-    from hippopt.stages.extract_fingerprint import extract_fingerprint
-    from hippopt.stages.verify_dataset import verify_dataset
+    from hippopt.recipes.planning import PlanningRequest, plan_dataset
 
     name = workspace.resolve(options.dataset)
-    dataset = load_dataset(workspace.dataset_folder(name))
-    surveys = verify_dataset(dataset, options.jobs, console, options.fix_headers)
-    console.say(f"{name}: {len(dataset.cases)} cases of {len({c.subject for c in dataset.cases})} subjects verified, no faults")
-    if options.verify_only:
-        return
-    fingerprint = extract_fingerprint(dataset, surveys)
-    for warning in fingerprint.warnings:
-        console.warn(warning)
-    from hippopt.networks.device import choose_device, memory_gb
-    from hippopt.planning.decisions import Machine
-    from hippopt.stages.make_plan import make_plan
-
-    device, note = choose_device(options.device)
-    machine = Machine("cuda" if device.type == "cuda" else "cpu", options.memory_gb or memory_gb(device))
-    plan = make_plan(fingerprint, workspace.plan(name), machine, options.settings, console, options.overwrite)
-    write_json(workspace.fingerprint(name), fingerprint)
-    spacing, patch = (" x ".join(f"{value:g}" for value in triple) for triple in (plan.target_spacing_mm, plan.patch_size))
-    console.say(f"plan for {machine.memory_gb:.1f} GB {note}: {workspace.plan(name)}")
-    for key, value in (
-        ("target_spacing_mm", f"{spacing} (Z, Y, X)"), ("crop", plan.crop), ("normalisation", f"z-score over {plan.normalisation.region}"),
-        ("patch_size", f"{patch} (Z, Y, X)"), ("batch_size", plan.batch_size), ("network", plan.network.size),
-        ("augmentation", f"flips {list(plan.augmentation.flip_axes)}"), ("folds", len(plan.folds)),
-    ):  # fmt: skip
-        console.say(f"  {key}: {value} -- {plan.reasons.get(key, '')}")
-    if not options.no_preprocess:
-        from hippopt.stages.preprocess import preprocess
-
-        made, kept = preprocess(dataset, fingerprint, plan, workspace.preprocessed(name), options.jobs, console, options.overwrite)
-        console.say(f"preprocessed {made} cases, kept {kept}: {workspace.preprocessed(name)}")
-    console.say(f"done in {time.perf_counter() - started:.1f} s; next: hippopt_train {name[11:]} 0")
+    request = PlanningRequest(
+        jobs=options.jobs, settings=tuple(options.settings), memory_gb=options.memory_gb, device=options.device,
+        verify_only=options.verify_only, preprocess=not options.no_preprocess, fix_headers=options.fix_headers, overwrite=options.overwrite,
+    )  # fmt: skip
+    plan = plan_dataset(workspace, name, request, console)
+    following = f"; next: hippopt_train {name[11:]} 0" if plan is not None else ""
+    console.say(f"done in {time.perf_counter() - started:.1f} s{following}")
 
 
 def main(arguments: list[str] | None = None) -> int:

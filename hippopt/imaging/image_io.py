@@ -131,7 +131,7 @@ def _read_pair(path: Path, volume: int | None) -> Scan:
     from io import BytesIO
 
     nifti = raw[344:347] == b"ni1"
-    header_class = nibabel.Nifti1PairHeader if nifti else nibabel.Spm99AnalyzeImage.header_class
+    header_class = nibabel.nifti1.Nifti1PairHeader if nifti else nibabel.Spm99AnalyzeImage.header_class
     notes = [] if nifti else [f"{path.name}: Analyze states no orientation; read as LAS (radiological), check left and right"]
     try:
         header = header_class.from_fileobj(BytesIO(raw), check=False)

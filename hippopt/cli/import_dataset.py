@@ -1,0 +1,54 @@
+"""hippopt_import: bring labelled scans into the workspace as a raw data set."""
+
+import argparse
+import os
+import time
+from pathlib import Path
+
+from hippopt.cli.command import make_parser, run
+from hippopt.cli.console import TerminalConsole
+from hippopt.errors import UsageError
+from hippopt.workspace import Workspace, dataset_name
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = make_parser(
+        "hippopt_import",
+        "Bring labelled scans into raw_data/DatasetNNN_Name. Known layouts: Medical Segmentation Decathlon, nnU-Net v2, "
+        "images/ + labels/ (same file names), X/X_img + X/X_mask. Formats: NIfTI, Analyze, NRRD, MetaImage.",
+    )
+    parser.add_argument("source", type=Path, metavar="SOURCE", help="folder of the labelled scans; it is only read")
+    parser.add_argument("--id", dest="number", type=int, required=True, metavar="N", help="number of the data set, 1 to 999")
+    parser.add_argument("--name", required=True, metavar="NAME", help="its name: letters, digits, - and _")
+    parser.add_argument("--labels", nargs="+", action="extend", default=[], metavar="NAME=NUMBER[,NUMBER]",
+                        help="pick structures by number, several to merge them; without it all labels are kept. A name that ends in "
+                             "_left or _right states its side")  # fmt: skip
+    parser.add_argument("--subjects", type=Path, metavar="TABLE", help=".tsv or .csv with the columns case and subject")
+    parser.add_argument("--cases", metavar="LIST", help="take these cases only: A,B,C, a text file with one a line, or a .json list")
+    parser.add_argument("--overwrite", action="store_true", help="replace the data set of this number and name")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="cases at a time")
+    return parser
+
+
+def _work(options: argparse.Namespace, workspace: Workspace, console: TerminalConsole) -> None:
+    if options.jobs < 1:
+        raise UsageError("--jobs must be above 0")
+    started = time.perf_counter()
+    dataset = dataset_name(options.number, options.name)
+    from hippopt.imaging.parcellation import parse_picks
+    from hippopt.stages.import_dataset import ImportRequest, import_dataset
+
+    request = ImportRequest(
+        source=options.source, dataset=dataset, picks=parse_picks(options.labels), subjects=options.subjects, cases=options.cases,
+        overwrite=options.overwrite, jobs=options.jobs,
+    )  # fmt: skip
+    made = import_dataset(workspace, request, console)
+    channels = f"{len(made.channel_names)} channel{'s' if len(made.channel_names) > 1 else ''} ({', '.join(made.channel_names)})"
+    console.say(f"{dataset}: {made.cases} cases of {made.subjects} subjects, {channels}, from the layout {made.layout}: {made.folder}")
+    for value, (label, voxels) in enumerate(made.voxels.items(), 1):
+        console.say(f"  {label}: {voxels} voxels, {voxels / made.cases:.0f} a case" if value <= 20 else f"  {label}")
+    console.say(f"done in {time.perf_counter() - started:.1f} s; next: hippopt_plan {options.name}")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    return run(_parser(), _work, arguments)

@@ -1,0 +1,201 @@
+"""Stage 0: bring labelled scans, however they are laid out, into a raw data set in nnU-Net v2's layout."""
+
+import shutil
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hippopt.artifacts.case_tables import read_case_list, read_subjects, unknown_cases
+from hippopt.artifacts.codec import write_json
+from hippopt.artifacts.whole_folder import whole_folder
+from hippopt.console import Console
+from hippopt.errors import DatasetError, OutputError, UsageError
+from hippopt.imaging.case_import import CaseOutcome, import_case
+from hippopt.imaging.parcellation import Picks, listed_values, missing_numbers
+from hippopt.imaging.source_description import named_sides
+from hippopt.imaging.source_layouts import Source, SourceCase, clashing_ids, list_source
+from hippopt.workspace import Workspace
+
+MANY_LABELS = 20
+SHOWN = 5
+
+
+@dataclass(frozen=True)
+class ImportRequest:
+    """What to import. dataset: `DatasetNNN_Name`; picks: {name: numbers in the source labels}, empty to keep all labels;
+    subjects: a table of case and subject; cases: a list of ids, or a file of them; jobs: cases at a time.
+    """
+
+    source: Path
+    dataset: str
+    picks: Picks = field(default_factory=dict)
+    subjects: Path | None = None
+    cases: str | None = None
+    overwrite: bool = False
+    jobs: int = 1
+
+
+@dataclass(frozen=True)
+class ImportSummary:
+    """What was made. voxels: {label: voxels in all cases}; layout: the source's, for people."""
+
+    folder: Path
+    layout: str
+    cases: int
+    subjects: int
+    channel_names: tuple[str, ...]
+    voxels: dict[str, int]
+
+
+def import_dataset(workspace: Workspace, request: ImportRequest, console: Console) -> ImportSummary:
+    """Make `raw_data/DatasetNNN_Name` of the request's source. It appears whole or not at all.
+
+    Raises DatasetError listing every fault of the source, the subjects table and the case list together; OutputError
+    where a data set of this name or number is there, or nothing can be written; UsageError for an import into itself.
+    """
+    final = workspace.dataset_folder(request.dataset)
+    _check_destination(workspace, request, final)
+    source = list_source(request.source)
+    for note in source.notes:
+        console.warn(note)
+    chosen, faults = _choose(source, request.cases)
+    if source.description.label_fault and not request.picks:
+        faults.append(source.description.label_fault)
+    subjects = _subjects(source, chosen, request.subjects, console, faults)
+    if not chosen:
+        raise DatasetError("\n".join(faults or [f"{request.source}: no case to import"]))
+    channel_names = source.description.channel_names or _channel_names(len(chosen[0].images))
+    _check_space(final, chosen)
+    with whole_folder(final, request.overwrite) as folder:
+        outcomes = _import_cases(chosen, folder, len(channel_names), request, source, console)
+        faults += [fault for outcome in outcomes for fault in outcome.faults]
+        counts = {outcome.id: outcome.counts for outcome in outcomes if outcome.counts}
+        missing, warnings = missing_numbers(request.picks, counts)
+        faults += missing
+        labels = _labels(source, request.picks, counts)
+        if not faults and len(labels) < 2:
+            faults.append(f"{request.source}: every label file is empty (0 everywhere); give labels that mark something")
+        if faults:
+            raise DatasetError("\n".join([*faults, f"{len(faults)} fault(s); nothing was imported"]))
+        _tell(outcomes, [*warnings, *_many(labels, request.picks)], console)
+        write_json(folder / "dataset.json", _description(source, channel_names, labels, len(chosen), subjects))
+    picked = request.picks or {name: (value,) for name, value in labels.items() if value}
+    voxels = {name: sum(values.get(number, 0) for values in counts.values() for number in numbers) for name, numbers in picked.items()}
+    people = {subjects.get(case.id, case.id) for case in chosen}
+    return ImportSummary(final, source.layout, len(chosen), len(people), channel_names, voxels)
+
+
+def _check_destination(workspace: Workspace, request: ImportRequest, final: Path) -> None:
+    if request.source.resolve() == final.resolve():
+        raise UsageError(f"{request.source}: is the data set itself; import from another folder, or under another --id and --name")
+    same_number = [name for name in workspace.datasets() if name[:10] == request.dataset[:10] and name != request.dataset]
+    if same_number:
+        raise OutputError(f"{request.dataset}: number {request.dataset[7:10]} belongs to {', '.join(same_number)}; choose another --id")
+    if final.exists() and not request.overwrite:
+        raise OutputError(f"{final}: exists; give --overwrite to replace it, or another --id and --name")
+
+
+def _choose(source: Source, given: str | None) -> tuple[list[SourceCase], list[str]]:
+    """(cases, faults) of the whole source, or of the list that was given: faults of other cases do not matter then."""
+    if given is None:
+        return source.cases, [fault for _, fault in source.faults] + clashing_ids(case.id for case in source.cases)
+    known = source.case_ids
+    wanted = set(read_case_list(given))
+    chosen = [case for case in source.cases if case.id in wanted]
+    faults = unknown_cases(sorted(wanted), known) + [fault for case, fault in source.faults if not case or case in wanted]
+    return chosen, faults + clashing_ids(case.id for case in chosen)
+
+
+def _subjects(source: Source, chosen: Sequence[SourceCase], table: Path | None, console: Console, faults: list[str]) -> dict[str, str]:
+    """{case: subject} of the chosen cases whose subject is known; with a table, of all of them."""
+    ids = dict.fromkeys(case.id for case in chosen)
+    stated = {case: subject for case, subject in source.description.subjects.items() if case in ids}
+    if table is None:
+        return stated
+    try:
+        listed = read_subjects(table)
+    except DatasetError as error:
+        faults.append(str(error))
+        return stated
+    known = set(source.case_ids)
+    unknown = [case for case in listed if case not in known]
+    if unknown:
+        console.warn(f"{table}: {len(unknown)} cases ({_some(unknown)}) are not in {source.layout} at hand; their rows are not used")
+    subjects = {**stated, **{case: subject for case, subject in listed.items() if case in ids}}
+    alone = [case for case in ids if case not in subjects]
+    if alone:
+        console.warn(f"{table}: {len(alone)} of {len(ids)} cases ({_some(alone)}) are not listed; each is taken for a subject of its own")
+    return {case: subjects.get(case, case) for case in ids}
+
+
+def _channel_names(count: int) -> tuple[str, ...]:
+    return ("MRI",) if count == 1 else tuple(f"MRI_{number:04d}" for number in range(count))
+
+
+def _check_space(final: Path, chosen: Sequence[SourceCase]) -> None:
+    """Refuse before work what cannot end well: the sources' bytes must fit, for most are copied."""
+    needed = sum(path.stat().st_size for case in chosen for path in (*case.images, case.label) if path.exists())
+    place = next(parent for parent in final.absolute().parents if parent.exists())
+    free = shutil.disk_usage(place).free
+    if needed > free:
+        raise OutputError(
+            f"{final}: needs {needed / 1e9:.3g} GB, but {place} has {free / 1e9:.3g} GB free; free space or choose another --root"
+        )
+
+
+def _import_cases(
+    chosen: Sequence[SourceCase], folder: Path, channels: int, request: ImportRequest, source: Source, console: Console
+) -> list[CaseOutcome]:
+    """Import in threads: decompression and copying release the interpreter's lock."""
+    declared = list(source.description.labels.values()) if source.description.labels else None
+    pool = ThreadPoolExecutor(request.jobs)
+    try:
+        results = pool.map(lambda case: import_case(case, folder, channels, request.picks, declared), chosen)
+        return list(console.track(results, "import", len(chosen)))
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _labels(source: Source, picks: Picks, counts: dict[str, dict[int, int]]) -> dict[str, int]:
+    if picks:
+        return {"background": 0, **{name: value for value, name in enumerate(picks, 1)}}
+    if source.description.labels:
+        return source.description.labels
+    found = sorted({value for values in counts.values() for value in values if value != 0})
+    return {"background": 0, **{f"label_{value}": value for value in found}}
+
+
+def _many(labels: dict[str, int], picks: Picks) -> list[str]:
+    if picks or len(labels) <= MANY_LABELS:
+        return []
+    return [f"{len(labels) - 1} labels ({listed_values(sorted(labels.values())[1:])}); pick those to learn with --labels NAME=NUMBER"]
+
+
+def _tell(outcomes: Sequence[CaseOutcome], warnings: Sequence[str], console: Console) -> None:
+    notes = [note for outcome in outcomes for note in outcome.notes]
+    for line in [*warnings, *notes[:SHOWN]]:
+        console.warn(line)
+    if len(notes) > SHOWN:
+        console.warn(f"{len(notes) - SHOWN} more notes of this kind")
+    converted = [outcome.id for outcome in outcomes if outcome.converted]
+    if converted:
+        console.say(f"labels of {len(converted)} cases ({_some(converted)}) were stored as decimals; written as whole numbers")
+
+
+def _description(source: Source, channels: Sequence[str], labels: dict[str, int], cases: int, subjects: dict[str, str]) -> dict[str, Any]:
+    sides = {**named_sides(labels), **{name: side for name, side in source.description.sides.items() if name in labels}}
+    return {
+        "channel_names": {str(number): name for number, name in enumerate(channels)},
+        "labels": labels,
+        "numTraining": cases,
+        "file_ending": ".nii.gz",
+        **source.description.about,
+        **({"subjects": subjects} if subjects else {}),
+        **({"sides": sides} if sides else {}),
+    }
+
+
+def _some(names: Sequence[str], most: int = 3) -> str:
+    return ", ".join(names[:most]) + (", ..." if len(names) > most else "")
