@@ -19,8 +19,8 @@ UNUSED = "norm_cross_attn"
 SIZES = {
     # the paper's (LoRA-PT, arXiv 2407.11292)
     "base": NetworkSettings(size="base", hidden_size=768, mlp_dim=3072, num_heads=12, feature_size=16),
-    # feature size 8: most of a step on a CPU is the convolutions at full resolution, and they halve twice
-    "small": NetworkSettings(size="small", hidden_size=192, mlp_dim=768, num_heads=6, feature_size=8),
+    # feature size 16 as in the paper: 8 halves a step on a CPU, but needs several times the steps (docs/experiments.md)
+    "small": NetworkSettings(size="small", hidden_size=192, mlp_dim=768, num_heads=6, feature_size=16),
     "tiny": NetworkSettings(size="tiny", hidden_size=48, mlp_dim=96, num_heads=3, feature_size=4),
 }
 

@@ -16,7 +16,7 @@ def say_summary(summary: "pd.DataFrame", console: Console) -> float:
     for label in dict.fromkeys(summary.label):
         dice, hd95, nsd = (rows.loc[(label, metric)] for metric in ("dice", "hd95_mm", "nsd_1mm"))
         console.say(
-            f"  {label}: Dice {dice['mean']:.4f} (95 % interval over {dice['n_subjects']} subjects {dice['ci95_low']:.4f} to "
+            f"  {label}: Dice {dice['mean']:.4f} (95 % interval over {int(dice['n_subjects'])} subjects {dice['ci95_low']:.4f} to "
             f"{dice['ci95_high']:.4f}), HD95 {hd95['mean']:.2f} mm, NSD at 1 mm {nsd['mean']:.4f}"
         )
     return float(rows.loc[(MEAN_FOREGROUND, "dice"), "mean"])

@@ -1,0 +1,35 @@
+# `make demo` and `make test` are all that a fresh machine needs; both make .venv first.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+MINUTES ?= 8
+
+.PHONY: demo test check lint slow clean
+
+demo: $(INSTALLED)
+	$(BIN)/hippopt_demo --minutes $(MINUTES)
+
+test: $(INSTALLED)
+	$(BIN)/pytest
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+check: lint test
+
+slow: $(INSTALLED)
+	$(BIN)/pytest -m "slow or gpu"
+
+# torch first and pinned: asked for without its version, an index may hand out a build of several gigabytes
+$(INSTALLED): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet -c constraints.txt torch==2.13.0
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
+	touch $(INSTALLED)
+
+clean:
+	rm -rf $(VENV) demo_workspace build dist *.egg-info
