@@ -70,7 +70,7 @@ def read_case_list(given: str) -> list[str]:
     """
     path = Path(given)
     looks_like_a_file = "," not in given and (path.suffix.lower() in (".txt", ".json", ".tsv", ".csv", ".lst") or "/" in given)
-    if path.is_file():
+    if "," not in given and path.is_file():
         names = _json_list(path) if path.suffix.lower() == ".json" else [line.split("#")[0] for line in _text(path).splitlines()]
     elif looks_like_a_file:
         raise DatasetError(f"--cases {missing_path(path)}")

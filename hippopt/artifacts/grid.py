@@ -47,4 +47,4 @@ class Grid(Record, frozen=True, kw_only=True):
 
 def affine_rows(matrix: object) -> Affine:
     """A 4 x 4 array as the nested tuples that a record holds."""
-    return tuple(tuple(float(value) for value in row) for row in matrix)  # type: ignore[attr-defined]
+    return tuple(tuple(float(value) for value in row) for row in matrix)  # type: ignore[attr-defined,return-value]

@@ -39,6 +39,10 @@ def run(
         code = _fail(parser, error, error.exit_code)
     except HippoptError as error:
         code = _fail(parser, error, 2 if isinstance(error, UsageError) else 1)
+    except OSError as error:
+        if error.filename is None:  # not a matter of one path
+            raise
+        code = _fail(parser, HippoptError(f"{error.filename}: {error.strerror}; look at the path and its permissions"), 1)
     except KeyboardInterrupt:
         code = _fail(parser, HippoptError("stopped by Ctrl-C; what was finished stays on disk"), 128 + signal.SIGINT)
     try:

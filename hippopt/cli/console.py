@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Iterable, Iterator
-from typing import TypeVar
+from typing import TextIO, TypeVar
 
 from hippopt.console import SilentConsole
 
@@ -20,12 +20,12 @@ class TerminalConsole(SilentConsole):
         super().warn(text)
         self._print(f"warning: {text}", sys.stderr)
 
-    def _print(self, text: str, stream: object) -> None:
+    def _print(self, text: str, stream: TextIO) -> None:
         from tqdm import tqdm
 
         try:
             with tqdm.external_write_mode(file=stream):
-                print(text, file=stream, flush=True)  # type: ignore[arg-type]
+                print(text, file=stream, flush=True)
         except BrokenPipeError:
             pass
 

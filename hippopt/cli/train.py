@@ -2,11 +2,15 @@
 
 import argparse
 import time
+from typing import TYPE_CHECKING
 
 from hippopt.cli.command import make_parser, run
 from hippopt.cli.console import TerminalConsole
 from hippopt.errors import UsageError
 from hippopt.workspace import Workspace, fold_names
+
+if TYPE_CHECKING:
+    from hippopt.artifacts.weights import Method
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -38,7 +42,7 @@ def _work(options: argparse.Namespace, workspace: Workspace, console: TerminalCo
     if options.resume and options.overwrite:
         raise UsageError("--resume and --overwrite exclude each other")
     has_base = options.base.lower() != "none"
-    method = options.method or ("lora-pt" if has_base else "full")
+    method: Method = options.method or ("lora-pt" if has_base else "full")
     if method != "full" and not has_base:
         raise UsageError(f"--method {method} adapts pre-trained weights: name them with --base FILE, or use --method full")
     dataset_name = workspace.resolve(options.dataset)

@@ -79,12 +79,13 @@ def cut(array: np.ndarray, start: Triple, size: Triple) -> np.ndarray:
     """(..., Z, Y, X) -> (..., *size): the window at `start`, zeros outside the array."""
     lead = array.shape[:-3]
     out = np.zeros((*lead, *size), dtype=array.dtype)
-    source, target = [], []
+    source: list[slice] = []
+    target: list[slice] = []
     for first, count, total in zip(start, size, array.shape[-3:], strict=True):
         begin, end = max(first, 0), min(first + count, total)
         if begin >= end:
             return out
         source.append(slice(begin, end))
         target.append(slice(begin - first, end - first))
-    out[(..., *target)] = array[(..., *source)]
+    out[..., target[0], target[1], target[2]] = array[..., source[0], source[1], source[2]]
     return out

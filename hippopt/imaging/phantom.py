@@ -173,9 +173,9 @@ def render(
     to_world = np.diag([*spacing_mm, 1.0])
     to_world[:3, 3] = centre + [axis[0] for axis in axes]
     flips = tuple(column for column, (_, backwards) in enumerate(order) if backwards)
-    turned_image, turned_label = (
-        np.ascontiguousarray(np.flip(array.transpose([world for world, _ in order]), flips)) for array in (image, label)
-    )
+    axes_order = [world for world, _ in order]
+    turned_image = np.ascontiguousarray(np.flip(image.transpose(axes_order), flips))
+    turned_label = np.ascontiguousarray(np.flip(label.transpose(axes_order), flips))
     return turned_image, turned_label, to_world @ from_index
 
 

@@ -181,7 +181,8 @@ def _rotation(axis: int, angle_rad: float) -> NDArray[np.float64]:
 def _centre_line(tube: Tube, t: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
     """The tube's middle at t, in mm: from (-bend/2, length/2, -rise/2) to (bend/2, -length/2, rise/2)."""
     progress = (1 - tube.curve) * t + tube.curve * t * t - 0.5
-    return tube.bend_mm * progress, tube.length_mm * (0.5 - t), tube.rise_mm * progress
+    x, y, z = tube.bend_mm * progress, tube.length_mm * (0.5 - t), tube.rise_mm * progress
+    return x.astype(np.float32), y.astype(np.float32), z.astype(np.float32)
 
 
 def _point_on_line(tube: Tube, t: float) -> Triple:

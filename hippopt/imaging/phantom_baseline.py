@@ -1,11 +1,12 @@
 """The best that an intensity band inside an average shape can do: what a network has to beat on phantoms."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-Scan = tuple[NDArray[np.generic], NDArray[np.generic]]
+Scan = tuple[NDArray[Any], NDArray[Any]]
 
 SHAPE_THRESHOLDS = tuple(float(share) for share in np.arange(1, 20) / 20)
 BAND_EDGES = np.concatenate([[-np.inf], np.linspace(-2.5, 2.5, 51), [np.inf]])  # in standard deviations of the scan
@@ -71,14 +72,14 @@ def threshold_baseline(train: list[Scan], test: list[Scan]) -> ThresholdBaseline
     return ThresholdBaseline(best_mean, labels, best_whole, mean_fit, whole_fit)
 
 
-def _centred(array: NDArray[np.generic], canvas: tuple[int, ...], fill: int) -> NDArray[np.generic]:
+def _centred(array: NDArray[Any], canvas: tuple[int, ...], fill: int) -> NDArray[Any]:
     margins = [(total - size) // 2 for total, size in zip(canvas, array.shape, strict=True)]
     out = np.full(canvas, fill, array.dtype)
     out[tuple(slice(margin, margin + size) for margin, size in zip(margins, array.shape, strict=True))] = array
     return out
 
 
-def _band_index(image: NDArray[np.generic], canvas: tuple[int, ...]) -> NDArray[np.generic]:
+def _band_index(image: NDArray[Any], canvas: tuple[int, ...]) -> NDArray[Any]:
     """image (Z, Y, X) -> for each voxel of the canvas the bin of its z-score; -1 where the scan does not reach."""
     values = image.astype(np.float64)
     z_score = (values - values.mean()) / max(float(values.std()), 1e-12)
@@ -86,7 +87,7 @@ def _band_index(image: NDArray[np.generic], canvas: tuple[int, ...]) -> NDArray[
 
 
 def _dice_of_bands(
-    bins: NDArray[np.generic], where: NDArray[np.bool_], truth: NDArray[np.bool_]
+    bins: NDArray[Any], where: NDArray[np.bool_], truth: NDArray[np.bool_]
 ) -> NDArray[np.float64]:
     """Dice of {where, low <= intensity < high} with truth, for every (low, high) pair of BAND_EDGES.
 

@@ -90,3 +90,8 @@ def test_unknown_cases_get_near_matches_and_a_bound() -> None:
         "--cases zzz: no such case; correct the id",
     ]
     assert len(unknown_cases([str(n) for n in range(100, 150)], ["x"])) == 21
+
+
+def test_a_list_longer_than_a_file_name_may_be() -> None:
+    ids = [f"case_{number:04d}" for number in range(500)]
+    assert read_case_list(",".join(ids)) == ids
