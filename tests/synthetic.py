@@ -1,11 +1,17 @@
 """Small synthetic scans and data sets for the tests."""
 
+import contextlib
+import gzip
 import json
-from collections.abc import Callable
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import nibabel
 import numpy as np
+import pandas as pd
 
 # a tiny network on tiny patches: what the tests check does not depend on its size
 TINY = ["network.size=tiny", "patch_size=16,32,16", "batch_size=2", "schedule.steps_per_epoch=3", "schedule.warmup_steps=2"]
@@ -46,3 +52,86 @@ def write_dataset(root: Path, cases: int = 6, name: str = "Dataset007_Blob", per
     }  # fmt: skip
     (folder / "dataset.json").write_text(json.dumps(description))
     return folder
+
+
+def write_scans(folder: Path, *names: str) -> Path:
+    """Unlabelled scans, each of another blob; returns the folder."""
+    for number, name in enumerate(names):
+        save_nifti(folder / name, blob_case(100 + number)[0])
+    return folder
+
+
+def edit_header(path: Path, **fields: object) -> Path:
+    """Set fields of a NIfTI-1 file's header and nothing else, sound or not: `pixdim=[...]`, `sform_code=0`."""
+    data = path.read_bytes()
+    zipped = data[:2] == b"\x1f\x8b"
+    data = gzip.decompress(data) if zipped else data
+    header = nibabel.Nifti1Header(data[:348], check=False)
+    for name, value in fields.items():
+        header[name] = value
+    data = header.binaryblock + data[348:]
+    path.write_bytes(gzip.compress(data) if zipped else data)
+    return path
+
+
+def run_predict(run_command: Command, root: Path, source: Path, output: Path, *more: object) -> tuple[int, str, str]:
+    """hippopt_predict with fold 0 of the tiny networks."""
+    return run_command("predict", "-i", source, "-o", output, "--root", root, "-f", 0, "--device", "cpu", *more)
+
+
+def run_plan(run_command: Command, root: Path, *more: object) -> tuple[int, str, str]:
+    """hippopt_plan for the tiny networks."""
+    return run_command("plan", "--root", root, "--device", "cpu", *more, "--set", *TINY)
+
+
+def read_mask(path: Path) -> np.ndarray:
+    """(x, y, z) values."""
+    return np.asarray(nibabel.load(path).dataobj)
+
+
+def failures(output: Path) -> dict[str, str]:
+    """Scan -> reason, of failures.tsv; empty where there is none."""
+    path = output / "failures.tsv"
+    return pd.read_csv(path, sep="\t", dtype=str).set_index("scan").reason.to_dict() if path.exists() else {}
+
+
+def volumes(output: Path) -> pd.DataFrame:
+    """volumes.tsv."""
+    return pd.read_csv(output / "volumes.tsv", sep="\t", dtype={"scan": str}, keep_default_na=False)
+
+
+def assert_only_failed(outcome: tuple[int, str, str], output: Path, bad: str, good: list[str], *words: str) -> None:
+    """One scan of a batch failed for this reason and is listed; the others were segmented."""
+    code, _, err = outcome
+    assert code == 1 and "Traceback" not in err, err
+    found = failures(output)
+    assert list(found) == [bad]
+    for word in words:
+        assert word in found[bad] and word in err, f"{word!r} is not in: {found[bad]}"
+    assert "\n" not in found[bad]
+    assert sorted(set(volumes(output).scan)) == sorted(good)
+    assert sorted(path.name.split(".")[0] for path in output.iterdir()) == sorted([*good, "failures", "volumes"])
+
+
+@contextlib.contextmanager
+def open_folder() -> Iterator[Path]:
+    """A temporary folder that other users may enter, which pytest's own are not."""
+    folder = Path(tempfile.mkdtemp())
+    folder.chmod(0o755)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder)
+
+
+@contextlib.contextmanager
+def without_privileges() -> Iterator[None]:
+    """Root ignores permissions: be nobody meanwhile."""
+    user = os.geteuid()
+    if user == 0:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        if user == 0:
+            os.seteuid(user)

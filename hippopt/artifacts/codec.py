@@ -14,6 +14,7 @@ import msgspec
 from hippopt.errors import HippoptError, OutputError, PlanError
 
 SCHEMA = 1
+TEMPORARY = ".tmp-"  # how the names of unfinished files begin
 
 
 class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -61,6 +62,8 @@ def load_record(path: Path, kind: type[R], made_by: str) -> R:
         text = path.read_bytes()
     except FileNotFoundError:
         raise PlanError(f"{path}: not found; run `{made_by}` first") from None
+    except OSError as error:
+        raise PlanError(f"{path}: cannot be read ({error.strerror}); look at the path and its permissions") from None
     return decode(parse_json(text, path), kind, path)
 
 
@@ -77,7 +80,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
     suffix = "".join(path.suffixes[-2:]) if path.name.endswith(".nii.gz") else path.suffix
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=".tmp-", suffix=suffix, dir=path.parent)
+        handle, name = tempfile.mkstemp(prefix=TEMPORARY, suffix=suffix, dir=path.parent)
         temporary = Path(name)
         umask = os.umask(0)
         os.umask(umask)
@@ -92,6 +95,12 @@ def atomic_path(path: Path) -> Iterator[Path]:
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove the unfinished files of a killed process. Only for a folder in which no other process writes."""
+    for path in folder.glob(f"{TEMPORARY}*"):
+        path.unlink(missing_ok=True)
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:

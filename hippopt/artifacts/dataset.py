@@ -57,9 +57,26 @@ def split_ending(filename: str) -> tuple[str, str] | None:
     return None
 
 
+def is_text(name: str) -> bool:
+    """Whether a file name is valid UTF-8; other bytes come as surrogates, which no record can hold."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def image_files(folder: Path) -> list[Path]:
     """Image files of a folder by name; hidden files (macOS's `._NAME` among them) left out."""
     return sorted(path for path in folder.iterdir() if not path.name.startswith(".") and split_ending(path.name))
+
+
+def hidden_note(folder: Path) -> str | None:
+    """A word on the `._NAME` files that macOS leaves beside every file it copies, where a folder has some."""
+    hidden = sorted(path.name for path in folder.iterdir() if path.name.startswith("._"))
+    if not hidden:
+        return None
+    return f"{folder}: {len(hidden)} hidden file{'s' if len(hidden) > 1 else ''} ({hidden[0]}{', ...' if len(hidden) > 1 else ''}) ignored"
 
 
 def load_dataset(folder: Path) -> Dataset:
@@ -72,6 +89,8 @@ def load_dataset(folder: Path) -> Dataset:
         raise DatasetError(f"{description}: not found; make the data set with `hippopt_import`, or copy its dataset.json there")
     try:
         meta = parse_json(description.read_bytes(), description)
+    except OSError as error:
+        raise DatasetError(f"{description}: cannot be read ({error.strerror}); change its permissions with chmod or its owner") from None
     except PlanError as error:
         raise DatasetError(str(error)) from error
     channel_names, labels, ending = _read_meta(meta, description)
@@ -160,7 +179,13 @@ def _by_stem(folder: Path) -> tuple[dict[str, Path], list[str]]:
     found: dict[str, Path] = {}
     folded: dict[str, str] = {}
     faults = []
-    for path in image_files(folder):
+    try:
+        files = image_files(folder)
+    except OSError as error:
+        raise DatasetError(f"{folder}: cannot be read ({error.strerror}); change its permissions with chmod or its owner") from None
+    for path in files:
+        if not is_text(str(path)):
+            faults.append(f"{str(path)!r}: its name is not UTF-8 and cannot stand in a table; rename it")
         stem, ending = split_ending(path.name) or ("", "")
         if ending.lower() == ".hdr" and path.with_suffix(".img").exists():
             continue  # an Analyze or NIfTI pair is one image

@@ -3,19 +3,20 @@
 All triples are (Z, Y, X) on RAS axes, except where a name says otherwise.
 """
 
-import json
+import math
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 
-from hippopt.artifacts.codec import SCHEMA, Record, content_hash, decode, load_record
+from hippopt.artifacts.codec import SCHEMA, Record, content_hash, load_record
 from hippopt.artifacts.dataset import Side
 from hippopt.artifacts.fingerprint import Fingerprint
 from hippopt.errors import PlanError, StaleArtifactError
 
 Triple = tuple[int, int, int]
 STACKS = ("attention", "mlp_up", "mlp_down")
+AUGMENTATION_RANGES = ("scaling", "noise_variance", "blur_sigma", "brightness", "contrast", "low_resolution", "gamma")
 TOKEN_VOXELS = 16  # a UNETR's patch embedding: one token covers 16 x 16 x 16 voxels
 
 
@@ -156,12 +157,23 @@ def broken_rules(plan: Plan, fingerprint: Fingerprint | None = None) -> list[str
         (1 <= adapter.rank <= bound, "adapter.rank", adapter.rank, f"from 1 to {bound}, the smaller side of the stacked weights"),
         (len(adapter.stacks) > 0, "adapter.stacks", adapter.stacks, f"some of {', '.join(STACKS)}"),
         (schedule.steps >= 1 and schedule.steps_per_epoch >= 1 and schedule.warmup_steps >= 0, "schedule", "", "steps and steps_per_epoch at least 1"),
-        (all(rates.get(method, 0) > 0 for method in ("lora-pt", "decoder", "full")), "schedule.learning_rate", rates,
+        (all(0 < rates.get(method, 0) < math.inf for method in ("lora-pt", "decoder", "full")), "schedule.learning_rate", rates,
          "a rate above 0 for each of lora-pt, decoder, full"),
         (schedule.gradient_clip > 0, "schedule.gradient_clip", schedule.gradient_clip, "above 0"),
+        (schedule.weight_decay >= 0 and schedule.poly_exponent >= 0, "schedule", "", "weight_decay and poly_exponent not below 0"),
+        (plan.seed >= 0, "seed", plan.seed, "not below 0"),
         (all(0 <= getattr(plan.augmentation, name) <= 1 for name in probabilities), "augmentation", "", "probabilities from 0 to 1"),
         (plan.labels.get("background") == 0, "labels", plan.labels, '"background" must be 0'),
+        (len(set(plan.labels.values())) == len(plan.labels), "labels", plan.labels, "one value a label"),
+        (all(value in plan.labels.values() for pair in plan.augmentation.swap_labels for value in pair), "augmentation.swap_labels",
+         plan.augmentation.swap_labels, "pairs of label values"),
     ]  # fmt: skip
+    for name in AUGMENTATION_RANGES:
+        first, last = getattr(plan.augmentation, name)
+        rules.append((0 <= first <= last < math.inf, f"augmentation.{name}", (first, last), "0 <= low <= high"))
+    if fingerprint is not None:
+        same = plan.labels == fingerprint.labels and plan.channel_names == fingerprint.channel_names
+        rules.append((same, "labels, channel_names", "", "as in the data set's dataset.json"))
     broken = [f"{key}: {value}; the rule: {rule}" for sound, key, value, rule in rules if not sound]
     broken += _broken_folds(plan, fingerprint)
     if fingerprint is not None:
@@ -191,13 +203,15 @@ def _broken_flips(plan: Plan, fingerprint: Fingerprint) -> list[str]:
     broken = []
     for axis in plan.augmentation.flip_axes:
         if axis == "x" and plan.sides and not plan.augmentation.swap_labels:
-            broken.append("augmentation.flip_axes: x; the rule: no flip across the midplane when labels have sides, unless swap_labels is given")
+            broken.append(
+                "augmentation.flip_axes: x; the rule: no flip across the midplane when labels have sides, unless swap_labels is given"
+            )
         elif axis in fingerprint.ordered_axes and axis != "x":
             broken.append(f"augmentation.flip_axes: {axis}; the rule: no flip along an axis along which the labels are ordered")
     return broken
 
 
-def check_plan(plan: Plan, source: Path, fingerprint: Fingerprint | None = None) -> Plan:
+def check_plan(plan: Plan, source: Path | str, fingerprint: Fingerprint | None = None) -> Plan:
     """Return the plan if it is sound. Raises PlanError with every broken rule, StaleArtifactError for another fingerprint."""
     if fingerprint is not None and plan.fingerprint_hash != fingerprint.dataset_hash:
         raise StaleArtifactError(
@@ -213,34 +227,3 @@ def check_plan(plan: Plan, source: Path, fingerprint: Fingerprint | None = None)
 def load_plan(path: Path, fingerprint: Fingerprint | None = None) -> Plan:
     """Read and check a plan. Raises PlanError or StaleArtifactError."""
     return check_plan(load_record(path, Plan, "hippopt_plan"), path, fingerprint)
-
-
-def apply_settings(plan: Plan, settings: list[str], source: Path) -> Plan:
-    """Apply `key=value` edits (keys dotted, values JSON; lists also as 48,64,48). Raises PlanError."""
-    data: dict[str, Any] = msgspec.to_builtins(plan)
-    for setting in settings:
-        key, equals, text = setting.partition("=")
-        path = key.strip().split(".")
-        parent: Any = data
-        for part in path[:-1]:
-            parent = parent.get(part) if isinstance(parent, dict) else None
-        if not equals or not isinstance(parent, dict) or path[-1] not in parent or path[0] in ("schema", "fingerprint_hash", "reasons"):
-            known = ", ".join(name for name in data if name not in ("schema", "fingerprint_hash", "reasons"))
-            raise PlanError(f"--set {setting}: unknown key or no value; write key=value with a key of the plan ({known})")
-        parent[path[-1]] = _parse_value(text, parent[path[-1]])
-        data["reasons"][key.strip()] = "set by the user"
-    return decode(data, Plan, Path(f"--set {' '.join(settings)} ({source.name})"))
-
-
-def _parse_value(text: str, old: Any) -> Any:
-    if isinstance(old, list | tuple) and not text.lstrip().startswith("["):
-        text = "[" + ",".join(part if _is_json(part) else json.dumps(part.strip()) for part in text.split(",") if part.strip()) + "]"
-    return json.loads(text) if _is_json(text) else text
-
-
-def _is_json(text: str) -> bool:
-    try:
-        json.loads(text)
-    except ValueError:
-        return False
-    return True

@@ -113,7 +113,10 @@ class PatchLoader(SlimDataLoaderBase):
             torch.set_num_threads(1)
         index = self.first + self.thread_id + self.made * max(self.workers, 1)
         self.made += 1
-        return self.batch(index)
+        batch = self.batch(index)
+        # between processes as plain arrays: a tensor would travel through shared memory, which is small in containers,
+        # and be lost, with a traceback, when its maker ends first
+        return {key: _as_array(value) for key, value in batch.items()} if self.workers else batch
 
     def batch(self, index: int) -> dict[str, Any]:
         """The batch of this index."""
@@ -139,6 +142,14 @@ class PatchLoader(SlimDataLoaderBase):
         return {"image": torch.stack(images), "label": torch.stack(labels), "cases": ids}
 
 
+def _as_array(value: Any) -> Any:
+    return value.numpy() if isinstance(value, torch.Tensor) else value
+
+
+def _as_tensor(value: Any) -> Any:
+    return torch.from_numpy(value) if isinstance(value, np.ndarray) else value
+
+
 @contextlib.contextmanager
 def open_batches(cases: list[TrainingCase], plan: Plan, seed: int, first: int, workers: int) -> Iterator[Iterator[dict[str, Any]]]:
     """Batches from index `first` on, made in this process (workers 0) or in worker processes, ended on exit."""
@@ -148,6 +159,6 @@ def open_batches(cases: list[TrainingCase], plan: Plan, seed: int, first: int, w
         return
     augmenter = MultiThreadedAugmenter(loader, None, workers, num_cached_per_queue=2)
     try:
-        yield augmenter
+        yield ({key: _as_tensor(value) for key, value in batch.items()} for batch in augmenter)
     finally:
         augmenter._finish()

@@ -1,5 +1,7 @@
 """What a NIfTI or Analyze header says, checked: shape, affine, scaling. Notes say what was corrected."""
 
+import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ from hippopt.errors import ImageError
 UNITS_PER_MM = {1: (1000.0, "metres"), 3: (0.001, "microns")}  # NIfTI xyzt_units codes that are not mm
 SKEW_IGNORED = 1e-3  # cosine between two axes: rounding of stored affines
 SKEW_REPAIRED = 0.05
+PLAUSIBLE_MM = (0.05, 20.0)  # voxel sizes of a scan of the head
 
 
 def checked_shape(path: Path, header: Any, volume: int | None, notes: list[str]) -> tuple[int, int, int]:
@@ -19,43 +22,84 @@ def checked_shape(path: Path, header: Any, volume: int | None, notes: list[str])
     count = int(dims[0])
     if not 1 <= count <= 7 or any(int(size) < 1 for size in dims[1 : count + 1]):
         raise ImageError(f"{path}: header gives dimensions {[int(d) for d in dims]}; the file is damaged, copy it anew")
-    shape = [int(size) for size in dims[1 : count + 1]]
-    extra = int(np.prod(shape[3:])) if count > 3 else 1
-    if count < 3 or min(shape[:3]) < 2:
+    return checked_size(path, [int(size) for size in dims[1 : count + 1]], volume, notes)[0]
+
+
+def checked_size(path: Path, size: Sequence[int], volume: int | None, notes: list[str]) -> tuple[tuple[int, int, int], int]:
+    """((X, Y, Z), volume to take) of a file's axes, the first running fastest. Raises ImageError as `checked_shape` does."""
+    shape = list(size)
+    extra = math.prod(shape[3:])
+    if len(shape) < 3 or min(shape[:3]) < 2:
         raise ImageError(f"{path}: shape {shape} is flat; give a 3D volume of at least 2 voxels an axis")
     if extra > 1 and volume is None:
         raise ImageError(f"{path}: {extra} volumes (shape {shape}); extract one, or choose it with --volume K at prediction")
     if volume is not None and not 0 <= volume < extra:
         raise ImageError(f"{path}: --volume {volume}, but it holds volumes 0 to {extra - 1}")
-    if count > 3:
-        notes.append(f"{path.name}: " + (f"volume {volume} of {extra} taken" if extra > 1 else "one volume in four dimensions; the fourth dropped"))
-    return (shape[0], shape[1], shape[2])
+    if len(shape) > 3:
+        taken = f"volume {volume} of {extra} taken" if extra > 1 else "one volume in four dimensions; the fourth dropped"
+        notes.append(f"{path.name}: {taken}")
+    return (shape[0], shape[1], shape[2]), volume or 0
 
 
 def nifti_affine(path: Path, header: Any, notes: list[str]) -> np.ndarray:
     """The 4 x 4 affine to RAS mm. Rule: sform when its code is above 0, else qform, else voxel sizes alone."""
     spacing = np.array(header["pixdim"][1:4], dtype=float)
+    sound = bool(np.isfinite(spacing).all() and (spacing > 0).all())
     sform_code, qform_code = (int(header[key]) if key in header else 0 for key in ("sform_code", "qform_code"))
-    if not sform_code > 0 and not (np.isfinite(spacing).all() and (spacing > 0).all()):
+    if not sform_code > 0 and not sound:
         raise ImageError(f"{path}: voxel size {spacing.tolist()} mm; sizes must be above 0, correct the header")
+    other = _qform_affine(header) if qform_code > 0 and sound else None
     if sform_code > 0:
-        affine = np.array(header.get_sform(), dtype=float)
-        if qform_code > 0 and (np.isfinite(spacing).all() and (spacing > 0).all()):
-            other = header.get_qform()
-            if not np.allclose(affine, other, atol=1e-2):
-                notes.append(f"{path.name}: qform and sform differ by up to {np.abs(affine - other).max():.3g}; the sform is used")
+        with np.errstate(invalid="ignore"):  # NaN is told of by `checked_affine`
+            affine = np.array(header.get_sform(), dtype=float)
+        if not sound:
+            notes.append(f"{path.name}: voxel size {spacing.tolist()} in pixdim; the sform is used")
+        elif qform_code > 0 and (other is None or not np.allclose(affine, other, atol=1e-2)):
+            far = "is no rotation" if other is None else f"and sform differ by up to {np.abs(affine - other).max():.3g}"
+            notes.append(f"{path.name}: qform {far}; the sform is used")
+    elif other is not None:
+        affine = other
     elif qform_code > 0:
-        affine = np.array(header.get_qform(), dtype=float)
+        raise ImageError(f"{path}: the qform is no rotation and there is no sform; correct the header")
     else:
         affine = np.array(header.get_base_affine(), dtype=float)
         if "sform_code" in header:
             notes.append(f"{path.name}: neither qform nor sform is set; read as LAS from voxel sizes alone, check left and right")
     if "xyzt_units" in header:
-        factor, unit = UNITS_PER_MM.get(int(header["xyzt_units"]) & 7, (1.0, "mm"))
-        if factor != 1:
-            affine[:3] *= factor
-            notes.append(f"{path.name}: coordinates in {unit}, converted to mm")
+        affine = _in_mm(path, affine, int(header["xyzt_units"]) & 7, notes)
     return affine
+
+
+def _qform_affine(header: Any) -> np.ndarray | None:
+    """The qform's affine, or None where its quaternion is none. A qfac of neither 1 nor -1 counts as 1 (nifti1.h)."""
+    header = header.copy()
+    if header["pixdim"][0] not in (-1, 1):
+        header["pixdim"][0] = 1
+    try:
+        affine = np.array(header.get_qform(), dtype=float)
+    except ValueError:
+        return None
+    return affine if np.isfinite(affine).all() else None
+
+
+def _in_mm(path: Path, affine: np.ndarray, unit_code: int, notes: list[str]) -> np.ndarray:
+    """The affine in mm. A stated unit is not believed where it makes plausible voxel sizes implausible."""
+    if unit_code not in UNITS_PER_MM:
+        return affine
+    factor, unit = UNITS_PER_MM[unit_code]
+    converted = affine.copy()
+    converted[:3] *= factor
+    if _plausible(affine) and not _plausible(converted):
+        sizes = np.round(np.linalg.norm(affine[:3, :3], axis=0), 4).tolist()
+        notes.append(f"{path.name}: the header states {unit}, but voxels of {sizes} can only be mm; read as mm")
+        return affine
+    notes.append(f"{path.name}: coordinates in {unit}, converted to mm")
+    return converted
+
+
+def _plausible(affine: np.ndarray) -> bool:
+    spacing = np.linalg.norm(affine[:3, :3], axis=0)
+    return bool(((spacing >= PLAUSIBLE_MM[0]) & (spacing <= PLAUSIBLE_MM[1])).all())
 
 
 def checked_affine(path: Path, affine: np.ndarray, notes: list[str]) -> np.ndarray:
@@ -65,7 +109,7 @@ def checked_affine(path: Path, affine: np.ndarray, notes: list[str]) -> np.ndarr
     spacing = np.linalg.norm(affine[:3, :3], axis=0)
     if (spacing < 1e-6).any():
         raise ImageError(f"{path}: voxel size {np.round(spacing, 9).tolist()} mm; sizes must be above 0, correct the header")
-    if (spacing < 0.05).any() or (spacing > 20).any():
+    if not _plausible(affine):
         notes.append(f"{path.name}: voxel size {np.round(spacing, 4).tolist()} mm is implausible; is the unit mm?")
     axes = affine[:3, :3] / spacing
     skew = np.abs(axes.T @ axes - np.eye(3)).max()
@@ -81,15 +125,13 @@ def checked_affine(path: Path, affine: np.ndarray, notes: list[str]) -> np.ndarr
 
 
 def scaling(path: Path, header: Any, notes: list[str]) -> tuple[float, float]:
-    """(slope, intercept), or (1, 0) with a note where the header's are 0, NaN or Inf."""
+    """(slope, intercept), or (1, 0) with a note where the header's slope is 0, or one of them NaN or Inf."""
     if "scl_slope" not in header:
         return 1.0, 0.0
     slope = float(header["scl_slope"])
     inter = float(header["scl_inter"]) if "scl_inter" in header else 0.0
-    if slope == 0:  # the standard's way to say "no scaling"
-        return 1.0, 0.0
-    if not np.isfinite(slope) or not np.isfinite(inter):
-        notes.append(f"{path.name}: scl_slope {slope}, scl_inter {inter}; stored values used as they are")
+    if slope == 0 or not np.isfinite(slope) or not np.isfinite(inter):
+        notes.append(f"{path.name}: scl_slope {slope:g}, scl_inter {inter:g}; stored values used as they are")
         return 1.0, 0.0
     return slope, inter
 

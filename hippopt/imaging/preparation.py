@@ -1,5 +1,6 @@
 """From a scan as stored to what the network sees, and back: orient, crop, normalise, resample."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,7 +9,7 @@ from hippopt.artifacts.grid import Grid
 from hippopt.artifacts.plan import NormalisationSettings, Plan
 from hippopt.artifacts.properties import CaseProperties
 from hippopt.imaging import resampling
-from hippopt.imaging.orientation import from_ras, ras_triple, to_ras
+from hippopt.imaging.orientation import from_ras, ras_shape, ras_triple, to_ras
 
 Triple = tuple[int, int, int]
 
@@ -54,6 +55,14 @@ def normalise(image: np.ndarray, settings: NormalisationSettings) -> np.ndarray:
     return out
 
 
+def preparation_bytes(grid: Grid, plan: Plan) -> float:
+    """Estimated peak bytes of preparing a scan and of bringing class probabilities back to its grid."""
+    shape = resampling.resampled_shape(ras_shape(grid), ras_triple(grid.spacing_mm, grid), plan.target_spacing_mm)
+    channels, classes = len(plan.channel_names), len(plan.label_values)
+    # float32 values a voxel: the scan and its normalised copy, masks, and probabilities twice; resampled, three times
+    return 4.0 * (math.prod(grid.shape) * (2 * channels + 2 * classes + 2) + math.prod(shape) * (channels + 3 * classes))
+
+
 def prepare(image: np.ndarray, grid: Grid, plan: Plan, label: np.ndarray | None = None) -> PreparedCase:
     """image (C, Z, Y, X) and label (Z, Y, X; values as in the files), both on the file's axes -> PreparedCase."""
     ras = to_ras(image, grid)
@@ -64,7 +73,7 @@ def prepare(image: np.ndarray, grid: Grid, plan: Plan, label: np.ndarray | None 
     window = tuple(slice(first, first + count) for first, count in zip(start, size, strict=True))
     target = resampling.resampled_shape(size, spacing, plan.target_spacing_mm)
     apart = resampling.separate_axis(spacing, plan.target_spacing_mm)
-    prepared = resampling.resample_image(normalise(ras[(slice(None), *window)], plan.normalisation), target, apart)
+    prepared = resampling.resample_image(normalise(ras[:, window[0], window[1], window[2]], plan.normalisation), target, apart)
     classes = None
     if label is not None:
         values = np.array(plan.label_values)
@@ -86,7 +95,7 @@ def place_in_scan(cropped: np.ndarray, properties: CaseProperties, fill: float =
     """(..., Z, Y, X) over the cropped box on RAS axes -> the scan's full grid on the file's axes."""
     full = np.full((*cropped.shape[:-3], *properties.ras_shape), fill, dtype=cropped.dtype)
     window = tuple(slice(first, first + count) for first, count in zip(properties.crop_start, properties.crop_shape, strict=True))
-    full[(..., *window)] = cropped
+    full[(..., *window)] = cropped  # type: ignore[index]
     return np.ascontiguousarray(from_ras(full, properties.grid))
 
 

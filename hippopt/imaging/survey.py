@@ -1,6 +1,7 @@
 """Survey of one case: its files are read once, for verification, fingerprint and content hashes alike."""
 
 import hashlib
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -8,21 +9,28 @@ import numpy as np
 
 from hippopt.artifacts.dataset import Case, Dataset
 from hippopt.artifacts.fingerprint import Box, CaseFingerprint, ChannelStatistics, FileStamp, LabelStatistics
+from hippopt.artifacts.grid import Grid
 from hippopt.errors import ImageError
 from hippopt.imaging.image_io import Scan, read_scan
+from hippopt.imaging.memory_budget import check_memory, machine_bytes
 from hippopt.imaging.orientation import orientation_code, ras_triple, to_ras
 from hippopt.imaging.preparation import bounding_box
 
 AFFINE_TOLERANCE_MM = 1e-3  # per voxel step; the origin may differ by this times the extent
-ISLAND_VOXELS = 5
+FEW_VOXELS = 5  # no structure, but a stray stroke of the brush
+BYTES_A_VOXEL = 24  # of each file while a case is surveyed: stored, as float32, as float64 for sums, and masks
 
 
 @dataclass
 class CaseSurvey:
-    """What was found: a fingerprint where the case could be read, faults that stop a plan, notes that do not."""
+    """What was found: a fingerprint where the case could be read, faults that stop a plan, notes that do not.
+
+    on_zero: share of the labelled voxels that lie on image voxels of value 0.
+    """
 
     case: str
     fingerprint: CaseFingerprint | None = None
+    on_zero: float = 0.0
     faults: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -54,6 +62,13 @@ def survey_case(case: Case, dataset: Dataset) -> CaseSurvey:
     if survey.faults:
         return survey
     *channels, label = scans
+    try:
+        for scan in scans:
+            needed = BYTES_A_VOXEL * math.prod(scan.grid.shape) * len(scans)
+            check_memory(scan.path, scan.grid.shape, needed, machine_bytes())
+    except ImageError as error:
+        survey.faults.append(str(error))
+        return survey
     survey.notes += [note for scan in scans for note in scan.notes]
     for other in (*channels[1:], label):
         _compare_grids(channels[0], other, survey)
@@ -73,25 +88,35 @@ def _compare_grids(first: Scan, other: Scan, survey: CaseSurvey) -> None:
             f"{other.path}: shape {other.grid.shape} (Z, Y, X), but {first.path.name} has {first.grid.shape}; resample one to the other"
         )
         return
-    a, b = np.array(first.grid.affine), np.array(other.grid.affine)
-    extent = max(first.grid.shape)
-    if np.abs(a[:3, :3] - b[:3, :3]).max() > AFFINE_TOLERANCE_MM or np.abs(a[:3, 3] - b[:3, 3]).max() > AFFINE_TOLERANCE_MM * extent:
+    if not affines_agree(first.grid, other.grid):
+        a, b = (np.round(np.array(scan.grid.affine)[:3], 4).tolist() for scan in (first, other))
         survey.faults.append(
-            f"{other.path}: its affine {np.round(b[:3], 4).tolist()} differs from {np.round(a[:3], 4).tolist()} of {first.path.name}; "
-            "if the voxels do match, run `hippopt_plan --fix-headers`"
+            f"{other.path}: its affine {b} differs from {a} of {first.path.name}; if the voxels do match, run `hippopt_plan --fix-headers`"
         )
+
+
+def affines_agree(first: Grid, other: Grid) -> bool:
+    """Whether the voxels of two grids of one shape lie in the same places, but for the rounding of headers."""
+    a, b = np.array(first.affine), np.array(other.affine)
+    far = np.abs(a[:3] - b[:3])
+    return bool(far[:, :3].max() <= AFFINE_TOLERANCE_MM and far[:, 3].max() <= AFFINE_TOLERANCE_MM * max(first.shape))
 
 
 def _check_values(scan: Scan, survey: CaseSurvey) -> None:
     if scan.array.dtype.kind == "f":
-        bad = scan.array.size - int(np.isfinite(scan.array).sum())
-        if bad:
-            kind = "NaN" if np.isnan(scan.array).any() else "Inf"
-            survey.faults.append(f"{scan.path}: {bad} voxels are {kind} or not finite; replace them, for example by 0")
+        nan, infinite = int(np.isnan(scan.array).sum()), int(np.isinf(scan.array).sum())
+        if nan or infinite:
+            counts = " and ".join(f"{count} voxels are {kind}" for kind, count in (("NaN", nan), ("Inf", infinite)) if count)
+            survey.faults.append(f"{scan.path}: {counts}; replace them, for example by 0")
             return
     low, high = scan.array.min(), scan.array.max()
     if low == high:
         survey.faults.append(f"{scan.path}: every voxel is {low}; remove the case or restore the scan")
+
+
+def holds_mask(array: np.ndarray) -> bool:
+    """Whether all values are whole numbers that a mask's file can hold."""
+    return bool(np.isfinite(array).all() and (array == np.round(array)).all() and array.min() >= 0 and array.max() <= 65535)
 
 
 def _check_label(label: Scan, dataset: Dataset, survey: CaseSurvey) -> np.ndarray:
@@ -130,11 +155,9 @@ def _describe(
     statistics = {}
     for name, value in dataset.foreground.items():
         statistics[name] = _label_statistics(ras_label == value, spacing, grid.voxel_volume_mm3)
-        if statistics[name].voxels == 0:
-            survey.notes.append(f"{label_scan.path.name}: label {name} is empty")
-        elif statistics[name].components > 1:
-            small = statistics[name].components - 1
-            survey.notes.append(f"{label_scan.path.name}: label {name} has {small} island{'s' if small > 1 else ''} besides its largest part")
+        survey.notes += _label_notes(f"{label_scan.path.name}: label {name}", statistics[name])
+    if foreground.any():
+        survey.on_zero = float((~nonzero & foreground).sum() / foreground.sum())
     box = bounding_box(nonzero) or ((0, 0, 0), (shape[0], shape[1], shape[2]))
     return CaseFingerprint(
         id=case.id, subject=case.subject, grid=grid, orientation=orientation_code(grid),
@@ -146,6 +169,18 @@ def _describe(
         image_hash=hash_arrays(ras_image), label_hash=hash_arrays(ras_label),
         files=tuple(file_stamp(path) for path in (*case.channels, case.label)), notes=tuple(survey.notes),
     )  # fmt: skip
+
+
+def _label_notes(label: str, found: LabelStatistics) -> list[str]:
+    if found.voxels == 0:
+        return [f"{label} is empty"]
+    notes = []
+    if found.voxels <= FEW_VOXELS:
+        notes.append(f"{label} has {found.voxels} voxel{'s' if found.voxels > 1 else ''} only")
+    if found.components > 1:
+        islands = found.components - 1
+        notes.append(f"{label} has {islands} island{'s' if islands > 1 else ''} besides its largest part")
+    return notes
 
 
 def _box(box: tuple[tuple[int, int, int], tuple[int, int, int]], spacing: tuple[float, float, float]) -> Box:

@@ -37,7 +37,7 @@ def predict_probabilities(models: Sequence[nn.Module], image: np.ndarray, settin
 
     An image that fits the patch is seen in one window, centred; a larger one in windows at half steps with Gaussian weights.
     """
-    tensor = torch.from_numpy(np.ascontiguousarray(image, dtype=np.float32))
+    tensor = torch.from_numpy(np.array(image, dtype=np.float32, order="C"))  # a copy, since a memory-mapped image is read-only
     total: torch.Tensor | None = None
     with torch.inference_mode():
         for model in models:

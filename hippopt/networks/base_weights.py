@@ -1,5 +1,6 @@
 """Bring base weights of many origins into MONAI's UNETR, key by key, without ever unpickling code."""
 
+import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ TRANSFORMER = "vit.blocks."
 POSITION = "vit.patch_embedding.position_embeddings"
 PATCH_WEIGHT = "vit.patch_embedding.patch_embeddings.weight"
 OLD_PATCH = "vit.patch_embedding.patch_embeddings.1."  # `perceptron` patch embedding of older UNETRs
+CLASS_TOKENS = ("vit.cls_token", "vit.patch_embedding.cls_token")
 INPUT_CONVOLUTIONS = ("encoder1.layer.conv1.conv.weight", "encoder1.layer.conv3.conv.weight")
 
 
@@ -36,11 +38,11 @@ def load_base(
     Converted: older patch embeddings, position embeddings of another token grid (trilinear; `base_patch` in voxels tells
     the base's, a cubic grid is assumed where it is None), other numbers of input channels. Keys that do not fit are
     left at the model's own random values ("re-made").
-    Raises WeightsError when a weight of the transformer is missing or has another shape.
+    Raises WeightsError when a weight of the transformer is missing or has another shape, or a value is not finite.
     """
     import torch
 
-    state, converted = _modernise(dict(state))
+    state, converted = _modernise(dict(state), base_patch)
     state, interpolated = _fit_positions(state, base_patch, patch_size)
     own = model.state_dict()
     reports: list[KeyReport] = []
@@ -59,19 +61,26 @@ def load_base(
             if value is not None:
                 new[key] = value
             reports.append(KeyReport(key, status, detail))
-    reports += [KeyReport(key, "unused", "no such parameter in this network") for key in state]
-    broken = [r for r in reports if r.key.startswith(TRANSFORMER) and UNUSED not in r.key and r.status in ("missing", "re-made")]
-    if broken:
-        counts = Counter(report.status for report in reports)
-        raise WeightsError(
-            f"{source}: its transformer does not fit this network ({broken[0].key}: {broken[0].status} {broken[0].detail}; "
-            f"{', '.join(f'{n} {s}' for s, n in counts.items())}); choose the network size of the base with "
-            "`hippopt_plan --set network.size=... --overwrite`, or another base"
-        )
+    reports += [KeyReport(key, "unused", _why_unused(key)) for key in state]
+    _check_transformer(reports, source)
+    spoilt = [key for key, value in new.items() if not torch.isfinite(value).all()]
+    if spoilt:
+        raise WeightsError(f"{source}: {spoilt[0]} and {len(spoilt) - 1} other keys hold NaN or Inf; give another base")
     with torch.no_grad():
         for key, value in new.items():
             own[key].copy_(value)
     return reports
+
+
+def _check_transformer(reports: list[KeyReport], source: str) -> None:
+    broken = [r for r in reports if r.key.startswith(TRANSFORMER) and UNUSED not in r.key and r.status in ("missing", "re-made")]
+    if broken:
+        counts = Counter(report.status for report in reports)
+        raise WeightsError(
+            f"{source}: its transformer does not fit this network ({len(broken)} keys, such as {broken[0].key}: {broken[0].status}, "
+            f"{broken[0].detail}; of all keys {', '.join(f'{n} {s}' for s, n in counts.items())}); choose the network size of the base with "
+            "`hippopt_plan --set network.size=... --overwrite`, or another base"
+        )
 
 
 def remade_keys(reports: list[KeyReport]) -> tuple[str, ...]:
@@ -79,7 +88,21 @@ def remade_keys(reports: list[KeyReport]) -> tuple[str, ...]:
     return tuple(r.key for r in reports if r.status in ("interpolated", "re-made", "missing") or r.detail.startswith("channels"))
 
 
-def _modernise(state: dict[str, "torch.Tensor"]) -> tuple[dict[str, "torch.Tensor"], dict[str, str]]:
+def image_tokens(state: Mapping[str, "torch.Tensor"]) -> int:
+    """Number of position embeddings, one a patch of 16 voxels, without that of a class token (classifying ViTs have one)."""
+    count = int(state[POSITION].shape[1])
+    return count - 1 if any(token in state for token in CLASS_TOKENS) and _cube_root(count - 1) and not _cube_root(count) else count
+
+
+def _why_unused(key: str) -> str:
+    if key in CLASS_TOKENS:
+        return "a UNETR classifies nothing, so its class token was never used"
+    if ".conv3." in key:
+        return "older MONAI stored this for blocks with as many channels in as out, and never used it"
+    return "no such parameter in this network"
+
+
+def _modernise(state: dict[str, "torch.Tensor"], base_patch: Triple | None) -> tuple[dict[str, "torch.Tensor"], dict[str, str]]:
     """Older key names and shapes to today's: (state, key -> what was done)."""
     done = {}
     if OLD_PATCH + "weight" in state:
@@ -90,10 +113,11 @@ def _modernise(state: dict[str, "torch.Tensor"]) -> tuple[dict[str, "torch.Tenso
         done[PATCH_WEIGHT] = "perceptron patch embedding written as a convolution"
         if OLD_PATCH + "bias" in state:
             state[PATCH_WEIGHT.replace("weight", "bias")] = state.pop(OLD_PATCH + "bias")
-    for token in ("vit.cls_token", "vit.patch_embedding.cls_token"):
-        if token in state and POSITION in state and _cube_root(state[POSITION].shape[1] - 1):
+    if POSITION in state and state[POSITION].ndim == 3:
+        count = math.prod(token_grid(base_patch)) if base_patch is not None else image_tokens(state)
+        if state[POSITION].shape[1] == count + 1:
             state[POSITION] = state[POSITION][:, 1:]
-            done[POSITION] = "class token dropped"
+            done[POSITION] = "the class token's embedding dropped"
     return state, done
 
 

@@ -6,10 +6,10 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from hippopt.artifacts.codec import decode, parse_json
+from hippopt.artifacts.codec import content_hash, decode, parse_json
 from hippopt.artifacts.plan import AdapterSettings, Plan
 from hippopt.artifacts.weights import AdapterCard, BaseCard
-from hippopt.errors import PlanError, WeightsError
+from hippopt.errors import PlanError, StaleArtifactError, WeightsError
 from hippopt.networks.base_weights import KeyReport, load_base, remade_keys
 from hippopt.networks.tensor_files import read_state, tensors_sha256
 from hippopt.networks.tuning import Tuned, tune
@@ -43,8 +43,14 @@ def read_card(path: Path) -> AdapterCard:
 def restore(card: AdapterCard, adapter: Path, base: tuple[Mapping[str, torch.Tensor], BaseCard] | None, plan: Plan) -> Tuned:
     """The tuned model of an adapter file on its base. The initial factors come from the file, never from a second SVD.
 
-    Raises WeightsError when the file was changed, the base is another one, or shapes do not fit.
+    Raises StaleArtifactError for another plan than the one it was trained with, WeightsError when the file was changed, the
+    base is another one, or shapes do not fit.
     """
+    if card.plan_hash != content_hash(plan):
+        raise StaleArtifactError(
+            f"{adapter}: trained with plan {card.plan_hash[:12]}, but the plan beside it has {content_hash(plan)[:12]}; "
+            "restore that plan.json, or train the fold anew"
+        )
     tensors = read_state(adapter)
     if tensors_sha256(tensors) != card.sha256:
         raise WeightsError(f"{adapter}: its content does not match its card; copy it anew or train the fold again")

@@ -2,13 +2,15 @@
 
 import hashlib
 import pickle
+import re
 import shutil
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save, save_file
 
 from hippopt.artifacts.codec import atomic_path
 from hippopt.errors import OutputError, WeightsError
@@ -28,14 +30,17 @@ def read_state(path: Path) -> dict[str, torch.Tensor]:
         if path.suffix == ".safetensors":
             data: Any = load_file(path)
         else:
-            data = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError:
+            with warnings.catch_warnings():  # torch's advice on pickles, before it refuses them
+                warnings.simplefilter("ignore", UserWarning)
+                data = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        found = re.search(r"GLOBAL (\S+)", str(error))
+        reason = f"it holds Python objects besides tensors ({found[1]})" if found else "it is damaged or holds other things than tensors"
         raise WeightsError(
-            f"{path}: refused, since it holds Python objects besides tensors and loading them could run code; "
-            "save its state_dict alone, best as safetensors"
+            f"{path}: refused, since {reason} and loading them could run code; save its state_dict alone, best as safetensors"
         ) from None
     except Exception as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        reason = str(error).splitlines()[0].split(". ")[0] if str(error) else type(error).__name__
         raise WeightsError(f"{path}: damaged or not a weights file ({reason}); copy it anew") from None
     for wrapper in ("state_dict", "model", "net"):
         if isinstance(data, dict) and isinstance(data.get(wrapper), dict):
@@ -55,13 +60,27 @@ def tensors_sha256(tensors: Mapping[str, torch.Tensor]) -> str:
     return digest.hexdigest()
 
 
+def tensor_bytes(tensors: Mapping[str, torch.Tensor]) -> int:
+    """Bytes of all values."""
+    return sum(value.numel() * value.element_size() for value in tensors.values())
+
+
+def to_bytes(tensors: Mapping[str, torch.Tensor]) -> bytes:
+    """The safetensors file of the tensors; equal tensors give equal bytes."""
+    return save({name: value.detach().cpu().clone().contiguous() for name, value in tensors.items()})  # clone: names may share memory
+
+
+def check_space(path: Path, needed: int) -> None:
+    """Raises OutputError where the disk of `path` (a file to be, or a folder) has less than `needed` bytes left."""
+    folder = next(parent for parent in (path, *path.absolute().parents) if parent.is_dir())
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise OutputError(f"{path}: needs {needed / 1e6:.1f} MB, but {free / 1e6:.1f} MB are free; free space, then run the command again")
+
+
 def save_tensors(path: Path, tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str] | None = None) -> None:
     """Write safetensors atomically. Raises OutputError where the disk is full."""
-    needed = sum(value.numel() * value.element_size() for value in tensors.values())
-    path.parent.mkdir(parents=True, exist_ok=True)
-    free = shutil.disk_usage(path.parent).free
-    if free < needed:
-        raise OutputError(f"{path}: needs {needed / 1e6:.0f} MB, but {free / 1e6:.0f} MB are free; free space, then continue with --resume")
+    check_space(path, tensor_bytes(tensors))
     contiguous = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
     with atomic_path(path) as temporary:
         try:

@@ -105,7 +105,9 @@ def _adapter(reasons: dict[str, str]) -> AdapterSettings:
         "paper; diagonal S: its words are singular values and vectors; sqrt(S) shared into both sides, so that one learning rate serves "
         "all factors under AdamW; the decoder trains as in the paper, and the head, which is made for the labels at hand"
     )
-    return AdapterSettings(rank=4, stacks=("attention", "mlp_up", "mlp_down"), core="diagonal", balance=True, also_trained=(*DECODER, *HEAD))
+    return AdapterSettings(
+        rank=4, stacks=("attention", "mlp_up", "mlp_down"), core="diagonal", balance=True, also_trained=(*DECODER, *HEAD)
+    )
 
 
 def _schedule(reasons: dict[str, str]) -> ScheduleSettings:

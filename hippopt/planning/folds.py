@@ -1,7 +1,5 @@
 """Folds by subject."""
 
-import numpy as np
-
 from hippopt.artifacts.fingerprint import Fingerprint
 from hippopt.artifacts.plan import Fold
 
@@ -33,16 +31,15 @@ def make_folds(fingerprint: Fingerprint, seed: int) -> tuple[tuple[Fold, ...], s
     patterns = [present[case] for case in cases]
     kinds = sorted(set(patterns))
     reason = f"{count} folds by subject ({subjects} subjects, {len(cases)} cases), drawn with seed {seed}"
-    splitter: GroupKFold | StratifiedGroupKFold
+    splits = []
     if len(kinds) > 1 and min(patterns.count(kind) for kind in kinds) >= count:
-        splitter = StratifiedGroupKFold(count, shuffle=True, random_state=seed)
+        targets = [kinds.index(pattern) for pattern in patterns]
+        splits = list(StratifiedGroupKFold(count, shuffle=True, random_state=seed).split(cases, targets, names))
+    if splits and all(len(val) for _, val in splits):  # subjects with many cases can leave a stratified fold empty
         reason += "; stratified by which labels are present"
     else:
-        splitter = GroupKFold(count, shuffle=True, random_state=seed)
+        splits = list(GroupKFold(count, shuffle=True, random_state=seed).split(cases, None, names))
     if count < FOLDS:
         reason += f"; {FOLDS} need at least {FOLDS} subjects"
-    folds = []
-    targets = [kinds.index(pattern) for pattern in patterns]
-    for train, val in splitter.split(np.zeros(len(cases)), targets, names):
-        folds.append(Fold(train=tuple(cases[i] for i in train), val=tuple(cases[i] for i in val)))
+    folds = [Fold(train=tuple(cases[i] for i in train), val=tuple(cases[i] for i in val)) for train, val in splits]
     return tuple(folds), reason

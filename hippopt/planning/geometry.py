@@ -14,11 +14,8 @@ ORDERED_SHARE = 0.25  # least share of the distance between two labels that lies
 
 def _differences(cases: Sequence[CaseFingerprint], first: str, second: str) -> np.ndarray:
     """(N, 3) centroid of `second` minus centroid of `first`, mm (Z, Y, X), over the cases that have both."""
-    rows = [
-        np.subtract(case.labels[second].centroid_mm, case.labels[first].centroid_mm)
-        for case in cases
-        if case.labels[first].centroid_mm is not None and case.labels[second].centroid_mm is not None
-    ]
+    pairs = [(case.labels[first].centroid_mm, case.labels[second].centroid_mm) for case in cases]
+    rows = [np.subtract(b, a) for a, b in pairs if a is not None and b is not None]
     return np.array(rows).reshape(-1, 3)
 
 

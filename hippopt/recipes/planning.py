@@ -6,7 +6,9 @@ from typing import Literal
 from hippopt.artifacts.codec import write_json
 from hippopt.artifacts.dataset import load_dataset
 from hippopt.artifacts.plan import Plan
+from hippopt.artifacts.writable_folder import check_writable
 from hippopt.console import Console
+from hippopt.planning.fold_coverage import uncovered_labels
 from hippopt.stages.extract_fingerprint import extract_fingerprint
 from hippopt.stages.verify_dataset import verify_dataset
 from hippopt.workspace import Workspace
@@ -28,6 +30,10 @@ class PlanningRequest:
 
 def plan_dataset(workspace: Workspace, name: str, request: PlanningRequest, console: Console) -> Plan | None:
     """The plan, written and said aloud, with the cases preprocessed; None after `verify_only`. Raises HippoptError's kinds."""
+    if not request.verify_only:
+        check_writable(workspace.plan(name).parent)
+    if request.preprocess and not request.verify_only:
+        check_writable(workspace.preprocessed(name))
     dataset = load_dataset(workspace.dataset_folder(name))
     surveys = verify_dataset(dataset, request.jobs, console, request.fix_headers)
     console.say(f"{name}: {len(dataset.cases)} cases of {len({c.subject for c in dataset.cases})} subjects verified, no faults")
@@ -46,6 +52,8 @@ def plan_dataset(workspace: Workspace, name: str, request: PlanningRequest, cons
     machine = Machine("cuda" if device.type == "cuda" else "cpu", request.memory_gb or memory_gb(device))
     plan = make_plan(fingerprint, workspace.plan(name), machine, list(request.settings), console, request.overwrite)
     write_json(workspace.fingerprint(name), fingerprint)
+    for warning in uncovered_labels(plan.folds, fingerprint):
+        console.warn(warning)
     console.say(f"plan for {machine.memory_gb:.1f} GB {note}: {workspace.plan(name)}")
     _say_decisions(plan, console)
     if request.preprocess:

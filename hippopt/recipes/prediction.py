@@ -1,7 +1,6 @@
 """Predict with a run: find its folds, check that they belong together, restore and merge them, segment the scans."""
 
 import os
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -9,14 +8,18 @@ from typing import Literal
 import torch
 from torch import nn
 
+from hippopt.artifacts.codec import load_record
+from hippopt.artifacts.fingerprint import Fingerprint
 from hippopt.artifacts.plan import Plan, load_plan
 from hippopt.artifacts.weights import AdapterCard
+from hippopt.artifacts.writable_folder import check_writable
 from hippopt.console import Console
-from hippopt.errors import OutputError, StaleArtifactError, UsageError, WeightsError
+from hippopt.errors import OutputError, PlanError, StaleArtifactError, UsageError, WeightsError
 from hippopt.imaging.augmentation import class_pairs
 from hippopt.imaging.scan_listing import list_scans
+from hippopt.inference.contrast import usual_contrast
 from hippopt.inference.windows import WindowSettings, flip_combinations
-from hippopt.networks.device import choose_device, memory_gb
+from hippopt.networks.device import choose_device
 from hippopt.networks.restoring import read_card, restore
 from hippopt.stages.adopt_base import load_known_base
 from hippopt.stages.predict import PredictRequest, predict
@@ -41,14 +44,9 @@ class PredictionRequest:
 
 def check_output(source: Path, output: Path) -> None:
     """Raises OutputError, before anything is computed, when the output cannot be written or is the input."""
-    if output.resolve() == (source if source.is_dir() else source.parent).resolve():
+    if os.path.realpath(output) == os.path.realpath(source if source.is_dir() else source.parent):
         raise OutputError(f"-o {output}: the same folder as the input; choose another, so that no scan is overwritten")
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=output):
-            pass
-    except OSError as error:
-        raise OutputError(f"-o {output}: cannot be written ({error.strerror}); choose another folder or its permissions") from None
+    check_writable(output, f"-o {output}")
 
 
 def choose_run(workspace: Workspace, dataset: str, run: str | None) -> str:
@@ -107,10 +105,12 @@ def load_models(
 
 def predict_scans(workspace: Workspace, dataset: str, request: PredictionRequest, console: Console) -> int:
     """Segment the scans. Returns the number of failures. Raises HippoptError's kinds before anything is computed."""
-    check_output(request.source, request.output)
+    if request.volume is not None and request.volume < 0:
+        raise UsageError(f"--volume {request.volume}: volumes count from 0")
     run = choose_run(workspace, dataset, request.run)
     plan = load_plan(workspace.run_plan(dataset, run))
-    scans, notes = list_scans(request.source, len(plan.channel_names))
+    scans, notes = list_scans(request.source, plan.channel_names)
+    check_output(request.source, request.output)
     for note in notes:
         console.warn(note)
     folds = choose_folds(workspace, dataset, run, request.folds, len(plan.folds), console)
@@ -125,7 +125,7 @@ def predict_scans(workspace: Workspace, dataset: str, request: PredictionRequest
     windows = WindowSettings(plan.patch_size, len(plan.class_names), flips, class_pairs(plan))
     job = PredictRequest(
         output=request.output, windows=windows, save_probabilities=request.save_probabilities, overwrite=request.overwrite,
-        volume=request.volume, memory_bytes=_machine_memory(device),
+        volume=request.volume, usual_contrast=_training_contrast(workspace, dataset, plan),
     )  # fmt: skip
     done, kept, failed = predict(scans, models, plan, job, device, console)
     console.say(f"segmented {done}, kept {kept}, failed {failed}: {request.output}")
@@ -136,9 +136,10 @@ def predict_scans(workspace: Workspace, dataset: str, request: PredictionRequest
     return failed
 
 
-def _machine_memory(device: torch.device) -> float:
-    """Bytes of main memory: probabilities are gathered there whatever the device."""
+def _training_contrast(workspace: Workspace, dataset: str, plan: Plan) -> tuple[float, float] | None:
+    """Of the scans that the plan was made for; None where their fingerprint is no longer there."""
     try:
-        return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
-    except (ValueError, OSError, AttributeError):
-        return 2 * memory_gb(device) * 1e9
+        fingerprint = load_record(workspace.fingerprint(dataset), Fingerprint, "hippopt_plan")
+    except PlanError:
+        return None
+    return usual_contrast(fingerprint) if fingerprint.dataset_hash == plan.fingerprint_hash else None

@@ -1,27 +1,32 @@
 """Train and validate folds: adopt the base, check what belongs together, run the stages for each fold in turn."""
 
+import os
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import msgspec
 
-from hippopt.artifacts.codec import content_hash, write_json
-from hippopt.artifacts.dataset import load_dataset
+from hippopt.artifacts.codec import content_hash
+from hippopt.artifacts.dataset import Dataset
 from hippopt.artifacts.fingerprint import Fingerprint
-from hippopt.artifacts.plan import Plan, check_plan, load_plan
+from hippopt.artifacts.plan import Plan, check_plan
 from hippopt.artifacts.properties import CacheEntry
 from hippopt.artifacts.weights import Method
 from hippopt.console import Console
-from hippopt.errors import StaleArtifactError, TrainingError
-from hippopt.imaging.patches import TrainingCase
-from hippopt.networks.device import bfloat16_pays, choose_device
-from hippopt.networks.tensor_files import read_state
-from hippopt.stages.adopt_base import adopt_base
-from hippopt.stages.preprocess import CachePaths, cache_key, cached_entry
-from hippopt.stages.train_fold import FoldInputs, FoldRequest, fold_cases, train_fold
+from hippopt.errors import PlanError, TrainingError
+from hippopt.networks.device import choose_device
+from hippopt.networks.restoring import read_card
+from hippopt.recipes.training_inputs import check_cache, check_run_plan, load_unchanged, training_cases
+from hippopt.stages.adopt_base import adopt_base, load_known_base
+from hippopt.stages.train_fold import check_start, fold_progress, train_fold
 from hippopt.stages.validate_fold import validate_fold
-from hippopt.workspace import Workspace
+from hippopt.training.fold import FoldInputs, FoldRequest, fold_cases
+from hippopt.training.lock import fold_lock
+from hippopt.training.precision import use_bfloat16
+from hippopt.training.signals import StopSignals
+from hippopt.workspace import FoldFolder, Workspace
 
 
 @dataclass(frozen=True)
@@ -43,6 +48,16 @@ class TrainingRequest:
     seed: int | None = None
 
 
+@dataclass(frozen=True)
+class FoldJob:
+    """One fold to train and validate. `entries`: the records of its validation cases."""
+
+    request: FoldRequest
+    inputs: FoldInputs
+    folder: FoldFolder
+    entries: list[CacheEntry]
+
+
 def run_name(method: str, rank: int, name: str) -> str:
     """Method, rank where there is one, and the user's own name."""
     return "-".join(part for part in (method, f"r{rank}" if method == "lora-pt" else "", name) if part)
@@ -52,78 +67,99 @@ def train_folds(
     workspace: Workspace, dataset_name: str, plan: Plan, fingerprint: Fingerprint, folds: list[str], request: TrainingRequest,
     console: Console, started: float,
 ) -> dict[str, float]:  # fmt: skip
-    """Mean foreground Dice of each fold that has validation cases. Raises HippoptError's kinds in one line."""
-    if request.rank is not None:
-        plan = msgspec.structs.replace(plan, adapter=msgspec.structs.replace(plan.adapter, rank=request.rank))
-        check_plan(plan, workspace.plan(dataset_name))
+    """Mean foreground Dice of each fold that has validation cases. Everything is checked before the first fold is trained.
+
+    Raises HippoptError's kinds in one line; Interrupted after a signal.
+    """
+    plan = _with_rank(plan, request.rank)
+    if request.seed is not None and request.seed < 0:
+        raise PlanError(f"--seed {request.seed}: not below 0")
     run = run_name(request.method, plan.adapter.rank, request.name)
-    device, note = choose_device(request.device)
-    autocast = bfloat16_pays(device)
-    base = None
-    if request.base is not None:
-        path, card = adopt_base(request.base, plan, workspace, console)
-        base = (read_state(path), card)
-    _keep_plan(workspace, dataset_name, run, plan, request)
-    dataset = load_dataset(workspace.dataset_folder(dataset_name))
-    entries = _check_cache(workspace, dataset_name, plan, fingerprint)
-    console.say(f"run {run}: {note}, {'bfloat16' if autocast else 'float32'}, {plan.network.size} network")
-    workers = request.workers if request.workers is not None else _default_workers(device.type)
-    dice: dict[str, float] = {}
-    for fold in folds:
-        folder = workspace.fold(dataset_name, run, fold)
-        train_ids, val_ids = fold_cases(plan, fingerprint, fold)
-        train, val = ([_training_case(workspace, dataset_name, case) for case in ids] for ids in (train_ids, val_ids))
-        inputs = FoldInputs(plan, fingerprint, train, val, base, device, autocast)
-        job = FoldRequest(
-            run=run, fold=fold, method=request.method, seed=plan.seed if request.seed is None else request.seed, steps=request.steps,
-            minutes=request.minutes, workers=workers, resume=request.resume, overwrite=request.overwrite,
-            allow_seen=request.allow_seen, allow_change=request.allow_change,
-        )  # fmt: skip
-        train_fold(job, inputs, folder, console, started)
-        if val:
-            dice[fold] = validate_fold(plan, dataset, [(case, entries[case.id]) for case in val], base, folder, device, console)
-        console.say(f"fold {fold} done in {(time.perf_counter() - started) / 60:.1f} min: {folder.path}")
-        started = time.perf_counter()
+    with StopSignals() as signals:
+        dataset, jobs = _prepare(workspace, dataset_name, run, plan, fingerprint, folds, request, console)
+        dice: dict[str, float] = {}
+        for job in jobs:
+            signals.stop_if_asked(f"before fold {job.request.fold}")
+            with fold_lock(job.folder.lock) as stale:
+                if stale:
+                    console.warn(f"{job.folder.lock}: left by a process that is gone; taken over")
+                train_fold(job.request, job.inputs, job.folder, workspace.run_plan(dataset_name, run), console, started, signals)
+                if job.inputs.val:
+                    cases = list(zip(job.inputs.val, job.entries, strict=True))
+                    base, device = job.inputs.base, job.inputs.device
+                    dice[job.request.fold] = validate_fold(plan, dataset, cases, base, job.folder, device, console, signals)
+            console.say(f"fold {job.request.fold} done in {(time.perf_counter() - started) / 60:.1f} min: {job.folder.path}")
+            started = time.perf_counter()
     if len(dice) > 1:
         console.say(f"out-of-fold Dice over {len(dice)} folds: {sum(dice.values()) / len(dice):.4f}")
     return dice
 
 
-def _training_case(workspace: Workspace, dataset: str, case: str) -> TrainingCase:
-    paths = CachePaths(workspace.preprocessed(dataset), case)
-    return TrainingCase(case, paths.image, paths.label)
+def _with_rank(plan: Plan, rank: int | None) -> Plan:
+    if rank is None:
+        return plan
+    return check_plan(msgspec.structs.replace(plan, adapter=msgspec.structs.replace(plan.adapter, rank=rank)), f"--rank {rank}")
+
+
+def _prepare(
+    workspace: Workspace, dataset_name: str, run: str, plan: Plan, fingerprint: Fingerprint, folds: list[str], request: TrainingRequest,
+    console: Console,
+) -> tuple[Dataset, list[FoldJob]]:  # fmt: skip
+    """Every input, checked. Nothing is written but a base that is new."""
+    device, note = choose_device(request.device)
+    autocast, precision = use_bfloat16(device, plan.patch_size, plan.network)
+    check_run_plan(workspace, dataset_name, run, plan, folds, request.resume, request.overwrite, request.allow_change)
+    dataset = load_unchanged(workspace, dataset_name, fingerprint)
+    entries = check_cache(workspace, dataset_name, plan, fingerprint)
+    base = None
+    if request.base is not None:
+        _, card = adopt_base(request.base, plan, workspace, console)
+        base = load_known_base(card.sha256, workspace)
+    workers = request.workers if request.workers is not None else _default_workers(device.type)
+    jobs: list[FoldJob] = []
+    for fold, resume in _folds_to_do(workspace, dataset_name, run, plan, folds, request, console):
+        train, val = fold_cases(plan, fingerprint, fold)
+        inputs = FoldInputs(
+            plan,
+            fingerprint,
+            training_cases(workspace, dataset_name, train),
+            training_cases(workspace, dataset_name, val),
+            base,
+            device,
+            autocast,
+        )
+        asked = FoldRequest(
+            run=run, fold=fold, method=request.method, seed=plan.seed if request.seed is None else request.seed, steps=request.steps,
+            minutes=request.minutes, workers=workers, resume=resume, overwrite=request.overwrite,
+            allow_seen=request.allow_seen, allow_change=request.allow_change,
+        )  # fmt: skip
+        jobs.append(FoldJob(asked, inputs, workspace.fold(dataset_name, run, fold), [entries[case] for case in val]))
+    for job in jobs:
+        check_start(job.request, job.inputs, job.folder)
+    console.say(f"run {run}: {note}, {precision}, {plan.network.size} network")
+    return dataset, jobs
+
+
+def _folds_to_do(
+    workspace: Workspace, dataset: str, run: str, plan: Plan, folds: Sequence[str], request: TrainingRequest, console: Console
+) -> list[tuple[str, bool]]:
+    """(fold, whether to resume it). Several folds are resumed by keeping finished ones and starting those not begun."""
+    if not request.resume or len(folds) == 1:
+        return [(fold, request.resume) for fold in folds]
+    progress = {fold: fold_progress(workspace.fold(dataset, run, fold), fold.isdigit()) for fold in folds}
+    if set(progress.values()) == {"new"}:
+        raise TrainingError(f"{workspace.run(dataset, run)}: nothing to resume; start without --resume")
+    finished = [fold for fold in folds if progress[fold] == "finished"]
+    stale = [fold for fold in finished if read_card(workspace.fold(dataset, run, fold).adapter_card).plan_hash != content_hash(plan)]
+    if stale:
+        raise TrainingError(
+            f"{workspace.run(dataset, run)}: fold {' '.join(stale)} was trained with another plan; train it anew with --overwrite"
+        )
+    if finished:
+        console.say(f"finished and kept: fold {' '.join(finished)}")
+    return [(fold, progress[fold] != "new") for fold in folds if progress[fold] != "finished"]
 
 
 def _default_workers(device: str) -> int:
     """On a CPU, training itself wants all cores; beside a GPU, up to eight processes."""
-    import os
-
     return 0 if device == "cpu" else max(1, min(8, (os.cpu_count() or 2) - 1))
-
-
-def _keep_plan(workspace: Workspace, dataset: str, run: str, plan: Plan, request: TrainingRequest) -> None:
-    """All folds of a run share one plan, kept beside them."""
-    path = workspace.run_plan(dataset, run)
-    if path.exists() and content_hash(load_plan(path)) != content_hash(plan) and not request.allow_change:
-        if any(path.parent.glob("*/adapter.json")) and not request.overwrite:
-            raise TrainingError(f"{path}: run {run} has folds of another plan; keep runs apart with --name, or add --overwrite")
-        if request.resume:
-            raise TrainingError(f"{path}: the plan changed since run {run} began; restore it, or add --allow-change")
-    write_json(path, plan)
-
-
-def _check_cache(workspace: Workspace, dataset: str, plan: Plan, fingerprint: Fingerprint) -> dict[str, CacheEntry]:
-    """The record of every case. Raises StaleArtifactError when one is missing or was made with other decisions or data."""
-    folder = workspace.preprocessed(dataset)
-    entries = {}
-    for case in fingerprint.cases:
-        entry = cached_entry(folder, case.id)
-        if entry is None:
-            raise StaleArtifactError(f"{folder / case.id}.npy: not preprocessed; run `hippopt_plan {dataset}`")
-        if entry.key != cache_key(plan, case):
-            raise StaleArtifactError(
-                f"{folder / case.id}.json: made with key {entry.key[:12]}, the plan asks for {cache_key(plan, case)[:12]}; "
-                f"run `hippopt_plan {dataset} --overwrite`"
-            )
-        entries[case.id] = entry
-    return entries

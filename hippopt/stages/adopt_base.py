@@ -1,30 +1,37 @@
 """Stage: bring base weights of any kind into results/bases, once, as safetensors with a card."""
 
+import hashlib
+import math
 from pathlib import Path
 
+import msgspec
 import torch
 
-from hippopt.artifacts.codec import decode, load_record, parse_json, write_json
-from hippopt.artifacts.plan import NetworkSettings, Plan
+from hippopt.artifacts.codec import decode, load_record, parse_json, write_bytes, write_json
+from hippopt.artifacts.plan import NetworkSettings, Plan, Triple
 from hippopt.artifacts.weights import AdapterCard, BaseCard
 from hippopt.console import Console
 from hippopt.errors import PlanError, WeightsError
-from hippopt.networks.base_weights import OLD_PATCH, PATCH_WEIGHT
-from hippopt.networks.tensor_files import file_sha256, read_state, save_tensors
+from hippopt.networks.base_weights import OLD_PATCH, PATCH_WEIGHT, POSITION, image_tokens
+from hippopt.networks.tensor_files import check_space, file_sha256, read_state, tensor_bytes, tensors_sha256, to_bytes
 from hippopt.networks.tuning import REST
-from hippopt.networks.unetr import SIZES
+from hippopt.networks.unetr import SIZES, token_grid
 from hippopt.workspace import Workspace
+
+MADE_BY = "hippopt_train --base FILE"
 
 
 def adopt_base(requested: str, plan: Plan, workspace: Workspace, console: Console) -> tuple[Path, BaseCard]:
     """(file under results/bases, card) of a base given as a file, a fold's adapter file, or a name or sha256 already there.
 
-    Raises WeightsError.
+    Raises WeightsError before anything is written.
     """
     path = Path(requested)
     known = _known_bases(workspace)
     if not path.exists():
-        fitting = [(file, card) for file, card in known if requested == card.name or (len(requested) >= 6 and card.sha256.startswith(requested))]
+        fitting = [
+            (file, card) for file, card in known if requested == card.name or (len(requested) >= 6 and card.sha256.startswith(requested))
+        ]
         if len(fitting) == 1:
             return fitting[0]
         names = ", ".join(card.name for _, card in known) or "none"
@@ -35,16 +42,14 @@ def adopt_base(requested: str, plan: Plan, workspace: Workspace, console: Consol
     card = _card_of(path, state, plan)
     if any(key.startswith(REST) for key in state):
         state = {key.removeprefix(REST): value for key, value in state.items() if key.startswith(REST)}
-    workspace.bases.mkdir(parents=True, exist_ok=True)
-    staged = workspace.bases / ".incoming.safetensors"
-    save_tensors(staged, state)
-    sha256 = file_sha256(staged)
+    data = to_bytes(state)
+    sha256 = hashlib.sha256(data).hexdigest()
     target = workspace.base(sha256)
-    card = BaseCard(**{**{name: getattr(card, name) for name in BaseCard.__struct_fields__}, "sha256": sha256})
-    if target.exists() and target.with_suffix(".json").exists():
-        staged.unlink()
-        return target, load_record(target.with_suffix(".json"), BaseCard, "hippopt_train --base FILE")
-    staged.replace(target)
+    if target.exists() and target.with_suffix(".json").exists() and file_sha256(target) == sha256:
+        return target, load_record(target.with_suffix(".json"), BaseCard, MADE_BY)
+    check_space(target, tensor_bytes(state))
+    write_bytes(target, data)
+    card = msgspec.structs.replace(card, sha256=sha256)
     write_json(target.with_suffix(".json"), card)
     console.say(f"base {card.name}: kept as {target}")
     return target, card
@@ -58,12 +63,12 @@ def load_known_base(sha256: str, workspace: Workspace) -> tuple[dict[str, torch.
     found = file_sha256(path)
     if found != sha256:
         raise WeightsError(f"{path}: its sha256 is {found[:12]}, expected {sha256[:12]}; restore the original file")
-    return read_state(path), load_record(path.with_suffix(".json"), BaseCard, "hippopt_train --base FILE")
+    return read_state(path), load_record(path.with_suffix(".json"), BaseCard, MADE_BY)
 
 
 def _known_bases(workspace: Workspace) -> list[tuple[Path, BaseCard]]:
     cards = sorted(workspace.bases.glob("*.json")) if workspace.bases.is_dir() else []
-    return [(card.with_suffix(".safetensors"), load_record(card, BaseCard, "hippopt_train --base FILE")) for card in cards]
+    return [(card.with_suffix(".safetensors"), load_record(card, BaseCard, MADE_BY)) for card in cards]
 
 
 def _card_of(path: Path, state: dict[str, torch.Tensor], plan: Plan) -> BaseCard:
@@ -79,14 +84,20 @@ def _card_of(path: Path, state: dict[str, torch.Tensor], plan: Plan) -> BaseCard
         adapter = decode(data, AdapterCard, beside)
         if adapter.method != "full":
             raise WeightsError(f"{path}: an adapter of method {adapter.method} holds no whole network; give one of method full as --base")
+        if tensors_sha256(state) != adapter.sha256:
+            raise WeightsError(f"{path}: its content does not match {beside.name}; copy both anew")
+        values = adapter.settings.get("label_values")
         return BaseCard(
             name=f"{adapter.run}-fold{adapter.fold}", sha256="", network=adapter.network, in_channels=adapter.in_channels,
             out_channels=adapter.out_channels, patch_size=adapter.patch_size, spacing_mm=plan.target_spacing_mm,
-            normalisation=plan.normalisation, label_values=tuple(adapter.settings["label_values"]), seen_images=adapter.seen_images,
+            normalisation=plan.normalisation, label_values=tuple(values) if values else None, seen_images=adapter.seen_images,
             origin=f"hippopt_train, run {adapter.run}, fold {adapter.fold}, step {adapter.step}",
         )  # fmt: skip
     if isinstance(data, dict) and "in_channels" in data:
-        return decode(data, BaseCard, beside)
+        card = decode(data, BaseCard, beside)
+        if card.sha256 and file_sha256(path) != card.sha256:
+            raise WeightsError(f"{path}: its sha256 is not the one in {beside.name}, {card.sha256[:12]}; copy both anew")
+        return card
     return _card_from_shapes(path, state, plan)
 
 
@@ -96,19 +107,32 @@ def _card_from_shapes(path: Path, state: dict[str, torch.Tensor], plan: Plan) ->
         mlp = state["vit.blocks.0.mlp.linear1.weight"].shape[0]
         features, channels = state["encoder1.layer.conv1.conv.weight"].shape[:2]
         classes = state["out.conv.conv.weight"].shape[0]
+        tokens = state[POSITION].shape[1]
     except KeyError as error:
         raise WeightsError(
             f"{path}: not a MONAI UNETR ({error.args[0]} is missing among {len(state)} keys); give a UNETR's state dict"
         ) from None
+    except (IndexError, ValueError):
+        raise WeightsError(f"{path}: not a MONAI UNETR (its weights have other dimensions); give a UNETR's state dict") from None
     if PATCH_WEIGHT not in state and OLD_PATCH + "weight" not in state:
         raise WeightsError(f"{path}: no patch embedding that hippopt knows; give a UNETR with `conv` or `perceptron` embedding")
-    tokens = state["vit.patch_embedding.position_embeddings"].shape[1]
-    side = round(tokens ** (1 / 3))
-    patch = (side * 16,) * 3 if side**3 == tokens else plan.patch_size
     same = [size for size in SIZES.values() if (size.hidden_size, size.mlp_dim, size.feature_size) == (hidden, mlp, features)]
     # weights do not tell the number of heads; every published UNETR has 64 values a head
-    network = same[0] if same else NetworkSettings(size="custom", hidden_size=hidden, mlp_dim=mlp, num_heads=max(1, hidden // 64), feature_size=features)
+    network = (
+        same[0]
+        if same
+        else NetworkSettings(size="custom", hidden_size=hidden, mlp_dim=mlp, num_heads=max(1, hidden // 64), feature_size=features)
+    )
     return BaseCard(
-        name=path.stem, sha256="", network=network, in_channels=channels, out_channels=classes, patch_size=patch,
+        name=path.stem, sha256="", network=network, in_channels=channels, out_channels=classes,
+        patch_size=_patch_of(tokens, image_tokens(state), plan.patch_size),
         origin=f"adopted from {path.name}; what it was trained on is unknown",
     )  # fmt: skip
+
+
+def _patch_of(tokens: int, of_image: int, planned: Triple) -> Triple:
+    """The patch size that a number of tokens stands for: the plan's where it fits, else a cube."""
+    side = round(of_image ** (1 / 3))
+    if math.prod(token_grid(planned)) in (tokens, of_image) or side**3 != of_image:
+        return planned
+    return (side * 16, side * 16, side * 16)

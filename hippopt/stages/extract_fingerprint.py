@@ -10,8 +10,10 @@ from hippopt.artifacts.dataset import Dataset
 from hippopt.artifacts.fingerprint import CaseFingerprint, Fingerprint
 from hippopt.imaging.survey import CaseSurvey
 from hippopt.planning.geometry import geometric_sides, ordered_axes, side_warnings
+from hippopt.planning.mirrored_cases import mirrored_cases
 
 SPREAD = 20.0  # a case whose contrast differs from the median this many times is worth a word
+SHOWN = 5
 OUTSIDE = 0.2  # share of a structure on zero-valued voxels that makes a flipped or shifted label likely
 
 
@@ -26,7 +28,7 @@ def extract_fingerprint(dataset: Dataset, surveys: Sequence[CaseSurvey]) -> Fing
     duplicates = tuple(tuple(ids) for ids in by_image.values() if len(ids) > 1)
     warnings = side_warnings(cases, dataset.sides, geometric)
     warnings += [f"{', '.join(ids)}: identical images; they are kept in one fold" for ids in duplicates]
-    warnings += _label_warnings(dataset, cases)
+    warnings += _label_warnings(dataset, cases) + _place_warnings(surveys, cases)
     spacing = np.median([case.ras_spacing_mm for case in cases], 0)
     shape = np.median([case.ras_shape for case in cases], 0)
     return Fingerprint(
@@ -52,12 +54,27 @@ def _label_warnings(dataset: Dataset, cases: Sequence[CaseFingerprint]) -> list[
         absent = sum(case.labels[label].voxels == 0 for case in cases)
         if absent == len(cases):
             warnings.append(f"label {label} is in no case; remove it from dataset.json or check the label files")
-    for case in cases:
-        fg, stats = case.foreground_box, case.channels[0]
-        if fg and case.nonzero_fraction < 1 and stats.foreground_std == 0 and stats.foreground_mean == 0:
-            warnings.append(f"{case.id}: the labels lie on empty voxels; was the label flipped or shifted?")
     ranges = np.array([max(case.channels[0].percentile_99_5 - case.channels[0].percentile_00_5, 1e-9) for case in cases])
     wide = (ranges > SPREAD * np.median(ranges)) | (ranges < np.median(ranges) / SPREAD)
     if wide.any():
-        warnings.append(f"{int(wide.sum())} of {len(cases)} cases differ over {SPREAD:.0f} times in intensity; each image is normalised by itself")
+        named = _some([case.id for case, far in zip(cases, wide, strict=True) if far])
+        warnings.append(f"{named}: intensities differ over {SPREAD:.0f} times from the other cases'; each image is normalised by itself")
     return warnings
+
+
+def _place_warnings(surveys: Sequence[CaseSurvey], cases: Sequence[CaseFingerprint]) -> list[str]:
+    warnings = [
+        f"{survey.case}: {survey.on_zero:.0%} of the labels lie on image voxels of value 0; was the label flipped or shifted?"
+        for survey in surveys
+        if survey.on_zero > OUTSIDE
+    ]
+    mirrored = mirrored_cases(cases)
+    if mirrored:
+        warnings.append(
+            f"{_some(mirrored)}: the labels lie where the others' would lie mirrored left to right; was the label or the scan flipped?"
+        )
+    return warnings
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")

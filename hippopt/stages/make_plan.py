@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
-from hippopt.artifacts.codec import write_json
+from hippopt.artifacts.codec import load_record, write_json
 from hippopt.artifacts.fingerprint import Fingerprint
-from hippopt.artifacts.plan import Plan, apply_settings, check_plan, load_plan
+from hippopt.artifacts.plan import Plan, check_plan, load_plan
+from hippopt.artifacts.plan_edits import apply_settings, plan_changes
 from hippopt.console import Console
 from hippopt.errors import PlanError
 from hippopt.networks.unetr import SIZES
@@ -32,6 +33,18 @@ def make_plan(
         seed = next((setting.partition("=")[2] for setting in rest if setting.startswith("seed=")), "0")
         plan = decide(fingerprint, machine, int(seed) if seed.isdigit() else 0, SIZES[size] if size else None)
         plan = apply_settings(plan, rest, path) if rest else plan
+        _say_changes(path, plan, console)
     check_plan(plan, path, fingerprint)
     write_json(path, plan)
     return plan
+
+
+def _say_changes(path: Path, plan: Plan, console: Console) -> None:
+    """Planning anew drops a person's edits: say which decisions differ from the plan that was there."""
+    try:
+        changes = plan_changes(load_record(path, Plan, "hippopt_plan"), plan)
+    except PlanError:
+        return  # none there, or one that cannot be read
+    if changes:
+        more = f"; and {len(changes) - 5} more" if len(changes) > 5 else ""
+        console.warn(f"{path}: made anew, edits of the old one are gone: {'; '.join(changes[:5])}{more}; set them again with --set")

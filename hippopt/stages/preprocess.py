@@ -1,6 +1,6 @@
 """Stage 4: every case oriented, cropped, normalised and resampled, in memory-mappable arrays beside a JSON record."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,10 +13,11 @@ from hippopt.artifacts.fingerprint import CaseFingerprint, Fingerprint
 from hippopt.artifacts.plan import Plan
 from hippopt.artifacts.properties import CacheEntry
 from hippopt.console import Console
-from hippopt.errors import PlanError, StaleArtifactError
+from hippopt.errors import DatasetError, ImageError, PlanError, StaleArtifactError
 from hippopt.imaging.image_io import read_scan
+from hippopt.imaging.memory_budget import SHARE, check_memory, machine_bytes
 from hippopt.imaging.orientation import to_ras
-from hippopt.imaging.preparation import prepare
+from hippopt.imaging.preparation import preparation_bytes, prepare
 from hippopt.imaging.survey import hash_arrays
 
 
@@ -60,7 +61,7 @@ def preprocess(
 ) -> tuple[int, int]:
     """Prepare all cases in threads: (made, kept). Unchanged cases are kept, interrupted work is continued.
 
-    Raises StaleArtifactError when the folder holds cases of other decisions and `overwrite` is not given, or when a raw
+    Raises DatasetError for cases that do not fit the memory, StaleArtifactError when the folder holds cases of other decisions and `overwrite` is not given, or when a raw
     file no longer holds what the fingerprint saw.
     """
     wanted = {case.id: cache_key(plan, case) for case in fingerprint.cases}
@@ -72,6 +73,7 @@ def preprocess(
             "add --overwrite to rebuild them"
         )
     waiting = [case for case in dataset.cases if (entry := entries[case.id]) is None or entry.key != wanted[case.id]]
+    jobs = _jobs_that_fit([case for case in fingerprint.cases if case.id in {other.id for other in waiting}], plan, jobs)
     plan_hash = content_hash(plan)
     by_id = {case.id: case for case in fingerprint.cases}
 
@@ -82,6 +84,22 @@ def preprocess(
         for _ in console.track(_drain(pool, work, waiting), "preprocess", len(waiting)):
             pass
     return len(waiting), len(dataset.cases) - len(waiting)
+
+
+def _jobs_that_fit(cases: Sequence[CaseFingerprint], plan: Plan, jobs: int) -> int:
+    """As many cases at a time as the memory holds of the largest. Raises DatasetError naming those that do not fit alone."""
+    memory = machine_bytes()
+    faults, largest = [], 1.0
+    for case in cases:
+        needed = preparation_bytes(case.grid, plan)
+        largest = max(largest, needed)
+        try:
+            check_memory(f"{case.id} at {plan.target_spacing_mm} mm", case.grid.shape, needed, memory)
+        except ImageError as error:
+            faults.append(str(error))
+    if faults:
+        raise DatasetError("\n".join(faults))
+    return max(1, min(jobs, int(SHARE * memory / largest)))
 
 
 def _drain(pool: ThreadPoolExecutor, work: object, cases: list[Case]) -> Iterator[None]:
@@ -96,10 +114,11 @@ def _preprocess_case(case: Case, seen: CaseFingerprint, plan: Plan, plan_hash: s
     if (hash_arrays(to_ras(image, grid)), hash_arrays(to_ras(label.array, grid))) != (seen.image_hash, seen.label_hash):
         raise StaleArtifactError(f"{case.id}: changed since its fingerprint was taken; run `hippopt_plan {plan.dataset} --overwrite`")
     prepared = prepare(image, grid, plan, label.array)
-    assert prepared.label is not None
-    counts = np.bincount(prepared.label.ravel(), minlength=len(plan.class_names))
+    classes = prepared.label
+    assert classes is not None
+    counts = np.bincount(classes.ravel(), minlength=len(plan.class_names))
     write_atomically(paths.image, lambda temporary: np.save(temporary, prepared.image))
-    write_atomically(paths.label, lambda temporary: np.save(temporary, prepared.label))
+    write_atomically(paths.label, lambda temporary: np.save(temporary, classes))
     write_json(
         paths.entry,
         CacheEntry(

@@ -6,13 +6,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from hippopt.artifacts.dataset import Dataset, split_ending
+from hippopt.artifacts.codec import remove_leftovers
+from hippopt.artifacts.dataset import Dataset
 from hippopt.artifacts.plan import Plan
 from hippopt.artifacts.properties import CacheEntry
 from hippopt.artifacts.weights import BaseCard
 from hippopt.console import Console
 from hippopt.errors import ImageError
-from hippopt.imaging.image_io import read_scan, write_mask
+from hippopt.imaging.image_io import mask_ending, read_scan, write_mask
 from hippopt.imaging.patches import TrainingCase
 from hippopt.imaging.preparation import restore_mask
 from hippopt.inference.windows import WindowSettings, predict_probabilities
@@ -20,14 +21,20 @@ from hippopt.networks.restoring import read_card, restore
 from hippopt.reporting.scores import say_summary
 from hippopt.scoring.metrics import score_case
 from hippopt.scoring.tables import ScoredCase, case_table, summarise, write_csv, write_json
+from hippopt.training.signals import StopSignals
 from hippopt.workspace import FoldFolder
 
 
 def validate_fold(
     plan: Plan, dataset: Dataset, cases: list[tuple[TrainingCase, CacheEntry]],
     base: tuple[Mapping[str, torch.Tensor], BaseCard] | None, folder: FoldFolder, device: torch.device, console: Console,
+    signals: StopSignals,
 ) -> float:  # fmt: skip
-    """Write masks, `metrics.csv` and `summary.json` of the last checkpoint. Returns the mean foreground Dice."""
+    """Write masks, `metrics.csv` and `summary.json` of the last checkpoint. Returns the mean foreground Dice.
+
+    The caller holds the fold's lock. Raises Interrupted after a signal, between two cases.
+    """
+    remove_leftovers(folder.validation)
     card = read_card(folder.adapter_card)
     tuned = restore(card, folder.adapter, base, plan)
     if tuned.adaptation is not None:
@@ -38,13 +45,13 @@ def validate_fold(
     foreground = {name: value for name, value in plan.labels.items() if value}
     scored = []
     for case, entry in console.track(cases, "validate", len(cases)):
+        signals.stop_if_asked("in validation")
         probabilities = predict_probabilities([model], np.asarray(case.image), settings, device)
         mask = restore_mask(probabilities, entry.properties, plan.label_values)
         label = read_scan(Path(raw[case.id].label))
         if label.array.shape != mask.shape:
             raise ImageError(f"{label.path}: changed since preprocessing; run `hippopt_plan {plan.dataset} --overwrite`")
-        kind = split_ending(label.path.name)
-        write_mask(folder.validation / (case.id + (kind[1] if kind else ".nii.gz")), mask, label)
+        write_mask(folder.validation / (case.id + mask_ending(label.path)), mask, label)
         scores = score_case(mask, np.rint(label.array).astype(np.int32), label.grid.spacing_mm, foreground)
         scored.append(ScoredCase(case.id, raw[case.id].subject, tuple(scores)))
     table = case_table(scored)

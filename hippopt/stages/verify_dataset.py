@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from hippopt.artifacts.dataset import Dataset
+from hippopt.artifacts.dataset import Dataset, hidden_note
 from hippopt.console import Console
 from hippopt.errors import DatasetError, ImageError
-from hippopt.imaging.image_io import read_scan, write_mask
-from hippopt.imaging.survey import CaseSurvey, survey_case
+from hippopt.imaging.image_io import mask_ending, read_scan, write_mask
+from hippopt.imaging.survey import CaseSurvey, affines_agree, holds_mask, survey_case
 
 
 def verify_dataset(dataset: Dataset, jobs: int, console: Console, fix_headers: bool = False) -> list[CaseSurvey]:
@@ -16,13 +16,16 @@ def verify_dataset(dataset: Dataset, jobs: int, console: Console, fix_headers: b
 
     Raises DatasetError listing every fault. Notes are shown; `fix_headers` first gives each label its image's header.
     """
+    _tell_hidden(dataset, console)
     if fix_headers:
         _fix_headers(dataset, console)
     with ThreadPoolExecutor(jobs) as pool:
         surveys = list(console.track(pool.map(lambda case: survey_case(case, dataset), dataset.cases), "verify", len(dataset.cases)))
     faults = [fault for survey in surveys for fault in survey.faults]
     if faults:
-        raise DatasetError("\n".join([*faults, f"{len(faults)} fault(s) in {_count_faulty(surveys)} of {len(surveys)} cases; nothing was planned"]))
+        raise DatasetError(
+            "\n".join([*faults, f"{len(faults)} fault(s) in {_count_faulty(surveys)} of {len(surveys)} cases; nothing was planned"])
+        )
     _show_notes(surveys, console)
     return surveys
 
@@ -39,14 +42,25 @@ def _show_notes(surveys: Sequence[CaseSurvey], console: Console, most: int = 5) 
         console.warn(f"{len(notes) - most} more notes of this kind are in fingerprint.json")
 
 
+def _tell_hidden(dataset: Dataset, console: Console) -> None:
+    for name in ("imagesTr", "labelsTr"):
+        note = hidden_note(Path(dataset.folder) / name)
+        if note:
+            console.warn(note)
+
+
 def _fix_headers(dataset: Dataset, console: Console) -> None:
     """Rewrite labels whose grid differs from their image's, where the shapes agree. Values stay as they are."""
     for case in dataset.cases:
+        path = Path(case.label)
         try:
-            image, label = read_scan(Path(case.channels[0])), read_scan(Path(case.label))
+            image, label = read_scan(Path(case.channels[0])), read_scan(path)
         except ImageError:
             continue  # the survey reports it
-        whole = label.array.dtype.kind in "iu" and label.array.min() >= 0
-        if image.grid != label.grid and image.grid.shape == label.grid.shape and whole:
-            write_mask(Path(case.label), label.array, image)
-            console.say(f"{case.label}: given the header of {Path(case.channels[0]).name}")
+        if image.grid.shape != label.grid.shape or affines_agree(image.grid, label.grid):
+            continue
+        if not path.name.endswith(mask_ending(path)):
+            console.warn(f"{path}: left alone, its format has two files; convert it to .nii.gz")
+        elif holds_mask(label.array):  # else the survey reports its values
+            write_mask(path, label.array, image)
+            console.say(f"{path}: given the header of {image.path.name}")

@@ -31,10 +31,12 @@ class Budget:
 
 @dataclass(frozen=True)
 class LoopHooks:
-    """What happens besides the steps. `on_epoch` gets the state and the mean loss; `stopping` tells of a signal."""
+    """What happens besides the steps. `on_epoch` gets the state and a row of the log, `on_skip` the cases of a batch whose
+    loss or gradient was not finite; `stopping` tells of a signal."""
 
     on_epoch: Callable[[LoopState, dict[str, float]], None]
     on_step: Callable[[LoopState, float], None]
+    on_skip: Callable[[LoopState, list[str]], None]
     stopping: Callable[[], bool]
 
 
@@ -101,10 +103,12 @@ def train(
         now = time.perf_counter()
         state.elapsed_s += now - last
         last = now
+        if state.skipped_in_a_row:
+            hooks.on_skip(state, batch["cases"])
         if state.skipped_in_a_row > SKIPS_ALLOWED:
             raise TrainingError(
                 f"step {state.step}: loss or gradient not finite {state.skipped_in_a_row} times in a row, last on cases "
-                f"{', '.join(batch['cases'])}; look at these scans, or lower the learning rate with --set schedule.learning_rate"
+                f"{', '.join(batch['cases'])}; look at these scans, or lower the rate with hippopt_plan --set schedule.learning_rate.full=..."
             )
         hooks.on_step(state, value)
         if state.step % schedule.steps_per_epoch == 0 or budget.progress(state) >= 1:

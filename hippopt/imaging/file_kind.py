@@ -1,0 +1,60 @@
+"""What a file is, told by its first bytes; and whether it can be read at all."""
+
+import difflib
+from pathlib import Path
+
+from hippopt.errors import ImageError
+
+GZIP_MAGIC = b"\x1f\x8b"
+START_BYTES = 600  # more than the longest header that is looked at (NIfTI-2: 540)
+FOREIGN = {
+    b"PK\x03\x04": "a zip archive",
+    b"\x89PNG": "a PNG picture",
+    b"\xff\xd8\xff": "a JPEG picture",
+    b"%PDF": "a PDF document",
+    b"\x89HDF": "an HDF5 file",
+}
+
+
+def first_bytes(path: Path) -> bytes:
+    """The file's first bytes. Raises ImageError for a file that is missing, empty, unreadable or known to be no image volume."""
+    try:
+        if path.is_symlink() and not path.exists():
+            raise ImageError(f"{path}: broken link to {path.readlink()}; restore its target")
+        with open(path, "rb") as stream:
+            start = stream.read(START_BYTES)
+    except FileNotFoundError:
+        raise ImageError(f"{path.absolute()}: not found{near_matches(path)}") from None
+    except PermissionError:
+        raise ImageError(f"{path}: no permission to read; change it with chmod or its owner") from None
+    except OSError as error:
+        raise ImageError(f"{path}: cannot be read ({error.strerror}); check the link or the disk") from None
+    if not start:
+        raise ImageError(f"{path}: empty file (0 bytes); copy it anew")
+    for magic, name in FOREIGN.items():
+        if start.startswith(magic):
+            raise ImageError(f"{path}: this is {name}, not an image volume; convert it to NIfTI")
+    if start[128:132] == b"DICM":
+        raise ImageError(f"{path}: this is a DICOM file; convert the series to NIfTI (for example with dcm2niix)")
+    return start
+
+
+def near_matches(path: Path) -> str:
+    """`; near matches: ...` of a name that is not there, or nothing."""
+    try:
+        names = [other.name for other in path.absolute().parent.iterdir()]
+    except OSError:
+        return ""
+    close = difflib.get_close_matches(path.name, names, 3)
+    return f"; near matches: {', '.join(close)}" if close else ""
+
+
+def kind_of_unknown(start: bytes) -> str:
+    """A word on bytes that are no image header."""
+    if start[257:262] == b"ustar":
+        return "a tar archive"
+    try:
+        text = start.decode()
+    except UnicodeDecodeError as error:
+        text = start[: error.start].decode() if error.start > len(start) - 4 else ""  # a character may be cut at the end
+    return "a text file" if text and all(letter.isprintable() or letter in "\t\r\n" for letter in text) else "of unknown type"

@@ -1,0 +1,31 @@
+"""Is what was found as bright or as dark in its scan as the structure was in the training scans?
+
+A scan of another modality, or with inverted contrast, is normalised like any other, and the network finds something in
+it. Contrast: mean intensity of the structure minus that of the scan, in standard deviations of the scan.
+"""
+
+import numpy as np
+
+from hippopt.artifacts.fingerprint import Fingerprint
+
+# on 208 hippocampi of the Decathlon the contrast is -.74 to -.24; inverted scans have +.24 to +.74
+LEAST_MARGIN = 0.3
+
+
+def usual_contrast(fingerprint: Fingerprint) -> tuple[float, float] | None:
+    """(low, high): the training scans' range in the first channel, widened on each side by its own width."""
+    first = [case.channels[0] for case in fingerprint.cases if case.foreground_box is not None]
+    found = [(channel.foreground_mean - channel.mean) / channel.std for channel in first if channel.std > 0]
+    if not found:
+        return None
+    margin = max(max(found) - min(found), LEAST_MARGIN)
+    return min(found) - margin, max(found) + margin
+
+
+def contrast(image: np.ndarray, inside: np.ndarray) -> float | None:
+    """The contrast of the true voxels of `inside` in an image (Z, Y, X); None where it has none. NaN and Inf count as 0."""
+    values = np.where(np.isfinite(image), image, 0).astype(np.float64)
+    spread = float(values.std())
+    if spread == 0 or not inside.any():
+        return None
+    return float((values[inside].mean() - values.mean()) / spread)

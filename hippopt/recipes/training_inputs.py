@@ -1,0 +1,99 @@
+"""What training takes in, and whether it belongs together: raw data, fingerprint, plan and preprocessed cases."""
+
+from collections.abc import Sequence
+
+from hippopt.artifacts.dataset import Case, Dataset, load_dataset
+from hippopt.artifacts.fingerprint import CaseFingerprint, Fingerprint
+from hippopt.artifacts.plan import Plan, load_plan
+from hippopt.artifacts.plan_edits import plan_changes
+from hippopt.artifacts.properties import CacheEntry
+from hippopt.errors import DatasetError, StaleArtifactError, TrainingError
+from hippopt.imaging.patches import TrainingCase
+from hippopt.imaging.survey import file_stamp, survey_case
+from hippopt.stages.extract_fingerprint import dataset_hash
+from hippopt.stages.preprocess import CachePaths, cache_key, cached_entry
+from hippopt.workspace import Workspace
+
+
+def load_unchanged(workspace: Workspace, name: str, fingerprint: Fingerprint) -> Dataset:
+    """The raw data set. Raises StaleArtifactError where it is not what the fingerprint saw.
+
+    Only files whose size or time changed are read again: a copied workspace stays valid.
+    """
+    dataset = load_dataset(workspace.dataset_folder(name))
+    seen = {case.id: case for case in fingerprint.cases}
+    contents, faults = {}, []
+    for case in dataset.cases:
+        known: CaseFingerprint | None = seen.get(case.id)
+        if known is None or not _same_stamps(case, known):
+            survey = survey_case(case, dataset)
+            faults += survey.faults
+            known = survey.fingerprint
+        if known is not None:
+            contents[case.id] = (known.image_hash, known.label_hash)
+    if faults:
+        raise DatasetError("\n".join(faults))
+    found = dataset_hash(dataset, contents)
+    if fingerprint.dataset != name or found != fingerprint.dataset_hash:
+        changed = [
+            case for case, hashes in contents.items() if case not in seen or hashes != (seen[case].image_hash, seen[case].label_hash)
+        ]
+        changed += sorted(set(seen) - set(contents))
+        which = f" ({', '.join(changed[:3])}{', ...' if len(changed) > 3 else ''})" if changed else " (dataset.json)"
+        raise StaleArtifactError(
+            f"{workspace.fingerprint(name)}: taken of {fingerprint.dataset} with hash {fingerprint.dataset_hash[:12]}, but {name} now has "
+            f"{found[:12]}{which}; restore the data, or plan anew with `hippopt_plan {name} --overwrite`"
+        )
+    return dataset
+
+
+def _same_stamps(case: Case, seen: CaseFingerprint) -> bool:
+    now = [file_stamp(path) for path in (*case.channels, case.label)]
+    return [(stamp.size, stamp.modified_ns) for stamp in now] == [(stamp.size, stamp.modified_ns) for stamp in seen.files]
+
+
+def check_cache(workspace: Workspace, dataset: str, plan: Plan, fingerprint: Fingerprint) -> dict[str, CacheEntry]:
+    """The record of every case. Raises StaleArtifactError when one is missing or was made with other decisions or data."""
+    folder = workspace.preprocessed(dataset)
+    entries = {}
+    for case in fingerprint.cases:
+        entry = cached_entry(folder, case.id)
+        if entry is None:
+            raise StaleArtifactError(f"{folder / case.id}.npy: not preprocessed; run `hippopt_plan {dataset}`")
+        if entry.key != cache_key(plan, case):
+            raise StaleArtifactError(
+                f"{folder / case.id}.json: made with key {entry.key[:12]}, the plan asks for {cache_key(plan, case)[:12]}; "
+                f"run `hippopt_plan {dataset} --overwrite`"
+            )
+        entries[case.id] = entry
+    return entries
+
+
+def training_cases(workspace: Workspace, dataset: str, cases: Sequence[str]) -> list[TrainingCase]:
+    """The preprocessed arrays of the cases."""
+    paths = [CachePaths(workspace.preprocessed(dataset), case) for case in cases]
+    return [TrainingCase(case, path.image, path.label) for case, path in zip(cases, paths, strict=True)]
+
+
+def check_run_plan(
+    workspace: Workspace, dataset: str, run: str, plan: Plan, folds: Sequence[str], resume: bool, overwrite: bool, allow_change: bool
+) -> None:
+    """All folds of a run share one plan. Raises TrainingError, with the differences, where `plan` is another one.
+
+    Finished folds bind the plan unless they are trained anew now; begun ones unless `allow_change` is given.
+    """
+    path = workspace.run_plan(dataset, run)
+    if not path.exists():
+        return
+    changes = plan_changes(load_plan(path), plan)
+    if not changes:
+        return
+    shown = "; ".join(changes[:5]) + (f"; and {len(changes) - 5} more" if len(changes) > 5 else "")
+    bound = [fold for fold in workspace.trained_folds(dataset, run) if not (overwrite and fold in folds)]
+    if bound:
+        raise TrainingError(
+            f"{path}: fold {' '.join(bound)} of run {run} was trained with another plan ({shown}); keep runs apart with --name, "
+            "or train all its folds anew with --overwrite"
+        )
+    if resume and not allow_change:
+        raise TrainingError(f"{path}: the plan changed since run {run} began ({shown}); restore it, or add --allow-change")

@@ -1,0 +1,40 @@
+"""The adapter file of a fold, and its card."""
+
+import platform
+from importlib.metadata import version
+from pathlib import Path
+from typing import Literal
+
+from hippopt import __version__
+from hippopt.artifacts.codec import content_hash, write_json
+from hippopt.artifacts.weights import AdapterCard
+from hippopt.networks.tensor_files import save_tensors, tensors_sha256
+from hippopt.networks.tuning import Tuned
+from hippopt.training.checkpoint import LoopState
+from hippopt.training.fold import FoldInputs, FoldRequest, settings_of
+
+
+def write_adapter(
+    path: Path, card_path: Path, request: FoldRequest, inputs: FoldInputs, tuned: Tuned, state: LoopState, which: Literal["last", "best"]
+) -> None:
+    """Write the tensors, then the card: a fold counts as finished once its card is there."""
+    plan, tensors = inputs.plan, tuned.adapter_tensors()
+    by_id = {case.id: case for case in inputs.fingerprint.cases}
+    own = [by_id[case.id].image_hash for case in inputs.train]
+    inherited = (inputs.base[1].seen_images or ()) if inputs.base else ()
+    adapted = tuned.adaptation is not None
+    card = AdapterCard(
+        method=request.method, run=request.run, fold=request.fold, plan_hash=content_hash(plan),
+        base_sha256=inputs.base[1].sha256 if inputs.base else None, base_name=inputs.base[1].name if inputs.base else None,
+        network=plan.network, in_channels=len(plan.channel_names), out_channels=len(plan.class_names), patch_size=plan.patch_size,
+        rank=plan.adapter.rank if adapted else None, core=plan.adapter.core if adapted else None,
+        balance=plan.adapter.balance if adapted else None, stacks=tuned.stacks,
+        remade=tuple(name for name in tuned.rest if not name.startswith(tuple(plan.adapter.also_trained))) if request.method != "full" else (),
+        trained_parameters=tuned.counts(), seen_images=tuple(sorted({*own, *inherited})), checkpoint=which, step=state.step,
+        sha256=tensors_sha256(tensors),
+        versions={"hippopt": __version__, "python": platform.python_version(), **{name: version(name) for name in ("torch", "monai")}},
+        settings={**settings_of(request, inputs), "also_trained": list(plan.adapter.also_trained), "label_values": list(plan.label_values),
+                  "seconds": round(state.elapsed_s, 1), "best_step": state.best_step, "skipped_steps": state.skipped},
+    )  # fmt: skip
+    save_tensors(path, tensors)
+    write_json(card_path, card)

@@ -1,0 +1,59 @@
+"""What training a fold is asked for, and what it works on."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from hippopt.artifacts.codec import content_hash
+from hippopt.artifacts.fingerprint import Fingerprint
+from hippopt.artifacts.plan import Plan
+from hippopt.artifacts.weights import BaseCard, Method
+from hippopt.imaging.patches import TrainingCase
+
+
+@dataclass(frozen=True)
+class FoldRequest:
+    """What to train. `steps` or `minutes` (whole wall time of the fold) replace the plan's number of steps."""
+
+    run: str
+    fold: str
+    method: Method
+    seed: int
+    steps: int | None = None
+    minutes: float | None = None
+    workers: int = 0
+    resume: bool = False
+    overwrite: bool = False
+    allow_seen: bool = False
+    allow_change: bool = False
+
+
+@dataclass(frozen=True)
+class FoldInputs:
+    """What the stage works on: cases of the fold on disk, and the base's tensors with its card, or None."""
+
+    plan: Plan
+    fingerprint: Fingerprint
+    train: list[TrainingCase]
+    val: list[TrainingCase]
+    base: tuple[Mapping[str, torch.Tensor], BaseCard] | None
+    device: torch.device
+    autocast: bool
+
+
+def settings_of(request: FoldRequest, inputs: FoldInputs) -> dict[str, Any]:
+    """What must stay the same for a resumed run to be the same run."""
+    return {
+        "plan_hash": content_hash(inputs.plan), "method": request.method, "seed": request.seed, "fold": request.fold,
+        "steps": request.steps or inputs.plan.schedule.steps, "minutes": request.minutes,
+        "base_sha256": inputs.base[1].sha256 if inputs.base else None,
+    }  # fmt: skip
+
+
+def fold_cases(plan: Plan, fingerprint: Fingerprint, fold: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """(train, val) case ids of a fold's name."""
+    if fold == "full-data":
+        return tuple(case.id for case in fingerprint.cases), ()
+    return plan.folds[int(fold)].train, plan.folds[int(fold)].val

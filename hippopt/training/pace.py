@@ -1,0 +1,55 @@
+"""How far training has come, and how much time validation will take."""
+
+import time
+
+from hippopt.console import Console
+from hippopt.networks.tuning import Tuned
+from hippopt.training.checkpoint import LoopState
+from hippopt.training.fold import FoldInputs, FoldRequest
+from hippopt.training.loop import Budget
+from hippopt.training.quick_validation import QuickValidation
+
+
+def make_budget(request: FoldRequest, inputs: FoldInputs, tuned: Tuned, quick: QuickValidation, state: LoopState, started: float) -> Budget:
+    """Steps, or under --minutes the seconds left once validation is set aside. `started`: time.perf_counter() of the command."""
+    if request.minutes is None:
+        return Budget(request.steps or inputs.plan.schedule.steps)
+    reserve = _validation_seconds(tuned, quick, inputs)
+    return Budget(0, max(1.0, request.minutes * 60 - reserve - (time.perf_counter() - started) + state.elapsed_s))
+
+
+def _validation_seconds(tuned: Tuned, quick: QuickValidation, inputs: FoldInputs) -> float:
+    """Time to set aside for whole-case validation, from one timed quick look."""
+    before = time.perf_counter()
+    quick.dice(tuned.model, False)
+    per_window = (time.perf_counter() - before) / len(quick.images)
+    patch = inputs.plan.patch_size
+    windows = 0.0
+    for case in inputs.val:
+        steps = [
+            max(1, -(-(size - side) // (side // 2)) + 1) if size > side else 1 for size, side in zip(case.label.shape, patch, strict=True)
+        ]
+        windows += steps[0] * steps[1] * steps[2]
+    return 5 + 1.3 * windows * per_window + 0.15 * len(inputs.val)
+
+
+class ProgressBar:
+    """Feeds the console's bar: steps, or seconds under a time budget."""
+
+    def __init__(self, console: Console, budget: Budget, state: LoopState) -> None:
+        self.by_time = budget.seconds is not None
+        total = int(budget.seconds) if budget.seconds is not None else budget.steps
+        self.done = int(state.elapsed_s) if self.by_time else state.step
+        self.bar = iter(console.track(range(self.done, total), "train (s)" if self.by_time else "train", total - self.done))
+
+    def update(self, state: LoopState, _: float) -> None:
+        """Move to where `state` stands."""
+        reached = int(state.elapsed_s) if self.by_time else state.step
+        while self.done < reached:
+            next(self.bar, None)
+            self.done += 1
+
+    def close(self) -> None:
+        """Run the bar to its end, so that the console takes it away."""
+        for _ in self.bar:
+            pass

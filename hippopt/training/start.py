@@ -1,0 +1,75 @@
+"""Checks before a fold is trained: cheap, and before anything is changed."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from hippopt.artifacts.codec import parse_json
+from hippopt.artifacts.plan import Plan
+from hippopt.errors import StaleArtifactError, TrainingError, WeightsError
+from hippopt.imaging.patches import TrainingCase
+from hippopt.networks.tensor_files import check_space, tensor_bytes
+from hippopt.networks.tuning import Tuned
+from hippopt.training.fold import FoldInputs, FoldRequest
+
+Progress = Literal["new", "begun", "trained", "finished"]
+
+
+def check_progress(request: FoldRequest, progress: Progress, folder: Path) -> None:
+    """Raises TrainingError where what was asked does not fit what is there: results are never replaced unasked."""
+    if request.resume and progress == "finished":
+        raise TrainingError(f"{folder}: this fold is finished; add --overwrite (without --resume) to train it anew")
+    if request.resume and progress == "new":
+        raise TrainingError(f"{folder}: nothing to resume; start without --resume")
+    if progress != "new" and not request.resume and not request.overwrite:
+        remedy = "--overwrite to train it anew" if progress == "finished" else "--resume to continue it or --overwrite to train it anew"
+        raise TrainingError(f"{folder}: this fold is {progress} already; add {remedy}")
+
+
+def check_settings(started_with: Path, settings: dict[str, Any]) -> None:
+    """Raises TrainingError, with the differences, where a run would be resumed with other settings than it began with."""
+    if not started_with.exists():
+        raise TrainingError(f"{started_with}: missing, so whether the settings are the same cannot be told; add --allow-change to resume")
+    old = parse_json(started_with.read_bytes(), started_with)
+    if not isinstance(old, dict):
+        raise TrainingError(f"{started_with}: not the settings of a run; add --allow-change to resume without them")
+    changed = [f"{key} {old.get(key)} -> {new}" for key, new in settings.items() if old.get(key) != new]
+    if changed:
+        raise TrainingError(f"{started_with}: started with other settings ({'; '.join(changed)}); give the old ones, or --allow-change")
+
+
+def check_unseen(inputs: FoldInputs) -> None:
+    """Raises WeightsError where the base was trained on validation cases of the fold."""
+    if inputs.base is None or not inputs.base[1].seen_images:
+        return
+    seen = set(inputs.base[1].seen_images)
+    by_id = {case.id: case.image_hash for case in inputs.fingerprint.cases}
+    known = [case.id for case in inputs.val if by_id[case.id] in seen]
+    if known:
+        raise WeightsError(
+            f"base {inputs.base[1].name} was trained on {len(known)} validation cases of this fold ({known[0]}, ...), so its figures "
+            "would flatter; use another base or fold, or add --allow-seen"
+        )
+
+
+def check_arrays(cases: Sequence[TrainingCase], plan: Plan) -> None:
+    """Raises StaleArtifactError where a preprocessed array is damaged. Only headers and lengths are read."""
+    for case in cases:
+        for path, channels in ((case.image_path, (len(plan.channel_names),)), (case.label_path, ())):
+            try:
+                array = np.load(path, mmap_mode="r")  # refuses pickles
+                sound = array.ndim == 3 + len(channels) and array.shape[: len(channels)] == channels and array.dtype.kind in "fiu"
+            except (OSError, ValueError, EOFError):
+                sound = False
+            if not sound:
+                raise StaleArtifactError(f"{path}: damaged; remove it and run `hippopt_plan {plan.dataset}` to make it again")
+
+
+def check_disk(tuned: Tuned, folder: Path) -> None:
+    """Raises OutputError where the checkpoints will not fit the disk: two adapter files, and three resume files while one is replaced."""
+    adapter = tensor_bytes(tuned.adapter_tensors())
+    resume = adapter + 2 * tensor_bytes(tuned.trainable())
+    there = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
+    check_space(folder, 2 * adapter + 3 * resume - there)

@@ -1,0 +1,82 @@
+"""Edits of a plan by `key=value`, and how the differences are shown."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hippopt.artifacts.plan_edits import apply_settings, plan_changes
+from hippopt.errors import PlanError
+from tests.records import changed, small_plan
+
+SOURCE = Path("plan.json")
+
+
+@pytest.mark.parametrize(
+    ("setting", "edit"),
+    [
+        ("batch_size=4", {"batch_size": 4}),
+        (" batch_size = 4", {"batch_size": 4}),
+        ("patch_size=48,64,48", {"patch_size": (48, 64, 48)}),
+        ("patch_size=[48, 64, 48]", {"patch_size": (48, 64, 48)}),
+        ("target_spacing_mm=1,0.5,2", {"target_spacing_mm": (1.0, 0.5, 2.0)}),
+        ("crop=nonzero", {"crop": "nonzero"}),
+        ('crop="nonzero"', {"crop": "nonzero"}),
+        ("foreground_oversampling=1", {"foreground_oversampling": 1.0}),
+        ("normalisation.region=nonzero", {"normalisation__region": "nonzero"}),
+        ("normalisation.clip_percentiles=1,99", {"normalisation__clip_percentiles": (1.0, 99.0)}),
+        ("network.hidden_size=96", {"network__hidden_size": 96}),
+        ("adapter.stacks=attention", {"adapter__stacks": ("attention",)}),
+        ("adapter.stacks=attention,mlp_up", {"adapter__stacks": ("attention", "mlp_up")}),
+        ("adapter.balance=false", {"adapter__balance": False}),
+        ("augmentation.flip_axes=", {"augmentation__flip_axes": ()}),
+        ("augmentation.flip_axes=[]", {"augmentation__flip_axes": ()}),
+        ("augmentation.flip_axes=x,z", {"augmentation__flip_axes": ("x", "z")}),
+        ("augmentation.swap_labels=[[1,2]]", {"augmentation__swap_labels": ((1, 2),)}),
+        ("schedule.learning_rate.full=1e-4", {"schedule__learning_rate": {"lora-pt": 1e-3, "decoder": 1e-3, "full": 1e-4}}),
+    ],
+)
+def test_settings(setting: str, edit: dict[str, Any]) -> None:
+    plan = small_plan()
+    found = apply_settings(plan, [setting], SOURCE)
+    assert found == changed(plan, **edit, reasons={setting.partition("=")[0].strip(): "set by the user"})
+    assert plan == small_plan()
+
+
+def test_later_settings_win_and_all_are_kept() -> None:
+    found = apply_settings(small_plan(), ["batch_size=4", "seed=7", "batch_size=6"], SOURCE)
+    assert (found.batch_size, found.seed) == (6, 7)
+    assert found.reasons == {"batch_size": "set by the user", "seed": "set by the user"}
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "batchsize=4",
+        "batch_size",
+        "=4",
+        "network.depth=12",
+        "patch_size.0=16",
+        "network=",
+        "batch_size=many",
+        "batch_size=1.5",
+        "patch_size=16,16",
+        "crop=some",
+        "adapter.stacks=attention,mlp",
+        "schema=2",
+        "fingerprint_hash=0",
+        "reasons.seed=why",
+    ],
+)
+def test_what_cannot_be_set(setting: str) -> None:
+    with pytest.raises(PlanError, match="--set "):
+        apply_settings(small_plan(), [setting], SOURCE)
+
+
+def test_differences_are_named() -> None:
+    new = changed(
+        small_plan(), batch_size=4, schedule__learning_rate={"lora-pt": 1e-3, "decoder": 1e-3, "full": 1e-4}, reasons={"seed": "why"}
+    )
+    assert plan_changes(small_plan(), new) == ["batch_size: 2 -> 4", "schedule.learning_rate.full: 0.0005 -> 0.0001"]
+    assert plan_changes(small_plan(), changed(small_plan(), folds=small_plan().folds * 9)) == ["folds: changed"]  # too long to show
+    assert plan_changes(small_plan(), small_plan()) == []

@@ -1,0 +1,112 @@
+"""Two processes on one fold."""
+
+import errno
+import fcntl
+import json
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+from hippopt.errors import TrainingError
+from hippopt.training.lock import fold_lock
+from tests.synthetic import Command
+from tests.trained import NO_PLOTS, assert_stopped, contents, copied, fold_path, running, train_arguments
+
+
+def test_row_71_a_second_process_is_refused_and_a_killed_one_is_taken_over(
+    trained_root: Path, tmp_path: Path, run_command: Command
+) -> None:
+    root = copied(trained_root, tmp_path, results=False)
+    fold = fold_path(root)
+    with running(tmp_path, "train", train_arguments(root, "--workers", 1, steps=100_000), before=NO_PLOTS) as first:
+        first.wait_until((fold / "resume.safetensors").exists)
+        for options in (["--overwrite"], ["--resume", "--allow-change"]):
+            outcome = run_command("train", *train_arguments(root, *options))
+            assert_stopped(outcome, fold / "lock.json", f"process {first.process.pid} on {socket.gethostname()}")
+        assert first.process.poll() is None
+    assert (fold / "lock.json").exists()  # it was killed
+    code, _, err = run_command("train", *train_arguments(root, "--overwrite"))
+    assert code == 0 and "gone; taken over" in err, err
+    assert not (fold / "lock.json").exists()
+
+
+def test_row_71_another_fold_of_the_run_can_be_trained_meanwhile(trained_root: Path, tmp_path: Path, run_command: Command) -> None:
+    root = copied(trained_root, tmp_path, results=False)
+    with fold_lock(fold_path(root, 0) / "lock.json"):
+        code, _, err = run_command("train", *train_arguments(root, fold=1))
+    assert code == 0, err
+
+
+def test_row_71_the_lock_of_another_host_is_never_taken_over(trained_root: Path, tmp_path: Path, run_command: Command) -> None:
+    root = copied(trained_root, tmp_path, results=False)
+    lock = fold_path(root) / "lock.json"
+    lock.parent.mkdir(parents=True)
+    lock.write_text(json.dumps({"pid": 1, "host": "another-machine"}))
+    before = contents(root)
+    assert_stopped(run_command("train", *train_arguments(root)), lock, "another-machine", "remove the file")
+    assert contents(root) == before
+
+
+@pytest.mark.parametrize("text", ["", "half of a rec", '{"pid": 999999999, "host": "%s"}', '{"pid": %d, "host": "%s"}'])
+def test_row_71_a_stale_lock_of_any_content_is_taken_over(tmp_path: Path, text: str) -> None:
+    lock = tmp_path / "fold" / "lock.json"
+    lock.parent.mkdir()
+    values = (os.getpid(), socket.gethostname()) if "%d" in text else (socket.gethostname(),) if "%s" in text else ()
+    lock.write_text(text % values)  # even this process's own id: ids are given out anew
+    with fold_lock(lock) as stale:
+        assert stale == bool(values)
+        assert json.loads(lock.read_text()) == {"pid": os.getpid(), "host": socket.gethostname()}
+    assert not lock.exists()
+
+
+def test_row_71_a_lock_that_is_released_while_it_is_opened_is_opened_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lock, real, calls = tmp_path / "lock.json", fcntl.lockf, [0]
+
+    def lockf(handle: int, operation: int) -> None:
+        calls[0] += 1
+        if calls[0] == 1:
+            lock.unlink()  # its holder ends between our opening and our locking
+        real(handle, operation)
+
+    monkeypatch.setattr(fcntl, "lockf", lockf)
+    with fold_lock(lock):
+        assert calls[0] == 2 and json.loads(lock.read_text())["pid"] == os.getpid()
+
+
+def test_row_71_where_the_disk_knows_no_locks_a_running_holder_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def lockf(*_: int) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "lockf", lockf)
+    lock = tmp_path / "lock.json"
+    lock.write_text(json.dumps({"pid": os.getppid(), "host": socket.gethostname()}))
+    with pytest.raises(TrainingError, match=str(os.getppid())), fold_lock(lock):
+        pass
+    lock.write_text(json.dumps({"pid": 999_999_999, "host": socket.gethostname()}))
+    with fold_lock(lock) as stale:
+        assert stale
+
+
+def test_row_71_of_many_processes_at_once_one_holds_the_lock(tmp_path: Path) -> None:
+    lock, holding = tmp_path / "lock.json", tmp_path / "holding"
+    children = []
+    for _ in range(8):
+        child = os.fork()
+        if not child:
+            code = 0
+            try:
+                for _ in range(50):
+                    try:
+                        with fold_lock(lock):
+                            os.close(os.open(holding, os.O_CREAT | os.O_EXCL))  # fails where another holds it too
+                            holding.unlink()
+                    except TrainingError:
+                        continue
+            except BaseException:
+                code = 1
+            os._exit(code)
+        children.append(child)
+    assert [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children] == [0] * 8
+    assert not lock.exists()

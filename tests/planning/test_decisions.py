@@ -1,0 +1,133 @@
+"""The plan from fingerprints of hand-made sizes. Memory is plenty unless a test says otherwise."""
+
+import msgspec
+import pytest
+
+from hippopt.artifacts.dataset import Side
+from hippopt.artifacts.plan import Plan, broken_rules, check_plan
+from hippopt.errors import PlanError, StaleArtifactError
+from hippopt.networks.memory import training_bytes
+from hippopt.networks.unetr import SIZES
+from hippopt.planning.decisions import Machine, decide
+from hippopt.planning.geometry import mirrored_pairs
+from tests.records import FRONT_AND_BACK, TINY_NETWORK, Triple, case_of_boxes, changed, fingerprint_of, front_and_back
+
+CPU = Machine("cpu", 8.0)
+Boxes = dict[str, tuple[Triple, Triple] | None]
+# left (-x) and right (+x) of the midplane, with a wider gap than needed
+PAIR: Boxes = {"hippocampus_left": ((10, 10, 4), (12, 20, 10)), "hippocampus_right": ((10, 10, 40), (12, 20, 10))}
+
+
+def sided(boxes: Boxes, sides: dict[str, Side]) -> Plan:
+    """The tiny plan of six cases with these boxes and sides."""
+    return decide(fingerprint_of([case_of_boxes(f"case_{i}", boxes, (40, 40, 60)) for i in range(6)], sides), CPU, 0, TINY_NETWORK)
+
+
+def test_a_data_set_like_the_decathlons() -> None:
+    plan = decide(front_and_back(), CPU)
+    assert plan.target_spacing_mm == (1, 1, 1)
+    # 22 x 42 x 24 mm and 8 mm of margin on each side: 38 x 58 x 40, of which the image holds 40 x 56 x 40;
+    # in multiples of 16: 48 x 64 x 48
+    assert plan.patch_size == (48, 64, 48)
+    assert plan.batch_size == 2
+    assert plan.crop == "none" and plan.normalisation.region == "image"
+    assert plan.network == SIZES["small"]
+    assert plan.augmentation.flip_axes == ("x",) and plan.augmentation.swap_labels == ()
+    assert plan.largest_scan_mm == (40, 56, 40)
+    assert len(plan.folds) == 5
+    assert set(plan.reasons) >= {"target_spacing_mm", "crop", "normalisation", "patch_size", "batch_size", "network", "adapter",
+                                 "augmentation", "schedule", "folds", "seed", "foreground_oversampling"}  # fmt: skip
+    assert broken_rules(plan, front_and_back()) == []
+
+
+def test_the_same_data_give_the_same_plan() -> None:
+    assert decide(front_and_back(), CPU, 3, TINY_NETWORK) == decide(front_and_back(), CPU, 3, TINY_NETWORK)
+    assert decide(front_and_back(), CPU, 3, TINY_NETWORK).folds != decide(front_and_back(), CPU, 4, TINY_NETWORK).folds
+
+
+def test_a_gpu_gets_the_papers_network() -> None:
+    plan = decide(front_and_back(), Machine("cuda", 80.0))
+    assert plan.network == SIZES["base"]
+    # 10 images of 40 x 56 x 40 are 896,000 voxels: 5 % hold no patch of 147,456, and 2 is the least
+    assert plan.patch_size == (48, 64, 48) and plan.batch_size == 2
+
+
+def test_a_gpu_takes_a_batch_of_at_most_five_percent() -> None:
+    plan = decide(front_and_back(100), Machine("cuda", 80.0), 0, TINY_NETWORK)
+    assert plan.batch_size == int(0.05 * 100 * 40 * 56 * 40 / (48 * 64 * 48)) == 3
+
+
+def test_little_memory_shrinks_batch_then_patch() -> None:
+    fingerprint = front_and_back(200)
+    one, two, three = (training_bytes(TINY_NETWORK, 1, 3, (48, 64, 48), batch) for batch in (1, 2, 3))
+    assert decide(fingerprint, Machine("cuda", (two + three) / 2e9), 0, TINY_NETWORK).batch_size == 2
+    plan = decide(fingerprint, Machine("cuda", (one + two) / 2e9), 0, TINY_NETWORK)
+    # 48/22, 64/42 and 48/24 of the structure: z is the longest and shrinks first
+    assert plan.patch_size == (32, 64, 48) and plan.batch_size == 2
+    assert "shrunk to fit the memory" in plan.reasons["patch_size"]
+    assert training_bytes(TINY_NETWORK, 1, 3, plan.patch_size, plan.batch_size) <= (one + two) / 2
+    with pytest.raises(PlanError, match=r"memory.*--memory-gb"):
+        decide(fingerprint, Machine("cpu", 1e-4), 0, TINY_NETWORK)
+
+
+def test_no_flip_along_axes_of_order() -> None:
+    fingerprint = front_and_back()
+    assert fingerprint.ordered_axes == ("y",)
+    plan = decide(fingerprint, CPU, 0, TINY_NETWORK)
+    assert "y" not in plan.augmentation.flip_axes and "ordered along y" in plan.reasons["augmentation"]
+    edited = changed(plan, augmentation__flip_axes=("x", "y"))
+    assert [rule.split(";")[0] for rule in broken_rules(edited, fingerprint)] == ["augmentation.flip_axes: y"]
+    assert broken_rules(changed(plan, augmentation__flip_axes=("x", "z")), fingerprint) == []
+
+
+def test_sided_labels_flip_with_their_twin() -> None:
+    plan = sided(PAIR, {"hippocampus_left": "left", "hippocampus_right": "right"})
+    assert plan.augmentation.flip_axes == ("x",) and plan.augmentation.swap_labels == ((1, 2),)
+    assert broken_rules(plan) == []
+
+
+def test_a_sided_label_without_twin_is_not_flipped() -> None:
+    sides: dict[str, Side] = {"hippocampus_left": "left"}
+    plan = sided({"hippocampus_left": PAIR["hippocampus_left"]}, sides)
+    assert plan.augmentation.flip_axes == () and plan.augmentation.swap_labels == ()
+    fingerprint = fingerprint_of(
+        [case_of_boxes(f"case_{i}", {"hippocampus_left": PAIR["hippocampus_left"]}, (40, 40, 60)) for i in range(6)], sides
+    )
+    broken = broken_rules(changed(plan, augmentation__flip_axes=("x",)), fingerprint)
+    assert len(broken) == 1 and "augmentation.flip_axes: x" in broken[0] and "swap_labels" in broken[0]
+
+
+@pytest.mark.parametrize(
+    ("labels", "sides", "pairs"),
+    [
+        ({"a_left": 17, "a_right": 53}, {"a_left": "left", "a_right": "right"}, ((17, 53),)),
+        ({"a_right": 1, "a_left": 2}, {"a_right": "right", "a_left": "left"}, ((2, 1),)),
+        ({"left_ca1": 1, "right_ca1": 2, "left_dg": 3, "right_dg": 4},
+         {"left_ca1": "left", "right_ca1": "right", "left_dg": "left", "right_dg": "right"}, ((1, 2), (3, 4))),
+        ({"a_left": 1, "b_right": 2}, {"a_left": "left", "b_right": "right"}, None),
+        ({"a_left": 1, "a_right": 2, "b_left": 3}, {"a_left": "left", "a_right": "right", "b_left": "left"}, None),
+        ({"a": 1}, {}, ()),
+        ({"a_left": 1, "a_right": 2, "vermis": 3}, {"a_left": "left", "a_right": "right"}, ((1, 2),)),
+    ],
+)  # fmt: skip
+def test_twins(labels: dict[str, int], sides: dict[str, Side], pairs: object) -> None:
+    assert mirrored_pairs(labels, sides) == pairs
+
+
+def test_nonzero_boxes_are_cut_and_brains_normalised_by_themselves() -> None:
+    cases = [
+        case_of_boxes(f"case_{i}", FRONT_AND_BACK, (60, 80, 60), nonzero=((4, 4, 4), (52, 72, 52)), nonzero_fraction=0.5) for i in range(5)
+    ]
+    plan = decide(fingerprint_of(cases), CPU, 0, TINY_NETWORK)
+    assert plan.crop == "nonzero" and plan.normalisation.region == "nonzero"
+    assert plan.largest_scan_mm == (52, 72, 52)
+    full = [msgspec.structs.replace(case, nonzero_fraction=0.76) for case in cases]
+    assert decide(fingerprint_of(full), CPU, 0, TINY_NETWORK).normalisation.region == "image"
+
+
+def test_a_plan_of_other_data_is_stale() -> None:
+    plan = decide(front_and_back(), CPU, 0, TINY_NETWORK)
+    other = msgspec.structs.replace(front_and_back(), dataset_hash="f" * 64)
+    with pytest.raises(StaleArtifactError, match=r"0123456789ab.*ffffffffffff.*--overwrite"):
+        check_plan(plan, "plan.json", other)
+    assert check_plan(plan, "plan.json", front_and_back()) is plan
