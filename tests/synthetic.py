@@ -19,13 +19,13 @@ Command = Callable[..., tuple[int, str, str]]
 
 
 def blob_case(seed: int, shape: tuple[int, int, int] = (18, 26, 14)) -> tuple[np.ndarray, np.ndarray]:
-    """(image float32, label uint8), indexed (x, y, z) on RAS axes: a bright ellipsoid, label 1 in its front half, 2 behind."""
+    """(image float32, label uint8), indexed (x, y, z) on RAS axes: a bright ellipsoid, label 1 in its brighter front half, 2 behind."""
     rng = np.random.default_rng(seed)
     grid = np.stack(np.meshgrid(*(np.arange(n) - (n - 1) / 2 for n in shape), indexing="ij"))
     centre = rng.uniform(-1.5, 1.5, 3)
     inside = sum(((grid[axis] - centre[axis]) / radius) ** 2 for axis, radius in enumerate((4.0, 7.5, 3.5))) < 1
     label = np.where(inside, np.where(grid[1] > centre[1], 1, 2), 0).astype(np.uint8)
-    image = 100 + 60 * inside + rng.normal(0, 8, shape) + 10 * grid[0] / shape[0]
+    image = 100 + np.array([0, 70, 40])[label] + rng.normal(0, 8, shape) + 10 * grid[0] / shape[0]
     return image.astype(np.float32), label
 
 

@@ -84,9 +84,9 @@ def atomic_path(path: Path) -> Iterator[Path]:
         temporary = Path(name)
         umask = os.umask(0)
         os.umask(umask)
-        os.fchmod(handle, 0o666 & ~umask)
         os.close(handle)
         yield temporary
+        os.chmod(temporary, 0o666 & ~umask)  # only now: some libraries put a new file in its place
         with open(temporary, "rb+") as stream:
             os.fsync(stream.fileno())
         os.replace(temporary, path)

@@ -45,10 +45,11 @@ def run(
         code = _fail(parser, HippoptError(f"{error.filename}: {error.strerror}; look at the path and its permissions"), 1)
     except KeyboardInterrupt:
         code = _fail(parser, HippoptError("stopped by Ctrl-C; what was finished stays on disk"), 128 + signal.SIGINT)
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:  # nothing reads any more; keep the interpreter's own flush at exit quiet
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    for stream in filter(None, (sys.stdout, sys.stderr)):  # None where the shell closed it
+        try:
+            stream.flush()
+        except BrokenPipeError:  # nothing reads any more; keep the interpreter's own flush at exit quiet
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
     return code
 
 

@@ -1,5 +1,6 @@
 """The console of the command line: lines to standard output, warnings and progress bars to standard error."""
 
+import contextlib
 import sys
 from collections.abc import Iterable, Iterator
 from typing import TextIO, TypeVar
@@ -32,4 +33,15 @@ class TerminalConsole(SilentConsole):
     def track(self, items: Iterable[T], label: str, total: int | None = None) -> Iterator[T]:
         from tqdm import tqdm
 
-        yield from tqdm(items, desc=label, total=total, file=sys.stderr, dynamic_ncols=True, mininterval=0.5, leave=False)
+        # disable=None: a bar in a terminal only, so that logs stay readable
+        quiet = True if sys.stderr is None else None
+        try:
+            bar = tqdm(total=total, desc=label, file=sys.stderr, dynamic_ncols=True, mininterval=0.5, leave=False, disable=quiet)
+        except BrokenPipeError:
+            bar = tqdm(disable=True)
+        for item in items:
+            yield item
+            with contextlib.suppress(BrokenPipeError):
+                bar.update()
+        with contextlib.suppress(BrokenPipeError):
+            bar.close()

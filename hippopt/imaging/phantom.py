@@ -181,12 +181,7 @@ def render(
 
 def _axis_order(orientation: str, shape: list[int]) -> tuple[list[tuple[int, bool]], NDArray[np.float64]]:
     """For each file axis its RAS axis and whether it runs backwards; and the matrix from file index to RAS index."""
-    order = [
-        (world, ends.index(letter) == 0)
-        for letter in orientation
-        for world, ends in enumerate(DIRECTIONS)
-        if letter in ends
-    ]
+    order = [(world, ends.index(letter) == 0) for letter in orientation for world, ends in enumerate(DIRECTIONS) if letter in ends]
     if len(orientation) != 3 or sorted(world for world, _ in order) != [0, 1, 2]:
         raise ValueError(f"orientation {orientation!r}: expected one letter each of L/R, P/A and I/S, such as 'RAS'")
     matrix = np.zeros((4, 4))

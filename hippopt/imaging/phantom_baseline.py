@@ -86,9 +86,7 @@ def _band_index(image: NDArray[Any], canvas: tuple[int, ...]) -> NDArray[Any]:
     return _centred(np.digitize(z_score, BAND_EDGES[1:-1]), canvas, -1)
 
 
-def _dice_of_bands(
-    bins: NDArray[Any], where: NDArray[np.bool_], truth: NDArray[np.bool_]
-) -> NDArray[np.float64]:
+def _dice_of_bands(bins: NDArray[Any], where: NDArray[np.bool_], truth: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Dice of {where, low <= intensity < high} with truth, for every (low, high) pair of BAND_EDGES.
 
     With counts cumulated over bins, voxels in a band are a difference of two entries: |A| = n[high] - n[low]. Bands with

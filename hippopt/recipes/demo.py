@@ -114,7 +114,9 @@ def _train(workspace: Workspace, plan: Plan, minutes: float, console: Console) -
 def _baseline(workspace: Workspace, plan: Plan, scans: Path, reference: Path) -> float:
     """The threshold's Dice, on the images and in the space that the networks see."""
     cached = workspace.preprocessed(DATASET)
-    train = [(np.load(cached / f"{case}.npy")[0], np.load(cached / f"{case}_label.npy")) for case in plan.folds[0].train + plan.folds[0].val]
+    train = [
+        (np.load(cached / f"{case}.npy")[0], np.load(cached / f"{case}_label.npy")) for case in plan.folds[0].train + plan.folds[0].val
+    ]
     test: list[Scan] = []
     for path in sorted(scans.glob("*.nii.gz")):
         scan, truth = read_scan(path), read_scan(reference / path.name)

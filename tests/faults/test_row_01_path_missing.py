@@ -20,7 +20,9 @@ def test_row_01_scan_not_there(trained_root: Path, tmp_path: Path, run_command: 
 def test_row_01_dataset_not_there(trained_root: Path, tmp_path: Path, run_command: Command) -> None:
     for command in ("plan", "predict"):
         more = ["-i", tmp_path, "-o", tmp_path / "out", "-d"] if command == "predict" else []
-        assert_stopped(run_command(command, "--root", trained_root, *more, "Blobb"), "'Blobb'", trained_root.resolve(), "Dataset007_Blob", code=2)
+        assert_stopped(
+            run_command(command, "--root", trained_root, *more, "Blobb"), "'Blobb'", trained_root.resolve(), "Dataset007_Blob", code=2
+        )
         assert_stopped(run_command(command, "--root", tmp_path / "nowhere", *more, "Blob"), tmp_path / "nowhere", "hippopt_import", code=2)
 
 

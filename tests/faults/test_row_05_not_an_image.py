@@ -24,11 +24,15 @@ FOREIGN = {
 
 
 @pytest.mark.parametrize(("content", "found"), FOREIGN.items(), ids=lambda value: value if isinstance(value, str) else "")
-def test_row_05_prediction_names_what_it_found(trained_root: Path, tmp_path: Path, run_command: Command, content: bytes, found: str) -> None:
+def test_row_05_prediction_names_what_it_found(
+    trained_root: Path, tmp_path: Path, run_command: Command, content: bytes, found: str
+) -> None:
     scans = write_scans(tmp_path / "scans", "a.nii.gz", "b.nii.gz")
     (scans / "b.nii.gz").write_bytes(content)
     outcome = run_predict(run_command, trained_root, scans, tmp_path / "out")
-    assert_only_failed(outcome, tmp_path / "out", "b", ["a"], str(scans / "b.nii.gz"), found, "NIfTI" if found != "of unknown type" else "NRRD")
+    assert_only_failed(
+        outcome, tmp_path / "out", "b", ["a"], str(scans / "b.nii.gz"), found, "NIfTI" if found != "of unknown type" else "NRRD"
+    )
 
 
 def test_row_05_planning_names_what_it_found(workspace: Path, run_command: Command) -> None:
@@ -43,7 +47,9 @@ def test_row_05_planning_names_what_it_found(workspace: Path, run_command: Comma
 def test_row_05_a_single_file_that_is_no_image(trained_root: Path, tmp_path: Path, run_command: Command) -> None:
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "letter.txt").write_text("Dear colleague\n" * 40)
-    assert_stopped(run_predict(run_command, trained_root, tmp_path / "in" / "letter.txt", tmp_path / "out"), "letter.txt", "a text file", code=1)
+    assert_stopped(
+        run_predict(run_command, trained_root, tmp_path / "in" / "letter.txt", tmp_path / "out"), "letter.txt", "a text file", code=1
+    )
 
 
 def test_row_05_damaged_headers_are_told_in_one_line(tmp_path: Path) -> None:

@@ -12,7 +12,9 @@ def test_row_10_planning_names_the_links(workspace: Path, run_command: Command) 
     for path, target in ((image, "gone.nii.gz"), (label, label.name)):
         path.unlink()
         path.symlink_to(target)
-    assert_stopped(run_plan(run_command, workspace), image, "broken link to gone.nii.gz", label, f"broken link to {label.name}", "restore", code=1)
+    assert_stopped(
+        run_plan(run_command, workspace), image, "broken link to gone.nii.gz", label, f"broken link to {label.name}", "restore", code=1
+    )
 
 
 def test_row_10_prediction_names_the_links_and_follows_sound_ones(trained_root: Path, tmp_path: Path, run_command: Command) -> None:

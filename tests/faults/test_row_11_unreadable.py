@@ -37,7 +37,9 @@ def test_row_11_prediction_from_an_unreadable_folder(place: Path, run_command: C
     assert not (place / "out").exists()
 
 
-@pytest.mark.parametrize("file", ["imagesTr/case_001_0000.nii.gz", "labelsTr/case_001.nii.gz", "dataset.json", "labelsTr", "imagesTr", "", ".."])
+@pytest.mark.parametrize(
+    "file", ["imagesTr/case_001_0000.nii.gz", "labelsTr/case_001.nii.gz", "dataset.json", "labelsTr", "imagesTr", "", ".."]
+)
 def test_row_11_planning_names_what_is_unreadable(place: Path, run_command: Command, file: str) -> None:
     path = (place / "root" / "raw_data" / DATASET / file).resolve()
     path.chmod(0)

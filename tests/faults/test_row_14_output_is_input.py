@@ -16,5 +16,7 @@ def test_row_14_prediction_stops(trained_root: Path, tmp_path: Path, run_command
     output = {"by a link": tmp_path / "link", "by a detour": tmp_path / "link" / ".." / "scans"}.get(kind, scans)
     before = contents(scans)
     source = scans / "a.nii.gz" if kind == "a file in it" else scans
-    assert_stopped(run_predict(run_command, trained_root, source, output, *more), output, "same folder as the input", "choose another", code=1)
+    assert_stopped(
+        run_predict(run_command, trained_root, source, output, *more), output, "same folder as the input", "choose another", code=1
+    )
     assert contents(scans) == before

@@ -13,7 +13,13 @@ def test_row_15_prediction_stops(trained_root: Path, tmp_path: Path, run_command
     (tmp_path / "scans").mkdir()
     for name in files:
         (tmp_path / "scans" / name).touch()
-    assert_stopped(run_predict(run_command, trained_root, tmp_path / "scans", tmp_path / "out"), tmp_path / "scans", "no image files", ".nii.gz", code=1)
+    assert_stopped(
+        run_predict(run_command, trained_root, tmp_path / "scans", tmp_path / "out"),
+        tmp_path / "scans",
+        "no image files",
+        ".nii.gz",
+        code=1,
+    )
     assert not (tmp_path / "out").exists()
 
 

@@ -12,7 +12,9 @@ from tests.trained import DATASET, assert_stopped
 IMAGE = blob_case(3)[0]
 
 
-@pytest.mark.parametrize("array", [IMAGE[:, :, 7], IMAGE[:, :, 7:8], IMAGE[:1], IMAGE[:, 7, :, None]], ids=["2D", "one slice", "sagittal", "4D"])
+@pytest.mark.parametrize(
+    "array", [IMAGE[:, :, 7], IMAGE[:, :, 7:8], IMAGE[:1], IMAGE[:, 7, :, None]], ids=["2D", "one slice", "sagittal", "4D"]
+)
 def test_row_18_prediction_skips_them(trained_root: Path, tmp_path: Path, run_command: Command, array: np.ndarray) -> None:
     scans = write_scans(tmp_path / "scans", "a.nii.gz")
     save_nifti(scans / "b.nii.gz", array)

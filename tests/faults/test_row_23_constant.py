@@ -27,7 +27,9 @@ def test_row_23_planning_stops(workspace: Path, run_command: Command, value: int
 @pytest.mark.parametrize(
     "image", [np.zeros(SHAPE, np.float32), np.full(SHAPE, -3, np.int16), one_hot_voxel()], ids=["zero", "constant", "but for one voxel"]
 )
-def test_row_23_prediction_gives_an_empty_mask_and_a_flag(trained_root: Path, tmp_path: Path, run_command: Command, image: np.ndarray) -> None:
+def test_row_23_prediction_gives_an_empty_mask_and_a_flag(
+    trained_root: Path, tmp_path: Path, run_command: Command, image: np.ndarray
+) -> None:
     scans = write_scans(tmp_path / "scans", "a.nii.gz")
     save_nifti(scans / "b.nii.gz", image)
     code, _, err = run_predict(run_command, trained_root, scans, tmp_path / "out", "--save-probabilities")

@@ -12,7 +12,9 @@ FAULTS = [(0, 0), (0, 5), (np.nan, 0), (np.inf, 0), (1, np.nan), (3e38, 0), (-1,
 
 
 @pytest.mark.parametrize(("slope", "inter"), FAULTS)
-def test_row_24_prediction_uses_the_stored_values(trained_root: Path, tmp_path: Path, run_command: Command, slope: float, inter: float) -> None:
+def test_row_24_prediction_uses_the_stored_values(
+    trained_root: Path, tmp_path: Path, run_command: Command, slope: float, inter: float
+) -> None:
     scans = tmp_path / "scans"
     for name in ("odd", "plain"):
         save_nifti(scans / f"{name}.nii.gz", blob_case(5)[0].astype(np.int16))

@@ -9,7 +9,20 @@ import pytest
 from tests.synthetic import Command, edit_header, read_mask, run_plan, run_predict, write_scans
 from tests.trained import DATASET
 
-KEPT = ("qform_code", "sform_code", "pixdim", "srow_x", "srow_y", "srow_z", "quatern_b", "quatern_c", "quatern_d", "qoffset_x", "xyzt_units", "descrip")
+KEPT = (
+    "qform_code",
+    "sform_code",
+    "pixdim",
+    "srow_x",
+    "srow_y",
+    "srow_z",
+    "quatern_b",
+    "quatern_c",
+    "quatern_d",
+    "qoffset_x",
+    "xyzt_units",
+    "descrip",
+)
 FLIPPED = {"quatern_b": 0, "quatern_c": 1, "quatern_d": 0}  # half a turn about y: LAI
 CASES = {
     "both, alike": ({"qform_code": 1, "sform_code": 2}, None, False),

@@ -11,7 +11,10 @@ from tests.trained import DATASET
 def widen(folder: Path, cases: int, fill: float) -> None:
     """Put 14 mm more on the right of each scan, so that the structure lies left of the middle."""
     for number in range(cases):
-        for path, value in ((folder / "imagesTr" / f"case_{number:03d}_0000.nii.gz", fill), (folder / "labelsTr" / f"case_{number:03d}.nii.gz", 0)):
+        for path, value in (
+            (folder / "imagesTr" / f"case_{number:03d}_0000.nii.gz", fill),
+            (folder / "labelsTr" / f"case_{number:03d}.nii.gz", 0),
+        ):
             save_nifti(path, np.pad(read_mask(path), ((0, 14), (0, 0), (0, 0)), constant_values=value))
 
 

@@ -46,5 +46,7 @@ def test_row_41_values_that_are_not_declared(workspace: Path, run_command: Comma
     other = change(workspace, "case_004", np.uint8, ((1, 1, 1), 9))
     before = contents(workspace)
     outcome = run_plan(run_command, workspace)
-    assert_stopped(outcome, path, "3 (2 voxels), 300 (1 voxels)", other, "9 (1 voxels)", "dataset.json", "declare them", "2 of 6 cases", code=1)
+    assert_stopped(
+        outcome, path, "3 (2 voxels), 300 (1 voxels)", other, "9 (1 voxels)", "dataset.json", "declare them", "2 of 6 cases", code=1
+    )
     assert contents(workspace) == before

@@ -20,7 +20,6 @@ def test_row_76_training_finishes_when_the_reader_of_its_output_is_gone(trained_
     assert (fold_path(root) / "summary.json").exists()
 
 
-@pytest.mark.xfail(reason="the progress bar of hippopt.cli.console writes to a closed standard error")
 @pytest.mark.parametrize("streams", [("stdout", "stderr"), ("stderr",)])
 def test_row_76_a_command_ends_well_on_closed_pipes(trained_root: Path, tmp_path: Path, streams: tuple[str, ...]) -> None:
     reader, writer = os.pipe()
@@ -33,7 +32,6 @@ def test_row_76_a_command_ends_well_on_closed_pipes(trained_root: Path, tmp_path
     assert "stdout" in streams or "verified" in out
 
 
-@pytest.mark.xfail(reason="hippopt.cli.command flushes a standard output that is not there")
 def test_row_76_a_command_ends_well_without_standard_output(trained_root: Path, tmp_path: Path) -> None:
     before = "import os; os.close(1); sys.stdout = None"  # as `>&-` does
     with running(tmp_path, "plan", ["--root", str(trained_root), "--verify-only"], before=before) as process:

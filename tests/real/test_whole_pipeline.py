@@ -115,7 +115,9 @@ def test_copies_in_other_orientations_get_the_same_segmentation(real_data: Path,
         assert "".join(nibabel.aff2axcodes(mask.affine)) == axes
         np.testing.assert_array_equal(mask.affine, nibabel.load(scans / f"{axes.lower()}.nii.gz").affine)
         back = nibabel.as_closest_canonical(mask)
-        np.testing.assert_array_equal(np.asarray(back.dataobj), np.asarray(nibabel.as_closest_canonical(nibabel.Nifti1Image(original, image.affine)).dataobj))
+        np.testing.assert_array_equal(
+            np.asarray(back.dataobj), np.asarray(nibabel.as_closest_canonical(nibabel.Nifti1Image(original, image.affine)).dataobj)
+        )
 
 
 def test_a_whole_head_runs_through(real_data: Path, trained_root: Path, tmp_path: Path, run_command: Command) -> None:
