@@ -86,7 +86,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
         os.umask(umask)
         os.close(handle)
         yield temporary
-        os.chmod(temporary, 0o666 & ~umask)  # only now: some libraries put a new file in its place
+        temporary.chmod(0o666 & ~umask)  # only now: some libraries put a new file in its place
         with open(temporary, "rb+") as stream:
             os.fsync(stream.fileno())
         os.replace(temporary, path)
