@@ -31,7 +31,8 @@ def plot_contours(panels: Sequence[Panel], path: Path) -> None:
     for axis in axes:
         axis.set_axis_off()
     for axis, panel in zip(axes, panels, strict=False):
-        across = int(np.argmin(panel.image.shape))  # the longest side of the structure shows in the other two
+        extents = [int(np.ptp(where)) for where in np.nonzero(panel.reference)] if panel.reference.any() else list(panel.image.shape)
+        across = int(np.argmin(extents))  # the longer sides of the structure show in the other two
         index = int(np.argmax(np.moveaxis(panel.reference > 0, across, 0).sum((1, 2))))
         image, reference, mask = (np.take(array, index, across) for array in (panel.image, panel.reference, panel.mask))
         axis.imshow(image, cmap="gray", origin="lower", vmin=float(np.percentile(image, 1)), vmax=float(np.percentile(image, 99)))
