@@ -7,11 +7,13 @@ from torch import Tensor
 
 from hippopt.lorapt.tensor_algebra import frequency_weights, to_frequencies, to_slices
 
-# below this share of the smaller side, a block Krylov subspace is cheaper than a whole SVD (benchmarks/decomposition.py)
-LEADING_SHARE = 0.05
+LEADING_SHARE = 0.05  # below this share of the smaller side, a block Krylov subspace is cheaper than a whole SVD
 SMALLEST_LEADING = 256  # smaller matrices are decomposed whole: it takes milliseconds
 OVERSAMPLING = 8
-TOLERANCE = 1e-7  # of the residual |W v - s u| and |W^H u - s v|, relative to the largest singular value
+CHECK_EVERY = 6  # blocks
+# of the residual |A^H u - s v|, relative to the largest singular value: single precision, in which factors are trained. What
+# is missing to the best approximation stays in the residual weights, so that the sum is exact all the same
+TOLERANCE = 2e-5
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,8 @@ def t_svd(w: Tensor, rank: int | None = None) -> TensorSVD:
 
     An SVD leaves the phase of each singular pair open; the product does not depend on it, but the real factors and their
     training do. So the entry of largest modulus in every column of U^ is made real and positive, and the frequencies that are
-    real (zero, and Nyquist for even K) are decomposed by a real SVD. Computed in float64.
+    real (zero, and Nyquist for even K) are decomposed by a real SVD. Computed in
+    float64, but for a few triplets of large matrices (see _leading).
     Raises ValueError for a rank outside 1 to min(m, n).
     """
     count, m, n = w.shape
@@ -93,27 +96,31 @@ def _svd(a: Tensor, rank: int) -> tuple[Tensor, Tensor, Tensor]:
 def _leading(a: Tensor, rank: int) -> tuple[Tensor, Tensor, Tensor] | None:
     """The leading triplets from a block Krylov subspace (Musco and Musco 2015), or None where it does not converge in time.
 
-    The basis is kept orthonormal block by block; every few blocks the matrix is projected on it and the residuals are checked.
+    In single precision, on the smaller side. The basis is kept orthonormal block by block; every few blocks the matrix is
+    projected on it (Rayleigh-Ritz) and the residuals are checked.
     """
+    if a.shape[1] < a.shape[2]:
+        turned = _leading(a.mH, rank)
+        return (turned[2], turned[1], turned[0]) if turned is not None else None
+    kind = a.dtype
+    a = a.to(torch.complex64 if a.is_complex() else torch.float32)
     block = rank + OVERSAMPLING
-    limit = min(a.shape[1:]) // 2
     generator = torch.Generator(device="cpu").manual_seed(0)
-    start = torch.randn(a.shape[2], block, generator=generator, dtype=torch.float64).to(a.device, a.dtype)
+    start = torch.randn(a.shape[2], block, generator=generator).to(a.device, a.dtype)
     basis = torch.linalg.qr(start.expand(a.shape[0], -1, -1))[0]
-    newest = basis
-    check = 8
-    while basis.shape[2] + block <= limit:
-        newest = a.mH @ (a @ newest)
+    images = a @ basis
+    blocks = 1
+    while basis.shape[2] + block <= a.shape[2] // 2:
+        newest = a.mH @ images[..., -block:]
         for _ in range(2):  # once is not enough in rounded arithmetic
-            newest = newest - basis @ (basis.mH @ newest)
-        newest = torch.linalg.qr(newest)[0]
-        basis = torch.cat([basis, newest], 2)
-        check -= 1
-        if check == 0:
-            check = 8
-            u, s, vh = torch.linalg.svd(a @ basis, full_matrices=False)
-            u, s, v = u[..., :rank], s[..., :rank], (basis @ vh.mH)[..., :rank]
+            newest = torch.linalg.qr(newest - basis @ (basis.mH @ newest))[0]
+        basis, images = torch.cat([basis, newest], 2), torch.cat([images, a @ newest], 2)
+        blocks += 1
+        if blocks % CHECK_EVERY == 0:
+            squares, directions = torch.linalg.eigh(images.mH @ images)
+            directions, s = directions[..., -rank:].flip(-1), squares[..., -rank:].flip(-1).clamp_min(1e-30).sqrt()
+            u, v = images @ directions / s.unsqueeze(1), basis @ directions
             residual = torch.linalg.vector_norm(a.mH @ u - v * s.unsqueeze(1), dim=1)
             if bool((residual <= TOLERANCE * s[:, :1]).all()):
-                return u, s, v
+                return u.to(kind), s.to(torch.float64), v.to(kind)
     return None

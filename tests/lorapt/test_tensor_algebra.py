@@ -93,17 +93,19 @@ def test_the_factors_are_real_for_even_counts() -> None:
         torch.testing.assert_close(torch.fft.rfft(svd.u, dim=0).abs().square().sum(1), torch.ones(4, rank, dtype=torch.float64))
 
 
-def test_leading_triplets_equal_those_of_the_whole_svd(monkeypatch: pytest.MonkeyPatch) -> None:
-    strong = random(4, 300, 4) * torch.tensor([8.0, 4.0, 2.0, 1.0], dtype=torch.float64)
-    w = t_product(strong, random(4, 4, 300, seed=1)) + 0.01 * random(4, 300, 300, seed=2)
+@pytest.mark.parametrize(("m", "n"), [(300, 300), (400, 280), (280, 400)])
+def test_leading_triplets_equal_those_of_the_whole_svd(m: int, n: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    strong = random(4, m, 4) * torch.tensor([8.0, 4.0, 2.0, 1.0], dtype=torch.float64)
+    w = t_product(strong, random(4, 4, n, seed=1)) + 0.01 * random(4, m, n, seed=2)
     whole = t_svd(w).truncate(3)
     found = []
     leading = module._leading
     monkeypatch.setattr(module, "_leading", lambda a, rank: found.append(leading(a, rank)) or found[-1])
     fast = t_svd(w, 3)
     assert found and all(part is not None for part in found)  # the short way was taken
-    torch.testing.assert_close(fast.reconstruct(), whole.reconstruct(), rtol=1e-5, atol=1e-7)
-    torch.testing.assert_close(fast.singular_values, whole.singular_values)
+    scale = float(whole.reconstruct().abs().max())
+    torch.testing.assert_close(fast.reconstruct(), whole.reconstruct(), rtol=0, atol=1e-4 * scale)
+    torch.testing.assert_close(fast.singular_values, whole.singular_values, rtol=1e-5, atol=0)
 
 
 @pytest.mark.parametrize("rank", [0, 4])
