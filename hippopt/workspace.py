@@ -44,6 +44,15 @@ class Workspace:
         """The plan that a run was trained with: later edits of the data set's plan leave it alone."""
         return self.run(dataset, run) / "plan.json"
 
+    def out_of_fold(self, dataset: str, run: str) -> Path:
+        """Scores of all validated folds of a run together."""
+        return self.run(dataset, run) / "out_of_fold.csv"
+
+    def short_name(self, dataset: str) -> str:
+        """The name without its number where no other data set here has it, else the whole name: what a user may type."""
+        alike = [name for name in self.datasets() if name[11:] == dataset[11:]]
+        return dataset[11:] if len(alike) <= 1 else dataset
+
     def fold(self, dataset: str, run: str, fold: str) -> "FoldFolder":
         return FoldFolder(self.run(dataset, run) / (f"fold_{fold}" if fold.isdigit() else fold.replace("-", "_")))
 

@@ -13,9 +13,18 @@ from hippopt.errors import HippoptError, Interrupted, UsageError
 from hippopt.workspace import Workspace
 
 
+class _Formatter(argparse.ArgumentDefaultsHelpFormatter):
+    """Shows a default only where there is one and the text does not tell it."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        if action.default in (None, "", False) or action.default == [] or "default" in (action.help or ""):
+            return action.help
+        return super()._get_help_string(action)
+
+
 def make_parser(name: str, description: str) -> argparse.ArgumentParser:
     """A parser with what every command takes."""
-    parser = argparse.ArgumentParser(prog=name, description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser = argparse.ArgumentParser(prog=name, description=description, formatter_class=_Formatter)
     parser.add_argument("--root", type=Path, default=Path(os.environ.get("HIPPOPT_ROOT", ".")),
                         help="workspace that holds raw_data/, plans/, preprocessed/ and results/; HIPPOPT_ROOT sets it too")  # fmt: skip
     parser.add_argument("--version", action="version", version=f"hippopt {__version__}")

@@ -45,7 +45,8 @@ def _work(options: argparse.Namespace, workspace: Workspace, console: TerminalCo
     write_json(output.with_suffix(".json"), summary)
     console.say(f"{table.case.nunique()} cases of {table.subject.nunique()} subjects:")
     say_summary(summary, console)
-    console.say(f"empty labels: {EMPTY_RULE}")
+    if table.note.fillna("").astype(bool).any():
+        console.say(f"empty labels: {EMPTY_RULE}")
     console.say(f"scores a case: {output}; summary: {output.with_suffix('.json')}")
     for fault in faults:
         console.warn(fault)

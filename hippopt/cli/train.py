@@ -53,7 +53,7 @@ def _work(options: argparse.Namespace, workspace: Workspace, console: TerminalCo
     fingerprint = load_record(workspace.fingerprint(dataset_name), Fingerprint, f"hippopt_plan {dataset_name}")
     plan = load_plan(workspace.plan(dataset_name), fingerprint)
     folds = fold_names(options.fold, len(plan.folds))
-    from hippopt.recipes.training import TrainingRequest, train_folds
+    from hippopt.recipes.training import TrainingRequest, run_name, train_folds
 
     request = TrainingRequest(
         method=method, base=options.base if has_base else None, rank=options.rank, name=options.name, steps=options.steps,
@@ -61,6 +61,11 @@ def _work(options: argparse.Namespace, workspace: Workspace, console: TerminalCo
         allow_change=options.allow_change, device=options.device, workers=options.workers, seed=options.seed,
     )  # fmt: skip
     train_folds(workspace, dataset_name, plan, fingerprint, folds, request, console, started)
+    short, run = workspace.short_name(dataset_name), run_name(method, options.rank or plan.adapter.rank, options.name)
+    trained = workspace.trained_folds(dataset_name, run)
+    left = [str(number) for number in range(len(plan.folds)) if str(number) not in trained]
+    more = f"hippopt_train {short} {left[0]} ... for the next fold, or " if left and "full-data" not in folds else ""
+    console.say(f"next: {more}hippopt_predict -i IN -o OUT -d {short} --run {run}")
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -69,4 +69,6 @@ def _say_decisions(plan: Plan, console: Console) -> None:
         ("patch_size", f"{patch} (Z, Y, X)"), ("batch_size", plan.batch_size), ("network", plan.network.size),
         ("augmentation", f"flips {list(plan.augmentation.flip_axes)}"), ("folds", len(plan.folds)),
     ):  # fmt: skip
-        console.say(f"  {key}: {value} -- {plan.reasons.get(key, '')}")
+        edited = [name for name in plan.reasons if name.startswith(f"{key}.")]
+        why = f"set by the user: {', '.join(edited)}" if edited else plan.reasons.get(key, "")
+        console.say(f"  {key}: {value} -- {why}")

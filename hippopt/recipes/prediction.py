@@ -3,12 +3,13 @@
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import nn
 
-from hippopt.artifacts.codec import load_record
+from hippopt import __version__
+from hippopt.artifacts.codec import load_record, parse_json, write_json
 from hippopt.artifacts.fingerprint import Fingerprint
 from hippopt.artifacts.plan import Plan, load_plan
 from hippopt.artifacts.weights import AdapterCard
@@ -24,6 +25,8 @@ from hippopt.networks.restoring import read_card, restore
 from hippopt.stages.adopt_base import load_known_base
 from hippopt.stages.predict import PredictRequest, predict
 from hippopt.workspace import Workspace
+
+PROVENANCE = "prediction.json"  # beside the masks: what made them
 
 
 @dataclass(frozen=True)
@@ -123,6 +126,9 @@ def predict_scans(workspace: Workspace, dataset: str, request: PredictionRequest
         raise WeightsError(f"run {run}: no fold to predict with")
     flips = flip_combinations(plan.augmentation.flip_axes) if request.tta else ((),)
     windows = WindowSettings(plan.patch_size, len(plan.class_names), flips, class_pairs(plan))
+    identity = _identity(workspace, dataset, run, folds, request)
+    _check_identity(request, identity)
+    write_json(request.output / PROVENANCE, identity)
     job = PredictRequest(
         output=request.output, windows=windows, save_probabilities=request.save_probabilities, overwrite=request.overwrite,
         volume=request.volume, usual_contrast=_training_contrast(workspace, dataset, plan),
@@ -134,6 +140,34 @@ def predict_scans(workspace: Workspace, dataset: str, request: PredictionRequest
     if failed:
         console.warn(f"{failed} scans failed, each with its reason in {request.output / 'failures.tsv'}")
     return failed
+
+
+def _identity(workspace: Workspace, dataset: str, run: str, folds: list[str], request: PredictionRequest) -> dict[str, Any]:
+    """What made the masks of an output folder."""
+    best = request.checkpoint == "best"
+    folders = [workspace.fold(dataset, run, fold) for fold in folds]
+    cards = [read_card(folder.best_adapter_card if best else folder.adapter_card) for folder in folders]
+    return {
+        "dataset": dataset, "run": run, "folds": folds, "checkpoint": request.checkpoint, "tta": request.tta, "volume": request.volume,
+        "plan_hash": cards[0].plan_hash, "base_sha256": cards[0].base_sha256, "adapters_sha256": [card.sha256 for card in cards],
+        "hippopt": __version__,
+    }  # fmt: skip
+
+
+def _check_identity(request: PredictionRequest, identity: dict[str, Any]) -> None:
+    """Raises OutputError where masks would be kept that another run, other folds or other settings made."""
+    path = request.output / PROVENANCE
+    if request.overwrite or not path.is_file():
+        return
+    try:
+        old = parse_json(path.read_bytes(), path)
+    except PlanError as error:
+        raise OutputError(f"{error}; or add --overwrite") from None
+    if not isinstance(old, dict):
+        raise OutputError(f"{path}: does not say what made the masks beside it; choose another -o, or add --overwrite")
+    changed = [f"{key} {old.get(key)} -> {value}" for key, value in identity.items() if key != "hippopt" and old.get(key) != value]
+    if changed:
+        raise OutputError(f"{request.output}: its masks were made otherwise ({'; '.join(changed)}); choose another -o, or add --overwrite")
 
 
 def _training_contrast(workspace: Workspace, dataset: str, plan: Plan) -> tuple[float, float] | None:

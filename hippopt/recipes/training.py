@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import msgspec
+import pandas as pd
 
 from hippopt.artifacts.codec import content_hash
 from hippopt.artifacts.dataset import Dataset
@@ -19,6 +20,8 @@ from hippopt.errors import PlanError, TrainingError
 from hippopt.networks.device import choose_device
 from hippopt.networks.restoring import read_card
 from hippopt.recipes.training_inputs import check_cache, check_run_plan, load_unchanged, training_cases
+from hippopt.reporting.scores import say_summary
+from hippopt.scoring.tables import summarise, write_csv, write_json
 from hippopt.stages.adopt_base import adopt_base, load_known_base
 from hippopt.stages.train_fold import check_start, fold_progress, train_fold
 from hippopt.stages.validate_fold import validate_fold
@@ -26,6 +29,7 @@ from hippopt.training.fold import FoldInputs, FoldRequest, fold_cases
 from hippopt.training.lock import fold_lock
 from hippopt.training.precision import use_bfloat16
 from hippopt.training.signals import StopSignals
+from hippopt.training.start import with_earlier_settings
 from hippopt.workspace import FoldFolder, Workspace
 
 
@@ -90,9 +94,24 @@ def train_folds(
                     dice[job.request.fold] = validate_fold(plan, dataset, cases, base, job.folder, device, console, signals)
             console.say(f"fold {job.request.fold} done in {(time.perf_counter() - started) / 60:.1f} min: {job.folder.path}")
             started = time.perf_counter()
-    if len(dice) > 1:
-        console.say(f"out-of-fold Dice over {len(dice)} folds: {sum(dice.values()) / len(dice):.4f}")
+    _say_out_of_fold(workspace, dataset_name, run, plan, console)
     return dice
+
+
+def _say_out_of_fold(workspace: Workspace, dataset: str, run: str, plan: Plan, console: Console) -> None:
+    """Scores of every finished fold of the run together: written beside the folds, and said where there are several."""
+    folds = [workspace.fold(dataset, run, str(number)) for number in range(len(plan.folds))]
+    tables = [pd.read_csv(folder.metrics, dtype={"case": str, "subject": str}, keep_default_na=False, na_values=[""])
+              for folder in folds if folder.summary.exists() and folder.metrics.exists()]  # fmt: skip
+    if len(tables) < 2:
+        return
+    table = pd.concat(tables, ignore_index=True)
+    summary = summarise(table)
+    path = workspace.out_of_fold(dataset, run)
+    write_csv(path, table)
+    write_json(path.with_suffix(".json"), summary, {"folds": len(tables), "of": len(plan.folds), "checkpoint": "last"})
+    console.say(f"out of fold, {len(tables)} of {len(plan.folds)} folds, {table.case.nunique()} cases: {path}")
+    say_summary(summary, console)
 
 
 def _with_rank(plan: Plan, rank: int | None) -> Plan:
@@ -133,7 +152,10 @@ def _prepare(
             minutes=request.minutes, workers=workers, resume=resume, overwrite=request.overwrite,
             allow_seen=request.allow_seen, allow_change=request.allow_change,
         )  # fmt: skip
-        jobs.append(FoldJob(asked, inputs, workspace.fold(dataset_name, run, fold), [entries[case] for case in val]))
+        folder = workspace.fold(dataset_name, run, fold)
+        if resume:
+            asked = with_earlier_settings(asked, folder.run_settings, request.seed is not None)
+        jobs.append(FoldJob(asked, inputs, folder, [entries[case] for case in val]))
     for job in jobs:
         check_start(job.request, job.inputs, job.folder)
     console.say(f"run {run}: {note}, {precision}, {plan.network.size} network")

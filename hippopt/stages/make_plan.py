@@ -28,7 +28,9 @@ def make_plan(
         if size is not None and old.network != SIZES[size]:
             raise PlanError(f"{path}: planned for another network, and its batch and patch size follow from it; add --overwrite")
         plan = apply_settings(old, rest, path) if rest else old
-        console.say(f"{path}: kept" + (f", with {len(rest)} setting(s) changed" if rest else "; --overwrite makes it anew"))
+        check_plan(plan, path, fingerprint)
+        changes = plan_changes(old, plan)
+        console.say(f"{path}: kept" + (f", changed {'; '.join(changes)}" if changes else "; --overwrite makes it anew"))
     else:
         seed = next((setting.partition("=")[2] for setting in rest if setting.startswith("seed=")), "0")
         plan = decide(fingerprint, machine, int(seed) if seed.isdigit() else 0, SIZES[size] if size else None)

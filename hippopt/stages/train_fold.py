@@ -67,8 +67,11 @@ def train_fold(
     console.say(
         f"fold {request.fold}: {len(inputs.train)} cases to train on, {len(inputs.val)} to validate; trains "
         + ", ".join(f"{count:,} {group}" for group, count in counts.items())
+        + " parameters"
     )
     _run_loop(request, inputs, folder, console, tuned, state, names, optimizer, started, signals)
+    if state.step < 2 * inputs.plan.schedule.warmup_steps:
+        console.warn(f"only {state.step} steps, of which {inputs.plan.schedule.warmup_steps} are warm-up: this network is hardly trained")
     write_adapter(folder.adapter, folder.adapter_card, request, inputs, tuned, state, "last")
     for leftover in (folder.resume, folder.resume_previous):
         leftover.unlink(missing_ok=True)

@@ -1,6 +1,7 @@
 """Checks before a fold is trained: cheap, and before anything is changed."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -8,7 +9,7 @@ import numpy as np
 
 from hippopt.artifacts.codec import parse_json
 from hippopt.artifacts.plan import Plan
-from hippopt.errors import StaleArtifactError, TrainingError, WeightsError
+from hippopt.errors import PlanError, StaleArtifactError, TrainingError, WeightsError
 from hippopt.imaging.patches import TrainingCase
 from hippopt.networks.tensor_files import check_space, tensor_bytes
 from hippopt.networks.tuning import Tuned
@@ -26,6 +27,25 @@ def check_progress(request: FoldRequest, progress: Progress, folder: Path) -> No
     if progress != "new" and not request.resume and not request.overwrite:
         remedy = "--overwrite to train it anew" if progress == "finished" else "--resume to continue it or --overwrite to train it anew"
         raise TrainingError(f"{folder}: this fold is {progress} already; add {remedy}")
+
+
+def with_earlier_settings(request: FoldRequest, started_with: Path, seed_given: bool) -> FoldRequest:
+    """A resumed run's own budget and seed, where the user gave no other."""
+    try:
+        old = parse_json(started_with.read_bytes(), started_with)
+    except (OSError, PlanError):
+        return request  # `check_settings` says what is wrong
+    if not isinstance(old, dict):
+        return request
+    if request.steps is None and request.minutes is None:
+        steps, minutes = old.get("steps"), old.get("minutes")
+        if isinstance(minutes, int | float) and minutes > 0:
+            request = replace(request, minutes=float(minutes))
+        if isinstance(steps, int) and steps > 0:
+            request = replace(request, steps=steps)
+    if not seed_given and isinstance(old.get("seed"), int):
+        request = replace(request, seed=old["seed"])
+    return request
 
 
 def check_settings(started_with: Path, settings: dict[str, Any]) -> None:
