@@ -110,7 +110,7 @@ def assert_only_failed(outcome: tuple[int, str, str], output: Path, bad: str, go
         assert word in found[bad] and word in err, f"{word!r} is not in: {found[bad]}"
     assert "\n" not in found[bad]
     assert sorted(set(volumes(output).scan)) == sorted(good)
-    assert sorted(path.name.split(".")[0] for path in output.iterdir()) == sorted([*good, "failures", "volumes"])
+    assert sorted(path.name.split(".")[0] for path in output.iterdir()) == sorted([*good, "failures", "prediction", "volumes"])
 
 
 @contextlib.contextmanager
