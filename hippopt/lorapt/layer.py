@@ -20,16 +20,18 @@ from torch import Tensor, nn
 from hippopt.lorapt.factors import Factors
 
 Path = Literal["auto", "activations", "weights"]
+# a transform along the slices is bound by memory: on two cores it took 25 to 50 times as long as its multiplications in a matrix product
+TRANSFORM_COST = 25
 
 
 def cheaper_path(tokens: int, m: int, n: int, count: int, rank: int) -> Literal["activations", "weights"]:
-    """The path with fewer multiplications a slice in a training step (benchmarks/adapter_step.py measures both).
+    """The cheaper path for a training step, by multiplications a slice (benchmarks/adapter_step.py measures both).
 
     Activations: the two thin products, and twice as many backward: 3 T K r (m + n). Weights: the product over frequencies and
-    the inverse transform, m n (2 r + 2.5 log2 K), twice that backward, and the full weight gradient, T m n.
+    the inverse transform, m n (2 r + 2.5 log2 K), twice that backward, each at TRANSFORM_COST, and the full weight gradient, T m n.
     """
     activations = 3 * tokens * count * rank * (m + n)
-    weights = m * n * (3 * (2 * rank + 2.5 * log2(max(count, 2))) + tokens)
+    weights = m * n * (3 * TRANSFORM_COST * (2 * rank + 2.5 * log2(max(count, 2))) + tokens)
     return "activations" if activations <= weights else "weights"
 
 
