@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from hippopt.errors import HippoptError, OutputError, PlanError
+from hippopt.errors import OutputError, PlanError
 
 SCHEMA = 1
 TEMPORARY = ".tmp-"  # how the names of unfinished files begin
@@ -137,8 +137,3 @@ def one_line(error: BaseException) -> str:
     """The first line of an error's text, or its type where it has none."""
     text = str(error).strip().splitlines()
     return text[0] if text else type(error).__name__
-
-
-def expected(error: BaseException) -> bool:
-    """Whether the error is one that a user should see without a traceback."""
-    return isinstance(error, HippoptError)

@@ -70,10 +70,3 @@ def _fail(parser: argparse.ArgumentParser, error: HippoptError, code: int) -> in
         except BrokenPipeError:
             break
     return code
-
-
-def existing_folder(path: Path, option: str) -> Path:
-    """The path if it is a folder. Raises UsageError."""
-    if not path.is_dir():
-        raise UsageError(f"{option} {path}: no such folder ({path.absolute()})")
-    return path

@@ -81,14 +81,3 @@ def _one_view(model: nn.Module, image: torch.Tensor, settings: WindowSettings, d
     )
     assert isinstance(found, torch.Tensor)
     return found[0]
-
-
-def class_dice(predicted: np.ndarray, reference: np.ndarray, classes: int) -> np.ndarray:
-    """Dice of each foreground class (classes - 1,); NaN where a class is absent in both."""
-    result = np.full(classes - 1, np.nan)
-    for value in range(1, classes):
-        a, b = predicted == value, reference == value
-        total = int(a.sum()) + int(b.sum())
-        if total:
-            result[value - 1] = 2 * int((a & b).sum()) / total
-    return result

@@ -21,7 +21,7 @@ from hippopt.networks.device import choose_device
 from hippopt.networks.restoring import read_card
 from hippopt.recipes.training_inputs import check_cache, check_run_plan, load_unchanged, training_cases
 from hippopt.reporting.scores import say_summary
-from hippopt.scoring.tables import summarise, write_csv, write_json
+from hippopt.scoring.tables import read_case_table, summarise, write_csv, write_json
 from hippopt.stages.adopt_base import adopt_base, load_known_base
 from hippopt.stages.train_fold import check_start, fold_progress, train_fold
 from hippopt.stages.validate_fold import validate_fold
@@ -101,8 +101,7 @@ def train_folds(
 def _say_out_of_fold(workspace: Workspace, dataset: str, run: str, plan: Plan, console: Console) -> None:
     """Scores of every finished fold of the run together: written beside the folds, and said where there are several."""
     folds = [workspace.fold(dataset, run, str(number)) for number in range(len(plan.folds))]
-    tables = [pd.read_csv(folder.metrics, dtype={"case": str, "subject": str}, keep_default_na=False, na_values=[""])
-              for folder in folds if folder.summary.exists() and folder.metrics.exists()]  # fmt: skip
+    tables = [read_case_table(folder.metrics) for folder in folds if folder.summary.exists() and folder.metrics.exists()]
     if len(tables) < 2:
         return
     table = pd.concat(tables, ignore_index=True)

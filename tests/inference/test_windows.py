@@ -8,7 +8,7 @@ import torch
 from monai.inferers.utils import sliding_window_inference
 from torch import nn
 
-from hippopt.inference.windows import WindowSettings, class_dice, flip_combinations, predict_probabilities
+from hippopt.inference.windows import WindowSettings, flip_combinations, predict_probabilities
 from hippopt.networks.unetr import build_unetr
 from tests.records import TINY_NETWORK, Triple
 
@@ -149,9 +149,3 @@ def test_subsets_of_the_axes() -> None:
     assert flip_combinations(()) == ((),)
     assert {frozenset(axes) for axes in flip_combinations(("x", "y"))} == {frozenset(), frozenset("x"), frozenset("y"), frozenset("xy")}
     assert len(flip_combinations(("x", "y", "z"))) == 8
-
-
-def test_dice_of_classes() -> None:
-    predicted, reference = np.array([0, 1, 1, 2, 0]), np.array([0, 1, 2, 2, 2])
-    # class 1: 2 x 1 / (2 + 1); class 2: 2 x 1 / (1 + 3); class 3 is absent in both
-    np.testing.assert_allclose(class_dice(predicted, reference, 4), [2 / 3, 1 / 2, np.nan])
