@@ -59,6 +59,9 @@ class Workspace:
     def base(self, sha256: str) -> Path:
         return self.bases / f"{sha256[:12]}.safetensors"
 
+    def pretraining(self, name: str) -> "PretrainingFolder":
+        return PretrainingFolder(self.root / "results" / "pretraining" / name)
+
     def datasets(self) -> list[str]:
         """Names of the data sets that have a raw-data folder, a plan or results here."""
         names: set[str] = set()
@@ -162,6 +165,45 @@ class FoldFolder:
     @property
     def summary(self) -> Path:
         return self.path / "summary.json"
+
+
+@dataclass(frozen=True)
+class PretrainingFolder:
+    """The files of one pre-training."""
+
+    path: Path
+
+    @property
+    def resume(self) -> Path:
+        return self.path / "resume.safetensors"
+
+    @property
+    def resume_previous(self) -> Path:
+        return self.path / "resume_previous.safetensors"
+
+    @property
+    def settings(self) -> Path:
+        return self.path / "run.json"
+
+    @property
+    def lock(self) -> Path:
+        return self.path / "lock.json"
+
+    @property
+    def log(self) -> Path:
+        return self.path / "log.csv"
+
+    @property
+    def progress(self) -> Path:
+        return self.path / "progress.png"
+
+    @property
+    def base(self) -> Path:
+        return self.path / "base.safetensors"
+
+    @property
+    def card(self) -> Path:
+        return self.path / "base.json"
 
 
 def dataset_name(number: int, name: str) -> str:

@@ -4,6 +4,7 @@ from typing import Any, Literal
 
 from hippopt.artifacts.codec import SCHEMA, Record
 from hippopt.artifacts.plan import NetworkSettings, NormalisationSettings
+from hippopt.artifacts.synthesis import SynthesisSettings
 
 Method = Literal["lora-pt", "decoder", "full"]
 
@@ -12,6 +13,8 @@ class BaseCard(Record, frozen=True, kw_only=True):
     """A base network: shared weights that adapters start from.
 
     seen_images: content hashes (Fingerprint's `image_hash`) of the scans it was trained on; None when unknown.
+    synthesis, label_maps: how its scans were made, and the sha256 of each label map that they were made from.
+    validation: Dice by class on what it had not seen, at the end of its training.
     """
 
     schema: int = SCHEMA
@@ -28,6 +31,14 @@ class BaseCard(Record, frozen=True, kw_only=True):
     licence: str = "unknown"
     attribution: str = ""
     origin: str = ""
+    channel_names: tuple[str, ...] | None = None
+    class_names: tuple[str, ...] | None = None
+    synthesis: SynthesisSettings | None = None
+    label_maps: dict[str, str] | None = None
+    validation: dict[str, float] | None = None
+    steps: int | None = None
+    command: str = ""
+    versions: dict[str, str] | None = None
 
 
 class AdapterCard(Record, frozen=True, kw_only=True):

@@ -19,7 +19,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("fold", metavar="FOLD", help="0 to 4, all (each fold in turn), or full-data (train on everything)")
     parser.add_argument("--method", choices=("lora-pt", "decoder", "full"), help="what trains; default: lora-pt with a base, else full")
     parser.add_argument("--rank", type=int, help="tubal rank of lora-pt; default: the plan's")
-    parser.add_argument("--base", default="none", metavar="FILE|NAME", help="pre-trained weights to start from, or none")
+    parser.add_argument(
+        "--base", metavar="FILE|NAME", help="pre-trained weights to start from, or none; default: the shipped base where it fits the plan"
+    )
     parser.add_argument("--name", default="", metavar="RUN", help="added to the run's name, to keep several runs apart")
     budget = parser.add_mutually_exclusive_group()
     budget.add_argument("--steps", type=int, help="number of steps; default: the plan's")
@@ -41,10 +43,6 @@ def _work(options: argparse.Namespace, workspace: Workspace, console: TerminalCo
             raise UsageError(f"--{name} must be above 0")
     if options.resume and options.overwrite:
         raise UsageError("--resume and --overwrite exclude each other")
-    has_base = options.base.lower() != "none"
-    method: Method = options.method or ("lora-pt" if has_base else "full")
-    if method != "full" and not has_base:
-        raise UsageError(f"--method {method} adapts pre-trained weights: name them with --base FILE, or use --method full")
     dataset_name = workspace.resolve(options.dataset)
     from hippopt.artifacts.codec import load_record
     from hippopt.artifacts.fingerprint import Fingerprint
@@ -53,10 +51,17 @@ def _work(options: argparse.Namespace, workspace: Workspace, console: TerminalCo
     fingerprint = load_record(workspace.fingerprint(dataset_name), Fingerprint, f"hippopt_plan {dataset_name}")
     plan = load_plan(workspace.plan(dataset_name), fingerprint)
     folds = fold_names(options.fold, len(plan.folds))
+    from hippopt.networks.base_files import default_base
+
+    shipped = default_base(plan) if options.base is None else None
+    base = str(shipped) if shipped else options.base if options.base is not None and options.base.lower() != "none" else None
+    method: Method = options.method or ("lora-pt" if base else "full")
+    if method != "full" and base is None:
+        raise UsageError(f"--method {method} adapts pre-trained weights: name them with --base FILE, or use --method full")
     from hippopt.recipes.training import TrainingRequest, run_name, train_folds
 
     request = TrainingRequest(
-        method=method, base=options.base if has_base else None, rank=options.rank, name=options.name, steps=options.steps,
+        method=method, base=base, rank=options.rank, name=options.name, steps=options.steps,
         minutes=options.minutes, resume=options.resume, overwrite=options.overwrite, allow_seen=options.allow_seen,
         allow_change=options.allow_change, device=options.device, workers=options.workers, seed=options.seed,
     )  # fmt: skip

@@ -97,12 +97,13 @@ def build_transforms(settings: AugmentationSettings, patch: Triple, swap: tuple[
 class PatchLoader(SlimDataLoaderBase):
     """Endless batches {"image": (B, C, Z, Y, X) float32, "label": (B, 1, Z, Y, X) int16, "cases": ids}.
 
-    Batch `index` depends on (seed, index) only. In the k-th of n workers the indices are first + k, first + k + n, ...
+    Batch `index` depends on (seed, index) only. The indices are first, first + step, ...; of these the k-th of n workers makes
+    every n-th, beginning at its k-th.
     """
 
-    def __init__(self, cases: list[TrainingCase], plan: Plan, seed: int, first: int, workers: int) -> None:
+    def __init__(self, cases: list[TrainingCase], plan: Plan, seed: int, first: int, workers: int, step: int = 1) -> None:
         super().__init__(cases, plan.batch_size, max(workers, 1))
-        self.plan, self.seed, self.first, self.workers = plan, seed, first, workers
+        self.plan, self.seed, self.first, self.workers, self.step = plan, seed, first, workers, step
         self.transforms = build_transforms(plan.augmentation, plan.patch_size, class_pairs(plan))
         self.made = 0
 
@@ -111,7 +112,7 @@ class PatchLoader(SlimDataLoaderBase):
             with contextlib.suppress(ValueError):  # Ctrl-C is for the main process, which ends the workers itself
                 signal.signal(signal.SIGINT, signal.SIG_IGN)
             torch.set_num_threads(1)
-        index = self.first + self.thread_id + self.made * max(self.workers, 1)
+        index = self.first + (self.thread_id + self.made * max(self.workers, 1)) * self.step
         self.made += 1
         batch = self.batch(index)
         # between processes as plain arrays: a tensor would travel through shared memory, which is small in containers,
@@ -151,9 +152,11 @@ def _as_tensor(value: Any) -> Any:
 
 
 @contextlib.contextmanager
-def open_batches(cases: list[TrainingCase], plan: Plan, seed: int, first: int, workers: int) -> Iterator[Iterator[dict[str, Any]]]:
-    """Batches from index `first` on, made in this process (workers 0) or in worker processes, ended on exit."""
-    loader = PatchLoader(cases, plan, seed, first, workers)
+def open_batches(
+    cases: list[TrainingCase], plan: Plan, seed: int, first: int, workers: int, step: int = 1
+) -> Iterator[Iterator[dict[str, Any]]]:
+    """Batches of indices first, first + step, ..., made in this process (workers 0) or in worker processes, ended on exit."""
+    loader = PatchLoader(cases, plan, seed, first, workers, step)
     if workers == 0:
         yield iter(loader)
         return

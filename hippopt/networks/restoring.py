@@ -11,6 +11,7 @@ from hippopt.artifacts.plan import AdapterSettings, Plan
 from hippopt.artifacts.weights import AdapterCard, BaseCard
 from hippopt.errors import PlanError, StaleArtifactError, WeightsError
 from hippopt.networks.base_weights import KeyReport, load_base, remade_keys
+from hippopt.networks.heads import HEAD_BIAS, HEAD_WEIGHT, begin_head, similar_classes
 from hippopt.networks.tensor_files import read_state, tensors_sha256
 from hippopt.networks.tuning import Tuned, tune
 from hippopt.networks.unetr import build_unetr
@@ -28,8 +29,21 @@ def build_with_base(
     reports = load_base(model, state, card.patch_size, plan.patch_size, source)
     remade = set(remade_keys(reports))
     if card.out_channels != len(plan.class_names) or (card.label_values is not None and card.label_values != plan.label_values):
-        remade |= {name for name, _ in model.named_parameters() if name.startswith("out.")}  # the head means other labels
+        remade |= {HEAD_WEIGHT, HEAD_BIAS}  # the head means other labels
+        if card.class_names and HEAD_WEIGHT in state:
+            rows = similar_classes(card.class_names, plan.class_names)
+            begin_head(model, state, rows)
+            reports = [_head_report(report, card.class_names, plan.class_names, rows) for report in reports]
     return model, reports, tuple(sorted(remade))
+
+
+def _head_report(report: KeyReport, base: tuple[str, ...], wanted: tuple[str, ...], rows: list[list[int]]) -> KeyReport:
+    if report.key not in (HEAD_WEIGHT, HEAD_BIAS):
+        return report
+    begun = "; ".join(
+        f"{name} from {', '.join(base[i] for i in sources) or 'random values'}" for name, sources in zip(wanted, rows, strict=True)
+    )
+    return KeyReport(report.key, "re-made", begun)
 
 
 def read_card(path: Path) -> AdapterCard:

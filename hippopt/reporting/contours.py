@@ -21,7 +21,7 @@ class Panel:
     mask: np.ndarray
 
 
-def plot_contours(panels: Sequence[Panel], path: Path) -> None:
+def plot_contours(panels: Sequence[Panel], path: Path, title: str = "reference in green, segmentation in red") -> None:
     """A panel a scan: the slice with most of the reference, the reference in green, the mask in red. Written atomically as PNG."""
     from matplotlib.figure import Figure
 
@@ -38,7 +38,7 @@ def plot_contours(panels: Sequence[Panel], path: Path) -> None:
         axis.imshow(image, cmap="gray", origin="lower", vmin=float(np.percentile(image, 1)), vmax=float(np.percentile(image, 99)))
         for values, colour in ((reference, "lime"), (mask, "red")):
             if values.any():
-                axis.contour(values, levels=[0.5, 1.5], colors=colour, linewidths=1)
+                axis.contour(values, levels=np.arange(0.5, max(2, values.max())), colors=colour, linewidths=1)
         axis.set_title(panel.title, fontsize=9)
-    figure.suptitle("reference in green, segmentation in red")
+    figure.suptitle(title)
     write_atomically(path, lambda temporary: figure.savefig(temporary, dpi=90, format="png"))

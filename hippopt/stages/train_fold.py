@@ -17,7 +17,7 @@ from hippopt.training.checkpoint import LoopState, load_resume, restore_optimize
 from hippopt.training.fold import FoldInputs, FoldRequest, settings_of
 from hippopt.training.loop import LoopHooks, train
 from hippopt.training.pace import ProgressBar, make_budget
-from hippopt.training.quick_validation import QuickValidation
+from hippopt.training.quick_validation import QuickValidation, windows_around
 from hippopt.training.signals import StopSignals
 from hippopt.training.start import Progress, check_arrays, check_disk, check_progress, check_settings, check_unseen
 from hippopt.workspace import FoldFolder
@@ -126,7 +126,7 @@ def _run_loop(
     names: list[str], optimizer: torch.optim.Optimizer, started: float, signals: StopSignals,
 ) -> None:  # fmt: skip
     plan = inputs.plan
-    quick = QuickValidation(inputs.val or inputs.train, plan.patch_size, len(plan.class_names), inputs.device)
+    quick = QuickValidation(windows_around(inputs.val or inputs.train, plan.patch_size), len(plan.class_names), inputs.device)
     budget = make_budget(request, inputs, tuned, quick, state, started)
     bar = ProgressBar(console, budget, state)
 

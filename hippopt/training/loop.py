@@ -12,6 +12,7 @@ from torch import nn
 from hippopt.artifacts.plan import ScheduleSettings
 from hippopt.errors import TrainingError
 from hippopt.training.checkpoint import LoopState
+from hippopt.training.processes import ProcessGroup
 
 SKIPS_ALLOWED = 5  # steps in a row with a loss or gradient that is not finite
 
@@ -64,23 +65,25 @@ def train(
     state: LoopState,
     hooks: LoopHooks,
     autocast: bool,
+    group: ProcessGroup | None = None,
 ) -> bool:
     """Train until the budget is used: True, or until `hooks.stopping`: False. `state` is updated in place.
 
     A step whose loss or gradient is not finite is skipped. Raises TrainingError after SKIPS_ALLOWED of them in a row,
-    naming the cases of the batch.
+    naming the cases of the batch. `group`: the processes that train together, each on batches of its own.
     """
+    group = group or ProcessGroup()
     loss_of = segmentation_loss()
     device = next(iter(parameters.values())).device
     losses: list[float] = []
     model.train()
     epoch_start, epoch_waited, last = state.elapsed_s, state.waited_s, time.perf_counter()
     while (progress := budget.progress(state)) < 1:
-        if hooks.stopping():
+        if group.agree(hooks.stopping()):
             return False
         rate = learning_rate(schedule, peak_rate, progress, state.step)
-        for group in optimizer.param_groups:
-            group["lr"] = rate
+        for parameter_group in optimizer.param_groups:
+            parameter_group["lr"] = rate
         before = time.perf_counter()
         batch = next(batches)
         state.waited_s += time.perf_counter() - before
@@ -89,9 +92,10 @@ def train(
             logits = model(image)
         loss = loss_of(logits.float(), label)
         loss.backward()
+        group.average(parameters.values())
         norm = torch.nn.utils.clip_grad_norm_(parameters.values(), schedule.gradient_clip)
         value = float(loss.detach())
-        if math.isfinite(value) and bool(torch.isfinite(norm)):
+        if not group.agree(not (math.isfinite(value) and bool(torch.isfinite(norm)))):
             optimizer.step()
             state.skipped_in_a_row = 0
             losses.append(value)
@@ -101,7 +105,7 @@ def train(
         optimizer.zero_grad(set_to_none=True)
         state.step += 1
         now = time.perf_counter()
-        state.elapsed_s += now - last
+        state.elapsed_s = group.broadcast_max(state.elapsed_s + now - last)
         last = now
         if state.skipped_in_a_row:
             hooks.on_skip(state, batch["cases"])
@@ -123,6 +127,6 @@ def train(
             model.train()
             losses = []
             now = time.perf_counter()
-            state.elapsed_s += now - last  # validation counts: the budget is wall time
+            state.elapsed_s = group.broadcast_max(state.elapsed_s + now - last)  # validation counts: the budget is wall time
             last, epoch_start, epoch_waited = now, state.elapsed_s, state.waited_s
     return True

@@ -1,5 +1,7 @@
 """A quick look during training: Dice on one fixed window of a few validation cases."""
 
+from collections.abc import Iterable
+
 import numpy as np
 import torch
 from torch import nn
@@ -9,26 +11,34 @@ from hippopt.imaging.patches import TrainingCase, Triple, centre_start, cut
 CASES = 8
 
 
-class QuickValidation:
-    """Windows around the structure, cut once. Its Dice picks the `best` checkpoint; it is not a reported figure."""
+def windows_around(cases: list[TrainingCase], patch: Triple) -> tuple[torch.Tensor, torch.Tensor]:
+    """(images (N, C, Z, Y, X), labels (N, Z, Y, X)): a window around the structure of up to CASES cases, evenly chosen."""
+    chosen = [cases[index] for index in np.linspace(0, len(cases) - 1, min(CASES, len(cases))).round().astype(int)]
+    images, labels = [], []
+    for case in chosen:
+        foreground = np.concatenate(case.foreground) if case.foreground else None
+        middle = foreground.mean(0).round().astype(int) if foreground is not None else None
+        shape = (case.label.shape[0], case.label.shape[1], case.label.shape[2])
+        start = centre_start(shape, patch, (middle[0], middle[1], middle[2]) if middle is not None else None)
+        images.append(torch.from_numpy(cut(case.image, start, patch)))
+        labels.append(torch.from_numpy(cut(case.label, start, patch)))
+    return torch.stack(images), torch.stack(labels)
 
-    def __init__(self, cases: list[TrainingCase], patch: Triple, classes: int, device: torch.device) -> None:
+
+class QuickValidation:
+    """Fixed windows: images (N, C, Z, Y, X), labels (N, Z, Y, X). Its Dice picks the `best` checkpoint; it is not a reported figure."""
+
+    def __init__(self, windows: tuple[torch.Tensor, torch.Tensor], classes: int, device: torch.device) -> None:
+        self.images, self.labels = windows
         self.classes = classes
         self.device = device
-        chosen = [cases[index] for index in np.linspace(0, len(cases) - 1, min(CASES, len(cases))).round().astype(int)]
-        images, labels = [], []
-        for case in chosen:
-            foreground = np.concatenate(case.foreground) if case.foreground else None
-            middle = foreground.mean(0).round().astype(int) if foreground is not None else None
-            shape = (case.label.shape[0], case.label.shape[1], case.label.shape[2])
-            start = centre_start(shape, patch, (middle[0], middle[1], middle[2]) if middle is not None else None)
-            images.append(torch.from_numpy(cut(case.image, start, patch)))
-            labels.append(torch.from_numpy(cut(case.label, start, patch)))
-        self.images = torch.stack(images)
-        self.labels = torch.stack(labels)
 
     def dice(self, model: nn.Module, autocast: bool) -> float:
         """Mean over the foreground classes of the Dice over all windows together."""
+        return mean_present(self.dice_by_class(model, autocast).tolist())
+
+    def dice_by_class(self, model: nn.Module, autocast: bool) -> torch.Tensor:
+        """(classes,) Dice over all windows together; NaN for the background and where neither has a voxel of the class."""
         model.eval()
         overlap, total = torch.zeros(self.classes), torch.zeros(self.classes)
         with torch.inference_mode(), torch.autocast(self.device.type, torch.bfloat16, enabled=autocast):
@@ -38,5 +48,10 @@ class QuickValidation:
                     a, b = predicted == value, label == value
                     overlap[value] += (a & b).sum()
                     total[value] += a.sum() + b.sum()
-        present = total[1:] > 0
-        return float((2 * overlap[1:][present] / total[1:][present]).mean()) if present.any() else 0.0
+        return torch.where(total > 0, 2 * overlap / total.clamp(min=1), torch.nan)  # the background's total is not counted
+
+
+def mean_present(by_class: Iterable[float]) -> float:
+    """The mean over the classes that are there; 0 where none is."""
+    present = [value for value in by_class if value == value]
+    return sum(present) / len(present) if present else 0.0

@@ -1,0 +1,47 @@
+"""Base files: weights as safetensors with a card of the same name beside them."""
+
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hippopt.artifacts.codec import decode, parse_json
+from hippopt.artifacts.plan import Plan
+from hippopt.artifacts.weights import BaseCard
+from hippopt.errors import PlanError, WeightsError
+
+if TYPE_CHECKING:
+    import torch
+
+
+def read_base(path: Path) -> tuple[dict[str, "torch.Tensor"], BaseCard]:
+    """(tensors, card) of a base file. Raises WeightsError when either is missing, damaged, or does not belong to the other."""
+    from hippopt.networks.tensor_files import file_sha256, read_state
+
+    beside = path.with_suffix(".json")
+    state = read_state(path)
+    try:
+        card = decode(parse_json(beside.read_bytes(), beside), BaseCard, beside)
+    except OSError as error:
+        raise WeightsError(f"{beside}: the card of the base cannot be read ({error.strerror}); keep it beside the weights") from None
+    except PlanError as error:
+        raise WeightsError(str(error)) from None
+    found = file_sha256(path)
+    if found != card.sha256:
+        raise WeightsError(f"{path}: its sha256 is {found[:12]}, but {beside.name} says {card.sha256[:12]}; copy both anew")
+    return state, card
+
+
+def default_base(plan: Plan) -> Path | None:
+    """The shipped base that fits the plan's network and channels, or None."""
+    for path in shipped_bases():
+        beside = path.with_suffix(".json")
+        card = decode(parse_json(beside.read_bytes(), beside), BaseCard, beside)
+        if card.network == plan.network and card.in_channels == len(plan.channel_names):
+            return path
+    return None
+
+
+def shipped_bases() -> list[Path]:
+    """The base files that come with hippopt."""
+    folder = Path(str(files("hippopt") / "bases"))
+    return sorted(folder.glob("*.safetensors")) if folder.is_dir() else []

@@ -1,0 +1,201 @@
+"""Pre-train a base: on a planned data set, or on scans made from label maps."""
+
+import contextlib
+import hashlib
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+
+from hippopt.artifacts.codec import load_record
+from hippopt.artifacts.fingerprint import Fingerprint
+from hippopt.artifacts.plan import NetworkSettings, NormalisationSettings, Triple, load_plan
+from hippopt.artifacts.synthesis import SynthesisSettings
+from hippopt.artifacts.weights import BaseCard
+from hippopt.console import Console, SilentConsole
+from hippopt.errors import UsageError
+from hippopt.imaging.augmentation import open_batches
+from hippopt.imaging.label_maps import ANTERIOR, CLASSES, POSTERIOR, LabelMaps, read_label_maps, read_table
+from hippopt.imaging.synthesis import Synthesiser, synthetic_batch, synthetic_batches
+from hippopt.networks.base_files import read_base
+from hippopt.networks.device import choose_device
+from hippopt.networks.unetr import SIZES
+from hippopt.recipes.training_inputs import check_cache, load_unchanged, training_cases
+from hippopt.reporting.contours import Panel, plot_contours
+from hippopt.stages.pretrain import check_pretraining, pretrain
+from hippopt.training.lock import fold_lock
+from hippopt.training.precision import use_bfloat16
+from hippopt.training.pretraining import SYNTHETIC_SCHEDULE, PretrainInputs, PretrainRequest
+from hippopt.training.processes import join_processes
+from hippopt.training.quick_validation import windows_around
+from hippopt.training.signals import StopSignals
+from hippopt.workspace import Workspace
+
+VALIDATION_SEED = 2**31  # keys the fixed scans made from the maps that are held out
+VALIDATION_BATCHES = 8
+PREVIEW_BATCHES = 8
+
+
+@dataclass(frozen=True)
+class SourceRequest:
+    """What to learn from: a data set by its name, or a folder of label maps; and how the base is to be described.
+
+    size: of the network, None for the plan's or "small". hold_out: label maps kept for validation.
+    """
+
+    dataset: str | None = None
+    label_maps: Path | None = None
+    label_table: Path | None = None
+    size: str | None = None
+    patch_size: Triple = (48, 64, 48)
+    batch_size: int = 2
+    hold_out: int = 2
+    base: Path | None = None
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    workers: int = 0
+    licence: str = "unknown"
+    attribution: str = ""
+
+
+def pretrain_base(workspace: Workspace, source: SourceRequest, request: PretrainRequest, console: Console) -> tuple[Path, BaseCard] | None:
+    """(file, card) of the base. Under torchrun every process calls this, and all but the first get None. Raises HippoptError's kinds."""
+    folder = workspace.pretraining(request.name)
+    check_pretraining(request, folder)
+    device, note = choose_device(source.device)
+    with StopSignals() as signals:
+        make = _synthetic_inputs if source.label_maps is not None else _dataset_inputs
+        inputs = make(workspace, source, request, device, console)
+        group = join_processes(device.type)
+        try:
+            if group.first:
+                precision = "bfloat16" if inputs.autocast else "float32"
+                console.say(f"pre-training {request.name}: {note}, {precision}, {inputs.network.size} network, {group.size} process(es)")
+                with fold_lock(folder.lock) as stale:
+                    if stale:
+                        console.warn(f"{folder.lock}: left by a process that is gone; taken over")
+                    card = pretrain(request, inputs, folder, group, console, signals)
+            else:
+                pretrain(request, inputs, folder, group, SilentConsole(), signals)
+                return None
+        finally:
+            group.leave()
+    return folder.base, card
+
+
+def preview(source: SourceRequest, seed: int, path: Path, console: Console) -> None:
+    """Draw a sheet of scans as `pretrain_base` would make them: hippocampus in green, its neighbours in red. Raises DatasetError, OutputError."""
+    assert source.label_maps is not None
+    maps = read_label_maps(source.label_maps, read_table(source.label_table), console)
+    made = Synthesiser(maps, SynthesisSettings(patch_size=source.patch_size), torch.device("cpu"))
+    panels = []
+    for index in range(PREVIEW_BATCHES):
+        batch = synthetic_batch(made, 2, seed, index)
+        for image, label, name in zip(batch["image"], batch["label"], batch["cases"], strict=True):
+            classes = label[0].numpy()
+            target = np.where((classes == ANTERIOR) | (classes == POSTERIOR), classes, 0)
+            panels.append(Panel(name, image[0].numpy(), target, np.where(target > 0, 0, classes)))
+    plot_contours(panels, path, "synthetic scans: halves of the hippocampus in green, its neighbours in red")
+
+
+def _start(source: SourceRequest) -> Any:
+    return read_base(source.base) if source.base is not None else None
+
+
+def _network(size: str) -> NetworkSettings:
+    if size not in SIZES:
+        raise UsageError(f"--size {size}: choose one of {', '.join(SIZES)}")
+    return SIZES[size]
+
+
+def _synthetic_inputs(
+    workspace: Workspace, source: SourceRequest, request: PretrainRequest, device: torch.device, console: Console
+) -> PretrainInputs:
+    assert source.label_maps is not None
+    maps = read_label_maps(source.label_maps, read_table(source.label_table), console)
+    if not 0 < source.hold_out < len(maps.maps):
+        raise UsageError(f"--hold-out {source.hold_out}: from 1 to {len(maps.maps) - 1} of the {len(maps.maps)} maps")
+    trained, unseen = maps.split(source.hold_out)
+    settings = SynthesisSettings(patch_size=source.patch_size)
+    start = _start(source)
+    network = start[1].network if start and source.size is None else _network(source.size or "small")
+    synthesiser = Synthesiser(trained, settings, device)
+    card = BaseCard(
+        name=request.name, sha256="", network=network, in_channels=1, out_channels=len(CLASSES), patch_size=source.patch_size,
+        spacing_mm=settings.spacing_mm, normalisation=NormalisationSettings(scheme="zscore", region="image", clip_percentiles=(0.5, 99.5)),
+        label_values=tuple(range(len(CLASSES))), seen_images=(), licence=source.licence, attribution=source.attribution,
+        origin=f"scans made from {len(trained.maps)} label maps; {len(unseen.maps)} more were kept for validation",
+        channel_names=("T1",), class_names=CLASSES, synthesis=settings, label_maps={m.name: _sha256(source.label_maps / m.name) for m in trained.maps},
+        command=_command(),
+    )  # fmt: skip
+
+    @contextlib.contextmanager
+    def batches(first: int, step: int) -> Iterator[Iterator[dict[str, Any]]]:
+        yield synthetic_batches(synthesiser, source.batch_size, request.seed, first, step)
+
+    return PretrainInputs(
+        card=card, batches=batches, batch_size=source.batch_size, windows=_synthetic_windows(unseen, settings), schedule=SYNTHETIC_SCHEDULE,
+        start=start, device=device, autocast=use_bfloat16(device, source.patch_size, network)[0],
+    )  # fmt: skip
+
+
+def _synthetic_windows(unseen: LabelMaps, settings: SynthesisSettings) -> tuple[torch.Tensor, torch.Tensor]:
+    """Fixed scans of maps that are not trained on, with T1-like contrast, since that is what users have."""
+    import msgspec
+
+    made = Synthesiser(unseen, msgspec.structs.replace(settings, share_t1=1.0), torch.device("cpu"))
+    drawn = [synthetic_batch(made, 2, VALIDATION_SEED, index) for index in range(VALIDATION_BATCHES)]
+    return torch.cat([batch["image"] for batch in drawn]), torch.cat([batch["label"][:, 0] for batch in drawn])
+
+
+def _dataset_inputs(
+    workspace: Workspace, source: SourceRequest, request: PretrainRequest, device: torch.device, console: Console
+) -> PretrainInputs:
+    import msgspec
+
+    name = workspace.resolve(source.dataset)
+    fingerprint = load_record(workspace.fingerprint(name), Fingerprint, f"hippopt_plan {name}")
+    plan = load_plan(workspace.plan(name), fingerprint)
+    load_unchanged(workspace, name, fingerprint)
+    check_cache(workspace, name, plan, fingerprint)
+    start = _start(source)
+    if source.size is not None:
+        plan = msgspec.structs.replace(plan, network=_network(source.size))
+    elif start:
+        plan = msgspec.structs.replace(plan, network=start[1].network)
+    validation = plan.folds[0].val if plan.folds else ()
+    train = [case.id for case in fingerprint.cases if case.id not in set(validation)]
+    hashes = {case.id: case.image_hash for case in fingerprint.cases}
+    card = BaseCard(
+        name=request.name, sha256="", network=plan.network, in_channels=len(plan.channel_names), out_channels=len(plan.class_names),
+        patch_size=plan.patch_size, spacing_mm=plan.target_spacing_mm, normalisation=plan.normalisation, label_values=plan.label_values,
+        seen_images=tuple(sorted({hashes[case] for case in train} | set((start[1].seen_images or ()) if start else ()))),
+        licence=source.licence, attribution=source.attribution,
+        origin=f"{len(train)} cases of {name}; fold 0's validation cases were not trained on",
+        channel_names=plan.channel_names, class_names=plan.class_names, command=_command(),
+    )  # fmt: skip
+    cases = training_cases(workspace, name, train)
+    shown = training_cases(workspace, name, validation or train)
+
+    @contextlib.contextmanager
+    def batches(first: int, step: int) -> Iterator[Iterator[dict[str, Any]]]:
+        with open_batches(cases, plan, request.seed, first, source.workers, step) as opened:
+            yield opened
+
+    return PretrainInputs(
+        card=card, batches=batches, batch_size=plan.batch_size, windows=windows_around(shown, plan.patch_size), schedule=plan.schedule,
+        start=start, device=device, autocast=use_bfloat16(device, plan.patch_size, plan.network)[0],
+    )  # fmt: skip
+
+
+def _command() -> str:
+    """The command line, without the folders of this machine."""
+    return " ".join(["hippopt_pretrain", *(Path(word).name if "/" in word else word for word in sys.argv[1:])])
+
+
+def _sha256(path: Path) -> str:
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
