@@ -15,7 +15,7 @@ from hippopt.artifacts.weights import BaseCard
 from hippopt.console import Console
 from hippopt.errors import TrainingError, WeightsError
 from hippopt.networks.base_weights import load_base
-from hippopt.networks.tensor_files import check_space, file_sha256, save_tensors, tensor_bytes
+from hippopt.networks.tensor_files import check_space, file_sha256, tensor_bytes, to_bytes
 from hippopt.networks.unetr import UNUSED, build_unetr
 from hippopt.reporting.progress import plot_progress
 from hippopt.training.checkpoint import LoopState, load_resume, restore_optimizer, save_resume
@@ -163,7 +163,7 @@ def _store(
         versions={"hippopt": __version__, "python": platform.python_version(), **{name: version(name) for name in ("torch", "monai")}},
     )  # fmt: skip
     if group.first:
-        save_tensors(folder.base, tensors)
+        write_bytes(folder.base, to_bytes(tensors))  # the very bytes that results/bases will hold
         card = msgspec.structs.replace(card, sha256=file_sha256(folder.base))
         write_json(folder.card, card)
         for leftover in (folder.resume, folder.resume_previous):

@@ -1,0 +1,72 @@
+"""The base that comes with hippopt is where training starts, unless the user says otherwise or it does not fit."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from hippopt.networks.base_files import default_base, read_base, shipped_bases
+from tests.label_maps import write_label_maps
+from tests.synthetic import Command
+from tests.trained import copied, fold_path, train_arguments
+
+
+@pytest.fixture(scope="module")
+def tiny_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A base of the tests' tiny network, of a folder as the package has one."""
+    from hippopt.cli import pretrain
+
+    root = tmp_path_factory.mktemp("base")
+    maps = write_label_maps(root / "maps")
+    arguments = ["--root", root, "--synthetic", maps, "--size", "tiny", "--patch", 32, 32, 32, "--hold-out", 1, "--device", "cpu", "--steps", 1]
+    assert pretrain.main([str(argument) for argument in arguments]) == 0
+    return root / "results" / "pretraining" / "synthetic-tiny" / "base.safetensors"
+
+
+@pytest.fixture
+def shipping(monkeypatch: pytest.MonkeyPatch, tiny_base: Path) -> Path:
+    """hippopt as if it shipped the tiny base."""
+    monkeypatch.setattr("hippopt.networks.base_files.shipped_bases", lambda: [tiny_base])
+    return tiny_base
+
+
+def test_training_starts_from_it(trained_root: Path, tmp_path: Path, run_command: Command, shipping: Path) -> None:
+    """Without --base: the shipped one, adapted by the plan's method; its head begun by names; its sha256 in the adapter's card."""
+    root = copied(trained_root, tmp_path, results=False)
+    arguments = [word for word in train_arguments(root) if word not in ("--method", "full")]
+    code, out, err = run_command("train", *arguments)
+    assert code == 0, err
+    assert "base weights:" in out and "lora-pt" in out
+    folder = fold_path(root, run=next(path.name for path in (root / "results" / fold_path(root).parents[1].name).iterdir() if path.is_dir()))
+    card = json.loads((folder / "adapter.json").read_text())
+    assert card["base_sha256"] == read_base(shipping)[1].sha256
+
+
+def test_none_means_none(trained_root: Path, tmp_path: Path, run_command: Command, shipping: Path) -> None:
+    root = copied(trained_root, tmp_path, results=False)
+    code, out, _ = run_command("train", *train_arguments(root, "--base", "none"))
+    assert code == 0 and "base weights" not in out
+    assert json.loads((fold_path(root) / "adapter.json").read_text())["base_sha256"] is None
+
+
+def test_another_network_has_no_default(trained_root: Path, shipping: Path) -> None:
+    """A base of another width cannot be adapted, so nothing is shipped for such a plan."""
+    import msgspec
+
+    from hippopt.artifacts.plan import load_plan
+    from hippopt.networks.unetr import SIZES
+    from tests.trained import plan_path
+
+    plan = load_plan(plan_path(trained_root))
+    assert default_base(plan) == shipping
+    assert default_base(msgspec.structs.replace(plan, network=SIZES["small"])) is None
+    assert default_base(msgspec.structs.replace(plan, channel_names=("T1", "T2"))) is None
+
+
+def test_what_is_shipped_is_whole() -> None:
+    """Weights and card belong together, are at most 20 MB, have seen no scans, and say who is to be credited, under which licence."""
+    for path in shipped_bases():
+        _, card = read_base(path)
+        assert path.stat().st_size <= 20e6
+        assert card.seen_images == () and card.licence == "Apache-2.0" and card.attribution and card.command
+        assert path.with_suffix(".NOTICE").is_file() or (path.parent / "NOTICE").is_file()
