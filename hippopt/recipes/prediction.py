@@ -99,7 +99,8 @@ def load_models(
             )
         if card.base_sha256 is not None and (base is None or base[1].sha256 != card.base_sha256):
             base = load_known_base(card.base_sha256, workspace)
-        tuned = restore(card, folder.best_adapter if best else folder.adapter, base if card.base_sha256 else None, plan)
+        adapter = folder.best_adapter if best else folder.adapter
+        tuned = restore(card, adapter, folder.initial_factors, base if card.base_sha256 else None, plan)
         if tuned.adaptation is not None:
             tuned.adaptation.merge()
         models.append(tuned.model.to(device).eval())
