@@ -15,6 +15,8 @@ from hippopt.errors import HippoptError, OutputError, WeightsError
 from hippopt.networks.stacks import slot_names, unetr_stacks
 from hippopt.networks.tensor_files import save_tensors, tensors_sha256
 
+METADATA = "hippopt"  # key of the JSON in the header
+
 
 @dataclass(frozen=True)
 class InitialFactors:
@@ -39,9 +41,9 @@ def load_factors(path: Path) -> tuple[InitialFactors, FactorsRecord]:
         raise WeightsError(f"{path}: missing; copy it back from where the run was trained, or from its exported model")
     try:
         with safe_open(path, "pt") as stream:
-            metadata = stream.metadata() or {}
+            metadata = parse_json((stream.metadata() or {})[METADATA], path)
             tensors = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118
-        record = decode(parse_json(metadata["made_of"], path), FactorsRecord, path)
+        record = decode(metadata["made_of"], FactorsRecord, path)
         sha256 = tensors_sha256(tensors)
         if sha256 != metadata["sha256"]:
             raise ValueError("its content does not match its checksum")
@@ -75,7 +77,8 @@ def save_factors(path: Path, initial: InitialFactors, record: FactorsRecord, rep
     """Write the file whole. Without `replace`, a file that another process made first stays. Raises OutputError."""
     temporary = path.with_name(f"{TEMPORARY}{os.getpid()}-{path.name}")
     try:
-        save_tensors(temporary, initial.tensors, {"made_of": canonical_json(record).decode(), "sha256": initial.sha256})
+        # one key: safetensors writes several in any order, and equal factors are to give equal files
+        save_tensors(temporary, initial.tensors, {METADATA: canonical_json({"made_of": record, "sha256": initial.sha256}).decode()})
         if replace:
             os.replace(temporary, path)
             return

@@ -39,7 +39,7 @@ def decompose_base(
             try:
                 found, record = load_factors(path)
             except WeightsError as error:
-                console.warn(f"{error}; made again for now")
+                console.warn(f"{str(error).partition('; ')[0]}; made again")
             else:
                 if record == wanted:
                     return found
