@@ -46,6 +46,14 @@ class Workspace:
         """The plan that a run was trained with: later edits of the data set's plan leave it alone."""
         return self.run(dataset, run) / "plan.json"
 
+    def run_contrast(self, dataset: str, run: str) -> Path:
+        """What came with an installed model in place of its training scans' fingerprint."""
+        return self.run(dataset, run) / "contrast.json"
+
+    def installed_manifest(self, dataset: str, run: str) -> Path:
+        """The manifest of the model file that a run came from."""
+        return self.run(dataset, run) / "model.json"
+
     def initial_factors(self, dataset: str, run: str) -> Path:
         """The factors of LoRA-PT before training, once for all folds of a run."""
         return self.run(dataset, run) / INITIAL_FACTORS

@@ -6,16 +6,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
 
 from hippopt.artifacts.codec import TEMPORARY, canonical_json, decode, parse_json
 from hippopt.artifacts.plan import AdapterSettings, NetworkSettings
 from hippopt.artifacts.weights import AdapterCard, FactorsRecord
 from hippopt.errors import HippoptError, OutputError, WeightsError
 from hippopt.networks.stacks import slot_names, unetr_stacks
-from hippopt.networks.tensor_files import save_tensors, tensors_sha256
+from hippopt.networks.tensor_files import parse_state, save_tensors, tensors_sha256
 
 METADATA = "hippopt"  # key of the JSON in the header
+COPY_BACK = "copy it back from where the run was trained, or from its exported model"
 
 
 @dataclass(frozen=True)
@@ -38,22 +38,26 @@ def factors_record(base_sha256: str, network: NetworkSettings, settings: Adapter
 def load_factors(path: Path) -> tuple[InitialFactors, FactorsRecord]:
     """The factors of a file, and what they were made of. Raises WeightsError where it is missing or damaged."""
     if not path.is_file():
-        raise WeightsError(f"{path}: missing; copy it back from where the run was trained, or from its exported model")
+        raise WeightsError(f"{path}: missing; {COPY_BACK}")
+    return parse_factors(path.read_bytes(), path)
+
+
+def parse_factors(data: bytes, source: Path) -> tuple[InitialFactors, FactorsRecord]:
+    """`load_factors` of the file's bytes."""
     try:
-        with safe_open(path, "pt") as stream:
-            metadata = parse_json((stream.metadata() or {})[METADATA], path)
-            tensors = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118
-        record = decode(metadata["made_of"], FactorsRecord, path)
+        tensors = parse_state(data, source)
+        header = parse_json(data[8 : 8 + int.from_bytes(data[:8], "little")], source)
+        metadata = parse_json(header["__metadata__"][METADATA], source)
+        record = decode(metadata["made_of"], FactorsRecord, source)
         sha256 = tensors_sha256(tensors)
         if sha256 != metadata["sha256"]:
             raise ValueError("its content does not match its checksum")
         if any(value.dtype != torch.float32 for value in tensors.values()):
             raise ValueError("not all of its tensors are float32")
     except Exception as error:
-        reason = (
-            str(error).removeprefix(f"{path}: ") if isinstance(error, HippoptError | ValueError) else f"{type(error).__name__}: {error}"
-        )
-        raise WeightsError(f"{path}: damaged ({reason}); copy it back from where the run was trained, or from its exported model") from None
+        known = isinstance(error, HippoptError | ValueError)
+        reason = str(error).removeprefix(f"{source}: ").partition("; ")[0] if known else f"{type(error).__name__}: {error}"
+        raise WeightsError(f"{source}: damaged ({reason}); {COPY_BACK}") from None
     return InitialFactors(tensors, sha256), record
 
 

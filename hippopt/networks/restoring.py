@@ -35,6 +35,8 @@ def build_with_base(
 
 def read_card(path: Path) -> AdapterCard:
     """Read an adapter card. Raises WeightsError."""
+    if path.name.startswith("adapter_best") and not path.exists():
+        raise WeightsError(f"{path}: no best checkpoint here; a model is exported without it unless --with-best is given")
     try:
         return decode(parse_json(path.read_bytes(), path), AdapterCard, path)
     except (OSError, PlanError) as error:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save, save_file
+from safetensors.torch import load, load_file, save, save_file
 
 from hippopt.artifacts.codec import atomic_path
 from hippopt.errors import OutputError, WeightsError
@@ -50,6 +50,14 @@ def read_state(path: Path) -> dict[str, torch.Tensor]:
     if not isinstance(data, dict) or not data or not all(isinstance(value, torch.Tensor) for value in data.values()):
         raise WeightsError(f"{path}: no state dict of tensors in it; save the model's state_dict")
     return {str(key).removeprefix("module."): value for key, value in data.items()}
+
+
+def parse_state(data: bytes, source: Path | str) -> dict[str, torch.Tensor]:
+    """The tensors of a safetensors file's bytes. Raises WeightsError."""
+    try:
+        return load(data)
+    except Exception as error:
+        raise WeightsError(f"{source}: damaged or not a weights file ({error}); copy it anew") from None
 
 
 def _numbers_of_numpy() -> list[Any]:
