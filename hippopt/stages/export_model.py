@@ -93,7 +93,8 @@ def _write(target: Path, parts: Mapping[str, Path | bytes], about: ModelManifest
     """Write the members, then the manifest that names them; returns it."""
     sizes = {name: len(part) if isinstance(part, bytes) else part.stat().st_size for name, part in parts.items()}
     check_space(target, sum(sizes.values()))
-    bar = console.track(range(sum(size // CHUNK + 1 for size in sizes.values())), "export")
+    total = sum(size // CHUNK + 1 for size in sizes.values())
+    bar = console.track(range(total), "export", total)
     members = []
     with atomic_path(target) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
         for name, part in parts.items():

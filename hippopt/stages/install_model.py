@@ -131,7 +131,7 @@ def install_model(
         for member in manifest.members:
             if member.name.startswith(RUN):
                 _write_member(model, member.name, building / PurePosixPath(member.name.removeprefix(RUN)))
-        write_bytes(building / "model.json", canonical_json(manifest))
+        write_bytes(building / workspace.installed_manifest(manifest.dataset, run).name, canonical_json(manifest))
 
 
 def _check_hashes(model: ModelFile, console: Console) -> None:
