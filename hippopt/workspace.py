@@ -120,7 +120,9 @@ class Workspace:
         folder = self.dataset_results(dataset)
         if not folder.is_dir():
             return []
-        return sorted(path.name for path in folder.iterdir() if path.is_dir() and any(path.glob("*/adapter.json")))
+        # a hidden folder is one that is being built, or was when its process was killed
+        whole = (path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+        return sorted(path.name for path in whole if any(path.glob("*/adapter.json")))
 
 
 @dataclass(frozen=True)

@@ -78,7 +78,8 @@ def _network_alone(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 
 
 def _known_bases(workspace: Workspace) -> list[tuple[Path, BaseCard]]:
-    cards = sorted(workspace.bases.glob("*.json")) if workspace.bases.is_dir() else []
+    found = sorted(workspace.bases.glob("*.json")) if workspace.bases.is_dir() else []
+    cards = [card for card in found if not card.name.startswith(".")]  # another process may be writing one
     return [(card.with_suffix(".safetensors"), load_record(card, BaseCard, MADE_BY)) for card in cards]
 
 

@@ -33,7 +33,7 @@ def decompose_base(
     """
     path = workspace.initial_factors(dataset, run)
     wanted = factors_record(base[1].sha256, plan.network, plan.adapter)
-    with _one_process(path.parent):
+    with _one_process(path.parent, console):
         replace = False
         if path.exists():
             try:
@@ -48,7 +48,10 @@ def decompose_base(
         initial = _kept_or_computed(workspace, plan, base, wanted, console)
         _check_same(workspace, dataset, run, anew, path, initial)
         save_factors(path, initial, wanted, replace)
-        return load_factors(path)[0]  # where directories cannot be locked, another process may have been first
+        found, record = load_factors(path)  # where directories cannot be locked, another process may have been first
+        if record != wanted:
+            raise WeightsError(f"{path}: another process just made it otherwise ({differences(record, wanted)}); give --name for a run of its own")
+        return found
 
 
 def _kept_or_computed(workspace: Workspace, plan: Plan, base: Base, wanted: FactorsRecord, console: Console) -> InitialFactors:
@@ -110,7 +113,7 @@ def _check_same(workspace: Workspace, dataset: str, run: str, anew: Collection[s
 
 
 @contextlib.contextmanager
-def _one_process(folder: Path) -> Iterator[None]:
+def _one_process(folder: Path, console: Console) -> Iterator[None]:
     """One process of this host at a time in a run's folder; a second waits, and then finds what the first has written."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -119,7 +122,11 @@ def _one_process(folder: Path) -> Iterator[None]:
         raise OutputError(f"{folder}: cannot be made ({error.strerror}); free space, mend permissions or choose another --root") from None
     try:
         with contextlib.suppress(OSError):  # some network file systems lock no directories
-            fcntl.flock(handle, fcntl.LOCK_EX)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                console.say(f"{folder}: another process decomposes the base for this run; waiting for it")
+                fcntl.flock(handle, fcntl.LOCK_EX)
         yield
     finally:
         os.close(handle)

@@ -7,6 +7,8 @@ import hashlib
 import json
 import os
 import pickle
+import shutil
+import socket
 import stat
 import struct
 import warnings
@@ -19,6 +21,7 @@ import pytest
 import torch
 from safetensors.torch import load, save
 
+from hippopt.workspace import Workspace
 from tests.synthetic import Command
 from tests.trained import DATASET, LORA, assert_stopped, contents, copied, run_path
 
@@ -287,6 +290,15 @@ def test_row_59_an_existing_model_is_not_replaced_unasked(whole: Path, root: Pat
     code, _, err = run_command("install", whole, "--root", root, "--overwrite")
     assert code == 0, err
     assert {name: value for name, value in contents(root).items() if "second" not in name} == before
+
+
+def test_row_59_what_a_killed_install_left_is_no_run_and_goes(whole: Path, root: Path, run_command: Command) -> None:
+    assert run_command("install", whole, "--root", root)[0] == 0
+    left = root / "results" / DATASET / f".building.999999999.{socket.gethostname()}.second"
+    shutil.copytree(run_path(root, LORA), left)
+    assert Workspace(root).runs(DATASET) == [LORA]
+    assert run_command("install", whole, "--root", root, "--name", "third")[0] == 0
+    assert Workspace(root).runs(DATASET) == [LORA, "third"] and not left.exists()
 
 
 @pytest.mark.parametrize("more", [[], ["--overwrite"]])

@@ -58,6 +58,13 @@ def test_a_base_with_its_card_keeps_its_name_its_sha256_and_what_it_has_seen(
     assert_stopped(outcome, "full-fold0", "--allow-seen")
 
 
+def test_a_card_that_another_process_is_writing_is_left_alone(root: Path, given: Path, run_command: Command) -> None:
+    assert run_command("train", *decoder(root, given))[0] == 0
+    (root / "results" / "bases" / ".tmp-abc.json").write_text('{"name": "ha')
+    code, _, err = run_command("train", *decoder(root, "full-fold0", "--overwrite"))
+    assert code == 0, err
+
+
 def test_a_base_that_is_not_its_cards_is_refused(root: Path, given: Path, run_command: Command) -> None:
     edit_json(given.with_suffix(".json"), lambda card: card.update(sha256="0" * 64))
     before = contents(root)
