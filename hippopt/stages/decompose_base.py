@@ -50,7 +50,9 @@ def decompose_base(
         save_factors(path, initial, wanted, replace)
         found, record = load_factors(path)  # where directories cannot be locked, another process may have been first
         if record != wanted:
-            raise WeightsError(f"{path}: another process just made it otherwise ({differences(record, wanted)}); give --name for a run of its own")
+            raise WeightsError(
+                f"{path}: another process just made it otherwise ({differences(record, wanted)}); give --name for a run of its own"
+            )
         return found
 
 
