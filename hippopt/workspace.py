@@ -7,6 +7,8 @@ from pathlib import Path
 from hippopt.artifacts.dataset import FOLDER_PATTERN
 from hippopt.errors import DatasetError, HippoptError, UsageError
 
+INITIAL_FACTORS = "initial.safetensors"
+
 
 @dataclass(frozen=True)
 class Workspace:
@@ -44,6 +46,18 @@ class Workspace:
         """The plan that a run was trained with: later edits of the data set's plan leave it alone."""
         return self.run(dataset, run) / "plan.json"
 
+    def run_contrast(self, dataset: str, run: str) -> Path:
+        """What came with an installed model in place of its training scans' fingerprint."""
+        return self.run(dataset, run) / "contrast.json"
+
+    def installed_manifest(self, dataset: str, run: str) -> Path:
+        """The manifest of the model file that a run came from."""
+        return self.run(dataset, run) / "model.json"
+
+    def initial_factors(self, dataset: str, run: str) -> Path:
+        """The factors of LoRA-PT before training, once for all folds of a run."""
+        return self.run(dataset, run) / INITIAL_FACTORS
+
     def out_of_fold(self, dataset: str, run: str) -> Path:
         """Scores of all validated folds of a run together."""
         return self.run(dataset, run) / "out_of_fold.csv"
@@ -61,6 +75,10 @@ class Workspace:
 
     def pretraining(self, name: str) -> "PretrainingFolder":
         return PretrainingFolder(self.root / "results" / "pretraining" / name)
+
+    def decomposition(self, base_sha256: str, rank: str, key: str) -> Path:
+        """Initial factors of a base, kept for later runs. `key`: hash of all that they depend on."""
+        return self.bases / f"{base_sha256[:12]}-rank{rank}-{key[:8]}.safetensors"
 
     def datasets(self) -> list[str]:
         """Names of the data sets that have a raw-data folder, a plan or results here."""
@@ -93,15 +111,21 @@ class Workspace:
 
     def trained_folds(self, dataset: str, run: str) -> list[str]:
         """Names of the finished folds of a run."""
-        found = [card.parent.name for card in sorted(self.run(dataset, run).glob("*/adapter.json"))]
-        return [name.removeprefix("fold_") if name.startswith("fold_") else name.replace("_", "-") for name in found]
+        return [_fold_name(card.parent.name) for card in sorted(self.run(dataset, run).glob("*/adapter.json"))]
+
+    def begun_folds(self, dataset: str, run: str) -> list[str]:
+        """Names of the folds of a run that are unfinished, or being trained."""
+        found = {path.parent.name for name in ("resume*.safetensors", "lock.json") for path in self.run(dataset, run).glob(f"*/{name}")}
+        return [_fold_name(folder) for folder in sorted(found)]
 
     def runs(self, dataset: str) -> list[str]:
         """Runs of a data set that hold at least one finished fold."""
         folder = self.dataset_results(dataset)
         if not folder.is_dir():
             return []
-        return sorted(path.name for path in folder.iterdir() if path.is_dir() and any(path.glob("*/adapter.json")))
+        # a hidden folder is one that is being built, or was when its process was killed
+        whole = (path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+        return sorted(path.name for path in whole if any(path.glob("*/adapter.json")))
 
 
 @dataclass(frozen=True)
@@ -117,6 +141,11 @@ class FoldFolder:
     @property
     def adapter_card(self) -> Path:
         return self.path / "adapter.json"
+
+    @property
+    def initial_factors(self) -> Path:
+        """Of the run that the fold belongs to."""
+        return self.path.parent / INITIAL_FACTORS
 
     @property
     def best_adapter(self) -> Path:
@@ -204,6 +233,10 @@ class PretrainingFolder:
     @property
     def card(self) -> Path:
         return self.path / "base.json"
+
+
+def _fold_name(folder: str) -> str:
+    return folder.removeprefix("fold_") if folder.startswith("fold_") else folder.replace("_", "-")
 
 
 def dataset_name(number: int, name: str) -> str:

@@ -57,3 +57,17 @@ def trained_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for fold in ("0", "1"):
         assert train.main(["Blob", fold, "--root", str(root), "--method", "full", "--steps", "6", "--device", "cpu"]) == 0
     return root
+
+
+@pytest.fixture(scope="session")
+def lora_root(trained_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`trained_root` with run `lora-pt-r4` besides, folds 0 and 1 on the network of `full`, fold 0. Read-only by convention."""
+    from hippopt.cli import train
+    from tests.trained import copied, fold_path, without_plots
+
+    root = copied(trained_root, tmp_path_factory.mktemp("lora"))
+    with without_plots():
+        for fold in ("0", "1"):
+            arguments = ["Blob", fold, "--root", root, "--base", fold_path(root), "--steps", 3, "--device", "cpu", "--allow-seen"]
+            assert train.main([str(argument) for argument in arguments]) == 0
+    return root

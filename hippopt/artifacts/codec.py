@@ -48,8 +48,9 @@ def parse_json(text: str | bytes, source: Path) -> Any:
 
 def decode(data: Any, kind: type[R], source: Path) -> R:
     """Make a record of parsed JSON. Raises PlanError naming the file and the key that does not fit."""
-    if isinstance(data, dict) and "schema" in data and data["schema"] != SCHEMA:
-        raise PlanError(f"{source}: schema {data['schema']}, but this hippopt reads schema {SCHEMA}; remake the file")
+    expected = next((field.default for field in msgspec.structs.fields(kind) if field.name == "schema"), SCHEMA)
+    if isinstance(data, dict) and "schema" in data and data["schema"] != expected:
+        raise PlanError(f"{source}: schema {data['schema']}, but this hippopt reads schema {expected}; remake the file")
     try:
         return msgspec.convert(data, kind)
     except msgspec.ValidationError as error:

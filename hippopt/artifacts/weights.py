@@ -41,15 +41,32 @@ class BaseCard(Record, frozen=True, kw_only=True):
     versions: dict[str, str] | None = None
 
 
+class FactorsRecord(Record, frozen=True, kw_only=True):
+    """What initial factors were made of: equal records stand for one decomposition.
+
+    rank: stack name -> tubal rank; stacks: stack name -> names of its slots in order, `parameter[first:last]`.
+    """
+
+    schema: int = SCHEMA
+    base_sha256: str
+    rank: dict[str, int]
+    stacks: dict[str, tuple[str, ...]]
+    core: str
+    balance: bool
+    dtype: Literal["float32"] = "float32"
+
+
 class AdapterCard(Record, frozen=True, kw_only=True):
-    """What an adapter file holds and what it belongs to.
+    """What an adapter file holds and what it belongs to. Schema 1 held the initial factors in every adapter file.
 
     base_sha256: of the base's safetensors file; None when trained from random weights (method full, base none).
     stacks: stack name -> names of its slots in order, `parameter[first:last]`; a t-SVD depends on the order.
     remade: parameters of the base that were interpolated, adapted or made anew; they are stored in this file.
+    sha256, initial_sha256: over the tensors (networks/tensor_files.py) of this file, and of the run's initial factors that
+    lora-pt was trained from; dtype: of every tensor of both.
     """
 
-    schema: int = SCHEMA
+    schema: int = 2
     method: Method
     run: str
     fold: str
@@ -70,5 +87,7 @@ class AdapterCard(Record, frozen=True, kw_only=True):
     checkpoint: Literal["last", "best"]
     step: int
     sha256: str
+    initial_sha256: str | None
+    dtype: Literal["float32"]
     versions: dict[str, str]
     settings: dict[str, Any]

@@ -1,6 +1,7 @@
 """hippopt_train: train and validate a fold, or each in turn."""
 
 import argparse
+import re
 import time
 from typing import TYPE_CHECKING
 
@@ -43,6 +44,8 @@ def _work(options: argparse.Namespace, workspace: Workspace, console: TerminalCo
             raise UsageError(f"--{name} must be above 0")
     if options.resume and options.overwrite:
         raise UsageError("--resume and --overwrite exclude each other")
+    if options.name and not re.fullmatch(r"[A-Za-z0-9_-]+", options.name):  # it becomes part of a folder's name
+        raise UsageError(f"--name {options.name!r}: letters, digits, - and _ only")
     dataset_name = workspace.resolve(options.dataset)
     from hippopt.artifacts.codec import load_record
     from hippopt.artifacts.fingerprint import Fingerprint

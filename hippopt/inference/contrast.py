@@ -4,9 +4,15 @@ A scan of another modality, or with inverted contrast, is normalised like any ot
 it. Contrast: mean intensity of the structure minus that of the scan, in standard deviations of the scan.
 """
 
+import contextlib
+from pathlib import Path
+
 import numpy as np
 
+from hippopt.artifacts.codec import load_record
 from hippopt.artifacts.fingerprint import Fingerprint
+from hippopt.artifacts.model_file import UsualContrast
+from hippopt.errors import PlanError
 
 # on 208 hippocampi of the Decathlon the contrast is -.74 to -.24; inverted scans have +.24 to +.74
 LEAST_MARGIN = 0.3
@@ -20,6 +26,19 @@ def usual_contrast(fingerprint: Fingerprint) -> tuple[float, float] | None:
         return None
     margin = max(max(found) - min(found), LEAST_MARGIN)
     return min(found) - margin, max(found) + margin
+
+
+def known_contrast(beside_run: Path, fingerprint: Path, fingerprint_hash: str) -> UsualContrast | None:
+    """Of the scans that a plan was made for: from their fingerprint, or from what came with a model; None where both are gone."""
+    with contextlib.suppress(PlanError):
+        found = load_record(fingerprint, Fingerprint, "hippopt_plan")
+        usual = usual_contrast(found) if found.dataset_hash == fingerprint_hash else None
+        if usual is not None:
+            return UsualContrast(fingerprint_hash=fingerprint_hash, low=usual[0], high=usual[1])
+    with contextlib.suppress(PlanError):
+        kept = load_record(beside_run, UsualContrast, "hippopt_install")
+        return kept if kept.fingerprint_hash == fingerprint_hash else None
+    return None
 
 
 def contrast(image: np.ndarray, inside: np.ndarray) -> float | None:

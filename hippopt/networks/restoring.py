@@ -12,6 +12,7 @@ from hippopt.artifacts.weights import AdapterCard, BaseCard
 from hippopt.errors import PlanError, StaleArtifactError, WeightsError
 from hippopt.networks.base_weights import KeyReport, load_base, remade_keys
 from hippopt.networks.heads import HEAD_BIAS, HEAD_WEIGHT, begin_head, similar_classes
+from hippopt.networks.initial_factors import InitialFactors, factors_of
 from hippopt.networks.tensor_files import read_state, tensors_sha256
 from hippopt.networks.tuning import Tuned, tune
 from hippopt.networks.unetr import build_unetr
@@ -48,26 +49,29 @@ def _head_report(report: KeyReport, base: tuple[str, ...], wanted: tuple[str, ..
 
 def read_card(path: Path) -> AdapterCard:
     """Read an adapter card. Raises WeightsError."""
+    if path.name.startswith("adapter_best") and not path.exists():
+        raise WeightsError(f"{path}: no best checkpoint here; a model is exported without it unless --with-best is given")
     try:
         return decode(parse_json(path.read_bytes(), path), AdapterCard, path)
     except (OSError, PlanError) as error:
         raise WeightsError(f"{path}: adapter card cannot be read ({error}); train the fold anew") from None
 
 
-def restore(card: AdapterCard, adapter: Path, base: tuple[Mapping[str, torch.Tensor], BaseCard] | None, plan: Plan) -> Tuned:
-    """The tuned model of an adapter file on its base. The initial factors come from the file, never from a second SVD.
+def restore(card: AdapterCard, adapter: Path, initial: Path, base: tuple[Mapping[str, torch.Tensor], BaseCard] | None, plan: Plan) -> Tuned:
+    """The tuned model of an adapter file on its base. lora-pt needs `initial`, the run's initial factors: never a second SVD.
 
-    Raises StaleArtifactError for another plan than the one it was trained with, WeightsError when the file was changed, the
-    base is another one, or shapes do not fit.
+    Raises StaleArtifactError for another plan than the one it was trained with, WeightsError when a file was changed or is
+    missing, the base is another one, or shapes do not fit.
     """
-    if card.plan_hash != content_hash(plan):
-        raise StaleArtifactError(
-            f"{adapter}: trained with plan {card.plan_hash[:12]}, but the plan beside it has {content_hash(plan)[:12]}; "
-            "restore that plan.json, or train the fold anew"
-        )
-    tensors = read_state(adapter)
-    if tensors_sha256(tensors) != card.sha256:
-        raise WeightsError(f"{adapter}: its content does not match its card; copy it anew or train the fold again")
+    return rebuild(card, read_state(adapter), factors_of(card, initial, adapter), base, plan, adapter)
+
+
+def rebuild(
+    card: AdapterCard, tensors: Mapping[str, torch.Tensor], initial: InitialFactors | None,
+    base: tuple[Mapping[str, torch.Tensor], BaseCard] | None, plan: Plan, adapter: Path,
+) -> Tuned:  # fmt: skip
+    """`restore` on what was read already. `adapter`: named in errors. Raises StaleArtifactError, WeightsError."""
+    check_adapter(card, tensors, plan, adapter)
     if card.base_sha256 is not None and (base is None or base[1].sha256 != card.base_sha256):
         raise WeightsError(f"{adapter}: made on the base {card.base_sha256[:12]}; put that file under results/bases")
     model, _, _ = build_with_base(plan, base, 0, str(adapter))
@@ -75,4 +79,15 @@ def restore(card: AdapterCard, adapter: Path, base: tuple[Mapping[str, torch.Ten
         rank=card.rank or 1, stacks=tuple(card.stacks) or plan.adapter.stacks, core=card.core or "diagonal",  # type: ignore[arg-type]
         balance=bool(card.balance), also_trained=tuple(card.settings.get("also_trained", plan.adapter.also_trained)),
     )  # fmt: skip
-    return tune(model, card.method, card.network, settings, card.remade, stored=tensors)
+    return tune(model, card.method, card.network, settings, card.remade, initial.tensors if initial else None, tensors)
+
+
+def check_adapter(card: AdapterCard, tensors: Mapping[str, torch.Tensor], plan: Plan, adapter: Path) -> None:
+    """Raises StaleArtifactError for another plan than the card's, WeightsError where the tensors are not those of the card."""
+    if card.plan_hash != content_hash(plan):
+        raise StaleArtifactError(
+            f"{adapter}: trained with plan {card.plan_hash[:12]}, but the plan beside it has {content_hash(plan)[:12]}; "
+            "restore that plan.json, or train the fold anew"
+        )
+    if tensors_sha256(tensors) != card.sha256 or any(str(value.dtype) != f"torch.{card.dtype}" for value in tensors.values()):
+        raise WeightsError(f"{adapter}: its content does not match its card; copy it anew or train the fold again")

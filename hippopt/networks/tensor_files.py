@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
-from safetensors.torch import load_file, save, save_file
+from safetensors.torch import load, load_file, save, save_file
 
 from hippopt.artifacts.codec import atomic_path
 from hippopt.errors import OutputError, WeightsError
@@ -32,7 +33,8 @@ def read_state(path: Path) -> dict[str, torch.Tensor]:
         else:
             with warnings.catch_warnings():  # torch's advice on pickles, before it refuses them
                 warnings.simplefilter("ignore", UserWarning)
-                data = torch.load(path, map_location="cpu", weights_only=True)
+                with torch.serialization.safe_globals(_numbers_of_numpy()):
+                    data = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         found = re.search(r"GLOBAL (\S+)", str(error))
         reason = f"it holds Python objects besides tensors ({found[1]})" if found else "it is damaged or holds other things than tensors"
@@ -48,6 +50,22 @@ def read_state(path: Path) -> dict[str, torch.Tensor]:
     if not isinstance(data, dict) or not data or not all(isinstance(value, torch.Tensor) for value in data.values()):
         raise WeightsError(f"{path}: no state dict of tensors in it; save the model's state_dict")
     return {str(key).removeprefix("module."): value for key, value in data.items()}
+
+
+def parse_state(data: bytes, source: Path | str) -> dict[str, torch.Tensor]:
+    """The tensors of a safetensors file's bytes. Raises WeightsError."""
+    try:
+        return load(data)
+    except Exception as error:
+        raise WeightsError(f"{source}: damaged or not a weights file ({error}); copy it anew") from None
+
+
+def _numbers_of_numpy() -> list[Any]:
+    """What checkpoints need that keep a score as a numpy number beside the weights. None of it runs code: plain numbers only."""
+    kinds = (np.dtype(kind) for kind in (np.float64, np.float32, np.int64, np.int32, np.bool_))
+    scalar = np.float64(0).__reduce__()[0]
+    # numpy 2 renamed the module; files of older ones name the old
+    return [scalar, (scalar, "numpy.core.multiarray.scalar"), (scalar, "numpy._core.multiarray.scalar"), np.dtype, *map(type, kinds)]
 
 
 def tensors_sha256(tensors: Mapping[str, torch.Tensor]) -> str:

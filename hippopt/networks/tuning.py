@@ -13,7 +13,7 @@ from hippopt.lorapt import Adaptation, RankError, StackError, adapt
 from hippopt.networks.stacks import slot_names, unetr_stacks
 from hippopt.networks.unetr import UNUSED
 
-INITIAL, TRAINED, REST = "initial.", "trained.", "rest."
+TRAINED, REST = "trained.", "rest."
 
 
 @dataclass
@@ -35,19 +35,13 @@ class Tuned:
         return named
 
     def adapter_tensors(self) -> dict[str, torch.Tensor]:
-        """Everything that restores the function on the base: initial and trained factors, and the trained rest."""
-        tensors = {name: parameter.detach().cpu().clone().contiguous() for name, parameter in self.trainable().items()}
-        if self.adaptation is not None:
-            tensors |= {
-                INITIAL + name: value.detach().cpu().clone().contiguous() for name, value in self.adaptation.initial_state().items()
-            }
-        return tensors
+        """What, with the run's initial factors, restores the function on the base: trained factors and the trained rest."""
+        return {name: parameter.detach().cpu().clone().contiguous() for name, parameter in self.trainable().items()}
 
     def load(self, tensors: Mapping[str, torch.Tensor]) -> None:
         """Copy trained values into the parameters, in place. Raises WeightsError when a name or a shape does not fit."""
         parameters = self.trainable()
-        given = {name for name in tensors if not name.startswith(INITIAL)}
-        wrong = sorted(given ^ set(parameters)) or [n for n, p in parameters.items() if p.shape != tensors[n].shape]
+        wrong = sorted(set(tensors) ^ set(parameters)) or [n for n, p in parameters.items() if p.shape != tensors[n].shape]
         if wrong:
             raise WeightsError(f"adapter: {wrong[0]} does not fit this network ({len(wrong)} names in all); train anew or use its own plan")
         with torch.no_grad():
@@ -75,13 +69,15 @@ def tune(
     network: NetworkSettings,
     settings: AdapterSettings,
     remade: Sequence[str],
+    initial: Mapping[str, torch.Tensor] | None = None,
     stored: Mapping[str, torch.Tensor] | None = None,
 ) -> Tuned:
     """Set up `model` (base weights already loaded) for a method, in place.
 
     lora-pt: principal factors of the stacks, `settings.also_trained` and whatever was re-made. decoder: the same without
-    factors. full: everything. `stored`: tensors of an adapter file or a resume file to restore, without a second SVD.
-    Raises WeightsError when the rank exceeds the stacked weights' smaller side.
+    factors. full: everything. `initial`: the run's initial factors, in place of an SVD; `stored`: tensors of an adapter file or
+    a resume file to restore, for lora-pt with the `initial` that they were trained from.
+    Raises WeightsError when the rank exceeds the stacked weights' smaller side, or tensors do not fit.
     """
     names = [name for name, _ in model.named_parameters() if UNUSED not in name]
     prefixes = tuple(settings.also_trained)
@@ -90,23 +86,17 @@ def tune(
         parameter.requires_grad_(name in set(rest))
     adaptation, listed = None, {}
     if method == "lora-pt":
+        if stored is not None and initial is None:
+            raise WeightsError("adapter: its initial factors are missing; a second SVD would not give the same ones")
         stacks = unetr_stacks(network.hidden_size, network.mlp_dim, settings.stacks)
         listed = {stack.name: slot_names(stack) for stack in stacks}
-        initial = _part(stored, INITIAL)
-        trained = _part(stored, TRAINED)
         try:
-            adaptation = adapt(model, stacks, settings.rank, core=settings.core, balance=settings.balance, initial=initial, trained=trained)
+            adaptation = adapt(model, stacks, settings.rank, core=settings.core, balance=settings.balance, initial=initial)
         except RankError as error:
             raise WeightsError(f"--rank {settings.rank}: {error}; choose a smaller --rank") from None
         except (StackError, KeyError) as error:
             raise WeightsError(f"adapter: its factors do not fit this network ({error}); train the fold anew") from None
     tuned = Tuned(model, method, rest, adaptation, listed)
     if stored is not None:
-        tuned.load({name: value for name, value in stored.items() if name.startswith((TRAINED, REST))})
+        tuned.load(stored)
     return tuned
-
-
-def _part(stored: Mapping[str, torch.Tensor] | None, prefix: str) -> dict[str, torch.Tensor] | None:
-    if stored is None:
-        return None
-    return {name.removeprefix(prefix): value for name, value in stored.items() if name.startswith(prefix)}

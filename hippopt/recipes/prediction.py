@@ -9,8 +9,7 @@ import torch
 from torch import nn
 
 from hippopt import __version__
-from hippopt.artifacts.codec import load_record, parse_json, write_json
-from hippopt.artifacts.fingerprint import Fingerprint
+from hippopt.artifacts.codec import parse_json, write_json
 from hippopt.artifacts.plan import Plan, load_plan
 from hippopt.artifacts.weights import AdapterCard
 from hippopt.artifacts.writable_folder import check_writable
@@ -18,7 +17,7 @@ from hippopt.console import Console
 from hippopt.errors import OutputError, PlanError, StaleArtifactError, UsageError, WeightsError
 from hippopt.imaging.augmentation import class_pairs
 from hippopt.imaging.scan_listing import list_scans
-from hippopt.inference.contrast import usual_contrast
+from hippopt.inference.contrast import known_contrast
 from hippopt.inference.windows import WindowSettings, flip_combinations
 from hippopt.networks.device import choose_device
 from hippopt.networks.restoring import read_card, restore
@@ -99,7 +98,8 @@ def load_models(
             )
         if card.base_sha256 is not None and (base is None or base[1].sha256 != card.base_sha256):
             base = load_known_base(card.base_sha256, workspace)
-        tuned = restore(card, folder.best_adapter if best else folder.adapter, base if card.base_sha256 else None, plan)
+        adapter = folder.best_adapter if best else folder.adapter
+        tuned = restore(card, adapter, folder.initial_factors, base if card.base_sha256 else None, plan)
         if tuned.adaptation is not None:
             tuned.adaptation.merge()
         models.append(tuned.model.to(device).eval())
@@ -131,7 +131,7 @@ def predict_scans(workspace: Workspace, dataset: str, request: PredictionRequest
     write_json(request.output / PROVENANCE, identity)
     job = PredictRequest(
         output=request.output, windows=windows, save_probabilities=request.save_probabilities, overwrite=request.overwrite,
-        volume=request.volume, usual_contrast=_training_contrast(workspace, dataset, plan),
+        volume=request.volume, usual_contrast=_training_contrast(workspace, dataset, run, plan),
     )  # fmt: skip
     done, kept, failed = predict(scans, models, plan, job, device, console)
     console.say(f"segmented {done}, kept {kept}, failed {failed}: {request.output}")
@@ -170,10 +170,7 @@ def _check_identity(request: PredictionRequest, identity: dict[str, Any]) -> Non
         raise OutputError(f"{request.output}: its masks were made otherwise ({'; '.join(changed)}); choose another -o, or add --overwrite")
 
 
-def _training_contrast(workspace: Workspace, dataset: str, plan: Plan) -> tuple[float, float] | None:
-    """Of the scans that the plan was made for; None where their fingerprint is no longer there."""
-    try:
-        fingerprint = load_record(workspace.fingerprint(dataset), Fingerprint, "hippopt_plan")
-    except PlanError:
-        return None
-    return usual_contrast(fingerprint) if fingerprint.dataset_hash == plan.fingerprint_hash else None
+def _training_contrast(workspace: Workspace, dataset: str, run: str, plan: Plan) -> tuple[float, float] | None:
+    """Of the scans that the plan was made for; None where it is not known here."""
+    known = known_contrast(workspace.run_contrast(dataset, run), workspace.fingerprint(dataset), plan.fingerprint_hash)
+    return (known.low, known.high) if known else None

@@ -3,7 +3,7 @@
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import msgspec
@@ -23,6 +23,7 @@ from hippopt.recipes.training_inputs import check_cache, check_run_plan, load_un
 from hippopt.reporting.scores import say_summary
 from hippopt.scoring.tables import read_case_table, summarise, write_csv, write_json
 from hippopt.stages.adopt_base import adopt_base, load_known_base
+from hippopt.stages.decompose_base import decompose_base
 from hippopt.stages.train_fold import check_start, fold_progress, train_fold
 from hippopt.stages.validate_fold import validate_fold
 from hippopt.training.fold import FoldInputs, FoldRequest, fold_cases
@@ -81,6 +82,7 @@ def train_folds(
     run = run_name(request.method, plan.adapter.rank, request.name)
     with StopSignals() as signals:
         dataset, jobs = _prepare(workspace, dataset_name, run, plan, fingerprint, folds, request, console)
+        jobs = _with_initial(workspace, dataset_name, run, plan, jobs, console)
         dice: dict[str, float] = {}
         for job in jobs:
             signals.stop_if_asked(f"before fold {job.request.fold}")
@@ -96,6 +98,15 @@ def train_folds(
             started = time.perf_counter()
     _say_out_of_fold(workspace, dataset_name, run, plan, console)
     return dice
+
+
+def _with_initial(workspace: Workspace, dataset: str, run: str, plan: Plan, jobs: list[FoldJob], console: Console) -> list[FoldJob]:
+    """The jobs with the run's initial factors, where their method has such."""
+    if not jobs or jobs[0].request.method != "lora-pt" or jobs[0].inputs.base is None:
+        return jobs
+    anew = [job.request.fold for job in jobs if not job.request.resume]
+    initial = decompose_base(workspace, dataset, run, plan, jobs[0].inputs.base, anew, console)
+    return [replace(job, inputs=replace(job.inputs, initial=initial)) for job in jobs]
 
 
 def _say_out_of_fold(workspace: Workspace, dataset: str, run: str, plan: Plan, console: Console) -> None:

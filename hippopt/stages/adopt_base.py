@@ -44,8 +44,7 @@ def adopt_base(requested: str, plan: Plan, workspace: Workspace, console: Consol
         path = path / "adapter.safetensors"
     state = read_state(path)
     card = _card_of(path, state, plan)
-    if any(key.startswith(REST) for key in state):
-        state = {key.removeprefix(REST): value for key, value in state.items() if key.startswith(REST)}
+    state = _network_alone(state)
     data = to_bytes(state)
     sha256 = hashlib.sha256(data).hexdigest()
     target = workspace.base(sha256)
@@ -70,8 +69,21 @@ def load_known_base(sha256: str, workspace: Workspace) -> tuple[dict[str, torch.
     return read_state(path), load_record(path.with_suffix(".json"), BaseCard, MADE_BY)
 
 
+def kept_bytes(path: Path) -> bytes:
+    """The file under which a base of any kind would be kept: its sha256 is the base's. Raises WeightsError."""
+    return to_bytes(_network_alone(read_state(path)))
+
+
+def _network_alone(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The network's own names: a fold's adapter file of method full has them with a prefix."""
+    if any(key.startswith(REST) for key in state):
+        return {key.removeprefix(REST): value for key, value in state.items() if key.startswith(REST)}
+    return state
+
+
 def _known_bases(workspace: Workspace) -> list[tuple[Path, BaseCard]]:
-    cards = sorted(workspace.bases.glob("*.json")) if workspace.bases.is_dir() else []
+    found = sorted(workspace.bases.glob("*.json")) if workspace.bases.is_dir() else []
+    cards = [card for card in found if not card.name.startswith(".")]  # another process may be writing one
     return [(card.with_suffix(".safetensors"), load_record(card, BaseCard, MADE_BY)) for card in cards]
 
 

@@ -7,6 +7,7 @@ import torch
 
 from hippopt.artifacts.codec import remove_leftovers, write_bytes, write_json
 from hippopt.console import Console
+from hippopt.errors import TrainingError
 from hippopt.imaging.augmentation import open_batches
 from hippopt.networks.base_weights import KeyReport
 from hippopt.networks.restoring import build_with_base
@@ -92,15 +93,22 @@ def _set_up(
     plan = inputs.plan
     source = inputs.base[1].name if inputs.base else "none"
     model, reports, remade = build_with_base(plan, inputs.base, request.seed, source)
-    stored, state = None, LoopState()
+    stored, state = None, LoopState(initial_sha256=inputs.initial.sha256 if inputs.initial else None)
     if request.resume:
+        begun_with = state.initial_sha256
         stored, state, warnings = load_resume(folder.resume, folder.resume_previous)
+        if state.initial_sha256 != begun_with:
+            raise TrainingError(
+                f"{folder.resume}: begun with other initial factors than those in {folder.initial_factors}; copy the original file back, "
+                "or train the fold anew with --overwrite"
+            )
         for warning in warnings:
             console.warn(warning)
         console.say(f"resumed at step {state.step}")
     moments = {name: value for name, value in (stored or {}).items() if name.startswith("optimizer.")}
     values = {name: value for name, value in stored.items() if name not in moments} if stored is not None else None
-    tuned = tune(model, request.method, plan.network, plan.adapter, remade, values)
+    initial = inputs.initial.tensors if inputs.initial else None
+    tuned = tune(model, request.method, plan.network, plan.adapter, remade, initial, values)
     tuned.model.to(inputs.device)
     parameters = tuned.trainable()
     names = list(parameters)

@@ -31,7 +31,7 @@ def write_adapter(
         balance=plan.adapter.balance if adapted else None, stacks=tuned.stacks,
         remade=tuple(name for name in tuned.rest if not name.startswith(tuple(plan.adapter.also_trained))) if request.method != "full" else (),
         trained_parameters=tuned.counts(), seen_images=tuple(sorted({*own, *inherited})), checkpoint=which, step=state.step,
-        sha256=tensors_sha256(tensors),
+        sha256=tensors_sha256(tensors), initial_sha256=inputs.initial.sha256 if adapted and inputs.initial else None, dtype="float32",
         versions={"hippopt": __version__, "python": platform.python_version(), **{name: version(name) for name in ("torch", "monai")}},
         settings={**settings_of(request, inputs), "also_trained": list(plan.adapter.also_trained), "label_values": list(plan.label_values),
                   "seconds": round(state.elapsed_s, 1), "best_step": state.best_step, "skipped_steps": state.skipped},

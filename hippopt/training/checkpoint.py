@@ -18,7 +18,10 @@ MOMENTS = ("exp_avg", "exp_avg_sq")
 
 @dataclass
 class LoopState:
-    """Where training stands. Batches are keyed by `step`, so no random state needs keeping."""
+    """Where training stands. Batches are keyed by `step`, so no random state needs keeping.
+
+    initial_sha256: the run's initial factors that the trained ones of lora-pt belong to.
+    """
 
     step: int = 0
     elapsed_s: float = 0.0
@@ -29,6 +32,7 @@ class LoopState:
     best_dice: float | None = None
     best_step: int = 0
     rows: list[dict[str, float]] = field(default_factory=list)
+    initial_sha256: str | None = None
 
 
 def save_resume(path: Path, previous: Path, tensors: Mapping[str, torch.Tensor], optimizer: torch.optim.Optimizer,

@@ -11,6 +11,7 @@ from hippopt.artifacts.fingerprint import Fingerprint
 from hippopt.artifacts.plan import Plan
 from hippopt.artifacts.weights import BaseCard, Method
 from hippopt.imaging.patches import TrainingCase
+from hippopt.networks.initial_factors import InitialFactors
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,8 @@ class FoldRequest:
 
 @dataclass(frozen=True)
 class FoldInputs:
-    """What the stage works on: cases of the fold on disk, and the base's tensors with its card, or None."""
+    """What the stage works on: cases of the fold on disk, the base's tensors with its card, or None, and for lora-pt the
+    run's initial factors."""
 
     plan: Plan
     fingerprint: Fingerprint
@@ -41,6 +43,7 @@ class FoldInputs:
     base: tuple[Mapping[str, torch.Tensor], BaseCard] | None
     device: torch.device
     autocast: bool
+    initial: InitialFactors | None = None
 
 
 def settings_of(request: FoldRequest, inputs: FoldInputs) -> dict[str, Any]:

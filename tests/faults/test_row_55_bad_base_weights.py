@@ -89,6 +89,22 @@ def test_row_55_a_transformer_that_does_not_fit_stops_with_a_count_of_the_keys(
     assert not fold_path(root, run="decoder").joinpath("adapter.json").exists()
 
 
+@pytest.mark.parametrize("edit", ["another width", "fewer layers"])
+def test_row_55_a_checkpoint_whose_transformer_differs_stops(
+    root: Path, tmp_path: Path, run_command: Command, state: dict[str, torch.Tensor], edit: str
+) -> None:
+    base = tmp_path / "model_best.pt"
+    changed = {f"module.{name}": value for name, value in state.items()}
+    if edit == "another width":
+        changed = {name: value.repeat(*(2 if size == 48 else 1 for size in value.shape)) for name, value in changed.items()}
+    else:
+        changed = {name: value for name, value in changed.items() if ".blocks.11." not in name}
+    torch.save({"state_dict": changed, "epoch": 3, "best_acc": 0.5, "optimizer": {"state": {}, "param_groups": [{"lr": 1e-3}]}}, base)
+    outcome = run_command("train", *train_arguments(root, "--base", base, method="lora-pt"))
+    assert_stopped(outcome, "transformer does not fit", "vit.blocks.", "network.size")
+    assert not fold_path(root, run="lora-pt-r4").exists()
+
+
 def test_row_55_a_base_with_values_that_are_not_finite_stops(
     root: Path, tmp_path: Path, run_command: Command, state: dict[str, torch.Tensor]
 ) -> None:

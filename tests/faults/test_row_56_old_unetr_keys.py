@@ -1,7 +1,9 @@
 """Weights of older UNETRs: perceptron patch embedding, class token, conv3 of blocks that do not use it."""
 
+import json
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -9,6 +11,7 @@ from monai.networks.nets import UNETR
 
 from hippopt.networks.base_weights import POSITION, load_base
 from hippopt.networks.unetr import SIZES, build_unetr
+from tests.networks.monai_weights import RECORD, state_of
 from tests.synthetic import Command
 from tests.trained import copied, fold_path, train_arguments
 
@@ -66,6 +69,22 @@ def test_row_56_an_unused_class_token_leaves_the_positions_alone() -> None:
     wanted = state[POSITION].clone()
     reports = {report.key: report.status for report in load_base(model, state, (48, 48, 16), (48, 48, 16), "old")}
     assert reports[POSITION] == "matched" and torch.equal(model.state_dict()[POSITION], wanted)
+
+
+@pytest.mark.parametrize("version", ["0.6.0 perceptron", "1.3.2 perceptron", "1.5.1 conv"])
+def test_row_56_lora_pt_starts_from_a_checkpoint_of_an_older_monai(
+    trained_root: Path, tmp_path: Path, run_command: Command, version: str
+) -> None:
+    root, base = copied(trained_root, tmp_path, results=False), tmp_path / "model_best.pt"
+    state = state_of(json.loads(RECORD.read_text())[version]["keys"])  # one channel, two classes, 32^3
+    torch.save({"epoch": 1, "best_acc": np.float64(0.9), "state_dict": {f"module.{key}": value for key, value in state.items()}}, base)
+    code, out, err = run_command("train", *train_arguments(root, "--base", base, method="lora-pt", steps=1))
+    assert code == 0 and "1 interpolated, " in out and "2 re-made" in out, (out, err)
+    report = pd.read_csv(fold_path(root, run="lora-pt-r4") / "base_report.csv").set_index("key")
+    assert set(report.status[["out.conv.conv.weight", "out.conv.conv.bias"]]) == {"re-made"}  # three classes here
+    old = [key for key in report.index if "cross_attn.to_q" in key or "cls_token" in key or ("conv3" in key and key not in state)]
+    assert set(report.status[old]) <= {"unused"} and bool(old) == (version != "1.3.2 perceptron")
+    assert report.status["vit.patch_embedding.patch_embeddings.weight"] == ("matched" if "conv" in version else "converted")
 
 
 def test_row_56_training_starts_from_an_old_file_and_reports_what_it_converted(

@@ -24,9 +24,10 @@ from hippopt.artifacts.codec import (
 )
 from hippopt.artifacts.fingerprint import Fingerprint
 from hippopt.artifacts.grid import Grid
+from hippopt.artifacts.model_file import ModelManifest, UsualContrast
 from hippopt.artifacts.plan import AugmentationSettings, Plan
 from hippopt.artifacts.properties import CacheEntry
-from hippopt.artifacts.weights import AdapterCard, BaseCard
+from hippopt.artifacts.weights import AdapterCard, BaseCard, FactorsRecord
 from hippopt.errors import OutputError, PlanError
 from tests.records import front_and_back, small_plan
 
@@ -37,7 +38,9 @@ SOURCE = Path("file.json")
 
 def records(kind: type[msgspec.Struct]) -> st.SearchStrategy[msgspec.Struct]:
     """Any values of the right types; schema is what this version writes."""
-    fields = {field.name: st.just(SCHEMA) if field.name == "schema" else _values(field.type) for field in msgspec.structs.fields(kind)}
+    fields = {
+        field.name: st.just(field.default) if field.name == "schema" else _values(field.type) for field in msgspec.structs.fields(kind)
+    }
     return st.fixed_dictionaries(fields).map(lambda values: kind(**values))
 
 
@@ -81,7 +84,18 @@ def _union(found: msgspec.inspect.Type) -> st.SearchStrategy:
     return _info(found)
 
 
-KINDS = [Grid, CacheEntry, AugmentationSettings, BaseCard, AdapterCard, Fingerprint, Plan]  # the others are parts of these
+KINDS = [
+    Grid,
+    CacheEntry,
+    AugmentationSettings,
+    BaseCard,
+    AdapterCard,
+    FactorsRecord,
+    ModelManifest,
+    UsualContrast,
+    Fingerprint,
+    Plan,
+]  # the others are parts of these
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)

@@ -44,7 +44,7 @@ def test_what_the_wheel_holds(installed: Path) -> None:
     assert Path(where.stdout.strip()).is_relative_to(installed)
 
 
-@pytest.mark.parametrize("command", ["import", "plan", "train", "predict", "evaluate", "demo"])
+@pytest.mark.parametrize("command", ["import", "plan", "train", "predict", "evaluate", "export", "install", "demo"])
 def test_every_command_answers(installed: Path, command: str) -> None:
     done = run_installed(installed, f"hippopt_{command}", "--help")
     assert done.returncode == 0 and "--root" in done.stdout, done.stderr

@@ -18,7 +18,24 @@ def tiny_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     root = tmp_path_factory.mktemp("base")
     maps = write_label_maps(root / "maps")
-    arguments = ["--root", root, "--synthetic", maps, "--size", "tiny", "--patch", 32, 32, 32, "--hold-out", 1, "--device", "cpu", "--steps", 1]
+    arguments = [
+        "--root",
+        root,
+        "--synthetic",
+        maps,
+        "--size",
+        "tiny",
+        "--patch",
+        32,
+        32,
+        32,
+        "--hold-out",
+        1,
+        "--device",
+        "cpu",
+        "--steps",
+        1,
+    ]
     assert pretrain.main([str(argument) for argument in arguments]) == 0
     return root / "results" / "pretraining" / "synthetic-tiny" / "base.safetensors"
 
@@ -37,7 +54,9 @@ def test_training_starts_from_it(trained_root: Path, tmp_path: Path, run_command
     code, out, err = run_command("train", *arguments)
     assert code == 0, err
     assert "base weights:" in out and "lora-pt" in out
-    folder = fold_path(root, run=next(path.name for path in (root / "results" / fold_path(root).parents[1].name).iterdir() if path.is_dir()))
+    folder = fold_path(
+        root, run=next(path.name for path in (root / "results" / fold_path(root).parents[1].name).iterdir() if path.is_dir())
+    )
     card = json.loads((folder / "adapter.json").read_text())
     assert card["base_sha256"] == read_base(shipping)[1].sha256
 

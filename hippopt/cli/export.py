@@ -1,0 +1,46 @@
+"""hippopt_export: a trained run as one file."""
+
+import argparse
+from pathlib import Path
+
+from hippopt.cli.command import make_parser, run
+from hippopt.cli.console import TerminalConsole
+from hippopt.workspace import Workspace
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = make_parser(
+        "hippopt_export", "Write a run and all that prediction with it needs into one file, for hippopt_install elsewhere."
+    )
+    parser.add_argument("dataset", metavar="DATASET", help="4, 004, Name or Dataset004_Name")
+    parser.add_argument("file", type=Path, metavar="FILE", help="the file to write, such as model.zip")
+    parser.add_argument("--run", metavar="RUN", help="which run; needless where there is one")
+    parser.add_argument("--without-base", action="store_true", help="name the base by its sha256 alone: whoever installs must have it")
+    parser.add_argument("--with-best", action="store_true", help="take the checkpoints of the best step too (adapter_best)")
+    parser.add_argument("--overwrite", action="store_true", help="replace FILE where it is there already")
+    return parser
+
+
+def _work(options: argparse.Namespace, workspace: Workspace, console: TerminalConsole) -> None:
+    dataset = workspace.resolve(options.dataset)
+    from hippopt.artifacts.model_file import RUN
+    from hippopt.recipes.model_files import export_run
+    from hippopt.stages.export_model import ExportRequest
+
+    request = ExportRequest(options.file, not options.without_base, options.with_best, options.overwrite)
+    manifest = export_run(workspace, dataset, options.run, request, console)
+    run_mb = sum(member.size for member in manifest.members if member.name.startswith(RUN)) / 1e6
+    base_mb = sum(member.size for member in manifest.members if not member.name.startswith(RUN)) / 1e6
+    base = "trained from random weights" if manifest.base is None else f"base {manifest.base.name} {manifest.base.sha256[:12]}"
+    if manifest.base is not None:
+        base += f" {base_mb:.1f} MB" if manifest.base.included else ", not included"
+    console.say(
+        f"run {manifest.run} of {dataset}: {len(manifest.folds)} folds {run_mb:.1f} MB, {base}; "
+        f"{options.file}: {options.file.stat().st_size / 1e6:.1f} MB"
+    )
+    needs = "" if manifest.base is None or manifest.base.included else " --base BASE"
+    console.say(f"next, where it is to be used: hippopt_install {options.file}{needs}")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    return run(_parser(), _work, arguments)

@@ -1,0 +1,111 @@
+"""Initial factors of LoRA-PT: what they were made of, and the file that holds them once for many adapter files."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from hippopt.artifacts.codec import TEMPORARY, canonical_json, decode, parse_json
+from hippopt.artifacts.plan import AdapterSettings, NetworkSettings
+from hippopt.artifacts.weights import AdapterCard, FactorsRecord
+from hippopt.errors import HippoptError, OutputError, WeightsError
+from hippopt.networks.stacks import slot_names, unetr_stacks
+from hippopt.networks.tensor_files import parse_state, save_tensors, tensors_sha256
+
+METADATA = "hippopt"  # key of the JSON in the header
+COPY_BACK = "copy it back from where the run was trained, or from its exported model"
+
+
+@dataclass(frozen=True)
+class InitialFactors:
+    """`STACK.u` (K, m, r), `STACK.s` (K, r) or (K, r, r), `STACK.v` (K, n, r), float32; `sha256` over names, shapes and bytes."""
+
+    tensors: Mapping[str, torch.Tensor]
+    sha256: str
+
+
+def factors_record(base_sha256: str, network: NetworkSettings, settings: AdapterSettings) -> FactorsRecord:
+    """What the initial factors of a base depend on."""
+    stacks = unetr_stacks(network.hidden_size, network.mlp_dim, settings.stacks)
+    return FactorsRecord(
+        base_sha256=base_sha256, rank={stack.name: settings.rank for stack in stacks},
+        stacks={stack.name: slot_names(stack) for stack in stacks}, core=settings.core, balance=settings.balance,
+    )  # fmt: skip
+
+
+def load_factors(path: Path) -> tuple[InitialFactors, FactorsRecord]:
+    """The factors of a file, and what they were made of. Raises WeightsError where it is missing or damaged."""
+    if not path.is_file():
+        raise WeightsError(f"{path}: missing; {COPY_BACK}")
+    return parse_factors(path.read_bytes(), path)
+
+
+def parse_factors(data: bytes, source: Path) -> tuple[InitialFactors, FactorsRecord]:
+    """`load_factors` of the file's bytes."""
+    try:
+        tensors = parse_state(data, source)
+        header = parse_json(data[8 : 8 + int.from_bytes(data[:8], "little")], source)
+        metadata = parse_json(header["__metadata__"][METADATA], source)
+        record = decode(metadata["made_of"], FactorsRecord, source)
+        sha256 = tensors_sha256(tensors)
+        if sha256 != metadata["sha256"]:
+            raise ValueError("its content does not match its checksum")
+        if any(value.dtype != torch.float32 for value in tensors.values()):
+            raise ValueError("not all of its tensors are float32")
+    except Exception as error:
+        known = isinstance(error, HippoptError | ValueError)
+        reason = str(error).removeprefix(f"{source}: ").partition("; ")[0] if known else f"{type(error).__name__}: {error}"
+        raise WeightsError(f"{source}: damaged ({reason}); {COPY_BACK}") from None
+    return InitialFactors(tensors, sha256), record
+
+
+def factors_of(card: AdapterCard, path: Path, adapter: Path) -> InitialFactors | None:
+    """The initial factors that an adapter file was trained from; None for other methods than lora-pt.
+
+    Raises WeightsError where the file is missing, damaged or holds others.
+    """
+    if card.initial_sha256 is None:
+        return None
+    initial, _ = load_factors(path)
+    if initial.sha256 != card.initial_sha256:
+        raise WeightsError(
+            f"{path}: not the initial factors that {adapter} was trained from ({initial.sha256[:12]}, its card names {card.initial_sha256[:12]}); "
+            "copy the original back, or train the fold anew"
+        )
+    return initial
+
+
+def save_factors(path: Path, initial: InitialFactors, record: FactorsRecord, replace: bool) -> None:
+    """Write the file whole. Without `replace`, a file that another process made first stays. Raises OutputError."""
+    temporary = path.with_name(f"{TEMPORARY}{os.getpid()}-{path.name}")
+    try:
+        # one key: safetensors writes several in any order, and equal factors are to give equal files
+        save_tensors(temporary, initial.tensors, {METADATA: canonical_json({"made_of": record, "sha256": initial.sha256}).decode()})
+        if replace:
+            os.replace(temporary, path)
+            return
+        try:
+            os.link(temporary, path)
+        except FileExistsError:
+            return
+        except OSError:  # a file system without hard links
+            if not path.exists():
+                os.replace(temporary, path)
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written ({error.strerror or error}); free space or choose another --root") from None
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def differences(found: FactorsRecord, wanted: FactorsRecord) -> str:
+    """What two decompositions differ in, in words."""
+    shown = (
+        ("base", found.base_sha256[:12], wanted.base_sha256[:12]),
+        ("rank", found.rank, wanted.rank),
+        ("stacks", {name: len(slots) for name, slots in found.stacks.items()}, {name: len(slots) for name, slots in wanted.stacks.items()}),
+        ("core", found.core, wanted.core),
+        ("balance", found.balance, wanted.balance),
+    )
+    return "; ".join(f"{key} {old} -> {new}" for key, old, new in shown if old != new) or "order of the slices"

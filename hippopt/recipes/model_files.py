@@ -1,0 +1,81 @@
+"""Move whole models: export a run with its base, install one where its base is in the file, in the workspace, or given."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from hippopt.artifacts.model_file import DATASET_NAME, RUN_NAME, ModelManifest
+from hippopt.artifacts.plan import load_plan
+from hippopt.artifacts.writable_folder import check_writable
+from hippopt.console import Console
+from hippopt.errors import OutputError, WeightsError
+from hippopt.inference.contrast import known_contrast
+from hippopt.networks.restoring import read_card
+from hippopt.networks.tensor_files import parse_state
+from hippopt.recipes.prediction import choose_run
+from hippopt.stages.adopt_base import kept_bytes, load_known_base
+from hippopt.stages.export_model import ExportRequest, check_target, export_model
+from hippopt.stages.install_model import ModelFile, Tensors, check_place, install_model, open_model
+from hippopt.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class InstallRequest:
+    """name: of the run here, its own where it is None; base: a file of the base, for a model file without it."""
+
+    source: Path
+    name: str | None = None
+    base: Path | None = None
+    overwrite: bool = False
+
+
+def export_run(workspace: Workspace, dataset: str, run: str | None, request: ExportRequest, console: Console) -> ModelManifest:
+    """Write the model file of a run. Raises HippoptError's kinds, before anything is written."""
+    check_target(request)
+    run = choose_run(workspace, dataset, run)
+    if not DATASET_NAME.fullmatch(dataset) or not RUN_NAME.fullmatch(run):
+        raise OutputError(f"{workspace.run(dataset, run)}: a model's names have letters, digits, - and _ only; rename the folder")
+    plan = load_plan(workspace.run_plan(dataset, run))
+    folds = workspace.trained_folds(dataset, run)
+    numbered = [fold for fold in folds if fold.isdigit()]
+    if numbered and len(numbered) < len(plan.folds):
+        console.warn(f"run {run}: {len(numbered)} of {len(plan.folds)} folds are trained; the model is fold {' '.join(folds)}")
+    sha256 = read_card(workspace.fold(dataset, run, folds[0]).adapter_card).base_sha256
+    base = load_known_base(sha256, workspace) if sha256 else None
+    contrast = known_contrast(workspace.run_contrast(dataset, run), workspace.fingerprint(dataset), plan.fingerprint_hash)
+    if contrast is None:
+        console.warn("the training scans' fingerprint is gone: where this model is installed, no scan unlike them will be warned of")
+    return export_model(workspace, dataset, run, base, contrast, request, console)
+
+
+def install_file(workspace: Workspace, request: InstallRequest, console: Console) -> tuple[ModelManifest, str]:
+    """(manifest, name of the run here). Raises HippoptError's kinds, before anything is written."""
+    with open_model(request.source) as model:
+        run = model.manifest.run if request.name is None else request.name
+        check_place(workspace, model.manifest.dataset, run, request.overwrite)
+        check_writable(workspace.run(model.manifest.dataset, run).parent)
+        base, data = _outside_base(model, workspace, request)
+        install_model(model, workspace, run, request.overwrite, base, data, console)
+        return model.manifest, run
+
+
+def _outside_base(model: ModelFile, workspace: Workspace, request: InstallRequest) -> tuple[Tensors | None, bytes | None]:
+    """(tensors, bytes to keep where the workspace has no such base yet) of the base that a model file only names."""
+    entry = model.manifest.base
+    if entry is None or entry.included:
+        return None, None
+    if request.base is None:
+        try:
+            return load_known_base(entry.sha256, workspace)[0], None
+        except WeightsError as error:
+            raise WeightsError(
+                f"{request.source}: made without its base {entry.name}, and {str(error).partition('; ')[0]}; give that base with --base "
+                "FILE, or have the model exported with it"
+            ) from None
+    data = kept_bytes(request.base)
+    found = hashlib.sha256(data).hexdigest()
+    if found != entry.sha256:
+        raise WeightsError(
+            f"--base {request.base}: its sha256 is {found[:12]}, the model needs {entry.name}, {entry.sha256[:12]}; give that"
+        )
+    return parse_state(data, request.base), data

@@ -1,0 +1,134 @@
+"""Stage: the initial factors of a run, once for all its folds: from its folder, from the cache beside the base, or by a t-SVD."""
+
+import contextlib
+import fcntl
+import os
+import time
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+
+import torch
+
+from hippopt.artifacts.codec import content_hash
+from hippopt.artifacts.plan import Plan
+from hippopt.artifacts.weights import BaseCard, FactorsRecord
+from hippopt.console import Console
+from hippopt.errors import OutputError, WeightsError
+from hippopt.networks.initial_factors import InitialFactors, differences, factors_record, load_factors, save_factors
+from hippopt.networks.restoring import build_with_base, read_card
+from hippopt.networks.tensor_files import tensors_sha256
+from hippopt.networks.tuning import tune
+from hippopt.workspace import Workspace
+
+Base = tuple[Mapping[str, torch.Tensor], BaseCard]
+
+
+def decompose_base(
+    workspace: Workspace, dataset: str, run: str, plan: Plan, base: Base, anew: Collection[str], console: Console
+) -> InitialFactors:
+    """The factors that all folds of the run start from; written to the run's folder where they are not there yet.
+
+    anew: the folds that are now trained from the beginning. Every other fold of the run keeps the factors that it began
+    with. Raises WeightsError where those are lost, or were made of another base, rank, stacks or form of S.
+    """
+    path = workspace.initial_factors(dataset, run)
+    wanted = factors_record(base[1].sha256, plan.network, plan.adapter)
+    with _one_process(path.parent, console):
+        replace = False
+        if path.exists():
+            try:
+                found, record = load_factors(path)
+            except WeightsError as error:
+                console.warn(f"{str(error).partition('; ')[0]}; made again")
+            else:
+                if record == wanted:
+                    return found
+                _check_free(workspace, dataset, run, anew, path, f"it was made otherwise ({differences(record, wanted)})")
+            replace = True
+        initial = _kept_or_computed(workspace, plan, base, wanted, console)
+        _check_same(workspace, dataset, run, anew, path, initial)
+        save_factors(path, initial, wanted, replace)
+        found, record = load_factors(path)  # where directories cannot be locked, another process may have been first
+        if record != wanted:
+            raise WeightsError(
+                f"{path}: another process just made it otherwise ({differences(record, wanted)}); give --name for a run of its own"
+            )
+        return found
+
+
+def _kept_or_computed(workspace: Workspace, plan: Plan, base: Base, wanted: FactorsRecord, console: Console) -> InitialFactors:
+    card = base[1]
+    ranks = "-".join(dict.fromkeys(str(rank) for rank in wanted.rank.values()))
+    cache = workspace.decomposition(card.sha256, ranks, content_hash(wanted))
+    if cache.exists():
+        try:
+            kept, record = load_factors(cache)
+            if record == wanted:
+                console.say(f"decomposition of base {card.name} at rank {ranks}: taken from {cache}")
+                return kept
+            console.warn(f"{cache}: holds another decomposition ({differences(record, wanted)}); computed anew")
+        except WeightsError as error:
+            console.warn(f"{str(error).partition('; ')[0]}; computed anew")
+    console.say(f"decomposition of base {card.name} at rank {ranks}: computing the t-SVD of {', '.join(wanted.stacks)}")
+    started = time.perf_counter()
+    initial = _decompose(plan, base)
+    console.say(f"decomposed in {time.perf_counter() - started:.1f} s")
+    try:
+        save_factors(cache, initial, wanted, replace=True)
+    except OutputError as error:  # the run's own file is what counts
+        console.warn(f"{error}; the decomposition is not kept for other runs")
+    return initial
+
+
+def _decompose(plan: Plan, base: Base) -> InitialFactors:
+    model, _, remade = build_with_base(plan, base, 0, base[1].name)
+    tuned = tune(model, "lora-pt", plan.network, plan.adapter, remade)
+    assert tuned.adaptation is not None
+    tensors = {name: value.contiguous() for name, value in tuned.adaptation.initial_state().items()}
+    return InitialFactors(tensors, tensors_sha256(tensors))
+
+
+def _others(workspace: Workspace, dataset: str, run: str, anew: Collection[str]) -> list[str]:
+    """Folds that are begun, finished or being trained, and not trained from the beginning now."""
+    names = [fold for fold in workspace.begun_folds(dataset, run) if fold not in anew]
+    return sorted({*names, *(fold for fold in workspace.trained_folds(dataset, run) if fold not in anew)})
+
+
+def _check_free(workspace: Workspace, dataset: str, run: str, anew: Collection[str], path: Path, reason: str) -> None:
+    others = _others(workspace, dataset, run, anew)
+    if others:
+        raise WeightsError(
+            f"{path}: {reason}, and fold {' '.join(others)} of this run began with it; give --name for a run of its own, "
+            "or train all folds anew with --overwrite"
+        )
+
+
+def _check_same(workspace: Workspace, dataset: str, run: str, anew: Collection[str], path: Path, initial: InitialFactors) -> None:
+    """Raises WeightsError where a finished fold was trained from other factors: written, they would pass for its own."""
+    for fold in _others(workspace, dataset, run, anew):
+        card = workspace.fold(dataset, run, fold).adapter_card
+        if card.exists() and read_card(card).initial_sha256 != initial.sha256:
+            raise WeightsError(
+                f"{path}: missing or damaged, and fold {fold} was trained from other factors than a decomposition gives now; copy the "
+                "original back, give --name for a run of its own, or train all folds anew with --overwrite"
+            )
+
+
+@contextlib.contextmanager
+def _one_process(folder: Path, console: Console) -> Iterator[None]:
+    """One process of this host at a time in a run's folder; a second waits, and then finds what the first has written."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError as error:
+        raise OutputError(f"{folder}: cannot be made ({error.strerror}); free space, mend permissions or choose another --root") from None
+    try:
+        with contextlib.suppress(OSError):  # some network file systems lock no directories
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                console.say(f"{folder}: another process decomposes the base for this run; waiting for it")
+                fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)

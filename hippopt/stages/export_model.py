@@ -1,0 +1,130 @@
+"""Stage: a run and what prediction with it needs, as one file that hippopt_install checks and unpacks."""
+
+import hashlib
+import stat
+import zipfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import torch
+
+from hippopt import __version__
+from hippopt.artifacts.checked_zip import CHUNK
+from hippopt.artifacts.codec import atomic_path, canonical_json
+from hippopt.artifacts.model_file import BASE_CARD, BASE_WEIGHTS, MANIFEST, RUN, BaseEntry, Member, ModelManifest, UsualContrast
+from hippopt.artifacts.plan import load_plan
+from hippopt.artifacts.weights import AdapterCard, BaseCard
+from hippopt.console import Console
+from hippopt.errors import OutputError
+from hippopt.networks.initial_factors import load_factors
+from hippopt.networks.restoring import read_card
+from hippopt.networks.tensor_files import check_space, read_state
+from hippopt.networks.whole_model import AdapterParts, check_model
+from hippopt.workspace import FoldFolder, Workspace
+
+
+@dataclass(frozen=True)
+class ExportRequest:
+    """What goes into the file. with_best: the checkpoints of the best step too, which were chosen on validation cases."""
+
+    target: Path
+    include_base: bool = True
+    with_best: bool = False
+    overwrite: bool = False
+
+
+def check_target(request: ExportRequest) -> None:
+    """Raises OutputError where a file is there already, or none can be written."""
+    path = request.target
+    if path.is_dir():
+        raise OutputError(f"{path}: a folder; give the name of a file")
+    if path.exists() and not request.overwrite:
+        raise OutputError(f"{path}: is there already; choose another name, or replace it with --overwrite")
+
+
+def export_model(
+    workspace: Workspace, dataset: str, run: str, base: tuple[Mapping[str, torch.Tensor], BaseCard] | None,
+    contrast: UsualContrast | None, request: ExportRequest, console: Console,
+) -> ModelManifest:  # fmt: skip
+    """Write the file. Everything is restored once before, as prediction would; raises HippoptError's kinds."""
+    check_target(request)
+    plan = load_plan(workspace.run_plan(dataset, run))
+    folders = [workspace.fold(dataset, run, fold) for fold in workspace.trained_folds(dataset, run)]
+    cards = [read_card(folder.adapter_card) for folder in folders]
+    adapted = cards[0].method == "lora-pt"
+    initial = load_factors(workspace.initial_factors(dataset, run))[0] if adapted else None
+    check_model(plan, base, initial, _adapters(folders, request.with_best, console))
+    entry = BaseEntry(name=base[1].name, sha256=base[1].sha256, included=request.include_base) if base else None
+    parts: dict[str, Path | bytes] = {f"{RUN}plan.json": workspace.run_plan(dataset, run)}
+    if contrast is not None:
+        parts[f"{RUN}contrast.json"] = canonical_json(contrast)
+    if adapted:
+        parts[f"{RUN}initial.safetensors"] = workspace.initial_factors(dataset, run)
+    for folder in folders:
+        for weights, card in _files(folder, request.with_best):
+            parts |= {f"{RUN}{folder.path.name}/{path.name}": path for path in (weights, card)}
+    if base is not None:
+        parts[BASE_CARD] = canonical_json(base[1])
+        if request.include_base:
+            parts[BASE_WEIGHTS] = workspace.base(base[1].sha256)
+    about = ModelManifest(
+        hippopt=__version__, dataset=dataset, run=run, method=cards[0].method, folds=tuple(folder.path.name for folder in folders),
+        base=entry, members=(),
+    )  # fmt: skip
+    return _write(request.target, parts, about, console)
+
+
+def _files(folder: FoldFolder, with_best: bool) -> list[tuple[Path, Path]]:
+    """(weights, card) of the last checkpoint and, where it is wanted and there, of the best."""
+    best = with_best and folder.best_adapter_card.exists()
+    return [(folder.adapter, folder.adapter_card), *([(folder.best_adapter, folder.best_adapter_card)] if best else [])]
+
+
+def _adapters(folders: list[FoldFolder], with_best: bool, console: Console) -> Iterator[AdapterParts]:
+    pairs = [pair for folder in folders for pair in _files(folder, with_best)]
+    for weights, path in console.track(pairs, "check", len(pairs)):
+        card: AdapterCard = read_card(path)
+        yield AdapterParts(weights, card, read_state(weights))
+
+
+def _write(target: Path, parts: Mapping[str, Path | bytes], about: ModelManifest, console: Console) -> ModelManifest:
+    """Write the members, then the manifest that names them; returns it."""
+    sizes = {name: len(part) if isinstance(part, bytes) else part.stat().st_size for name, part in parts.items()}
+    check_space(target, sum(sizes.values()))
+    total = sum(size // CHUNK + 1 for size in sizes.values())
+    bar = console.track(range(total), "export", total)
+    members = []
+    with atomic_path(target) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
+        for name, part in parts.items():
+            digest, size = hashlib.sha256(), 0
+            with archive.open(_info(name, sizes[name]), "w") as stream:
+                for data in _pieces(part):
+                    stream.write(data)
+                    digest.update(data)
+                    size += len(data)
+                    next(bar, None)
+            members.append(Member(name=name, size=size, sha256=digest.hexdigest()))
+        manifest = msgspec.structs.replace(about, members=tuple(members))
+        archive.writestr(_info(MANIFEST, 0), canonical_json(manifest))
+    for _ in bar:
+        pass
+    return manifest
+
+
+def _info(name: str, size: int) -> zipfile.ZipInfo:
+    """A member without the time and the owner of its file: the same model gives the same bytes."""
+    info = zipfile.ZipInfo(name)
+    info.file_size = size  # tells zipfile whether the member needs 64-bit sizes
+    info.external_attr = (stat.S_IFREG | 0o644) << 16
+    return info
+
+
+def _pieces(part: Path | bytes) -> Iterator[bytes]:
+    if isinstance(part, bytes):
+        yield part
+        return
+    with part.open("rb") as stream:
+        while data := stream.read(CHUNK):
+            yield data
