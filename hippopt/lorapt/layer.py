@@ -64,35 +64,31 @@ class StackedLinear(nn.Module):
         path = self.path if self.path != "auto" else cheaper_path(tokens, m, n, part.factors.count, part.factors.rank)
         if path == "weights":
             return functional.linear(x, self.effective_weight(), self.bias)
-        flat = x.reshape(tokens, n)
+        device = x.device.type
+        kind = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x.dtype
+        flat = x.reshape(tokens, n).to(kind)
         y = functional.linear(flat, self.weight, self.bias)
-        change = self._changes(flat)
-        return (y + change).reshape(*x.shape[:-1], y.shape[-1])
+        return (y + self._change(flat)).reshape(*x.shape[:-1], self.out_features)
 
     def effective_weight(self) -> Tensor:
         """R + P."""
-        rows = [self.weight.new_zeros(0, self.in_features)]
-        reached = 0
+        rows, reached = [], 0
         for part in self._parts:
-            rows += [self.weight.new_zeros(part.start - reached, self.in_features), part.factors.built()[part.index]]
+            rows += [self.weight[reached : part.start], self.weight[part.start : part.stop] + part.factors.built()[part.index]]
             reached = part.stop
-        rows.append(self.weight.new_zeros(self.out_features - reached, self.in_features))
-        return self.weight + torch.cat(rows)
+        return torch.cat([*rows, self.weight[reached:]])
 
-    def _changes(self, x: Tensor) -> Tensor:
+    def _change(self, x: Tensor) -> Tensor:
         """(T, n) -> (T, rows): P x. Slices of one stack in this layer share the down-projection."""
-        projected: dict[int, Tensor] = {}
+        changes: dict[int, Tensor] = {}  # by the start of the rows
+        for factors in dict.fromkeys(part.factors for part in self._parts):
+            parts = [part for part in self._parts if part.factors is factors]
+            change = factors.projections(x.dtype).change(x, tuple(part.index for part in parts))
+            if len(parts) == len(self._parts) and sum(part.stop - part.start for part in parts) == self.out_features:
+                return change.flatten(1)  # one stack, and all rows in order
+            changes |= {part.start: column for part, column in zip(parts, change.unbind(1), strict=True)}
         columns, reached = [], 0
         for part in self._parts:
-            up, down = part.factors.projections()
-            z = projected.get(id(part.factors))
-            if z is None:
-                z = functional.linear(x, down).reshape(x.shape[0], part.factors.count, part.factors.rank)
-                projected[id(part.factors)] = z
-            if part.start > reached:
-                columns.append(x.new_zeros(x.shape[0], part.start - reached, dtype=z.dtype))
-            columns.append(functional.linear(torch.roll(z, part.index, 1).flatten(1), up))
+            columns += [x.new_zeros(x.shape[0], part.start - reached), changes[part.start]]
             reached = part.stop
-        if reached < self.out_features:
-            columns.append(x.new_zeros(x.shape[0], self.out_features - reached, dtype=columns[-1].dtype))
-        return columns[0] if len(columns) == 1 else torch.cat(columns, 1)
+        return torch.cat([*columns, x.new_zeros(x.shape[0], self.out_features - reached)], 1)

@@ -29,7 +29,14 @@ class Stack:
 
 
 def gather(parameters: Mapping[str, Tensor], stack: Stack) -> Tensor:
-    """(K, m, n): the slices of a stack. Raises StackError when a parameter is missing or the shapes differ."""
+    """(K, m, n): the slices of a stack, copied. Raises StackError when a parameter is missing or the shapes differ."""
+    return torch.stack(views(parameters, stack))
+
+
+def views(parameters: Mapping[str, Tensor], stack: Stack) -> list[Tensor]:
+    """The K slices (m, n) of a stack, where they lie. Raises StackError as `gather` does, and for an empty stack or slots that overlap."""
+    if not stack.slots:
+        raise StackError(f"stack {stack.name}: no slots")
     slices = []
     for slot in stack.slots:
         weight = parameters.get(slot.parameter)
@@ -40,7 +47,7 @@ def gather(parameters: Mapping[str, Tensor], stack: Stack) -> Tensor:
     shapes = {tuple(part.shape) for part in slices}
     if len(shapes) != 1:
         raise StackError(f"stack {stack.name}: slices of different shapes {sorted(shapes)}; one stack needs one shape")
-    return torch.stack(slices)
+    return slices
 
 
 def owner(model: nn.Module, stack: Stack, slot: Slot) -> nn.Linear:
