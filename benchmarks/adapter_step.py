@@ -231,8 +231,12 @@ def report(options: argparse.Namespace, shape: tuple[int, ...]) -> None:
                     if rank in aim and (found[key] or 0) > aim[rank]
                 ]
     batch, *patch = shape
-    print(f"\n{options.size} network, patch {patch}, batch {batch}, {options.threads} threads, {precision}, medians of {options.rounds} rounds")
-    print(f"{'method':<26}{'trained':>12}{'s a step':>10}{'to full':>9}{'to peft':>9}{'operations':>12}{'peak MB':>9}{'to full':>9}  set by")
+    print(
+        f"\n{options.size} network, patch {patch}, batch {batch}, {options.threads} threads, {precision}, medians of {options.rounds} rounds"
+    )
+    print(
+        f"{'method':<26}{'trained':>12}{'s a step':>10}{'to full':>9}{'to peft':>9}{'operations':>12}{'peak MB':>9}{'to full':>9}  set by"
+    )
     for name, row in table.items():
         line = f"{name + ('*' if row.get('chosen') else ''):<26}" + (f"{row['trained']:>12,}" if "trained" in row else " " * 12)
         line += f"{row['seconds']:>10.3f}{row['to_full']:>9.2f}"

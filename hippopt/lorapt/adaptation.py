@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from hippopt.lorapt.factors import NAMES, Core, Factors, check_rank, initial_factors
 from hippopt.lorapt.layer import Part, Path, StackedLinear
-from hippopt.lorapt.stack import Slot, Stack, StackError, owner, views
+from hippopt.lorapt.stack import Slot, Stack, StackError, check_apart, owner, views
 from hippopt.lorapt.tensor_svd import t_svd
 
 ROWS = 256  # of every slice of a stack, computed at a time where P is added to weights
@@ -44,6 +44,20 @@ class Adaptation:
     def initial_state(self) -> dict[str, Tensor]:
         """The factors before training: with them and the base, the residual is restored without a second SVD."""
         return dict(self._initial)
+
+    def state(self) -> dict[str, Tensor]:
+        """The factors as they are now, copied, by the names of `factors`."""
+        return {name: value.detach().cpu().clone() for name, value in self.factors.items()}
+
+    def change(self) -> dict[str, tuple[Tensor, ...]]:
+        """What training has added, P' - P of every slice, by stack: K matrices (m, n). Also while merged."""
+        changes = {}
+        with torch.no_grad():
+            for stack in self.stacks:
+                factors = self._factors(stack)
+                first = Factors({name: self._initial[f"{stack.name}.{name}"].to(factors.u.device) for name in NAMES})
+                changes[stack.name] = (factors.principal() - first.principal()).unbind(0)
+        return changes
 
     def load(self, trained: Mapping[str, Tensor]) -> None:
         """Copy trained factors in, by the names of `factors`. Raises KeyError or RuntimeError where names or shapes differ."""
@@ -154,6 +168,7 @@ def adapt(
     of an SVD; trained: the values to go on from. The stacked weights stop requiring gradients; what else trains is the caller's
     choice. Raises RankError, StackError.
     """
+    check_apart(stacks)
     parameters = dict(model.named_parameters())
     values: dict[str, Tensor] = {}
     for stack in stacks:

@@ -23,6 +23,7 @@ class Projections:
         self.up, self.down = up.detach().to(kind), down.detach().to(kind)
         self.count = count
         self._up, self._down = _Sum(up), _Sum(down)
+        self._pass = -1
         self._gate: Tensor = _Gate.apply(up, down, self)
 
     def change(self, x: Tensor, indices: tuple[int, ...]) -> Tensor:
@@ -37,6 +38,12 @@ class Projections:
 
     def collect(self, above: Tensor, rolled: Tensor, above_z: Tensor, x: Tensor) -> None:
         """Factors of a layer's part of the gradients: d up = above^T rolled, d down = above_z^T x."""
+        # a pass that asked for the gradient of the input alone never reaches the gate: what it left is dropped
+        current = torch._C._current_graph_task_id()
+        if current != self._pass:
+            self._up.clear()
+            self._down.clear()
+            self._pass = current
         self._up.add(above, rolled)
         self._down.add(above_z, x)
 
@@ -50,6 +57,9 @@ class _Sum:
 
     def __init__(self, like: Tensor) -> None:
         self._like = like.detach()
+        self.clear()
+
+    def clear(self) -> None:
         self._pairs: list[tuple[Tensor, Tensor]] = []
         self._tokens = 0
         self._total: Tensor | None = None
@@ -62,7 +72,8 @@ class _Sum:
 
     def take(self) -> Tensor:
         self._multiply()
-        total, self._total = self._total, None
+        total = self._total
+        self.clear()
         return torch.zeros_like(self._like) if total is None else total
 
     def _multiply(self) -> None:

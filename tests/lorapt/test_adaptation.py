@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from hippopt.lorapt import RankError, StackError, adapt, cheaper_path, factor_count, gather
+from hippopt.lorapt import RankError, StackError, adapt, cheaper_path, factor_count, gather, projection
 from tests.lorapt import reference
 from tests.lorapt.conftest import Blocks
 
@@ -79,6 +79,66 @@ def test_law_5_both_paths_agree_with_the_definition_in_value_and_gradient(blocks
         for name, factor in adaptation.factors.items():
             scale = factors[name].grad.abs().max()
             assert (factor.grad.double() - factors[name].grad).abs().max() < 1e-4 * scale, (path, name)
+
+
+def gradients(adaptation: "object", loss: Tensor) -> dict[str, Tensor]:
+    loss.backward(retain_graph=True)
+    found = {name: factor.grad.clone() for name, factor in adaptation.factors.items()}  # type: ignore[attr-defined]
+    adaptation.model.zero_grad()  # type: ignore[attr-defined]
+    return found
+
+
+def test_law_5_gradients_stay_the_same_however_they_are_summed(blocks: Blocks, tokens: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In one product or in many; after another backward pass; after one for the inputs alone, which uses none of what it collects."""
+    adaptation = adapt(blocks, blocks.stacks(), 2, path="activations")
+    move(adaptation)
+    inputs = tokens.clone().requires_grad_()
+    loss = blocks(inputs).square().sum()
+    once = gradients(adaptation, loss)
+    again = gradients(adaptation, loss)
+    torch.autograd.grad(loss, inputs, retain_graph=True)
+    after = gradients(adaptation, loss)
+    monkeypatch.setattr(projection, "COLLECTED_TOKENS", 15)
+    pieces = gradients(adaptation, blocks(inputs).square().sum())
+    for name, wanted in once.items():
+        assert torch.equal(again[name], wanted) and torch.equal(after[name], wanted), name
+        torch.testing.assert_close(pieces[name], wanted, rtol=1e-4, atol=1e-4)
+
+
+def test_law_5_the_gradient_of_the_input(blocks: Blocks, tokens: Tensor) -> None:
+    adaptation = adapt(blocks, blocks.stacks(), 2)
+    move(adaptation)
+    found = []
+    for path in ("activations", "weights"):
+        adaptation.set_path(path)
+        inputs = tokens.clone().requires_grad_()
+        found.append(torch.autograd.grad(blocks(inputs).square().sum(), inputs)[0])
+    torch.testing.assert_close(found[0], found[1], rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("path", ["activations", "weights"])
+def test_law_5_in_bfloat16_to_its_own_rounding(blocks: Blocks, tokens: Tensor, path: str) -> None:
+    adaptation = adapt(blocks, blocks.stacks(), 2, path=path)
+    move(adaptation)
+    exact = blocks(tokens)
+    wanted = gradients(adaptation, exact.square().sum())
+    with torch.autocast("cpu", torch.bfloat16):
+        rough = blocks(tokens)
+    assert rough.dtype == torch.bfloat16 and (rough - exact).abs().max() < 0.05 * exact.abs().max()
+    for name, gradient in gradients(adaptation, rough.float().square().sum()).items():
+        assert gradient.dtype == torch.float32
+        assert (gradient - wanted[name]).norm() < 0.05 * wanted[name].norm(), name
+
+
+@pytest.mark.parametrize("path", ["activations", "weights"])
+def test_law_5_a_model_in_double_precision(blocks: Blocks, tokens: Tensor, path: str) -> None:
+    blocks.double()
+    before = blocks(tokens.double())
+    adaptation = adapt(blocks, blocks.stacks(), 2, path=path)
+    after = blocks(tokens.double())
+    assert after.dtype == torch.float64
+    torch.testing.assert_close(after, before, rtol=1e-5, atol=1e-5)
+    gradients(adaptation, after.square().sum())
 
 
 @pytest.mark.parametrize("core", CORES)
@@ -164,6 +224,50 @@ def test_slots_that_leave_rows_of_a_weight_alone(blocks: Blocks, tokens: Tensor)
     torch.manual_seed(len(blocks.blocks))
     fresh = Blocks(len(blocks.blocks))
     assert torch.equal(key, fresh.blocks[0].qkv.weight[6:12])
+
+
+def test_attention_in_four_stacks(blocks: Blocks, tokens: Tensor) -> None:
+    """Query, key and value of one layer then belong to stacks of their own, each with its own rank and projections."""
+    before = blocks(tokens)
+    attention = blocks.stacks()[0]
+    four = [type(attention)(name, attention.slots[number::4]) for number, name in enumerate("qkvo")]
+    adaptation = adapt(blocks, four, {"q": 1, "k": 2, "v": 3, "o": 2}, path="activations")
+    torch.testing.assert_close(blocks(tokens), before, rtol=1e-5, atol=1e-5)
+    move(adaptation)
+    by_path = []
+    for path in ("activations", "weights"):
+        adaptation.set_path(path)
+        by_path.append((blocks(tokens), gradients(adaptation, blocks(tokens).square().sum())))
+    torch.testing.assert_close(by_path[0], by_path[1], rtol=1e-3, atol=1e-3)
+
+
+def test_the_change_is_what_training_added_to_the_weights(blocks: Blocks) -> None:
+    before = {name: value.clone() for name, value in blocks.state_dict().items()}
+    adaptation = adapt(blocks, blocks.stacks(), 2)
+    assert all(bool((part == 0).all()) for parts in adaptation.change().values() for part in parts)
+    move(adaptation)
+    change, state = adaptation.change(), adaptation.state()
+    assert all(torch.equal(state[name], factor) for name, factor in adaptation.factors.items())
+    adaptation.merge()
+    for stack in blocks.stacks():
+        for slot, added in zip(stack.slots, change[stack.name], strict=True):
+            merged = blocks.state_dict()[slot.parameter]
+            found = (merged - before[slot.parameter])[slot.start : slot.stop]
+            torch.testing.assert_close(added, found, rtol=1e-4, atol=1e-5)
+
+
+def test_rows_in_two_slots_are_refused(blocks: Blocks) -> None:
+    attention, up, _ = blocks.stacks()
+    before = {name: value.clone() for name, value in blocks.state_dict().items()}
+    with pytest.raises(StackError, match="rows 6:12 stand in two slots"):
+        adapt(blocks, [attention, type(attention)("keys", (attention.slots[1],))], 1)
+    with pytest.raises(StackError, match="rows 0:10 stand in two slots"):
+        adapt(blocks, [type(up)("twice", up.slots[:1] * 2)], 1)
+    with pytest.raises(StackError, match="two of one name"):
+        adapt(blocks, [up, up], 1)
+    with pytest.raises(StackError, match="no slots"):
+        adapt(blocks, [type(up)("none", ())], 1)
+    assert all(torch.equal(value, before[name]) for name, value in blocks.state_dict().items())
 
 
 def test_a_stack_that_does_not_fit_is_refused(blocks: Blocks) -> None:
