@@ -172,6 +172,14 @@ def equal_peft_rank(size: str, rank: int) -> int:
     return max(1, round(ours / each))
 
 
+def _paths(process: Process) -> tuple[str, ...]:
+    """What the cost rule takes comes first."""
+    chosen = set(process.about["chosen"].values())
+    if len(chosen) > 1:
+        return ("auto", "activations", "weights")
+    return ("activations", "weights") if chosen == {"activations"} else ("weights", "activations")
+
+
 def measure(options: argparse.Namespace, shape: tuple[int, ...], rank: int, first: bool) -> tuple[dict[str, dict[str, Any]], str]:
     """(rows by name, precision) of one rank beside full. The decoder alone, and the forward passes, are measured with the `first`."""
     wanted = [("full", "full", 0), ("lora-pt", "lora-pt", rank), ("peft", "peft", equal_peft_rank(options.size, rank))]
@@ -182,20 +190,23 @@ def measure(options: argparse.Namespace, shape: tuple[int, ...], rank: int, firs
             processes[name] = Process(options, shape, method, its_rank)
         except RuntimeError as error:
             print(f"{name} {its_rank}: left out ({error})")
-    turns = [(name, path) for name in processes for path in (("activations", "weights") if name == "lora-pt" else (None,))]
+    turns = [(name, path) for name in processes for path in (_paths(processes[name]) if name == "lora-pt" else (None,))]
+    # peaks come from the first steps of a path, before another one has left its freed memory with the process
+    first_steps = {turn: [processes[turn[0]].ask("step", turn[1]) for _ in range(2)] for turn in turns}
     counted = {turn: processes[turn[0]].ask("step", turn[1], True) for turn in turns}
     rounds = [{turn: processes[turn[0]].ask("step", turn[1]) for turn in turns} for _ in range(options.rounds)]
     full = ("full", None)
     rows = {}
     for turn in turns:
         about = processes[turn[0]].about
-        peaks = [about["setup_mb"], max(each[turn]["peak_mb"] for each in rounds)]
+        peaks = [about["setup_mb"], max(each["peak_mb"] for each in first_steps[turn])]
+        chosen = set(about["chosen"].values())
         rows["-".join(filter(None, turn))] = {
             "trained": about["trained"], "seconds": statistics.median(each[turn]["seconds"] for each in rounds),
             "to_full": statistics.median(each[turn]["seconds"] / each[full]["seconds"] for each in rounds),
             "to_peft": statistics.median(each[turn]["seconds"] / each["peft", None]["seconds"] for each in rounds) if "peft" in processes else None,
             "operations": counted[turn]["operations"] / counted[full]["operations"], "peak_mb": max(peaks),
-            "set_by": "setup" if peaks[0] >= peaks[1] else "step", "chosen": turn[1] in about["chosen"].values(),
+            "set_by": "setup" if peaks[0] >= peaks[1] else "step", "chosen": turn[1] == (chosen.pop() if len(chosen) == 1 else "auto") and turn[0] == "lora-pt",
         }  # fmt: skip
     if first:
         forward = [{name: processes[name].ask("forward")["seconds"] for name in ("full", "lora-pt")} for _ in range(options.rounds + 1)][1:]
@@ -208,43 +219,43 @@ def measure(options: argparse.Namespace, shape: tuple[int, ...], rank: int, firs
 
 
 def report(options: argparse.Namespace, shape: tuple[int, ...]) -> None:
-    """Measure one shape and print its table."""
-    table: dict[str, dict[str, Any]] = {}
-    misses = []
-    for rank in options.ranks:
-        rows, precision = measure(options, shape, rank, rank == options.ranks[0])
-        full = rows["full"]
-        for name, row in rows.items():
-            ranked = name.startswith(("lora-pt", "peft"))
-            if not ranked and rank != options.ranks[0]:
-                continue
-            if ranked:
-                name = name.replace("lora-pt-", f"lora-pt {rank}, ") if name != "peft" else f"peft LoRA, as {rank}"
-            if "peak_mb" in row:
-                row["peak"] = row["peak_mb"] / full["peak_mb"]
-            table[name] = row
-            if row.get("chosen"):
-                found = {"peft": row["to_peft"], "full": row["to_full"], "peak": row["peak"]}
-                misses += [
-                    f"{name}: {key} {found[key]:.2f}, aim {aim[rank]:.2f}"
-                    for key, aim in AIMS.items()
-                    if rank in aim and (found[key] or 0) > aim[rank]
-                ]
+    """Measure one shape and print its table, rank by rank."""
+    misses: list[str] = []
     batch, *patch = shape
-    print(
-        f"\n{options.size} network, patch {patch}, batch {batch}, {options.threads} threads, {precision}, medians of {options.rounds} rounds"
-    )
-    print(
-        f"{'method':<26}{'trained':>12}{'s a step':>10}{'to full':>9}{'to peft':>9}{'operations':>12}{'peak MB':>9}{'to full':>9}  set by"
-    )
-    for name, row in table.items():
-        line = f"{name + ('*' if row.get('chosen') else ''):<26}" + (f"{row['trained']:>12,}" if "trained" in row else " " * 12)
-        line += f"{row['seconds']:>10.3f}{row['to_full']:>9.2f}"
-        if "trained" in row:
-            peer = f"{row['to_peft']:.2f}" if row["to_peft"] and name.startswith("lora-pt") else ""
-            line += f"{peer:>9}{row['operations']:>12.2f}{row['peak_mb']:>9.0f}{row['peak']:>9.2f}  {row['set_by']}"
-        print(line)
+    for number, rank in enumerate(options.ranks):
+        rows, precision = measure(options, shape, rank, number == 0)
+        if number == 0:
+            print(
+                f"\n{options.size} network, patch {patch}, batch {batch}, {options.threads} threads, {precision}, medians of {options.rounds} rounds"
+            )
+            print(
+                f"{'method':<26}{'trained':>12}{'s a step':>10}{'to full':>9}{'to peft':>9}{'operations':>12}{'peak MB':>9}{'to full':>9}  set by"
+            )
+        for key, row in rows.items():
+            if "peak_mb" in row:
+                row["peak"] = row["peak_mb"] / rows["full"]["peak_mb"]
+            if key.startswith(("lora-pt", "peft")):
+                name = key.replace("lora-pt-", f"lora-pt {rank}, ").replace("peft", f"peft LoRA, as {rank}") + "*" * row["chosen"]
+                misses += _missed(name, rank, row) if row["chosen"] else []
+            else:
+                name = key if number == 0 or key != "full" else f"full, beside {rank}"
+            print(_line(name, row), flush=True)
     print("aims missed: " + ("; ".join(misses) or "none"), flush=True)
+
+
+def _missed(name: str, rank: int, row: dict[str, Any]) -> list[str]:
+    found = {"peft": row["to_peft"], "full": row["to_full"], "peak": row["peak"]}
+    return [
+        f"{name} {key} {found[key]:.2f}, aim {aim[rank]:.2f}" for key, aim in AIMS.items() if rank in aim and (found[key] or 0) > aim[rank]
+    ]
+
+
+def _line(name: str, row: dict[str, Any]) -> str:
+    if "trained" not in row:
+        return f"{name:<26}{'':>12}{row['seconds']:>10.3f}{row['to_full']:>9.2f}"
+    peer = f"{row['to_peft']:.2f}" if row["to_peft"] and name.startswith("lora-pt") else ""
+    line = f"{name:<26}{row['trained']:>12,}{row['seconds']:>10.3f}{row['to_full']:>9.2f}{peer:>9}"
+    return f"{line}{row['operations']:>12.2f}{row['peak_mb']:>9.0f}{row['peak']:>9.2f}  {row['set_by']}"
 
 
 def parse_shape(text: str) -> tuple[int, ...]:

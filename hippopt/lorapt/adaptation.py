@@ -15,6 +15,13 @@ ROWS = 256  # of every slice of a stack, computed at a time where P is added to 
 MODULE = "lorapt"  # the name under which the factors hang on the adapted model
 
 
+class _Holder(nn.ModuleDict):
+    """Holds the factors on the model. Passes its input on, since a Sequential calls every module that it holds."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x
+
+
 class Adaptation:
     """An adapted model. `factors`: the trainable parameters by name, `<stack>.u`, `<stack>.s`, `<stack>.v`."""
 
@@ -22,9 +29,7 @@ class Adaptation:
         self.model = model
         self.stacks = tuple(stacks)
         self._initial = {name: value.detach().cpu().clone() for name, value in initial.items()}
-        self._modules = nn.ModuleDict(
-            {stack.name: Factors({name: initial[f"{stack.name}.{name}"] for name in NAMES}) for stack in self.stacks}
-        )
+        self._modules = _Holder({stack.name: Factors({name: initial[f"{stack.name}.{name}"] for name in NAMES}) for stack in self.stacks})
         self._layers: dict[str, tuple[nn.Linear, StackedLinear]] = {}
         self._residuals: dict[str, Tensor] | None = None
         self._handles: list[Any] = []
@@ -75,7 +80,8 @@ class Adaptation:
         residuals = {path: layer.weight.data for path, (_, layer) in self._layers.items()}
         merged = {path: weight.clone() for path, weight in residuals.items()}
         self._add_principal(merged, 1)
-        for path, (linear, _) in self._layers.items():
+        for path, (linear, layer) in self._layers.items():
+            layer.forget()
             linear.weight.data = merged[path]
             _replace(self.model, path, linear)
         self._residuals = residuals

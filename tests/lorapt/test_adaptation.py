@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from hippopt.lorapt import RankError, StackError, adapt, cheaper_path, factor_count, gather, projection
+from hippopt.lorapt import RankError, StackError, adapt, cheaper_path, factor_count, gather, projection, t_svd
+from hippopt.lorapt.factors import initial_factors
 from tests.lorapt import reference
 from tests.lorapt.conftest import Blocks
 
@@ -34,9 +35,48 @@ def test_law_3_at_the_start_nothing_changes(blocks: Blocks, tokens: Tensor, core
 
 @pytest.mark.parametrize("core", CORES)
 @pytest.mark.parametrize("balance", [True, False])
+@pytest.mark.parametrize("shape", [(4, 6, 3), (5, 3, 6), (1, 4, 4)])
+def test_law_2_the_initial_factors_are_the_best_approximation(shape: tuple[int, int, int], core: str, balance: bool) -> None:
+    """In float32, with either form of S, and wherever the root of S is put: a law of the start would not see another P."""
+    w = torch.randn(shape, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
+    for rank in range(1, min(shape[1:]) + 1):
+        svd = t_svd(w, rank)
+        found = initial_factors(svd, core, balance)
+        assert {name: value.dtype for name, value in found.items()} == dict.fromkeys("usv", torch.float32)
+        wanted = reference.principal(svd.u, svd.s, svd.v)
+        torch.testing.assert_close(reference.principal(*(found[name].double() for name in "usv")), wanted, rtol=1e-5, atol=1e-5)
+        energy = [found[name].double().square().sum() for name in "uv"]
+        if balance:  # sqrt(S) on either side
+            torch.testing.assert_close(energy[0], energy[1])
+            first = torch.zeros_like(found["s"])
+            first[0] = 1 if core == "diagonal" else torch.eye(rank)
+            torch.testing.assert_close(found["s"], first, rtol=0, atol=1e-6)
+        else:
+            torch.testing.assert_close(energy[0], torch.tensor(float(rank), dtype=torch.float64))
+
+
+def test_the_rounded_residual_follows_the_weights(blocks: Blocks, tokens: Tensor) -> None:
+    """Under autocast it is rounded once, not at every step; weights loaded later must still be seen."""
+    adaptation = adapt(blocks, blocks.stacks(), 2, path="activations")
+    other = {name: value + 0.5 if name.endswith("up.weight") else value.clone() for name, value in blocks.state_dict().items()}
+    with torch.autocast("cpu", torch.bfloat16), torch.no_grad():
+        before = blocks(tokens)
+        assert torch.equal(blocks(tokens), before)
+        blocks.load_state_dict(other)
+        after = blocks(tokens)
+        adaptation.set_path("weights")
+        built = blocks(tokens)
+    assert (after - before).abs().max() > 0.2
+    assert (after - built).abs().max() < 0.05 * built.abs().max()
+
+
+@pytest.mark.parametrize("core", CORES)
+@pytest.mark.parametrize("balance", [True, False])
 @pytest.mark.parametrize("path", ["activations", "weights"])
 def test_law_4_every_factor_moves_and_nothing_else(blocks: Blocks, tokens: Tensor, core: str, balance: bool, path: str) -> None:
     adaptation = adapt(blocks, blocks.stacks(), 2, core=core, balance=balance, path=path)
+    stacked = {slot.parameter for stack in blocks.stacks() for slot in stack.slots}
+    assert not any(parameter.requires_grad for name, parameter in blocks.named_parameters() if name in stacked)
     for name, parameter in blocks.named_parameters():
         parameter.requires_grad_(name.startswith("lorapt."))
     assert set(adaptation.factors) == {f"{stack}.{part}" for stack in ("attention", "up", "down") for part in "usv"}
@@ -197,6 +237,13 @@ def test_law_9_a_rank_beyond_the_bound_is_refused_with_the_bound(blocks: Blocks,
     with pytest.raises(RankError, match=f"1 to {BOUND}"):
         adapt(blocks, blocks.stacks(), rank)
     assert all(torch.equal(value, before[name]) for name, value in blocks.state_dict().items())
+
+
+@pytest.mark.parametrize("stack", range(3))
+def test_law_9_the_bound_is_the_smaller_side_of_every_stack(blocks: Blocks, stack: int) -> None:
+    chosen = blocks.stacks()[stack]
+    with pytest.raises(RankError, match=f"{chosen.name}: tubal rank {BOUND + 1} is outside 1 to {BOUND}"):
+        adapt(blocks, [chosen], BOUND + 1)
 
 
 def test_a_rank_for_each_stack(blocks: Blocks, tokens: Tensor) -> None:
