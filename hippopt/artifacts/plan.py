@@ -15,8 +15,11 @@ from hippopt.artifacts.fingerprint import Fingerprint
 from hippopt.errors import PlanError, StaleArtifactError
 
 Triple = tuple[int, int, int]
-STACKS = ("attention", "mlp_up", "mlp_down")
+StackName = Literal["attention", "mlp_up", "mlp_down"]
+STACKS: tuple[StackName, ...] = ("attention", "mlp_up", "mlp_down")
+ALSO_TRAINED = ("decoder", "head", "norms", "encoders")
 AUGMENTATION_RANGES = ("scaling", "noise_variance", "blur_sigma", "brightness", "contrast", "low_resolution", "gamma")
+NAME_STARTS = ("vit.", "encoder", "decoder", "out.")  # of parameters of MONAI's UNETR
 TOKEN_VOXELS = 16  # a UNETR's patch embedding: one token covers 16 x 16 x 16 voxels
 
 
@@ -63,14 +66,22 @@ class AugmentationSettings(Record, frozen=True, kw_only=True):
 
 
 class AdapterSettings(Record, frozen=True, kw_only=True):
-    """LoRA-PT (lora_pt.md): tubal rank, which stacks, form of S, whether sqrt(S) is shared into both sides, and what
-    else trains: prefixes of parameter names of MONAI's UNETR."""
+    """LoRA-PT (lora_pt.md).
 
-    rank: int
-    stacks: tuple[Literal["attention", "mlp_up", "mlp_down"], ...]
+    rank: one tubal rank, or one for each of `stacks`. core: form of S. balance: whether sqrt(S) is shared into both sides.
+    also_trained: of ALSO_TRAINED, or beginnings of parameter names of MONAI's UNETR. s_rate: the rate of S, in the method's.
+    attention: one stack of 48 slices, or four of 12 (query, key, value, output), each at the rank of `attention`.
+    """
+
+    added_later = ("s_rate", "attention")
+
+    rank: int | dict[str, int]
+    stacks: tuple[StackName, ...]
     core: Literal["diagonal", "dense"]
     balance: bool
     also_trained: tuple[str, ...]
+    s_rate: float = 1.0
+    attention: Literal["one", "four"] = "one"
 
 
 class ScheduleSettings(Record, frozen=True, kw_only=True):
@@ -140,8 +151,6 @@ class Plan(Record, frozen=True, kw_only=True):
 def broken_rules(plan: Plan, fingerprint: Fingerprint | None = None) -> list[str]:
     """The rules that a plan breaks, each as `key: value; rule`. Empty when it is sound."""
     network, adapter, schedule = plan.network, plan.adapter, plan.schedule
-    limits = {"attention": network.hidden_size}
-    bound = min(limits.get(stack, min(network.hidden_size, network.mlp_dim)) for stack in adapter.stacks or ("attention",))
     rates = schedule.learning_rate
     low, high = plan.normalisation.clip_percentiles
     probabilities = [name for name in AugmentationSettings.__struct_fields__ if name.startswith("p_")]
@@ -154,8 +163,11 @@ def broken_rules(plan: Plan, fingerprint: Fingerprint | None = None) -> list[str
         (min(network.hidden_size, network.mlp_dim, network.num_heads, network.feature_size) > 0, "network", "", "sizes above 0"),
         (network.num_heads > 0 and network.hidden_size % network.num_heads == 0, "network.hidden_size", network.hidden_size,
          f"a multiple of num_heads = {network.num_heads}"),
-        (1 <= adapter.rank <= bound, "adapter.rank", adapter.rank, f"from 1 to {bound}, the smaller side of the stacked weights"),
-        (len(adapter.stacks) > 0, "adapter.stacks", adapter.stacks, f"some of {', '.join(STACKS)}"),
+        (len(adapter.stacks) > 0 and len(set(adapter.stacks)) == len(adapter.stacks), "adapter.stacks", adapter.stacks,
+         f"some of {', '.join(STACKS)}, each once"),
+        (0 < adapter.s_rate < math.inf, "adapter.s_rate", adapter.s_rate, "above 0, in the method's learning rate"),
+        (all(name in ALSO_TRAINED or name.startswith(NAME_STARTS) for name in adapter.also_trained), "adapter.also_trained", adapter.also_trained,
+         f"each {', '.join(ALSO_TRAINED)} or a beginning of a parameter's name ({', '.join(NAME_STARTS)})"),
         (schedule.steps >= 1 and schedule.steps_per_epoch >= 1 and schedule.warmup_steps >= 0, "schedule", "", "steps and steps_per_epoch at least 1"),
         (all(0 < rates.get(method, 0) < math.inf for method in ("lora-pt", "decoder", "full")), "schedule.learning_rate", rates,
          "a rate above 0 for each of lora-pt, decoder, full"),
@@ -175,10 +187,25 @@ def broken_rules(plan: Plan, fingerprint: Fingerprint | None = None) -> list[str
         same = plan.labels == fingerprint.labels and plan.channel_names == fingerprint.channel_names
         rules.append((same, "labels, channel_names", "", "as in the data set's dataset.json"))
     broken = [f"{key}: {value}; the rule: {rule}" for sound, key, value, rule in rules if not sound]
-    broken += _broken_folds(plan, fingerprint)
+    broken += _broken_ranks(adapter, network) + _broken_folds(plan, fingerprint)
     if fingerprint is not None:
         broken += _broken_flips(plan, fingerprint)
     return broken
+
+
+def _broken_ranks(adapter: AdapterSettings, network: NetworkSettings) -> list[str]:
+    bounds = {name: network.hidden_size if name == "attention" else min(network.hidden_size, network.mlp_dim) for name in adapter.stacks}
+    if isinstance(adapter.rank, int):
+        bound = min(bounds.values(), default=network.hidden_size)
+        sound = 1 <= adapter.rank <= bound
+        return [] if sound else [f"adapter.rank: {adapter.rank}; the rule: from 1 to {bound}, the smaller side of the stacked weights"]
+    if set(adapter.rank) != set(adapter.stacks):
+        return [f"adapter.rank: {adapter.rank}; the rule: one number, or one for each of adapter.stacks ({', '.join(adapter.stacks)})"]
+    return [
+        f"adapter.rank.{name}: {adapter.rank[name]}; the rule: from 1 to {bound}, the smaller side of this stack's weights"
+        for name, bound in bounds.items()
+        if not 1 <= adapter.rank[name] <= bound
+    ]
 
 
 def _broken_folds(plan: Plan, fingerprint: Fingerprint | None) -> list[str]:

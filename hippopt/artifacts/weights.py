@@ -77,7 +77,7 @@ class AdapterCard(Record, frozen=True, kw_only=True):
     in_channels: int
     out_channels: int
     patch_size: tuple[int, int, int]
-    rank: int | None
+    rank: int | dict[str, int] | None
     core: str | None
     balance: bool | None
     stacks: dict[str, tuple[str, ...]]

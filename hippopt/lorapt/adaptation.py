@@ -8,10 +8,18 @@ from torch import Tensor, nn
 
 from hippopt.lorapt.factors import NAMES, Core, Factors, check_rank, initial_factors
 from hippopt.lorapt.layer import Part, Path, StackedLinear
-from hippopt.lorapt.stack import Stack, StackError, gather, owner
+from hippopt.lorapt.stack import Slot, Stack, StackError, check_apart, owner, views
 from hippopt.lorapt.tensor_svd import t_svd
 
+ROWS = 256  # of every slice of a stack, computed at a time where P is added to weights
 MODULE = "lorapt"  # the name under which the factors hang on the adapted model
+
+
+class _Holder(nn.ModuleDict):
+    """Holds the factors on the model. Passes its input on, since a Sequential calls every module that it holds."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x
 
 
 class Adaptation:
@@ -21,9 +29,7 @@ class Adaptation:
         self.model = model
         self.stacks = tuple(stacks)
         self._initial = {name: value.detach().cpu().clone() for name, value in initial.items()}
-        self._modules = nn.ModuleDict(
-            {stack.name: Factors({name: initial[f"{stack.name}.{name}"] for name in NAMES}) for stack in self.stacks}
-        )
+        self._modules = _Holder({stack.name: Factors({name: initial[f"{stack.name}.{name}"] for name in NAMES}) for stack in self.stacks})
         self._layers: dict[str, tuple[nn.Linear, StackedLinear]] = {}
         self._residuals: dict[str, Tensor] | None = None
         self._handles: list[Any] = []
@@ -44,6 +50,20 @@ class Adaptation:
         """The factors before training: with them and the base, the residual is restored without a second SVD."""
         return dict(self._initial)
 
+    def state(self) -> dict[str, Tensor]:
+        """The factors as they are now, copied, by the names of `factors`."""
+        return {name: value.detach().cpu().clone() for name, value in self.factors.items()}
+
+    def change(self) -> dict[str, tuple[Tensor, ...]]:
+        """What training has added, P' - P of every slice, by stack: K matrices (m, n). Also while merged."""
+        changes = {}
+        with torch.no_grad():
+            for stack in self.stacks:
+                factors = self._factors(stack)
+                first = Factors({name: self._initial[f"{stack.name}.{name}"].to(factors.u.device) for name in NAMES})
+                changes[stack.name] = (factors.principal() - first.principal()).unbind(0)
+        return changes
+
     def load(self, trained: Mapping[str, Tensor]) -> None:
         """Copy trained factors in, by the names of `factors`. Raises KeyError or RuntimeError where names or shapes differ."""
         self._modules.load_state_dict(dict(trained))
@@ -57,16 +77,13 @@ class Adaptation:
         """Put R + P into plain linear layers; the model has its first keys and shapes again. Does nothing when merged already."""
         if self._residuals is not None:
             return self.model
-        residuals = {}
-        with torch.no_grad():
-            for factors in self._modules.values():
-                factors.begin()  # type: ignore[operator]
-            for path, (linear, layer) in self._layers.items():
-                residuals[path] = layer.weight.data
-                linear.weight.data = layer.effective_weight()
-                _replace(self.model, path, linear)
-            for factors in self._modules.values():
-                factors.end()  # type: ignore[operator]
+        residuals = {path: layer.weight.data for path, (_, layer) in self._layers.items()}
+        merged = {path: weight.clone() for path, weight in residuals.items()}
+        self._add_principal(merged, 1)
+        for path, (linear, layer) in self._layers.items():
+            layer.forget()
+            linear.weight.data = merged[path]
+            _replace(self.model, path, linear)
         self._residuals = residuals
         self._detach()
         return self.model
@@ -86,16 +103,12 @@ class Adaptation:
     def _split(self, path: Path) -> None:
         """Write R = W - P into the weights and put the adapted layers in place."""
         parts: dict[str, list[Part]] = {}
-        with torch.no_grad():
-            for stack in self.stacks:
-                factors = self._modules[stack.name]
-                assert isinstance(factors, Factors)
-                principal = factors.principal()
-                for index, slot in enumerate(stack.slots):
-                    linear = owner(self.model, stack, slot)
-                    factors.to(linear.weight.device)
-                    linear.weight[slot.start : slot.stop] -= principal[index].to(linear.weight)
-                    parts.setdefault(slot.parameter.rpartition(".")[0], []).append(Part(factors, index, slot.start, slot.stop))
+        for stack in self.stacks:
+            factors = self._factors(stack)
+            for index, slot in enumerate(stack.slots):
+                factors.to(owner(self.model, stack, slot).weight.device)
+                parts.setdefault(_module_of(slot), []).append(Part(factors, index, slot.start, slot.stop))
+        self._add_principal({name: self.model.get_submodule(name).weight.data for name in parts}, -1)
         for name, found in parts.items():
             linear = self.model.get_submodule(name)
             assert isinstance(linear, nn.Linear)
@@ -104,11 +117,27 @@ class Adaptation:
             self._layers[name] = (linear, layer)
             _replace(self.model, name, layer)
 
+    def _add_principal(self, weights: Mapping[str, Tensor], sign: int) -> None:
+        """Add P, or take it away, in place, from the weights by the path of their layer; some rows of a stack at a time."""
+        with torch.no_grad():
+            for stack in self.stacks:
+                factors = self._factors(stack)
+                for start in range(0, factors.u.shape[1], ROWS):
+                    rows = factors.principal(start, start + ROWS)
+                    for slot, part in zip(stack.slots, rows, strict=True):
+                        weight = weights[_module_of(slot)]
+                        weight[slot.start + start : slot.start + start + len(part)].add_(part.to(weight), alpha=sign)
+
+    def _factors(self, stack: Stack) -> Factors:
+        factors = self._modules[stack.name]
+        assert isinstance(factors, Factors)
+        return factors
+
     def _attach(self) -> None:
         if hasattr(self.model, MODULE):
             raise StackError(f"the model has a module named {MODULE} already; merge an earlier adaptation first")
         self.model.add_module(MODULE, self._modules)
-        modules = [factors for factors in self._modules.values() if isinstance(factors, Factors)]
+        modules = [self._factors(stack) for stack in self.stacks]
 
         def begin(*_: Any) -> None:
             for factors in modules:
@@ -145,17 +174,19 @@ def adapt(
     of an SVD; trained: the values to go on from. The stacked weights stop requiring gradients; what else trains is the caller's
     choice. Raises RankError, StackError.
     """
+    check_apart(stacks)
     parameters = dict(model.named_parameters())
     values: dict[str, Tensor] = {}
     for stack in stacks:
-        weights = gather(parameters, stack)
+        weights = views(parameters, stack)
+        m, n = weights[0].shape
         wanted = rank if isinstance(rank, int) else rank[stack.name]
-        check_rank(wanted, weights.shape[1], weights.shape[2], stack.name)
+        check_rank(wanted, m, n, stack.name)
         if initial is None:
             found = initial_factors(t_svd(weights, wanted), core, balance)
         else:
             found = {name: initial[f"{stack.name}.{name}"] for name in NAMES}
-            _check_shapes(stack, weights, found)
+            _check_shapes(stack, (len(weights), m, n), found)
         values |= {f"{stack.name}.{name}": value for name, value in found.items()}
     adaptation = Adaptation(model, stacks, values, path)
     if trained is not None:
@@ -163,13 +194,17 @@ def adapt(
     return adaptation
 
 
-def _check_shapes(stack: Stack, weights: Tensor, found: Mapping[str, Tensor]) -> None:
-    count, m, n = weights.shape
+def _check_shapes(stack: Stack, shape: tuple[int, int, int], found: Mapping[str, Tensor]) -> None:
+    count, m, n = shape
     rank = found["u"].shape[-1]
     if found["u"].shape != (count, m, rank) or found["v"].shape != (count, n, rank):
         raise StackError(
             f"stack {stack.name}: factors {tuple(found['u'].shape)}, {tuple(found['v'].shape)} do not fit {count} slices of {m} x {n}"
         )
+
+
+def _module_of(slot: Slot) -> str:
+    return slot.parameter.rpartition(".")[0]
 
 
 def _replace(model: nn.Module, path: str, module: nn.Module) -> None:

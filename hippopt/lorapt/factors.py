@@ -1,14 +1,16 @@
 """The trainable factors of one stack: U, S and V of its principal part, as real tensors in the original domain."""
 
-from collections.abc import Mapping
-from typing import Literal
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from hippopt.lorapt.tensor_algebra import to_frequencies, to_slices
+from hippopt.lorapt.projection import Projections
+from hippopt.lorapt.tensor_algebra import inverse_transform, to_frequencies, to_slices
 from hippopt.lorapt.tensor_svd import TensorSVD
 
+T = TypeVar("T")
 Core = Literal["diagonal", "dense"]
 NAMES = ("u", "s", "v")
 
@@ -52,7 +54,7 @@ class Factors(nn.Module):
         super().__init__()
         self.u, self.s, self.v = (nn.Parameter(values[name].clone()) for name in NAMES)
         # filled for the length of one forward pass of the model: every layer of the stack shares them
-        self._shared: dict[str, Tensor] | None = None
+        self._shared: dict[str, Any] | None = None
 
     @property
     def count(self) -> int:
@@ -66,14 +68,21 @@ class Factors(nn.Module):
 
     def left(self) -> Tensor:
         """A = U * S: (K, m, r)."""
-        core = torch.fft.rfft(self.s, dim=0)
-        transformed = to_frequencies(self.u)
-        product = transformed * core.unsqueeze(1) if self.s.ndim == 2 else transformed @ core
-        return to_slices(product, self.count)
+        return to_slices(self._left_transformed(), self.count)
 
-    def principal(self) -> Tensor:
-        """P = U * S * V^T: (K, m, n)."""
-        return to_slices(to_frequencies(self.left()) @ to_frequencies(self.v).mH, self.count)
+    def principal(self, start: int = 0, stop: int | None = None) -> Tensor:
+        """P = U * S * V^T, rows `start` to `stop` of every slice: (K, stop - start, n).
+
+        By frequencies: A^_f V^_f^H costs 2 r multiplications a number, the inverse transform as a matrix product K.
+        """
+        with torch.autocast(self.u.device.type, enabled=False):  # no Fourier transform in half precision
+            left, right = self._left_transformed()[:, start:stop], to_frequencies(self.v)
+            right = torch.cat([right.real, right.imag], 2).mT
+            real = torch.cat([left.real, left.imag], 2) @ right
+            imaginary = torch.cat([left.imag, -left.real], 2) @ right
+            rows, columns = real.shape[1:]
+            whole = inverse_transform(self.count, real) @ torch.cat([real, imaginary]).flatten(1)
+            return whole.reshape(self.count, rows, columns)
 
     def begin(self) -> None:
         """Start of a forward pass: what its layers share is computed at first use and kept."""
@@ -83,28 +92,29 @@ class Factors(nn.Module):
         """End of a forward pass."""
         self._shared = None
 
-    def projections(self) -> tuple[Tensor, Tensor]:
-        """(up: (m, K r), down: (K r, n)): the slices of A, and those of V, side by side."""
-        return self._once("up", self._up), self._once("down", self._down)
+    def projections(self, kind: torch.dtype) -> Projections:
+        """The slices of A, and those of V, side by side, to compute with in `kind`."""
+        return self._once(f"projections {kind}", lambda: self._projections(kind))
 
-    def built(self) -> Tensor:
-        """P, computed once a forward pass."""
-        return self._once("built", self._principal_float32)
+    def built(self) -> tuple[Tensor, ...]:
+        """The K slices of P, computed once a forward pass."""
+        # unbound at once: indexing K times would make K gradients of the size of the whole stack
+        return self._once("built", lambda: self.principal().unbind(0))
 
-    def _once(self, key: str, compute: "object") -> Tensor:
+    def _once(self, key: str, compute: Callable[[], T]) -> T:
         if self._shared is None:
-            return compute()  # type: ignore[operator]
+            return compute()
         if key not in self._shared:
-            self._shared[key] = compute()  # type: ignore[operator]
+            self._shared[key] = compute()
         return self._shared[key]
 
-    def _up(self) -> Tensor:
-        with torch.autocast(self.u.device.type, enabled=False):  # no Fourier transform in half precision
-            return self.left().permute(1, 0, 2).reshape(self.u.shape[1], -1)
-
-    def _down(self) -> Tensor:
-        return self.v.permute(0, 2, 1).reshape(-1, self.v.shape[1])
-
-    def _principal_float32(self) -> Tensor:
+    def _projections(self, kind: torch.dtype) -> Projections:
         with torch.autocast(self.u.device.type, enabled=False):
-            return self.principal()
+            up = self.left().permute(1, 0, 2).reshape(self.u.shape[1], -1)
+            down = self.v.permute(0, 2, 1).reshape(-1, self.v.shape[1])
+            return Projections(up, down, self.count, kind)
+
+    def _left_transformed(self) -> Tensor:
+        core = torch.fft.rfft(self.s, dim=0)
+        transformed = to_frequencies(self.u)
+        return transformed * core.unsqueeze(1) if self.s.ndim == 2 else transformed @ core

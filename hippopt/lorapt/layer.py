@@ -10,7 +10,6 @@ side by side are the up-projection. No weight is built, and none needs a gradien
 """
 
 from dataclasses import dataclass
-from math import log2
 from typing import Literal
 
 import torch
@@ -20,18 +19,20 @@ from torch import Tensor, nn
 from hippopt.lorapt.factors import Factors
 
 Path = Literal["auto", "activations", "weights"]
-# a transform along the slices is bound by memory: on two cores it took 25 to 50 times as long as its multiplications in a matrix product
-TRANSFORM_COST = 25
+# building whole weights is bound by memory and runs in single precision: a multiplication there took 6 to 10 times as long as one
+# in the bfloat16 products of the activations (benchmarks/adapter_paths.py)
+BUILDING_COST = 8
 
 
 def cheaper_path(tokens: int, m: int, n: int, count: int, rank: int) -> Literal["activations", "weights"]:
-    """The cheaper path for a training step, by multiplications a slice (benchmarks/adapter_step.py measures both).
+    """The cheaper path for a training step, by multiplications a slice (benchmarks/adapter_paths.py measures both).
 
     Activations: the two thin products, and twice as many backward: 3 T K r (m + n). Weights: the product over frequencies and
-    the inverse transform, m n (2 r + 2.5 log2 K), twice that backward, each at TRANSFORM_COST, and the full weight gradient, T m n.
+    the inverse transform as a matrix product, m n (2 r + K), twice that backward, each at BUILDING_COST, and the full weight gradient,
+    T m n.
     """
     activations = 3 * tokens * count * rank * (m + n)
-    weights = m * n * (3 * TRANSFORM_COST * (2 * rank + 2.5 * log2(max(count, 2))) + tokens)
+    weights = m * n * (3 * BUILDING_COST * (2 * rank + count) + tokens)
     return "activations" if activations <= weights else "weights"
 
 
@@ -55,6 +56,7 @@ class StackedLinear(nn.Module):
         # a tuple keeps the shared factors from being registered once more under every layer
         self._parts = tuple(sorted(parts, key=lambda part: part.start))
         self.path = path
+        self._rounded: tuple[object, Tensor] | None = None
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., n) -> (..., rows of the weight)."""
@@ -64,35 +66,44 @@ class StackedLinear(nn.Module):
         path = self.path if self.path != "auto" else cheaper_path(tokens, m, n, part.factors.count, part.factors.rank)
         if path == "weights":
             return functional.linear(x, self.effective_weight(), self.bias)
-        flat = x.reshape(tokens, n)
-        y = functional.linear(flat, self.weight, self.bias)
-        change = self._changes(flat)
-        return (y + change).reshape(*x.shape[:-1], y.shape[-1])
+        device = x.device.type
+        kind = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x.dtype
+        flat = x.reshape(tokens, n).to(kind)
+        y = functional.linear(flat, self._frozen(kind), self.bias)
+        return (y + self._change(flat)).reshape(*x.shape[:-1], self.out_features)
 
     def effective_weight(self) -> Tensor:
         """R + P."""
-        rows = [self.weight.new_zeros(0, self.in_features)]
-        reached = 0
+        rows, reached = [], 0
         for part in self._parts:
-            rows += [self.weight.new_zeros(part.start - reached, self.in_features), part.factors.built()[part.index]]
+            rows += [self.weight[reached : part.start], self.weight[part.start : part.stop] + part.factors.built()[part.index]]
             reached = part.stop
-        rows.append(self.weight.new_zeros(self.out_features - reached, self.in_features))
-        return self.weight + torch.cat(rows)
+        return torch.cat([*rows, self.weight[reached:]])
 
-    def _changes(self, x: Tensor) -> Tensor:
+    def forget(self) -> None:
+        """Free what is kept from step to step."""
+        self._rounded = None
+
+    def _frozen(self, kind: torch.dtype) -> Tensor:
+        """R in `kind`. It does not change, so it is rounded once: autocast would do it, and keep the copy, in every step."""
+        if self.weight.dtype == kind or self.weight.requires_grad:
+            return self.weight
+        key = (self.weight.data_ptr(), self.weight._version, kind)
+        if self._rounded is None or self._rounded[0] != key:
+            self._rounded = (key, self.weight.to(kind))
+        return self._rounded[1]
+
+    def _change(self, x: Tensor) -> Tensor:
         """(T, n) -> (T, rows): P x. Slices of one stack in this layer share the down-projection."""
-        projected: dict[int, Tensor] = {}
+        changes: dict[int, Tensor] = {}  # by the start of the rows
+        for factors in dict.fromkeys(part.factors for part in self._parts):
+            parts = [part for part in self._parts if part.factors is factors]
+            change = factors.projections(x.dtype).change(x, tuple(part.index for part in parts))
+            if len(parts) == len(self._parts) and sum(part.stop - part.start for part in parts) == self.out_features:
+                return change.flatten(1)  # one stack, and all rows in order
+            changes |= {part.start: column for part, column in zip(parts, change.unbind(1), strict=True)}
         columns, reached = [], 0
         for part in self._parts:
-            up, down = part.factors.projections()
-            z = projected.get(id(part.factors))
-            if z is None:
-                z = functional.linear(x, down).reshape(x.shape[0], part.factors.count, part.factors.rank)
-                projected[id(part.factors)] = z
-            if part.start > reached:
-                columns.append(x.new_zeros(x.shape[0], part.start - reached, dtype=z.dtype))
-            columns.append(functional.linear(torch.roll(z, part.index, 1).flatten(1), up))
+            columns += [x.new_zeros(x.shape[0], part.start - reached), changes[part.start]]
             reached = part.stop
-        if reached < self.out_features:
-            columns.append(x.new_zeros(x.shape[0], self.out_features - reached, dtype=columns[-1].dtype))
-        return columns[0] if len(columns) == 1 else torch.cat(columns, 1)
+        return torch.cat([*columns, x.new_zeros(x.shape[0], self.out_features - reached)], 1)

@@ -1,7 +1,8 @@
 """Stacks: which weights of a model are the frontal slices of one tensor."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -29,7 +30,14 @@ class Stack:
 
 
 def gather(parameters: Mapping[str, Tensor], stack: Stack) -> Tensor:
-    """(K, m, n): the slices of a stack. Raises StackError when a parameter is missing or the shapes differ."""
+    """(K, m, n): the slices of a stack, copied. Raises StackError when a parameter is missing or the shapes differ."""
+    return torch.stack(views(parameters, stack))
+
+
+def views(parameters: Mapping[str, Tensor], stack: Stack) -> list[Tensor]:
+    """The K slices (m, n) of a stack, where they lie. Raises StackError as `gather` does."""
+    if not stack.slots:
+        raise StackError(f"stack {stack.name}: no slots")
     slices = []
     for slot in stack.slots:
         weight = parameters.get(slot.parameter)
@@ -40,7 +48,7 @@ def gather(parameters: Mapping[str, Tensor], stack: Stack) -> Tensor:
     shapes = {tuple(part.shape) for part in slices}
     if len(shapes) != 1:
         raise StackError(f"stack {stack.name}: slices of different shapes {sorted(shapes)}; one stack needs one shape")
-    return torch.stack(slices)
+    return slices
 
 
 def owner(model: nn.Module, stack: Stack, slot: Slot) -> nn.Linear:
@@ -50,3 +58,14 @@ def owner(model: nn.Module, stack: Stack, slot: Slot) -> nn.Linear:
     if attribute != "weight" or not isinstance(module, nn.Linear):
         raise StackError(f"stack {stack.name}: {slot.parameter} is not the weight of a linear layer but of {type(module).__name__}")
     return module
+
+
+def check_apart(stacks: Sequence[Stack]) -> None:
+    """Raises StackError where two slots, of one stack or of two, hold the same row of a weight, or two stacks one name."""
+    names = [stack.name for stack in stacks]
+    if len(set(names)) != len(names):
+        raise StackError(f"stacks {', '.join(names)}: two of one name")
+    slots = sorted((slot.parameter, slot.start, slot.stop) for stack in stacks for slot in stack.slots)
+    for one, two in pairwise(slots):
+        if one[0] == two[0] and two[1] < one[2]:
+            raise StackError(f"{one[0]}: rows {two[1]}:{min(one[2], two[2])} stand in two slots; a row belongs to one")

@@ -5,6 +5,8 @@ one matrix product a frequency. Real tensors have conjugate-symmetric transforms
 K, since the half does not tell odd from even.
 """
 
+from math import pi
+
 import torch
 from torch import Tensor
 
@@ -43,3 +45,15 @@ def frequency_weights(count: int) -> Tensor:
     if count % 2 == 0:
         weights[-1] = 1
     return weights
+
+
+def inverse_transform(count: int, like: Tensor) -> Tensor:
+    """(count, 2 (count // 2 + 1)) real: what takes the real parts of all frequencies, and below them the imaginary ones, to the slices.
+
+    a_k = 1/K sum over f of w_f (Re a^_f cos(2 pi f k / K) - Im a^_f sin(2 pi f k / K)), w_f as in `frequency_weights`. One matrix product:
+    on a CPU many times faster than an inverse FFT along the slowest dimension of large slices.
+    """
+    slices, frequencies = torch.arange(count, dtype=torch.float64), torch.arange(count // 2 + 1, dtype=torch.float64)
+    angles = 2 * pi / count * torch.outer(slices, frequencies)
+    weights = frequency_weights(count) / count
+    return torch.cat([angles.cos() * weights, -angles.sin() * weights], 1).to(like.device, like.dtype)

@@ -11,7 +11,7 @@ from hippopt.artifacts.codec import TEMPORARY, canonical_json, decode, parse_jso
 from hippopt.artifacts.plan import AdapterSettings, NetworkSettings
 from hippopt.artifacts.weights import AdapterCard, FactorsRecord
 from hippopt.errors import HippoptError, OutputError, WeightsError
-from hippopt.networks.stacks import slot_names, unetr_stacks
+from hippopt.networks.stacks import slot_names, stack_ranks, unetr_stacks
 from hippopt.networks.tensor_files import parse_state, save_tensors, tensors_sha256
 
 METADATA = "hippopt"  # key of the JSON in the header
@@ -28,9 +28,9 @@ class InitialFactors:
 
 def factors_record(base_sha256: str, network: NetworkSettings, settings: AdapterSettings) -> FactorsRecord:
     """What the initial factors of a base depend on."""
-    stacks = unetr_stacks(network.hidden_size, network.mlp_dim, settings.stacks)
+    stacks = unetr_stacks(network.hidden_size, network.mlp_dim, settings.stacks, settings.attention)
     return FactorsRecord(
-        base_sha256=base_sha256, rank={stack.name: settings.rank for stack in stacks},
+        base_sha256=base_sha256, rank=stack_ranks(settings.rank, stacks),
         stacks={stack.name: slot_names(stack) for stack in stacks}, core=settings.core, balance=settings.balance,
     )  # fmt: skip
 

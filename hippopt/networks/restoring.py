@@ -7,12 +7,13 @@ import torch
 from torch import nn
 
 from hippopt.artifacts.codec import content_hash, decode, parse_json
-from hippopt.artifacts.plan import AdapterSettings, Plan
+from hippopt.artifacts.plan import STACKS, AdapterSettings, Plan
 from hippopt.artifacts.weights import AdapterCard, BaseCard
 from hippopt.errors import PlanError, StaleArtifactError, WeightsError
 from hippopt.networks.base_weights import KeyReport, load_base, remade_keys
 from hippopt.networks.heads import HEAD_BIAS, HEAD_WEIGHT, begin_head, similar_classes
 from hippopt.networks.initial_factors import InitialFactors, factors_of
+from hippopt.networks.stacks import ATTENTION
 from hippopt.networks.tensor_files import read_state, tensors_sha256
 from hippopt.networks.tuning import Tuned, tune
 from hippopt.networks.unetr import build_unetr
@@ -75,11 +76,18 @@ def rebuild(
     if card.base_sha256 is not None and (base is None or base[1].sha256 != card.base_sha256):
         raise WeightsError(f"{adapter}: made on the base {card.base_sha256[:12]}; put that file under results/bases")
     model, _, _ = build_with_base(plan, base, 0, str(adapter))
+    four = ATTENTION[0] in card.stacks
     settings = AdapterSettings(
-        rank=card.rank or 1, stacks=tuple(card.stacks) or plan.adapter.stacks, core=card.core or "diagonal",  # type: ignore[arg-type]
-        balance=bool(card.balance), also_trained=tuple(card.settings.get("also_trained", plan.adapter.also_trained)),
+        rank=card.rank or 1, stacks=tuple(n for n in STACKS if n in card.stacks or (four and n == "attention")) or plan.adapter.stacks,
+        core=card.core or "diagonal", balance=bool(card.balance), attention="four" if four else "one",  # type: ignore[arg-type]
+        also_trained=tuple(card.settings.get("also_trained", plan.adapter.also_trained)),
     )  # fmt: skip
-    return tune(model, card.method, card.network, settings, card.remade, initial.tensors if initial else None, tensors)
+    tuned = tune(model, card.method, card.network, settings, card.remade, initial.tensors if initial else None, tensors)
+    if tuned.stacks != card.stacks:  # a t-SVD depends on the order
+        raise WeightsError(
+            f"{adapter}: its card lists other slices, or another order, than this hippopt stacks; use the version it was made with"
+        )
+    return tuned
 
 
 def check_adapter(card: AdapterCard, tensors: Mapping[str, torch.Tensor], plan: Plan, adapter: Path) -> None:

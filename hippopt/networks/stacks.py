@@ -4,14 +4,20 @@ Order within attention: query, key, value, output projection of layer 0, then of
 q, k, v as consecutive row blocks. A t-SVD depends on the order only up to cyclic shifts and reversal (lora_pt.md).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Literal
 
 from hippopt.lorapt import Slot, Stack
 from hippopt.networks.unetr import LAYERS
 
+ATTENTION = ("query", "key", "value", "output")  # the order within a layer
 
-def unetr_stacks(hidden: int, mlp: int, names: Sequence[str]) -> list[Stack]:
-    """The stacks of these names: attention (48 of hidden x hidden), mlp_up (12 of mlp x hidden), mlp_down (12 of hidden x mlp)."""
+
+def unetr_stacks(hidden: int, mlp: int, names: Sequence[str], attention_as: Literal["one", "four"] = "one") -> list[Stack]:
+    """The stacks of these names: attention (48 of hidden x hidden), mlp_up (12 of mlp x hidden), mlp_down (12 of hidden x mlp).
+
+    attention_as "four": in place of attention the stacks query, key, value and output, 12 of hidden x hidden each.
+    """
     attention, up, down = [], [], []
     for layer in range(LAYERS):
         block = f"vit.blocks.{layer}"
@@ -20,7 +26,14 @@ def unetr_stacks(hidden: int, mlp: int, names: Sequence[str]) -> list[Stack]:
         up.append(Slot(f"{block}.mlp.linear1.weight", 0, mlp))
         down.append(Slot(f"{block}.mlp.linear2.weight", 0, hidden))
     slots = {"attention": attention, "mlp_up": up, "mlp_down": down}
-    return [Stack(name, tuple(slots[name])) for name in names]
+    slots |= {name: attention[number :: len(ATTENTION)] for number, name in enumerate(ATTENTION)}
+    listed = [part for name in names for part in (ATTENTION if name == "attention" and attention_as == "four" else (name,))]
+    return [Stack(name, tuple(slots[name])) for name in listed]
+
+
+def stack_ranks(rank: int | Mapping[str, int], stacks: Sequence[Stack]) -> dict[str, int]:
+    """The tubal rank of each stack: the four of attention share that of `attention`."""
+    return {s.name: rank if isinstance(rank, int) else rank["attention" if s.name in ATTENTION else s.name] for s in stacks}
 
 
 def slot_names(stack: Stack) -> tuple[str, ...]:

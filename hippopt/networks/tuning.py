@@ -10,8 +10,8 @@ from hippopt.artifacts.plan import AdapterSettings, NetworkSettings
 from hippopt.artifacts.weights import Method
 from hippopt.errors import WeightsError
 from hippopt.lorapt import Adaptation, RankError, StackError, adapt
-from hippopt.networks.stacks import slot_names, unetr_stacks
-from hippopt.networks.unetr import UNUSED
+from hippopt.networks.stacks import slot_names, stack_ranks, unetr_stacks
+from hippopt.networks.unetr import PARTS, UNUSED, also_trained
 
 TRAINED, REST = "trained.", "rest."
 
@@ -48,6 +48,12 @@ class Tuned:
             for name, parameter in parameters.items():
                 parameter.copy_(tensors[name])
 
+    def rated(self, s_rate: float) -> list[tuple[float, list[str]]]:
+        """Names of `trainable`, in groups of one learning rate, each in the method's rate: `s_rate` for S, 1 for the rest."""
+        names = list(self.trainable())
+        own = [name for name in names if s_rate != 1 and name.startswith(TRAINED) and name.endswith(".s")]
+        return [group for group in ((1.0, [name for name in names if name not in own]), (s_rate, own)) if group[1]]
+
     def counts(self) -> dict[str, int]:
         """Trained parameters: factors, decoder, head and others apart."""
         groups: dict[str, int] = {}
@@ -58,9 +64,8 @@ class Tuned:
 
 
 def _group(name: str) -> str:
-    if name.startswith("decoder"):
-        return "decoder"
-    return "head" if name.startswith("out.") else "convolutional encoders" if name.startswith("encoder") else "transformer"
+    part = next((part for part in PARTS if also_trained([name], [part])), "transformer")
+    return "convolutional encoders" if part == "encoders" else part
 
 
 def tune(
@@ -80,18 +85,19 @@ def tune(
     Raises WeightsError when the rank exceeds the stacked weights' smaller side, or tensors do not fit.
     """
     names = [name for name, _ in model.named_parameters() if UNUSED not in name]
-    prefixes = tuple(settings.also_trained)
-    rest = tuple(names) if method == "full" else tuple(n for n in names if n.startswith(prefixes) or n in set(remade))
+    chosen = {*also_trained(names, settings.also_trained), *remade}
+    rest = tuple(name for name in names if method == "full" or name in chosen)
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(name in set(rest))
     adaptation, listed = None, {}
     if method == "lora-pt":
         if stored is not None and initial is None:
             raise WeightsError("adapter: its initial factors are missing; a second SVD would not give the same ones")
-        stacks = unetr_stacks(network.hidden_size, network.mlp_dim, settings.stacks)
+        stacks = unetr_stacks(network.hidden_size, network.mlp_dim, settings.stacks, settings.attention)
         listed = {stack.name: slot_names(stack) for stack in stacks}
         try:
-            adaptation = adapt(model, stacks, settings.rank, core=settings.core, balance=settings.balance, initial=initial)
+            ranks = stack_ranks(settings.rank, stacks)
+            adaptation = adapt(model, stacks, ranks, core=settings.core, balance=settings.balance, initial=initial)
         except RankError as error:
             raise WeightsError(f"--rank {settings.rank}: {error}; choose a smaller --rank") from None
         except (StackError, KeyError) as error:

@@ -3,6 +3,8 @@
 Only this file and its neighbours in this folder know MONAI's module paths.
 """
 
+import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from hippopt.artifacts.plan import NetworkSettings, Triple
@@ -13,6 +15,13 @@ if TYPE_CHECKING:
 LAYERS = 12  # fixed by MONAI's UNETR
 DECODER = ("decoder5.", "decoder4.", "decoder3.", "decoder2.")
 HEAD = ("out.",)
+# what a plan's `also_trained` calls parts of the network: patterns that begin or are found in parameter names
+PARTS = {
+    "decoder": r"decoder\d\.",
+    "head": r"out\.",
+    "norms": r"vit\.(norm|blocks\.\d+\.norm\d)\.",  # the convolutions' instance norms have no parameters
+    "encoders": r"encoder\d\.",
+}
 # `norm_cross_attn` exists in MONAI >= 1.5 but is never used without cross-attention
 UNUSED = "norm_cross_attn"
 
@@ -34,6 +43,12 @@ def build_unetr(in_channels: int, out_channels: int, patch_size: Triple, network
         hidden_size=network.hidden_size, mlp_dim=network.mlp_dim, num_heads=network.num_heads, proj_type="conv",
         norm_name="instance", res_block=True, dropout_rate=0.0,
     )  # fmt: skip
+
+
+def also_trained(names: Sequence[str], parts: Sequence[str]) -> list[str]:
+    """The parameters, among `names`, of the parts: keys of PARTS, or beginnings of names."""
+    patterns = [re.compile(PARTS.get(part, re.escape(part))) for part in parts]
+    return [name for name in names if any(pattern.match(name) for pattern in patterns)]
 
 
 def token_grid(patch_size: Triple) -> Triple:

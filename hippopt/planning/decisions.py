@@ -5,6 +5,7 @@ from typing import Literal
 
 from hippopt.artifacts.fingerprint import Fingerprint
 from hippopt.artifacts.plan import (
+    STACKS,
     AdapterSettings,
     AugmentationSettings,
     NetworkSettings,
@@ -15,7 +16,7 @@ from hippopt.artifacts.plan import (
 )
 from hippopt.errors import PlanError
 from hippopt.networks.memory import training_bytes
-from hippopt.networks.unetr import DECODER, HEAD, SIZES
+from hippopt.networks.unetr import SIZES
 from hippopt.planning import space
 from hippopt.planning.folds import make_folds
 from hippopt.planning.geometry import mirrored_pairs
@@ -100,13 +101,19 @@ def _augmentation(fingerprint: Fingerprint) -> tuple[AugmentationSettings, str]:
 
 
 def _adapter(reasons: dict[str, str]) -> AdapterSettings:
-    reasons["adapter"] = (
-        "rank 4 is a start, not a finding: the paper's is 1, and 1 to 16 are compared under one roof; all three stacks as in the "
-        "paper; diagonal S: its words are singular values and vectors; sqrt(S) shared into both sides, so that one learning rate serves "
-        "all factors under AdamW; the decoder trains as in the paper, and the head, which is made for the labels at hand"
+    reasons["adapter.rank"] = (
+        "a start, not a finding: the paper's is 1, and 1 to 16 are compared under one roof; one rank for all stacks likewise"
     )
+    reasons["adapter.stacks"] = "all three, as in the paper"
+    reasons["adapter.core"] = "diagonal: the paper's words are singular values and vectors; the two forms are the same at rank 1"
+    reasons["adapter.balance"] = (
+        "sqrt(S) is shared into both sides, so that one learning rate serves all factors under AdamW; a start, not a finding"
+    )
+    reasons["adapter.s_rate"] = "1: with balance, S has entries like those of U and V; without it, S is tens of times larger and wants more"
+    reasons["adapter.attention"] = "one stack of 48, as in the paper"
+    reasons["adapter.also_trained"] = "the decoder as in the paper, and the head, which is made for the labels at hand"
     return AdapterSettings(
-        rank=4, stacks=("attention", "mlp_up", "mlp_down"), core="diagonal", balance=True, also_trained=(*DECODER, *HEAD)
+        rank=4, stacks=STACKS, core="diagonal", balance=True, also_trained=("decoder", "head"), s_rate=1.0, attention="one"
     )
 
 

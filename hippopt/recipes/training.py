@@ -12,7 +12,7 @@ import pandas as pd
 from hippopt.artifacts.codec import content_hash
 from hippopt.artifacts.dataset import Dataset
 from hippopt.artifacts.fingerprint import Fingerprint
-from hippopt.artifacts.plan import Plan, check_plan
+from hippopt.artifacts.plan import STACKS, Plan, check_plan
 from hippopt.artifacts.properties import CacheEntry
 from hippopt.artifacts.weights import Method
 from hippopt.console import Console
@@ -63,9 +63,10 @@ class FoldJob:
     entries: list[CacheEntry]
 
 
-def run_name(method: str, rank: int, name: str) -> str:
-    """Method, rank where there is one, and the user's own name."""
-    return "-".join(part for part in (method, f"r{rank}" if method == "lora-pt" else "", name) if part)
+def run_name(method: str, rank: int | dict[str, int], name: str) -> str:
+    """Method, rank where there is one (`r4`, or `r1-4-8` by stack), and the user's own name."""
+    ranks = str(rank) if isinstance(rank, int) else "-".join(str(rank[stack]) for stack in STACKS if stack in rank)
+    return "-".join(part for part in (method, f"r{ranks}" if method == "lora-pt" else "", name) if part)
 
 
 def train_folds(

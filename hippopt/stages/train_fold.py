@@ -111,10 +111,12 @@ def _set_up(
     tuned = tune(model, request.method, plan.network, plan.adapter, remade, initial, values)
     tuned.model.to(inputs.device)
     parameters = tuned.trainable()
-    names = list(parameters)
+    groups = tuned.rated(plan.adapter.s_rate)
+    names = [name for _, group in groups for name in group]
     optimizer = torch.optim.AdamW(
-        parameters.values(), lr=plan.schedule.learning_rate[request.method], weight_decay=plan.schedule.weight_decay
-    )
+        [{"params": [parameters[name] for name in group], "rate": rate} for rate, group in groups],
+        lr=plan.schedule.learning_rate[request.method], weight_decay=plan.schedule.weight_decay,
+    )  # fmt: skip
     restore_optimizer(optimizer, moments, names, state.step - state.skipped)
     return tuned, state, names, optimizer, reports
 

@@ -10,6 +10,7 @@ from hippopt.artifacts.codec import content_hash, write_json
 from hippopt.artifacts.weights import AdapterCard
 from hippopt.networks.tensor_files import save_tensors, tensors_sha256
 from hippopt.networks.tuning import Tuned
+from hippopt.networks.unetr import also_trained
 from hippopt.training.checkpoint import LoopState
 from hippopt.training.fold import FoldInputs, FoldRequest, settings_of
 
@@ -29,7 +30,7 @@ def write_adapter(
         network=plan.network, in_channels=len(plan.channel_names), out_channels=len(plan.class_names), patch_size=plan.patch_size,
         rank=plan.adapter.rank if adapted else None, core=plan.adapter.core if adapted else None,
         balance=plan.adapter.balance if adapted else None, stacks=tuned.stacks,
-        remade=tuple(name for name in tuned.rest if not name.startswith(tuple(plan.adapter.also_trained))) if request.method != "full" else (),
+        remade=tuple(name for name in tuned.rest if not also_trained([name], plan.adapter.also_trained)) if request.method != "full" else (),
         trained_parameters=tuned.counts(), seen_images=tuple(sorted({*own, *inherited})), checkpoint=which, step=state.step,
         sha256=tensors_sha256(tensors), initial_sha256=inputs.initial.sha256 if adapted and inputs.initial else None, dtype="float32",
         versions={"hippopt": __version__, "python": platform.python_version(), **{name: version(name) for name in ("torch", "monai")}},

@@ -37,9 +37,12 @@ class LoopState:
 
 def save_resume(path: Path, previous: Path, tensors: Mapping[str, torch.Tensor], optimizer: torch.optim.Optimizer,
                 names: list[str], state: LoopState) -> None:  # fmt: skip
-    """Write the resume file; the one before becomes `previous`, so that one whole file exists at any moment."""
+    """Write the resume file; the one before becomes `previous`, so that one whole file exists at any moment.
+
+    `names`: of the optimiser's parameters, group after group.
+    """
     everything = dict(tensors)
-    for name, parameter in zip(names, optimizer.param_groups[0]["params"], strict=True):
+    for name, parameter in zip(names, _parameters(optimizer), strict=True):
         for moment in MOMENTS:
             if moment in optimizer.state[parameter]:
                 everything[f"optimizer.{moment}.{name}"] = optimizer.state[parameter][moment]
@@ -49,6 +52,10 @@ def save_resume(path: Path, previous: Path, tensors: Mapping[str, torch.Tensor],
     if path.exists():
         os.replace(path, previous)
     os.replace(temporary, path)
+
+
+def _parameters(optimizer: torch.optim.Optimizer) -> list[torch.Tensor]:
+    return [parameter for group in optimizer.param_groups for parameter in group["params"]]
 
 
 def load_resume(path: Path, previous: Path) -> tuple[dict[str, torch.Tensor], LoopState, list[str]]:
@@ -73,8 +80,8 @@ def load_resume(path: Path, previous: Path) -> tuple[dict[str, torch.Tensor], Lo
 
 
 def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, torch.Tensor], names: list[str], updates: int) -> None:
-    """Put AdamW's moments back. `updates`: optimiser steps done so far."""
-    for name, parameter in zip(names, optimizer.param_groups[0]["params"], strict=True):
+    """Put AdamW's moments back, by name: the groups may be others than when they were saved. `updates`: optimiser steps done so far."""
+    for name, parameter in zip(names, _parameters(optimizer), strict=True):
         if f"optimizer.{MOMENTS[0]}.{name}" not in tensors:
             continue
         state: dict[str, Any] = {moment: tensors[f"optimizer.{moment}.{name}"].to(parameter.device) for moment in MOMENTS}

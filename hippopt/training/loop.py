@@ -69,6 +69,8 @@ def train(
 ) -> bool:
     """Train until the budget is used: True, or until `hooks.stopping`: False. `state` is updated in place.
 
+    A parameter group's learning rate is the schedule's times the group's own "rate" where it has one.
+
     A step whose loss or gradient is not finite is skipped. Raises TrainingError after SKIPS_ALLOWED of them in a row,
     naming the cases of the batch. `group`: the processes that train together, each on batches of its own.
     """
@@ -83,7 +85,7 @@ def train(
             return False
         rate = learning_rate(schedule, peak_rate, progress, state.step)
         for parameter_group in optimizer.param_groups:
-            parameter_group["lr"] = rate
+            parameter_group["lr"] = rate * parameter_group.get("rate", 1.0)
         before = time.perf_counter()
         batch = next(batches)
         state.waited_s += time.perf_counter() - before

@@ -1,11 +1,13 @@
 """Every rule of a plan: broken by one edit, it is reported, and it alone."""
 
+import hashlib
+import json
 from typing import Any
 
 import msgspec
 import pytest
 
-from hippopt.artifacts.codec import write_json
+from hippopt.artifacts.codec import content_hash, write_json
 from hippopt.artifacts.fingerprint import Fingerprint
 from hippopt.artifacts.plan import AUGMENTATION_RANGES, AugmentationSettings, Fold, Plan, broken_rules, check_plan, load_plan
 from hippopt.errors import PlanError
@@ -47,7 +49,15 @@ BROKEN: list[tuple[dict[str, Any], str]] = [
     ({"network__hidden_size": 50}, "network.hidden_size"),  # 3 heads
     ({"adapter__rank": 0}, "adapter.rank"),
     ({"adapter__rank": 49}, "adapter.rank"),  # hidden size 48
+    ({"adapter__rank": {"attention": 4, "mlp_up": 49, "mlp_down": 2}}, "adapter.rank.mlp_up"),
+    ({"adapter__rank": {"attention": 0, "mlp_up": 1, "mlp_down": 2}}, "adapter.rank.attention"),
+    ({"adapter__rank": {"attention": 4}}, "adapter.rank"),
+    ({"adapter__rank": {"attention": 4, "mlp_up": 4, "mlp_down": 4, "query": 4}}, "adapter.rank"),
     ({"adapter__stacks": ()}, "adapter.stacks"),
+    ({"adapter__stacks": ("mlp_up", "mlp_up")}, "adapter.stacks"),
+    ({"adapter__s_rate": 0.0}, "adapter.s_rate"),
+    ({"adapter__s_rate": float("inf")}, "adapter.s_rate"),
+    ({"adapter__also_trained": ("decoder", "heads")}, "adapter.also_trained"),
     ({"schedule__steps": 0}, "schedule"),
     ({"schedule__steps_per_epoch": 0}, "schedule"),
     ({"schedule__warmup_steps": -1}, "schedule"),
@@ -103,6 +113,13 @@ def test_each_rule_about_the_data_is_reported(edit: dict[str, Any], subjects: tu
         {"sides": {"anterior": "left", "posterior": "right"}, "augmentation__swap_labels": ((1, 2),)},
         {"sides": {"anterior": "left", "posterior": "right"}, "augmentation__flip_axes": ()},
         {"adapter__rank": 48},
+        {"adapter__rank": {"attention": 48, "mlp_up": 1, "mlp_down": 3}},
+        {"adapter__rank": {"mlp_up": 48}, "adapter__stacks": ("mlp_up",)},
+        {"adapter__s_rate": 30.0, "adapter__balance": False},
+        {"adapter__attention": "four"},
+        {"adapter__also_trained": ("decoder", "head", "norms", "encoders")},
+        {"adapter__also_trained": ("decoder5.", "out.", "vit.patch_embedding")},
+        {"adapter__also_trained": ()},
         {"schedule__warmup_steps": 0},
         {"folds": ()},
         {"foreground_oversampling": 1.0},
@@ -117,6 +134,22 @@ def test_rules_for_every_stack() -> None:
     narrow = changed(small_plan(), network__mlp_dim=24, adapter__rank=30)
     assert [rule.split(":")[0] for rule in broken_rules(narrow)] == ["adapter.rank"]  # 24 is the smaller side of the MLP's weights
     assert broken_rules(changed(narrow, adapter__stacks=("attention",))) == []  # 48 x 48
+
+
+def test_the_bound_of_a_rank_is_that_of_its_stack() -> None:
+    plan = changed(small_plan(), network__mlp_dim=24, adapter__rank={"attention": 49, "mlp_up": 25, "mlp_down": 24})
+    assert [rule.partition("; the rule: ")[2].partition(",")[0] for rule in broken_rules(plan)] == ["from 1 to 48", "from 1 to 24"]
+
+
+def test_a_plan_from_before_the_later_options_is_read_and_keeps_its_hash() -> None:
+    """Adapters and runs name the plan they were trained with by its hash."""
+    data = msgspec.to_builtins(small_plan())
+    for name in ("s_rate", "attention"):
+        del data["adapter"][name]
+    old = msgspec.convert(data, Plan)
+    assert old == small_plan()
+    assert content_hash(old) == hashlib.sha256(json.dumps(data, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+    assert len({content_hash(changed(old, **edit)) for edit in ({}, {"adapter__s_rate": 2.0}, {"adapter__attention": "four"})}) == 3
 
 
 def test_all_broken_rules_are_reported_together(tmp_path: object) -> None:

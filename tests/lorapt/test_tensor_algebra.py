@@ -5,6 +5,7 @@ import torch
 
 from hippopt.lorapt import t_identity, t_product, t_svd, t_transpose
 from hippopt.lorapt import tensor_svd as module
+from hippopt.lorapt.tensor_algebra import inverse_transform
 from tests.lorapt import reference
 
 SHAPES = [(1, 4, 3), (2, 3, 5), (3, 5, 3), (4, 4, 4), (5, 2, 6), (6, 6, 2), (7, 3, 3)]
@@ -106,6 +107,33 @@ def test_leading_triplets_equal_those_of_the_whole_svd(m: int, n: int, monkeypat
     scale = float(whole.reconstruct().abs().max())
     torch.testing.assert_close(fast.reconstruct(), whole.reconstruct(), rtol=0, atol=1e-4 * scale)
     torch.testing.assert_close(fast.singular_values, whole.singular_values, rtol=1e-5, atol=0)
+
+
+@pytest.mark.parametrize(("m", "n"), [(260, 300), (300, 260)])
+@pytest.mark.parametrize("count", [2, 3])
+def test_leading_triplets_of_a_steep_spectrum(m: int, n: int, count: int) -> None:
+    """Over five decades: the Gram matrix of single precision loses the last ones, and the whole SVD takes its place."""
+    left, right = (torch.linalg.qr(random(count, side, 20, seed=side))[0] for side in (m, n))
+    w = left * torch.logspace(0, -5, 20, dtype=torch.float64) @ right.mT
+    whole = t_svd(w).truncate(20)
+    torch.testing.assert_close(t_svd(w, 20).reconstruct(), whole.reconstruct(), rtol=0, atol=3e-5)
+    torch.testing.assert_close(t_svd(w, 20).singular_values, whole.singular_values, rtol=0, atol=3e-5)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_slices_apart_give_what_a_stack_gives(shape: tuple[int, int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    w = random(*shape)
+    monkeypatch.setattr(module, "ROWS", 2)  # more than one piece
+    for name in ("u", "s", "v"):
+        torch.testing.assert_close(getattr(t_svd(list(w)), name), getattr(t_svd(w), name), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_law_1_the_inverse_transform_as_a_matrix(shape: tuple[int, int, int]) -> None:
+    a = random(*shape)
+    transformed = torch.fft.rfft(a, dim=0)
+    both = torch.cat([transformed.real, transformed.imag])
+    torch.testing.assert_close(torch.tensordot(inverse_transform(shape[0], a), both, 1), a)
 
 
 @pytest.mark.parametrize("rank", [0, 4])

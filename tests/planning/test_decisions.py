@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from hippopt.artifacts.dataset import Side
-from hippopt.artifacts.plan import Plan, broken_rules, check_plan
+from hippopt.artifacts.plan import AdapterSettings, Plan, broken_rules, check_plan
 from hippopt.errors import PlanError, StaleArtifactError
 from hippopt.networks.memory import training_bytes
 from hippopt.networks.unetr import SIZES
@@ -35,7 +35,7 @@ def test_a_data_set_like_the_decathlons() -> None:
     assert plan.augmentation.flip_axes == ("x",) and plan.augmentation.swap_labels == ()
     assert plan.largest_scan_mm == (40, 56, 40)
     assert len(plan.folds) == 5
-    assert set(plan.reasons) >= {"target_spacing_mm", "crop", "normalisation", "patch_size", "batch_size", "network", "adapter",
+    assert set(plan.reasons) >= {"target_spacing_mm", "crop", "normalisation", "patch_size", "batch_size", "network", *(f"adapter.{name}" for name in AdapterSettings.__struct_fields__),
                                  "augmentation", "schedule", "folds", "seed", "foreground_oversampling"}  # fmt: skip
     assert broken_rules(plan, front_and_back()) == []
 

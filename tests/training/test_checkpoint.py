@@ -18,12 +18,21 @@ STATE = LoopState(
 class Fit:
     """A small regression under AdamW; `unused` never gets a gradient, so the optimiser holds no moments of it."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, own_rate: tuple[str, ...] = ()) -> None:
         torch.manual_seed(seed)
         self.model = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2))
         self.model.register_parameter("unused", nn.Parameter(torch.randn(2)))
-        self.names = [name for name, _ in self.model.named_parameters()]
-        self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=0.05, weight_decay=0.01)
+        parameters = dict(self.model.named_parameters())
+        groups = [[name for name in parameters if name not in own_rate], list(own_rate)]
+        self.names = [name for group in groups for name in group]
+        self.optimizer = torch.optim.AdamW(
+            [
+                {"params": [parameters[name] for name in group], "lr": rate}
+                for group, rate in zip(groups, (0.05, 0.2), strict=True)
+                if group
+            ],
+            weight_decay=0.01,
+        )
 
     def steps(self, first: int, last: int) -> None:
         for number in range(first, last):
@@ -45,8 +54,9 @@ def save(fit: Fit, files: tuple[Path, Path], state: LoopState = STATE) -> None:
     save_resume(*files, fit.tensors(), fit.optimizer, fit.names, state)
 
 
-def test_training_goes_on_as_if_it_had_never_stopped(files: tuple[Path, Path]) -> None:
-    whole, begun, resumed = Fit(0), Fit(0), Fit(1)
+@pytest.mark.parametrize("own_rate", [(), ("0.bias", "2.weight")], ids=["one group", "two groups"])
+def test_training_goes_on_as_if_it_had_never_stopped(files: tuple[Path, Path], own_rate: tuple[str, ...]) -> None:
+    whole, begun, resumed = (Fit(seed, own_rate) for seed in (0, 0, 1))
     whole.steps(0, 9)
     begun.steps(0, 5)
     save(begun, files)

@@ -106,6 +106,18 @@ def test_steps_epochs_and_rates() -> None:
     assert runner.run(batches(), Budget(25)) and runner.state.step == 25  # nothing is left to do
 
 
+def test_a_group_with_its_own_rate() -> None:
+    """Its rate is a multiple of the schedule's at every step; the others are as without it."""
+    runner, rates = Runner(), []
+    groups = [{"params": [runner.model.weight]}, {"params": [runner.model.bias], "rate": 30.0}]
+    runner.optimizer = torch.optim.AdamW(groups, lr=1.0)
+    step = runner.optimizer.step
+    runner.optimizer.step = lambda: rates.append([group["lr"] for group in runner.optimizer.param_groups]) or step()  # type: ignore[method-assign,func-returns-value]
+    runner.run(batches(), Budget(25))
+    plain = [learning_rate(SCHEDULE, 1e-2, step / 25, step) for step in range(25)]
+    assert rates == [[rate, rate * 30.0] for rate in plain]
+
+
 def test_a_stop_signal_ends_at_the_next_step() -> None:
     runner = Runner()
     runner.stop_at = 7
