@@ -7,7 +7,7 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -18,12 +18,7 @@ TEMPORARY = ".tmp-"  # how the names of unfinished files begin
 
 
 class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Base of all records: immutable, keyword-only, unknown keys refused when read.
-
-    added_later: fields that a record got after files of it were written. At their defaults they leave its hash as it was.
-    """
-
-    added_later: ClassVar[tuple[str, ...]] = ()
+    """Base of all records: immutable, keyword-only, unknown keys refused when read."""
 
 
 R = TypeVar("R", bound=Record)
@@ -31,17 +26,7 @@ R = TypeVar("R", bound=Record)
 
 def canonical_json(record: Any) -> bytes:
     """The record's JSON with sorted keys and no spaces: equal records give equal bytes."""
-    return json.dumps(_plain(record), sort_keys=True, separators=(",", ":")).encode()
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Record):
-        defaults = {field.name: field.default for field in msgspec.structs.fields(value) if field.name in value.added_later}
-        items = msgspec.structs.asdict(value).items()
-        return {name: _plain(part) for name, part in items if name not in defaults or part != defaults[name]}
-    if isinstance(value, dict):
-        return {key: _plain(part) for key, part in value.items()}
-    return [_plain(part) for part in value] if isinstance(value, list | tuple) else msgspec.to_builtins(value)
+    return json.dumps(msgspec.to_builtins(record), sort_keys=True, separators=(",", ":")).encode()
 
 
 def content_hash(record: Any) -> str:

@@ -73,8 +73,6 @@ class AdapterSettings(Record, frozen=True, kw_only=True):
     attention: one stack of 48 slices, or four of 12 (query, key, value, output), each at the rank of `attention`.
     """
 
-    added_later = ("s_rate", "attention")
-
     rank: int | dict[str, int]
     stacks: tuple[StackName, ...]
     core: Literal["diagonal", "dense"]
