@@ -8,7 +8,7 @@ from hippopt.artifacts.model_file import DATASET_NAME, RUN_NAME, ModelManifest
 from hippopt.artifacts.plan import load_plan
 from hippopt.artifacts.writable_folder import check_writable
 from hippopt.console import Console
-from hippopt.errors import OutputError, WeightsError
+from hippopt.errors import OutputError, UsageError, WeightsError
 from hippopt.inference.contrast import known_contrast
 from hippopt.networks.restoring import read_card
 from hippopt.networks.tensor_files import parse_state
@@ -63,6 +63,9 @@ def _outside_base(model: ModelFile, workspace: Workspace, request: InstallReques
     """(tensors, bytes to keep where the workspace has no such base yet) of the base that a model file only names."""
     entry = model.manifest.base
     if entry is None or entry.included:
+        if request.base is not None:
+            brings = "was trained from random weights" if entry is None else "brings its base"
+            raise UsageError(f"--base {request.base}: {request.source} {brings}; leave --base out")
         return None, None
     if request.base is None:
         try:

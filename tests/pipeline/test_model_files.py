@@ -118,6 +118,15 @@ def test_a_model_without_its_base_needs_that_very_base(lora_root: Path, tmp_path
     assert code == 0, err
 
 
+def test_a_base_for_a_model_that_brings_its_own_is_refused(lora_root: Path, tmp_path: Path, run_command: Command) -> None:
+    """Which of the two was meant cannot be told, so nothing is written."""
+    file = tmp_path / "model.zip"
+    assert export(run_command, lora_root, file)[0] == 0
+    base = next((lora_root / "results" / "bases").glob("*.json")).with_suffix(".safetensors")
+    assert_stopped(run_command("install", file, "--root", tmp_path / "elsewhere", "--base", base), "brings its base", "--base", code=2)
+    assert not (tmp_path / "elsewhere").exists()
+
+
 def test_an_installed_base_that_changes_is_refused(lora_root: Path, tmp_path: Path, run_command: Command, scans: Path) -> None:
     other = tmp_path / "elsewhere"
     assert export(run_command, lora_root, tmp_path / "model.zip")[0] == 0
