@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import shlex
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -192,8 +193,9 @@ def _dataset_inputs(
 
 
 def _command() -> str:
-    """The command line, without the folders of this machine."""
-    return " ".join(["hippopt_pretrain", *(Path(word).name if "/" in word else word for word in sys.argv[1:])])
+    """The command line that began this, without the folders of this machine."""
+    words = [Path(word).name if "/" in word else word for word in sys.argv[1:] if word not in ("--resume", "--overwrite")]
+    return shlex.join(["hippopt_pretrain", *words])
 
 
 def _sha256(path: Path) -> str:

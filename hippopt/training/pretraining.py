@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import torch
 
-from hippopt.artifacts.codec import canonical_json
+from hippopt.artifacts.codec import content_hash
 from hippopt.artifacts.plan import NetworkSettings, ScheduleSettings
 from hippopt.artifacts.weights import BaseCard
 
@@ -52,12 +52,12 @@ class PretrainInputs:
 
 def settings_of(request: PretrainRequest, inputs: PretrainInputs) -> dict[str, Any]:
     """What must stay the same for a resumed pre-training to be the same one."""
-    import json
-
+    card = inputs.card
     return {
         "seed": request.seed, "steps": request.steps or inputs.schedule.steps, "minutes": request.minutes,
-        "learning_rate": peak_rate(request, inputs), "batch_size": inputs.batch_size, "card": json.loads(canonical_json(inputs.card)),
-        "start": inputs.start[1].sha256 if inputs.start else None,
+        "learning_rate": peak_rate(request, inputs), "batch_size": inputs.batch_size, "network": content_hash(card.network),
+        "patch_size": list(card.patch_size), "scans": content_hash([card.label_maps, card.seen_images, card.label_values]),
+        "synthesis": content_hash(card.synthesis), "base": inputs.start[1].sha256 if inputs.start else None,
     }  # fmt: skip
 
 

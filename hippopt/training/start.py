@@ -48,16 +48,19 @@ def with_earlier_settings(request: FoldRequest, started_with: Path, seed_given: 
     return request
 
 
-def check_settings(started_with: Path, settings: dict[str, Any]) -> None:
-    """Raises TrainingError, with the differences, where a run would be resumed with other settings than it began with."""
+def check_settings(started_with: Path, settings: dict[str, Any], otherwise: str = "add --allow-change") -> None:
+    """Raises TrainingError, with the differences, where a run would be resumed with other settings than it began with.
+
+    otherwise: what a user can do who cannot give the old settings.
+    """
     if not started_with.exists():
-        raise TrainingError(f"{started_with}: missing, so whether the settings are the same cannot be told; add --allow-change to resume")
+        raise TrainingError(f"{started_with}: missing, so whether the settings are the same cannot be told; {otherwise}")
     old = parse_json(started_with.read_bytes(), started_with)
     if not isinstance(old, dict):
-        raise TrainingError(f"{started_with}: not the settings of a run; add --allow-change to resume without them")
+        raise TrainingError(f"{started_with}: not the settings of a run; restore it, or {otherwise}")
     changed = [f"{key} {old.get(key)} -> {new}" for key, new in settings.items() if old.get(key) != new]
     if changed:
-        raise TrainingError(f"{started_with}: started with other settings ({'; '.join(changed)}); give the old ones, or --allow-change")
+        raise TrainingError(f"{started_with}: started with other settings ({'; '.join(changed)}); give the old ones, or {otherwise}")
 
 
 def check_unseen(inputs: FoldInputs) -> None:
