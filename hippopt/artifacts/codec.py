@@ -40,6 +40,8 @@ def parse_json(text: str | bytes, source: Path) -> Any:
         return json.loads(text)
     except UnicodeDecodeError as error:
         raise PlanError(f"{source}: not a text file ({error.reason} at byte {error.start}); restore it") from error
+    except RecursionError:
+        raise PlanError(f"{source}: nested too deeply for a record; restore it") from None
     except json.JSONDecodeError as error:
         raise PlanError(
             f"{source}: malformed JSON at line {error.lineno}, column {error.colno}: {error.msg}; mend or remake the file"

@@ -90,7 +90,8 @@ class StackedLinear(nn.Module):
             return self.weight
         key = (self.weight.data_ptr(), self.weight._version, kind)
         if self._rounded is None or self._rounded[0] != key:
-            self._rounded = (key, self.weight.to(kind))
+            with torch.inference_mode(False), torch.no_grad():  # one made while predicting could not be trained with
+                self._rounded = (key, self.weight.detach().to(kind))
         return self._rounded[1]
 
     def _change(self, x: Tensor) -> Tensor:

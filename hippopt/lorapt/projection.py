@@ -24,7 +24,7 @@ class Projections:
         self.count = count
         self._up, self._down = _Sum(up), _Sum(down)
         self._pass = -1
-        self._gate: Tensor = _Gate.apply(up, down, self)
+        self._gate: Tensor = _Gate.apply(up, down, self._up, self._down)
 
     def change(self, x: Tensor, indices: tuple[int, ...]) -> Tensor:
         """(T, n) -> (T, slices, m): P_k x for the slices k of `indices`."""
@@ -46,10 +46,6 @@ class Projections:
             self._pass = current
         self._up.add(above, rolled)
         self._down.add(above_z, x)
-
-    def gradients(self) -> tuple[Tensor, Tensor]:
-        """What was collected, of `up` and of `down`."""
-        return self._up.take(), self._down.take()
 
 
 class _Sum:
@@ -89,15 +85,15 @@ class _Gate(torch.autograd.Function):
     """A number through which every layer depends on the projections: its backward pass runs when those of all layers are done."""
 
     @staticmethod
-    def forward(ctx: Any, up: Tensor, down: Tensor, projections: Projections) -> Tensor:
-        ctx.projections = projections
+    def forward(ctx: Any, up: Tensor, down: Tensor, up_sum: _Sum, down_sum: _Sum) -> Tensor:
+        ctx.sums = up_sum, down_sum  # not the Projections, which hold the gate: a cycle would keep them until the collector runs
         return up.new_zeros(())
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, _: Tensor) -> tuple[Tensor, Tensor, None]:
-        up, down = ctx.projections.gradients()
-        return up, down, None
+    def backward(ctx: Any, _: Tensor) -> tuple[Tensor, Tensor, None, None]:
+        up, down = (collected.take() for collected in ctx.sums)
+        return up, down, None, None
 
 
 class _Change(torch.autograd.Function):

@@ -41,6 +41,13 @@ def default_base(plan: Plan) -> Path | None:
     return None
 
 
+def known_base_file(sha256: str, kept: Path) -> Path:
+    """`kept` where it is there, else the shipped base of this sha256, else `kept`."""
+    if kept.exists():
+        return kept
+    return next((path for path in shipped_bases() if read_base(path)[1].sha256 == sha256), kept)
+
+
 def shipped_bases() -> list[Path]:
     """The base files that come with hippopt."""
     folder = Path(str(files("hippopt") / "bases"))

@@ -49,10 +49,19 @@ class Tuned:
                 parameter.copy_(tensors[name])
 
     def rated(self, s_rate: float) -> list[tuple[float, list[str]]]:
-        """Names of `trainable`, in groups of one learning rate, each in the method's rate: `s_rate` for S, 1 for the rest."""
+        """Names of `trainable`, in groups of one learning rate, each in the method's rate: `s_rate` for S, 1 for the rest.
+
+        Factors stand apart from the rest: weight decay would pull R + P towards R, away from the base, so they have none.
+        """
         names = list(self.trainable())
-        own = [name for name in names if s_rate != 1 and name.startswith(TRAINED) and name.endswith(".s")]
-        return [group for group in ((1.0, [name for name in names if name not in own]), (s_rate, own)) if group[1]]
+        factors = [name for name in names if is_factor(name)]
+        own = [name for name in factors if s_rate != 1 and name.endswith(".s")]
+        groups = (
+            (1.0, [name for name in names if name not in factors]),
+            (1.0, [name for name in factors if name not in own]),
+            (s_rate, own),
+        )
+        return [group for group in groups if group[1]]
 
     def counts(self) -> dict[str, int]:
         """Trained parameters: factors, decoder, head and others apart."""
@@ -61,6 +70,11 @@ class Tuned:
             group = "factors" if name.startswith(TRAINED) else _group(name.removeprefix(REST))
             groups[group] = groups.get(group, 0) + parameter.numel()
         return groups
+
+
+def is_factor(name: str) -> bool:
+    """Whether a name of `Tuned.trainable` is a factor's."""
+    return name.startswith(TRAINED)
 
 
 def _group(name: str) -> str:
@@ -95,6 +109,8 @@ def tune(
             raise WeightsError("adapter: its initial factors are missing; a second SVD would not give the same ones")
         stacks = unetr_stacks(network.hidden_size, network.mlp_dim, settings.stacks, settings.attention)
         listed = {stack.name: slot_names(stack) for stack in stacks}
+        stacked = {slot.parameter for stack in stacks for slot in stack.slots}  # frozen, whatever else trains
+        rest = tuple(name for name in rest if name not in stacked)
         try:
             ranks = stack_ranks(settings.rank, stacks)
             adaptation = adapt(model, stacks, ranks, core=settings.core, balance=settings.balance, initial=initial)

@@ -18,6 +18,7 @@ from hippopt.artifacts.plan import load_plan
 from hippopt.artifacts.weights import AdapterCard, BaseCard
 from hippopt.console import Console
 from hippopt.errors import OutputError
+from hippopt.networks.base_files import known_base_file
 from hippopt.networks.initial_factors import load_factors
 from hippopt.networks.restoring import read_card
 from hippopt.networks.tensor_files import check_space, read_state
@@ -68,7 +69,7 @@ def export_model(
     if base is not None:
         parts[BASE_CARD] = canonical_json(base[1])
         if request.include_base:
-            parts[BASE_WEIGHTS] = workspace.base(base[1].sha256)
+            parts[BASE_WEIGHTS] = known_base_file(base[1].sha256, workspace.base(base[1].sha256))
     about = ModelManifest(
         hippopt=__version__, dataset=dataset, run=run, method=cards[0].method, folds=tuple(folder.path.name for folder in folders),
         base=entry, members=(),

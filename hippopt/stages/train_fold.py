@@ -11,7 +11,7 @@ from hippopt.errors import TrainingError
 from hippopt.imaging.augmentation import open_batches
 from hippopt.networks.base_weights import KeyReport
 from hippopt.networks.restoring import build_with_base
-from hippopt.networks.tuning import Tuned, tune
+from hippopt.networks.tuning import Tuned, is_factor, tune
 from hippopt.reporting.progress import plot_progress
 from hippopt.training.adapter_file import write_adapter
 from hippopt.training.checkpoint import LoopState, load_resume, restore_optimizer, save_resume
@@ -114,8 +114,9 @@ def _set_up(
     groups = tuned.rated(plan.adapter.s_rate)
     names = [name for _, group in groups for name in group]
     optimizer = torch.optim.AdamW(
-        [{"params": [parameters[name] for name in group], "rate": rate} for rate, group in groups],
-        lr=plan.schedule.learning_rate[request.method], weight_decay=plan.schedule.weight_decay,
+        [{"params": [parameters[name] for name in group], "rate": rate,
+          "weight_decay": 0.0 if is_factor(group[0]) else plan.schedule.weight_decay} for rate, group in groups],
+        lr=plan.schedule.learning_rate[request.method],
     )  # fmt: skip
     restore_optimizer(optimizer, moments, names, state.step - state.skipped)
     return tuned, state, names, optimizer, reports

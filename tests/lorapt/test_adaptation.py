@@ -330,3 +330,41 @@ def test_a_stack_that_does_not_fit_is_refused(blocks: Blocks) -> None:
 def test_the_cost_rule_prefers_activations_for_few_tokens_and_weights_for_many() -> None:
     assert cheaper_path(72, 3072, 768, 12, 4) == "activations"
     assert cheaper_path(100_000, 768, 768, 48, 16) == "weights"
+
+
+def test_a_step_leaves_nothing_behind_and_prediction_comes_first() -> None:
+    """Predicting before training (inference mode, bfloat16) does not spoil training; what a step shared is freed without the collector."""
+    import gc
+    import weakref
+
+    from torch import nn
+
+    from hippopt.lorapt import Slot, Stack, adapt
+
+    torch.manual_seed(0)
+    model = nn.Sequential(*(nn.Linear(8, 8) for _ in range(3)))
+    adaptation = adapt(model, [Stack("layers", tuple(Slot(f"{i}.weight", 0, 8) for i in range(3)))], 2, path="activations")
+    x = torch.randn(4, 8)
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        model(x)
+    shared: list[weakref.ref] = []
+    factors = next(module for module in model.modules() if hasattr(module, "projections"))
+    original = factors.projections
+
+    def projections(kind: torch.dtype) -> object:
+        found = original(kind)
+        shared.append(weakref.ref(found))
+        return found
+
+    factors.projections = projections
+    gc.collect()
+    gc.disable()
+    try:
+        with torch.autocast("cpu", torch.bfloat16):
+            loss = model(x).float().square().mean()
+        loss.backward()
+        del loss
+        assert shared and all(reference() is None for reference in shared)
+    finally:
+        gc.enable()
+    assert all(bool(parameter.grad.any()) for parameter in adaptation.factors.values())

@@ -99,13 +99,23 @@ def test_every_option_starts_from_the_base_and_trains() -> None:
 def test_a_rate_of_its_own_for_s() -> None:
     found = tuned(balance=False)
     names = list(found.trainable())
-    assert found.rated(1.0) == [(1.0, names)]
-    (one, rest), (own, cores) = found.rated(30.0)
+    (one, rest), (_, factors) = found.rated(1.0)
+    assert rest + factors == sorted(names, key=lambda name: name.startswith(TRAINED))
+    assert all(name.startswith(REST) for name in rest) and all(name.startswith(TRAINED) for name in factors)
+    (one, rest), (_, sides), (own, cores) = found.rated(30.0)
     assert (one, own) == (1.0, 30.0)
     assert cores == [f"{TRAINED}{stack}.s" for stack in STACKS]
-    assert sorted(rest + cores) == sorted(names) and any(name.startswith(REST) for name in rest)
+    assert sorted(rest + sides + cores) == sorted(names)
     full = tune(unetr(), "full", NETWORK, found_settings(), ())
     assert [rate for rate, _ in full.rated(30.0)] == [1.0]  # no factors, so nothing of a rate of its own
+
+
+def test_what_is_stacked_never_trains_beside_its_factors() -> None:
+    """Though also_trained names all of the transformer: R stays frozen, is not counted, and is in no file."""
+    found = tuned(also_trained=("vit.", "decoder"))
+    slots = {slot.partition("[")[0] for stack in found.stacks.values() for slot in stack}
+    trained = {name.removeprefix(REST) for name in found.trainable()}
+    assert slots and not slots & trained and "vit.norm.weight" in trained
 
 
 def found_settings() -> AdapterSettings:

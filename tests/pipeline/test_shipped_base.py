@@ -96,6 +96,10 @@ def test_models_on_it_travel_without_it(
     scans = write_scans(tmp_path / "scans", "a.nii.gz")
     assert run_command("predict", "-i", scans, "-o", tmp_path / "out", "--root", other, "--device", "cpu")[0] == 0
     assert (tmp_path / "out" / "a.nii.gz").is_file()
+    monkeypatch.setattr("hippopt.networks.base_files.shipped_bases", lambda: [shipping])
+    assert run_command("export", "Blob", tmp_path / "again.zip", "--root", other)[0] == 0
+    code, _, err = run_command("install", tmp_path / "again.zip", "--root", tmp_path / "third")
+    assert code == 0, err
 
 
 def test_what_is_shipped_is_whole() -> None:
