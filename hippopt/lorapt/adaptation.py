@@ -33,6 +33,7 @@ class Adaptation:
         self._layers: dict[str, tuple[nn.Linear, StackedLinear]] = {}
         self._residuals: dict[str, Tensor] | None = None
         self._handles: list[Any] = []
+        self._check_free()  # before anything of the model changes
         self._split(path)
         self._attach()
 
@@ -92,6 +93,7 @@ class Adaptation:
         """Undo `merge`: the residual comes back bit by bit, and the factors train on."""
         if self._residuals is None:
             return self.model
+        self._check_free()
         for path, (linear, layer) in self._layers.items():
             linear.weight.data = self._residuals[path]
             layer.weight = linear.weight
@@ -133,9 +135,11 @@ class Adaptation:
         assert isinstance(factors, Factors)
         return factors
 
-    def _attach(self) -> None:
+    def _check_free(self) -> None:
         if hasattr(self.model, MODULE):
             raise StackError(f"the model has a module named {MODULE} already; merge an earlier adaptation first")
+
+    def _attach(self) -> None:
         self.model.add_module(MODULE, self._modules)
         modules = [self._factors(stack) for stack in self.stacks]
 

@@ -104,6 +104,7 @@ class Factors(nn.Module):
     def _once(self, key: str, compute: Callable[[], T]) -> T:
         if self._shared is None:
             return compute()
+        key = f"{key}, gradients {torch.is_grad_enabled()}"  # what was made without them must not serve a layer that needs them
         if key not in self._shared:
             self._shared[key] = compute()
         return self._shared[key]

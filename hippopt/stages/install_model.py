@@ -132,6 +132,7 @@ def install_model(
             if member.name.startswith(RUN):
                 _write_member(model, member.name, building / PurePosixPath(member.name.removeprefix(RUN)))
         write_bytes(building / workspace.installed_manifest(manifest.dataset, run).name, canonical_json(manifest))
+        check_place(workspace, manifest.dataset, run, overwrite)  # a training may have begun there meanwhile
 
 
 def _check_hashes(model: ModelFile, console: Console) -> None:

@@ -368,3 +368,19 @@ def test_a_step_leaves_nothing_behind_and_prediction_comes_first() -> None:
     finally:
         gc.enable()
     assert all(bool(parameter.grad.any()) for parameter in adaptation.factors.values())
+
+
+def test_a_second_adaptation_is_refused_before_anything_changes() -> None:
+    from torch import nn
+
+    from hippopt.lorapt import Slot, Stack, StackError, adapt
+
+    torch.manual_seed(0)
+    model = nn.Sequential(*(nn.Linear(8, 8) for _ in range(4)))
+    adapt(model, [Stack("first", (Slot("0.weight", 0, 8), Slot("1.weight", 0, 8)))], 2)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    with pytest.raises(StackError, match="already"):
+        adapt(model, [Stack("second", (Slot("2.weight", 0, 8), Slot("3.weight", 0, 8)))], 2)
+    after = model.state_dict()
+    assert list(before) == list(after) and all(torch.equal(value, after[name]) for name, value in before.items())
+    assert type(model[2]) is nn.Linear
