@@ -1,6 +1,7 @@
 """hippopt_pretrain: train a base network on a planned data set, or on scans made from label maps."""
 
 import argparse
+import re
 import time
 from pathlib import Path
 
@@ -52,6 +53,8 @@ def _work(options: argparse.Namespace, workspace: Workspace, console: TerminalCo
         raise UsageError(f"--patch {' '.join(map(str, options.patch))}: three multiples of 16, above 0")
     if options.resume and options.overwrite:
         raise UsageError("--resume and --overwrite exclude each other")
+    if options.name and not re.fullmatch(r"[A-Za-z0-9_-]+", options.name):  # it becomes a folder's name
+        raise UsageError(f"--name {options.name!r}: letters, digits, - and _ only")
     if options.seed < 0:
         raise UsageError(f"--seed {options.seed}: not below 0")
     from hippopt.recipes.pretraining import SourceRequest, pretrain_base, preview

@@ -164,8 +164,8 @@ class Synthesiser:
         image = sampled[:1]
         image = self._acquire(image, draw, generator)
         if draw.strip:
-            head = self._head[tissue].float()
-            image = image * (functional.grid_sample(head[None, None], grid, align_corners=True)[0] < 0.5)
+            brain = (~self._head[tissue]).float()  # beyond the map there is none
+            image = image * (functional.grid_sample(brain[None, None], grid, align_corners=True)[0] >= 0.5)
         return self._show(image, label, draw)
 
     def _map_voxels(self, draw: SampleDraw, chosen: LabelMap, generator: torch.Generator) -> Tensor:

@@ -34,6 +34,14 @@ def _words(name: str) -> set[str]:
     return {MEANING.get(part, part) for part in parts} - SIDES
 
 
+def head_fits(model: "torch.nn.Module", base: Mapping[str, "torch.Tensor"], classes: int) -> bool:
+    """Whether the base has a head of so many classes whose rows are as long as the model's."""
+    weight, bias = base.get(HEAD_WEIGHT), base.get(HEAD_BIAS)
+    if weight is None or bias is None or len(weight) != classes or len(bias) != classes:
+        return False
+    return weight.shape[1:] == model.state_dict()[HEAD_WEIGHT].shape[1:]
+
+
 def begin_head(model: "torch.nn.Module", base: Mapping[str, "torch.Tensor"], rows: Sequence[Sequence[int]]) -> None:
     """Write the mean of the base's rows into each row of the head, in place; rows without a source stay as they are."""
     import torch

@@ -11,7 +11,7 @@ from hippopt.artifacts.plan import STACKS, AdapterSettings, Plan
 from hippopt.artifacts.weights import AdapterCard, BaseCard
 from hippopt.errors import PlanError, StaleArtifactError, WeightsError
 from hippopt.networks.base_weights import KeyReport, load_base, remade_keys
-from hippopt.networks.heads import HEAD_BIAS, HEAD_WEIGHT, begin_head, similar_classes
+from hippopt.networks.heads import HEAD_BIAS, HEAD_WEIGHT, begin_head, head_fits, similar_classes
 from hippopt.networks.initial_factors import InitialFactors, factors_of
 from hippopt.networks.stacks import ATTENTION
 from hippopt.networks.tensor_files import read_state, tensors_sha256
@@ -30,9 +30,11 @@ def build_with_base(
     state, card = base
     reports = load_base(model, state, card.patch_size, plan.patch_size, source)
     remade = set(remade_keys(reports))
-    if card.out_channels != len(plan.class_names) or (card.label_values is not None and card.label_values != plan.label_values):
+    other_values = card.label_values is not None and card.label_values != plan.label_values
+    other_names = card.class_names is not None and card.class_names != plan.class_names
+    if card.out_channels != len(plan.class_names) or other_values or other_names:
         remade |= {HEAD_WEIGHT, HEAD_BIAS}  # the head means other labels
-        if card.class_names and HEAD_WEIGHT in state:
+        if card.class_names and head_fits(model, state, len(card.class_names)):
             rows = similar_classes(card.class_names, plan.class_names)
             begin_head(model, state, rows)
             reports = [_head_report(report, card.class_names, plan.class_names, rows) for report in reports]

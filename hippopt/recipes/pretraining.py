@@ -4,7 +4,7 @@ import contextlib
 import hashlib
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -36,6 +36,7 @@ from hippopt.training.quick_validation import windows_around
 from hippopt.training.signals import StopSignals
 from hippopt.workspace import Workspace
 
+Base = tuple[Mapping[str, torch.Tensor], BaseCard]
 VALIDATION_SEED = 2**31  # keys the fixed scans made from the maps that are held out
 VALIDATION_BATCHES = 8
 PREVIEW_BATCHES = 8
@@ -102,8 +103,20 @@ def preview(source: SourceRequest, seed: int, path: Path, console: Console) -> N
     plot_contours(panels, path, "synthetic scans: halves of the hippocampus in green, its neighbours in red")
 
 
-def _start(source: SourceRequest) -> Any:
+def _start(source: SourceRequest) -> Base | None:
     return read_base(source.base) if source.base is not None else None
+
+
+def _all_seen(own: Sequence[str], start: Base | None) -> tuple[str, ...] | None:
+    """The scans that a base has seen: its own and those of the base it began from; None where the latter are not known."""
+    if start is None:
+        return tuple(sorted(own))
+    earlier = start[1].seen_images
+    return None if earlier is None else tuple(sorted({*own, *earlier}))
+
+
+def _begun_from(start: Base | None) -> str:
+    return "" if start is None else f"; begun from base {start[1].name} {start[1].sha256}, {start[1].licence}, {start[1].attribution}"
 
 
 def _network(size: str) -> NetworkSettings:
@@ -127,8 +140,8 @@ def _synthetic_inputs(
     card = BaseCard(
         name=request.name, sha256="", network=network, in_channels=1, out_channels=len(CLASSES), patch_size=source.patch_size,
         spacing_mm=settings.spacing_mm, normalisation=NormalisationSettings(scheme="zscore", region="image", clip_percentiles=(0.5, 99.5)),
-        label_values=tuple(range(len(CLASSES))), seen_images=(), licence=source.licence, attribution=source.attribution,
-        origin=f"scans made from {len(trained.maps)} label maps; {len(unseen.maps)} more were kept for validation",
+        label_values=tuple(range(len(CLASSES))), seen_images=_all_seen((), start), licence=source.licence, attribution=source.attribution,
+        origin=f"scans made from {len(trained.maps)} label maps; {len(unseen.maps)} more were kept for validation" + _begun_from(start),
         channel_names=("T1",), class_names=CLASSES, synthesis=settings, label_maps={m.name: _sha256(source.label_maps / m.name) for m in trained.maps},
         command=_command(),
     )  # fmt: skip
@@ -173,9 +186,9 @@ def _dataset_inputs(
     card = BaseCard(
         name=request.name, sha256="", network=plan.network, in_channels=len(plan.channel_names), out_channels=len(plan.class_names),
         patch_size=plan.patch_size, spacing_mm=plan.target_spacing_mm, normalisation=plan.normalisation, label_values=plan.label_values,
-        seen_images=tuple(sorted({hashes[case] for case in train} | set((start[1].seen_images or ()) if start else ()))),
+        seen_images=_all_seen([hashes[case] for case in train], start),
         licence=source.licence, attribution=source.attribution,
-        origin=f"{len(train)} cases of {name}; fold 0's validation cases were not trained on",
+        origin=f"{len(train)} cases of {name}; fold 0's validation cases were not trained on" + _begun_from(start),
         channel_names=plan.channel_names, class_names=plan.class_names, command=_command(),
     )  # fmt: skip
     cases = training_cases(workspace, name, train)

@@ -60,7 +60,9 @@ def pretrain(
     check_space(folder.path, 8 * tensor_bytes(parameters))  # two or three resume files with the optimiser's moments, and the base
     if group.first:
         remove_leftovers(folder.path)
-        for old in (folder.card, folder.base) if request.overwrite else ():
+        # the resume files too: a killed run must not go on from those of the run before
+        earlier = (folder.card, folder.base, folder.resume, folder.resume_previous, folder.log, folder.progress)
+        for old in earlier if request.overwrite else ():
             old.unlink(missing_ok=True)
         write_json(folder.settings, settings)
     quick = QuickValidation(inputs.windows, inputs.card.out_channels, inputs.device)

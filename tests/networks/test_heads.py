@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from hippopt.artifacts.plan import NetworkSettings
-from hippopt.networks.heads import HEAD_BIAS, HEAD_WEIGHT, begin_head, similar_classes
+from hippopt.networks.heads import HEAD_BIAS, HEAD_WEIGHT, begin_head, head_fits, similar_classes
 from hippopt.networks.unetr import build_unetr
 
 BASE = ("background", "hippocampus_anterior", "hippocampus_posterior", "amygdala", "white_matter")
@@ -23,6 +23,15 @@ BASE = ("background", "hippocampus_anterior", "hippocampus_posterior", "amygdala
 )
 def test_names_that_mean_the_same(wanted: tuple[str, ...], rows: list[list[int]]) -> None:
     assert similar_classes(BASE, wanted) == rows
+
+
+def test_a_head_of_other_rows_is_not_begun_from() -> None:
+    """Another feature size, or another number of classes than the card names."""
+    network = NetworkSettings(size="tiny", hidden_size=48, mlp_dim=96, num_heads=3, feature_size=4)
+    wider = NetworkSettings(size="custom", hidden_size=48, mlp_dim=96, num_heads=3, feature_size=8)
+    model, base = build_unetr(1, 3, (16, 16, 16), network), build_unetr(1, 5, (16, 16, 16), network).state_dict()
+    assert head_fits(model, base, 5) and not head_fits(model, base, 4) and not head_fits(model, {}, 5)
+    assert not head_fits(build_unetr(1, 3, (16, 16, 16), wider), base, 5)
 
 
 def test_rows_are_means_of_the_bases(tmp_path: object) -> None:

@@ -83,6 +83,39 @@ def test_a_data_set_as_the_source(trained_root: Path, tmp_path: Path, run_comman
     assert code == 1 and "was trained on" in err
 
 
+def test_a_base_never_forgets_what_it_saw(trained_root: Path, label_maps: Path, tmp_path: Path, run_command: Command) -> None:
+    """Synthetic scans on top of a base of real ones: a fold whose cases that base saw is refused all the same."""
+    from tests.trained import copied, train_arguments
+
+    root = copied(trained_root, tmp_path, results=False)
+    assert run_command("pretrain", "Blob", "--root", root, "--steps", 1, "--name", "blob", "--device", "cpu")[0] == 0
+    first = pretraining(root, "blob") / "base.safetensors"
+    more = ("--synthetic", label_maps, "--patch", 32, 32, 32, "--hold-out", 1, "--base", first, "--steps", 1, "--device", "cpu")
+    assert run_command("pretrain", "--root", root, *more, "--name", "more")[0] == 0
+    second = pretraining(root, "more") / "base.safetensors"
+    assert json.loads(second.with_suffix(".json").read_text())["seen_images"]
+    code, _, err = run_command(*("train", *train_arguments(root, "--base", second, fold=1)))
+    assert code == 1 and "was trained on" in err
+
+
+def test_overwriting_leaves_nothing_to_resume(
+    tmp_path: Path, label_maps: Path, run_command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Trained anew and killed before its first save, a pre-training does not go on from the run before."""
+    arguments = ("pretrain", "--root", tmp_path, "--synthetic", label_maps, *SMALL, "--steps", 3)
+    with signal_at(2):
+        assert run_command(*arguments)[0] == 143
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("hippopt.stages.pretrain.train", killed)
+        assert run_command(*arguments, "--seed", 1, "--overwrite")[0] == 130
+    code, _, err = run_command(*arguments, "--seed", 1, "--resume")
+    assert code == 1 and "nothing to resume" in err
+
+
 def test_going_on_from_a_base(tmp_path: Path, label_maps: Path, run_command: Command) -> None:
     """--base: the weights of an earlier pre-training are where the next begins."""
     arguments = ("pretrain", "--root", tmp_path, "--synthetic", label_maps, *SMALL, "--steps", 1, "--learning-rate", "1e-9")
@@ -105,6 +138,7 @@ def test_going_on_from_a_base(tmp_path: Path, label_maps: Path, run_command: Com
         (("--synthetic", ".", "--steps", 0), "above 0"),
         (("--synthetic", ".", "--size", "vast"), "tiny"),
         (("Blob", "--preview", "a.png"), "--synthetic"),
+        (("--synthetic", ".", "--name", "../x"), "letters, digits"),
     ],
 )
 def test_wrong_calls(tmp_path: Path, label_maps: Path, run_command: Command, monkeypatch: pytest.MonkeyPatch, arguments: tuple[object, ...], words: str) -> None:  # fmt: skip

@@ -104,6 +104,7 @@ def test_models_on_it_travel_without_it(
 
 def test_what_is_shipped_is_whole() -> None:
     """Weights and card belong together, are at most 20 MB, have seen no scans, and say who is to be credited, under which licence."""
+    assert shipped_bases()
     for path in shipped_bases():
         _, card = read_base(path)
         assert path.stat().st_size <= 20e6
