@@ -129,31 +129,10 @@ class Workspace:
 
 
 @dataclass(frozen=True)
-class FoldFolder:
-    """The files of one trained fold."""
+class TrainingFolder:
+    """The files that every training keeps while it runs, and how it went."""
 
     path: Path
-
-    @property
-    def adapter(self) -> Path:
-        return self.path / "adapter.safetensors"
-
-    @property
-    def adapter_card(self) -> Path:
-        return self.path / "adapter.json"
-
-    @property
-    def initial_factors(self) -> Path:
-        """Of the run that the fold belongs to."""
-        return self.path.parent / INITIAL_FACTORS
-
-    @property
-    def best_adapter(self) -> Path:
-        return self.path / "adapter_best.safetensors"
-
-    @property
-    def best_adapter_card(self) -> Path:
-        return self.path / "adapter_best.json"
 
     @property
     def resume(self) -> Path:
@@ -179,6 +158,32 @@ class FoldFolder:
     def progress(self) -> Path:
         return self.path / "progress.png"
 
+
+@dataclass(frozen=True)
+class FoldFolder(TrainingFolder):
+    """The files of one trained fold."""
+
+    @property
+    def adapter(self) -> Path:
+        return self.path / "adapter.safetensors"
+
+    @property
+    def adapter_card(self) -> Path:
+        return self.path / "adapter.json"
+
+    @property
+    def initial_factors(self) -> Path:
+        """Of the run that the fold belongs to."""
+        return self.path.parent / INITIAL_FACTORS
+
+    @property
+    def best_adapter(self) -> Path:
+        return self.path / "adapter_best.safetensors"
+
+    @property
+    def best_adapter_card(self) -> Path:
+        return self.path / "adapter_best.json"
+
     @property
     def base_report(self) -> Path:
         return self.path / "base_report.csv"
@@ -197,34 +202,8 @@ class FoldFolder:
 
 
 @dataclass(frozen=True)
-class PretrainingFolder:
+class PretrainingFolder(TrainingFolder):
     """The files of one pre-training."""
-
-    path: Path
-
-    @property
-    def resume(self) -> Path:
-        return self.path / "resume.safetensors"
-
-    @property
-    def resume_previous(self) -> Path:
-        return self.path / "resume_previous.safetensors"
-
-    @property
-    def settings(self) -> Path:
-        return self.path / "run.json"
-
-    @property
-    def lock(self) -> Path:
-        return self.path / "lock.json"
-
-    @property
-    def log(self) -> Path:
-        return self.path / "log.csv"
-
-    @property
-    def progress(self) -> Path:
-        return self.path / "progress.png"
 
     @property
     def base(self) -> Path:

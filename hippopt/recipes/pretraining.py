@@ -1,7 +1,6 @@
 """Pre-train a base: on a planned data set, or on scans made from label maps."""
 
 import contextlib
-import hashlib
 import shlex
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,6 +23,7 @@ from hippopt.imaging.label_maps import ANTERIOR, CLASSES, POSTERIOR, LabelMaps, 
 from hippopt.imaging.synthesis import Synthesiser, synthetic_batch, synthetic_batches
 from hippopt.networks.base_files import read_base
 from hippopt.networks.device import choose_device
+from hippopt.networks.tensor_files import file_sha256
 from hippopt.networks.unetr import SIZES
 from hippopt.recipes.training_inputs import check_cache, load_unchanged, training_cases
 from hippopt.reporting.contours import Panel, plot_contours
@@ -142,7 +142,7 @@ def _synthetic_inputs(
         spacing_mm=settings.spacing_mm, normalisation=NormalisationSettings(scheme="zscore", region="image", clip_percentiles=(0.5, 99.5)),
         label_values=tuple(range(len(CLASSES))), seen_images=_all_seen((), start), licence=source.licence, attribution=source.attribution,
         origin=f"scans made from {len(trained.maps)} label maps; {len(unseen.maps)} more were kept for validation" + _begun_from(start),
-        channel_names=("T1",), class_names=CLASSES, synthesis=settings, label_maps={m.name: _sha256(source.label_maps / m.name) for m in trained.maps},
+        channel_names=("T1",), class_names=CLASSES, synthesis=settings, label_maps={m.name: file_sha256(source.label_maps / m.name) for m in trained.maps},
         command=_command(),
     )  # fmt: skip
 
@@ -209,8 +209,3 @@ def _command() -> str:
     """The command line that began this, without the folders of this machine."""
     words = [Path(word).name if "/" in word else word for word in sys.argv[1:] if word not in ("--resume", "--overwrite")]
     return shlex.join(["hippopt_pretrain", *words])
-
-
-def _sha256(path: Path) -> str:
-    with open(path, "rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

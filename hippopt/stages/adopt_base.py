@@ -12,7 +12,7 @@ from hippopt.artifacts.plan import NetworkSettings, Plan, Triple
 from hippopt.artifacts.weights import AdapterCard, BaseCard
 from hippopt.console import Console
 from hippopt.errors import PlanError, WeightsError
-from hippopt.networks.base_files import read_base, shipped_bases
+from hippopt.networks.base_files import known_base_file, shipped_bases
 from hippopt.networks.base_weights import OLD_PATCH, PATCH_WEIGHT, POSITION, image_tokens
 from hippopt.networks.tensor_files import check_space, file_sha256, read_state, tensor_bytes, tensors_sha256, to_bytes
 from hippopt.networks.tuning import REST
@@ -60,12 +60,8 @@ def adopt_base(requested: str, plan: Plan, workspace: Workspace, console: Consol
 
 def load_known_base(sha256: str, workspace: Workspace) -> tuple[dict[str, torch.Tensor], BaseCard]:
     """The tensors and the card of a base under results/bases, or of one that hippopt ships. Raises WeightsError when it is missing or was changed."""
-    path = workspace.base(sha256)
+    path = known_base_file(sha256, workspace.base(sha256))
     if not path.exists():
-        for shipped in shipped_bases():
-            state, card = read_base(shipped)
-            if card.sha256 == sha256:
-                return state, card
         raise WeightsError(f"{path}: the base {sha256[:12]} is missing; copy it there, adapters hold differences only")
     found = file_sha256(path)
     if found != sha256:

@@ -54,7 +54,7 @@ def pretrain(
     check_pretraining(request, folder)
     settings = settings_of(request, inputs)
     if request.resume:
-        check_settings(folder.settings, settings, "train anew with --overwrite")
+        check_settings(folder.run_settings, settings, "train anew with --overwrite")
     model, state, optimizer = _set_up(request, inputs, folder, console)
     parameters = dict(model.named_parameters())
     check_space(folder.path, 8 * tensor_bytes(parameters))  # two or three resume files with the optimiser's moments, and the base
@@ -64,7 +64,7 @@ def pretrain(
         earlier = (folder.card, folder.base, folder.resume, folder.resume_previous, folder.log, folder.progress)
         for old in earlier if request.overwrite else ():
             old.unlink(missing_ok=True)
-        write_json(folder.settings, settings)
+        write_json(folder.run_settings, settings)
     quick = QuickValidation(inputs.windows, inputs.card.out_channels, inputs.device)
     trained = {name: parameter for name, parameter in parameters.items() if UNUSED not in name}
     by_time = Budget(0, request.minutes * 60) if request.minutes else None

@@ -82,11 +82,8 @@ def test_another_network_has_no_default(trained_root: Path, shipping: Path) -> N
     assert default_base(msgspec.structs.replace(plan, channel_names=("T1", "T2"))) is None
 
 
-def test_models_on_it_travel_without_it(
-    trained_root: Path, tmp_path: Path, run_command: Command, monkeypatch: pytest.MonkeyPatch, shipping: Path
-) -> None:
+def test_models_on_it_travel_without_it(trained_root: Path, tmp_path: Path, run_command: Command, shipping: Path) -> None:
     """Where hippopt is installed its base is there too: a model exported without it installs, and is a few MB."""
-    monkeypatch.setattr("hippopt.stages.adopt_base.shipped_bases", lambda: [shipping])
     root, other = copied(trained_root, tmp_path, results=False), tmp_path / "elsewhere"
     assert run_command("train", *train_arguments(root, method="decoder"))[0] == 0
     assert run_command("export", "Blob", tmp_path / "model.zip", "--root", root, "--without-base")[0] == 0
@@ -96,7 +93,6 @@ def test_models_on_it_travel_without_it(
     scans = write_scans(tmp_path / "scans", "a.nii.gz")
     assert run_command("predict", "-i", scans, "-o", tmp_path / "out", "--root", other, "--device", "cpu")[0] == 0
     assert (tmp_path / "out" / "a.nii.gz").is_file()
-    monkeypatch.setattr("hippopt.networks.base_files.shipped_bases", lambda: [shipping])
     assert run_command("export", "Blob", tmp_path / "again.zip", "--root", other)[0] == 0
     code, _, err = run_command("install", tmp_path / "again.zip", "--root", tmp_path / "third")
     assert code == 0, err
