@@ -24,6 +24,7 @@ def _parser() -> argparse.ArgumentParser:
 def _work(options: argparse.Namespace, workspace: Workspace, console: TerminalConsole) -> None:
     dataset = workspace.resolve(options.dataset)
     from hippopt.artifacts.model_file import RUN
+    from hippopt.networks.base_files import is_shipped
     from hippopt.recipes.model_files import export_run
     from hippopt.stages.export_model import ExportRequest
 
@@ -38,7 +39,8 @@ def _work(options: argparse.Namespace, workspace: Workspace, console: TerminalCo
         f"run {manifest.run} of {dataset}: {len(manifest.folds)} folds {run_mb:.1f} MB, {base}; "
         f"{options.file}: {options.file.stat().st_size / 1e6:.1f} MB"
     )
-    needs = "" if manifest.base is None or manifest.base.included else " --base BASE"
+    comes_along = manifest.base is None or manifest.base.included or is_shipped(manifest.base.sha256)
+    needs = "" if comes_along else " --base BASE"
     console.say(f"next, where it is to be used: hippopt_install {options.file}{needs}")
 
 

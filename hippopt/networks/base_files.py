@@ -48,6 +48,11 @@ def known_base_file(sha256: str, kept: Path) -> Path:
     return next((path for path in shipped_bases() if read_base(path)[1].sha256 == sha256), kept)
 
 
+def is_shipped(sha256: str) -> bool:
+    """Whether hippopt ships the base of this sha256: it is there wherever hippopt is."""
+    return any(read_base(path)[1].sha256 == sha256 for path in shipped_bases())
+
+
 def shipped_bases() -> list[Path]:
     """The base files that come with hippopt."""
     folder = Path(str(files("hippopt") / "bases"))
