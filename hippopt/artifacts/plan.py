@@ -18,7 +18,17 @@ Triple = tuple[int, int, int]
 StackName = Literal["attention", "mlp_up", "mlp_down"]
 STACKS: tuple[StackName, ...] = ("attention", "mlp_up", "mlp_down")
 ALSO_TRAINED = ("decoder", "head", "norms", "encoders")
-AUGMENTATION_RANGES = ("scaling", "noise_variance", "blur_sigma", "brightness", "contrast", "low_resolution", "gamma")
+AUGMENTATION_RANGES = (
+    "scaling",
+    "noise_variance",
+    "blur_sigma",
+    "brightness",
+    "contrast",
+    "low_resolution",
+    "gamma",
+    "elastic_scale",
+    "elastic_voxels",
+)
 NAME_STARTS = ("vit.", "encoder", "decoder", "out.")  # of parameters of MONAI's UNETR
 TOKEN_VOXELS = 16  # a UNETR's patch embedding: one token covers 16 x 16 x 16 voxels
 
@@ -42,7 +52,10 @@ class NormalisationSettings(Record, frozen=True, kw_only=True):
 
 
 class AugmentationSettings(Record, frozen=True, kw_only=True):
-    """Probabilities and ranges. Flips are drawn with probability 1/2 an axis; `swap_labels` go with a flip along x."""
+    """Probabilities and ranges. Flips are drawn with probability 1/2 an axis; `swap_labels` go with a flip along x.
+
+    elastic_scale: smoothness (sigma) of a deformation as a share of the patch; elastic_voxels: its largest displacement an axis.
+    """
 
     p_rotation: float
     rotation_degrees: float
@@ -63,6 +76,9 @@ class AugmentationSettings(Record, frozen=True, kw_only=True):
     gamma: tuple[float, float]
     flip_axes: tuple[Literal["x", "y", "z"], ...]
     swap_labels: tuple[tuple[int, int], ...]
+    p_elastic: float = 0.0
+    elastic_scale: tuple[float, float] = (0.08, 0.25)
+    elastic_voxels: tuple[float, float] = (1.0, 4.0)
 
 
 class AdapterSettings(Record, frozen=True, kw_only=True):
