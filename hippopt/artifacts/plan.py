@@ -99,7 +99,10 @@ class AdapterSettings(Record, frozen=True, kw_only=True):
 
 
 class ScheduleSettings(Record, frozen=True, kw_only=True):
-    """AdamW; the learning rate rises for `warmup_steps`, then falls as (1 - progress) ** poly_exponent."""
+    """AdamW; the learning rate rises for `warmup_steps`, then falls as (1 - progress) ** poly_exponent.
+
+    steps: from random weights; steps_on_base: from a base, None for as many.
+    """
 
     steps: int
     steps_per_epoch: int
@@ -108,6 +111,11 @@ class ScheduleSettings(Record, frozen=True, kw_only=True):
     weight_decay: float
     poly_exponent: float
     gradient_clip: float
+    steps_on_base: int | None = None
+
+    def steps_from(self, base: bool) -> int:
+        """Steps of a fold, from a base or from random weights."""
+        return self.steps_on_base if base and self.steps_on_base is not None else self.steps
 
 
 class Fold(Record, frozen=True, kw_only=True):
@@ -182,7 +190,8 @@ def broken_rules(plan: Plan, fingerprint: Fingerprint | None = None) -> list[str
         (0 < adapter.s_rate < math.inf, "adapter.s_rate", adapter.s_rate, "above 0, in the method's learning rate"),
         (all(name in ALSO_TRAINED or name.startswith(NAME_STARTS) for name in adapter.also_trained), "adapter.also_trained", adapter.also_trained,
          f"each {', '.join(ALSO_TRAINED)} or a beginning of a parameter's name ({', '.join(NAME_STARTS)})"),
-        (schedule.steps >= 1 and schedule.steps_per_epoch >= 1 and schedule.warmup_steps >= 0, "schedule", "", "steps and steps_per_epoch at least 1"),
+        (schedule.steps >= 1 and schedule.steps_from(True) >= 1 and schedule.steps_per_epoch >= 1 and schedule.warmup_steps >= 0, "schedule", "",
+         "steps, steps_on_base and steps_per_epoch at least 1"),
         (all(0 < rates.get(method, 0) < math.inf for method in ("lora-pt", "decoder", "full")), "schedule.learning_rate", rates,
          "a rate above 0 for each of lora-pt, decoder, full"),
         (schedule.gradient_clip > 0, "schedule.gradient_clip", schedule.gradient_clip, "above 0"),

@@ -50,7 +50,7 @@ def settings_of(request: FoldRequest, inputs: FoldInputs) -> dict[str, Any]:
     """What must stay the same for a resumed run to be the same run."""
     return {
         "plan_hash": content_hash(inputs.plan), "method": request.method, "seed": request.seed, "fold": request.fold,
-        "steps": request.steps or inputs.plan.schedule.steps, "minutes": request.minutes,
+        "steps": request.steps or inputs.plan.schedule.steps_from(inputs.base is not None), "minutes": request.minutes,
         "base_sha256": inputs.base[1].sha256 if inputs.base else None,
     }  # fmt: skip
 
