@@ -19,7 +19,7 @@ from hippopt.networks.memory import training_bytes
 from hippopt.networks.unetr import SIZES
 from hippopt.planning import space
 from hippopt.planning.folds import make_folds
-from hippopt.planning.geometry import mirrored_pairs
+from hippopt.planning.geometry import mirrored_pairs, one_handed
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,13 @@ def _augmentation(fingerprint: Fingerprint) -> tuple[AugmentationSettings, str]:
     flips: tuple[Literal["x"], ...]
     swap: tuple[tuple[int, int], ...]
     pairs = mirrored_pairs(fingerprint.labels, fingerprint.sides)
-    if not fingerprint.sides:
+    if not fingerprint.sides and one_handed(fingerprint.cases, [label for label, value in fingerprint.labels.items() if value]):
+        flips, swap = (), ()
+        why = (
+            "no flip along x: all scans show the structure of one handedness, and a network that need not know its mirror image is better "
+            "(docs/experiments.md); to segment scans of the other side too, hippopt_plan --set augmentation.flip_axes=x"
+        )
+    elif not fingerprint.sides:
         flips, swap, why = ("x",), (), "flips along x only: a mirrored hippocampus is the other side's"
     elif pairs:
         flips, swap, why = ("x",), pairs, "flips along x with left and right labels swapped"

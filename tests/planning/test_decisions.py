@@ -80,6 +80,27 @@ def test_no_flip_along_axes_of_order() -> None:
     assert broken_rules(changed(plan, augmentation__flip_axes=("x", "z")), fingerprint) == []
 
 
+@pytest.mark.parametrize(
+    ("across", "flips"),
+    [
+        ([3, 2, 4, 3, 2, 3], ()),  # one side only
+        ([3, 2, 4, 3, 2, 3, 3, 4, 3, -1], ()),  # nine of ten
+        ([3, 2, 4, -3, 2, 3], ("x",)),  # five of six: perhaps a mixture
+        ([3, -2, 4, -3, 2, -3], ("x",)),
+        ([0, 0, 0, 0, 0, 0], ("x",)),  # in the midplane
+        ([3, 2, 4, 3], ("x",)),  # too few to tell
+    ],
+)
+def test_scans_of_one_side_are_not_flipped(across: list[int], flips: tuple[str, ...]) -> None:
+    """The posterior part lies so many voxels right of the anterior one."""
+    cases = [
+        case_of_boxes(f"case_{i}", {"anterior": ((9, 28, 12), (20, 21, 16)), "posterior": ((9, 7, 12 + dx), (22, 21, 16))}, (40, 56, 40))
+        for i, dx in enumerate(across)
+    ]
+    plan = decide(fingerprint_of(cases), CPU, 0, TINY_NETWORK)
+    assert plan.augmentation.flip_axes == flips and ("one handedness" in plan.reasons["augmentation"]) == (not flips)
+
+
 def test_sided_labels_flip_with_their_twin() -> None:
     plan = sided(PAIR, {"hippocampus_left": "left", "hippocampus_right": "right"})
     assert plan.augmentation.flip_axes == ("x",) and plan.augmentation.swap_labels == ((1, 2),)
