@@ -11,6 +11,7 @@ from hippopt.cli.console import TerminalConsole
 from hippopt.errors import UsageError
 from hippopt.workspace import Workspace, fold_names
 
+
 def _parser() -> argparse.ArgumentParser:
     parser = make_parser("hippopt_train", "Train a fold of a planned data set and validate it on whole cases.")
     parser.add_argument("dataset", metavar="DATASET", help="4, 004, Name or Dataset004_Name")

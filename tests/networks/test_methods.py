@@ -58,7 +58,11 @@ def trained(tuned: Tuned, steps: int, state: LoopState | None = None, total: int
     def batches() -> Any:
         while True:
             generator = torch.Generator().manual_seed(state.step)
-            yield {"image": torch.randn(1, 1, *PATCH, generator=generator), "label": torch.randint(0, 3, (1, 1, *PATCH), generator=generator), "cases": []}
+            yield {
+                "image": torch.randn(1, 1, *PATCH, generator=generator),
+                "label": torch.randint(0, 3, (1, 1, *PATCH), generator=generator),
+                "cases": [],
+            }
 
     budget = Budget(total or end)
     hooks = LoopHooks(lambda *_: None, lambda *_: None, lambda *_: None, lambda: state.step >= end, tuned.penalty,

@@ -9,7 +9,17 @@ from safetensors.torch import load_file
 
 from hippopt.artifacts.methods import METHODS, PLANNED, Method
 from tests.synthetic import Command, read_mask, write_scans
-from tests.trained import DATASET, assert_same_tensors, assert_stopped, copied, fold_path, run_path, signal_at, train_arguments, without_plots
+from tests.trained import (
+    DATASET,
+    assert_same_tensors,
+    assert_stopped,
+    copied,
+    fold_path,
+    run_path,
+    signal_at,
+    train_arguments,
+    without_plots,
+)
 
 NEW = tuple(method for method in METHODS if method not in PLANNED)  # the others: test_resume, test_model_files
 STEPS = 9
@@ -83,7 +93,9 @@ def test_folds_of_pissa_share_one_decomposition(
     assert cards[0]["initial_sha256"] == cards[1]["initial_sha256"]
     # a run without its initial factors is told so, and nothing is decomposed instead
     (run_path(root, "pissa-r3") / "initial.safetensors").unlink()
-    outcome = run_command("predict", "-i", root / "raw_data" / DATASET / "imagesTr", "-o", tmp_path / "out", "--root", root, "--run", "pissa-r3")
+    outcome = run_command(
+        "predict", "-i", root / "raw_data" / DATASET / "imagesTr", "-o", tmp_path / "out", "--root", root, "--run", "pissa-r3"
+    )
     assert_stopped(outcome, "initial.safetensors", "missing")
 
 
@@ -91,7 +103,9 @@ def test_a_rate_of_its_own_becomes_the_runs(trained_root: Path, tmp_path: Path, 
     root = copied(trained_root, tmp_path)
     assert run_command("train", *arguments(root, "bitfit", "--learning-rate", 3e-4))[0] == 0
     assert json.loads((run_path(root, "bitfit") / "plan.json").read_text())["schedule"]["learning_rate"]["bitfit"] == 3e-4
-    assert_stopped(run_command("train", *arguments(root, "bitfit", "--learning-rate", 1e-3, "--resume")), "learning_rate.bitfit", "0.0003 -> 0.001")
+    assert_stopped(
+        run_command("train", *arguments(root, "bitfit", "--learning-rate", 1e-3, "--resume")), "learning_rate.bitfit", "0.0003 -> 0.001"
+    )
     assert_stopped(run_command("train", *arguments(root, "bitfit", "--learning-rate", -1)), "--learning-rate must be above 0", code=2)
 
 
