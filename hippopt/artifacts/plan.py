@@ -12,6 +12,7 @@ import msgspec
 from hippopt.artifacts.codec import SCHEMA, Record, content_hash, load_record
 from hippopt.artifacts.dataset import Side
 from hippopt.artifacts.fingerprint import Fingerprint
+from hippopt.artifacts.methods import METHODS, PLANNED, Method
 from hippopt.errors import PlanError, StaleArtifactError
 
 Triple = tuple[int, int, int]
@@ -82,7 +83,7 @@ class AugmentationSettings(Record, frozen=True, kw_only=True):
 
 
 class AdapterSettings(Record, frozen=True, kw_only=True):
-    """LoRA-PT (lora_pt.md).
+    """LoRA-PT (lora_pt.md); `rank`, `stacks` and `also_trained` hold for lora, dora, pissa and adalora too.
 
     rank: one tubal rank, or one for each of `stacks`. core: form of S. balance: whether sqrt(S) is shared into both sides.
     also_trained: of ALSO_TRAINED, or beginnings of parameter names of MONAI's UNETR. s_rate: the rate of S, in the method's.
@@ -101,7 +102,7 @@ class AdapterSettings(Record, frozen=True, kw_only=True):
 class ScheduleSettings(Record, frozen=True, kw_only=True):
     """AdamW; the learning rate rises for `warmup_steps`, then falls as (1 - progress) ** poly_exponent.
 
-    steps: from random weights; steps_on_base: from a base, None for as many.
+    steps: from random weights; steps_on_base: from a base, None for as many. full_rate_on_base: of `full` from a base, None for the same.
     """
 
     steps: int
@@ -112,10 +113,17 @@ class ScheduleSettings(Record, frozen=True, kw_only=True):
     poly_exponent: float
     gradient_clip: float
     steps_on_base: int | None = None
+    full_rate_on_base: float | None = None
 
     def steps_from(self, base: bool) -> int:
         """Steps of a fold, from a base or from random weights."""
         return self.steps_on_base if base and self.steps_on_base is not None else self.steps
+
+    def rate(self, method: Method, base: bool) -> float:
+        """The learning rate of a method; its default where the plan, perhaps of an earlier hippopt, names none."""
+        if base and method == "full" and self.full_rate_on_base is not None:
+            return self.full_rate_on_base
+        return self.learning_rate.get(method, METHODS[method].rate)
 
 
 class Fold(Record, frozen=True, kw_only=True):
@@ -192,8 +200,10 @@ def broken_rules(plan: Plan, fingerprint: Fingerprint | None = None) -> list[str
          f"each {', '.join(ALSO_TRAINED)} or a beginning of a parameter's name ({', '.join(NAME_STARTS)})"),
         (schedule.steps >= 1 and schedule.steps_from(True) >= 1 and schedule.steps_per_epoch >= 1 and schedule.warmup_steps >= 0, "schedule", "",
          "steps, steps_on_base and steps_per_epoch at least 1"),
-        (all(0 < rates.get(method, 0) < math.inf for method in ("lora-pt", "decoder", "full")), "schedule.learning_rate", rates,
-         "a rate above 0 for each of lora-pt, decoder, full"),
+        (all(0 < rate < math.inf for rate in rates.values()) and set(PLANNED) <= set(rates) <= set(METHODS), "schedule.learning_rate", rates,
+         f"a rate above 0 for each of {', '.join(PLANNED)}, and for other methods that are named ({', '.join(m for m in METHODS if m not in PLANNED)})"),
+        (schedule.full_rate_on_base is None or 0 < schedule.full_rate_on_base < math.inf, "schedule.full_rate_on_base", schedule.full_rate_on_base,
+         "a rate above 0, or none for that of `full`"),
         (schedule.gradient_clip > 0, "schedule.gradient_clip", schedule.gradient_clip, "above 0"),
         (schedule.weight_decay >= 0 and schedule.poly_exponent >= 0, "schedule", "", "weight_decay and poly_exponent not below 0"),
         (plan.seed >= 0, "seed", plan.seed, "not below 0"),

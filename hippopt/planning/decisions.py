@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from hippopt.artifacts.fingerprint import Fingerprint
+from hippopt.artifacts.methods import default_rates
 from hippopt.artifacts.plan import (
     STACKS,
     AdapterSettings,
@@ -126,9 +127,10 @@ def _adapter(reasons: dict[str, str]) -> AdapterSettings:
 def _schedule(reasons: dict[str, str]) -> ScheduleSettings:
     reasons["schedule"] = (
         "nnU-Net is within .005 of its best for the hippocampus after some 30 of 1000 epochs, so 4000 small steps; AdamW, since "
-        "transformers train badly under plain SGD; from random weights 2e-3 learns much faster than 5e-4 (docs/experiments.md)"
+        "transformers train badly under plain SGD; from random weights 2e-3 learns much faster than 5e-4 (docs/experiments.md); 1e-3 wherever the "
+        "decoder, most of what trains, is the same; more for bitfit and layernorm, whose few numbers must move further: starts, to be compared"
     )
     return ScheduleSettings(
-        steps=4000, steps_per_epoch=100, learning_rate={"lora-pt": 1e-3, "decoder": 1e-3, "full": 2e-3}, warmup_steps=50,
+        steps=4000, steps_per_epoch=100, learning_rate=default_rates(), warmup_steps=50,
         weight_decay=0.01, poly_exponent=0.9, gradient_clip=1.0,
     )  # fmt: skip
