@@ -136,6 +136,8 @@ def adjusted_plan(plan: Plan, method: Method, rank: int | None, learning_rate: f
     if learning_rate is not None:
         rates = {**plan.schedule.learning_rate, method: learning_rate}
         schedule = msgspec.structs.replace(plan.schedule, learning_rate=rates)
+        if method == "full":
+            schedule = msgspec.structs.replace(schedule, full_rate_on_base=None)
         plan = check_plan(msgspec.structs.replace(plan, schedule=schedule), f"--learning-rate {learning_rate}")
     if method == "adalora" and not isinstance(plan.adapter.rank, int):
         raise PlanError(f"adapter.rank: {plan.adapter.rank}; adalora shares one budget over all layers: give one number with --rank")
