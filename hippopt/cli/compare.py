@@ -2,19 +2,13 @@
 
 import argparse
 import re
-import sys
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from hippopt.artifacts.methods import METHODS
+from hippopt.cli.child_commands import predict_command, train_command
 from hippopt.cli.command import make_parser, run
 from hippopt.cli.console import TerminalConsole
 from hippopt.errors import UsageError
 from hippopt.workspace import Workspace
-
-if TYPE_CHECKING:
-    from hippopt.recipes.prediction import PredictionRequest
-    from hippopt.recipes.training import TrainingRequest
 
 SCRATCH = "scratch"
 
@@ -77,38 +71,6 @@ def _work(options: argparse.Namespace, workspace: Workspace, console: TerminalCo
     for what, reason in failed.items():
         console.warn(f"failed: {what}: {reason}")
     return 1 if failed else 0
-
-
-def train_command(workspace: Workspace, dataset: str, fold: str, request: "TrainingRequest") -> tuple[str, ...]:
-    """hippopt_train as a process of its own."""
-    values = {
-        "--root": workspace.root, "--method": request.method, "--base": request.base or "none", "--rank": request.rank,
-        "--learning-rate": request.learning_rate, "--seed": request.seed, "--steps": request.steps, "--name": request.name,
-        "--device": request.device, "--workers": request.workers,
-    }  # fmt: skip
-    flags = {"--resume": request.resume, "--allow-seen": request.allow_seen}
-    return (*_command("train"), dataset, fold, *_given(values), *(flag for flag, wanted in flags.items() if wanted))
-
-
-def predict_command(workspace: Workspace, dataset: str, request: "PredictionRequest") -> tuple[str, ...]:
-    """hippopt_predict as a process of its own."""
-    values = {
-        "--root": workspace.root,
-        "-i": request.source,
-        "-o": request.output,
-        "-d": dataset,
-        "--run": request.run,
-        "--device": request.device,
-    }
-    return (*_command("predict"), *_given(values), "-f", *(request.folds or ()), *(["--overwrite"] if request.overwrite else []))
-
-
-def _command(name: str) -> tuple[str, ...]:
-    return (sys.executable, "-c", f"import sys; from hippopt.cli.{name} import main; sys.exit(main())")
-
-
-def _given(values: Mapping[str, object]) -> list[str]:
-    return [part for option, value in values.items() if value is not None for part in (option, str(value))]
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -6,6 +6,7 @@ import re
 import time
 
 from hippopt.artifacts.methods import METHODS, Method, check_library
+from hippopt.cli.child_commands import train_command
 from hippopt.cli.command import make_parser, run
 from hippopt.cli.console import TerminalConsole
 from hippopt.errors import UsageError
@@ -35,6 +36,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--allow-change", action="store_true", help="resume although settings changed")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument("--workers", type=int, help="processes that make batches; default: by the machine")
+    parser.add_argument(
+        "--jobs", type=int, metavar="N", help="folds side by side, each in a process; default: on a CPU as many as there are cores"
+    )
     parser.add_argument("--seed", type=int, help="seed of weights and batches; default: the plan's")
     return parser
 
@@ -45,6 +49,8 @@ def _work(options: argparse.Namespace, workspace: Workspace, console: TerminalCo
         value = getattr(options, name)
         if value is not None and not 0 < value < math.inf:
             raise UsageError(f"--{name.replace('_', '-')} must be above 0")
+    if options.jobs is not None and options.jobs < 1:
+        raise UsageError("--jobs must be above 0")
     if options.resume and options.overwrite:
         raise UsageError("--resume and --overwrite exclude each other")
     if options.name and not re.fullmatch(r"[A-Za-z0-9_-]+", options.name):  # it becomes part of a folder's name
@@ -65,7 +71,8 @@ def _work(options: argparse.Namespace, workspace: Workspace, console: TerminalCo
     check_library(method)
     if METHODS[method].needs_base and base is None:
         raise UsageError(f"--method {method} adapts pre-trained weights: name them with --base FILE, or use --method full")
-    from hippopt.recipes.training import TrainingRequest, run_name, train_folds
+    from hippopt.recipes.folds_side_by_side import SideBySide
+    from hippopt.recipes.training import TrainingRequest, folds_at_once, run_name, train_folds
 
     request = TrainingRequest(
         method=method, base=base, rank=options.rank, name=options.name, steps=options.steps,
@@ -73,7 +80,9 @@ def _work(options: argparse.Namespace, workspace: Workspace, console: TerminalCo
         allow_change=options.allow_change, device=options.device, workers=options.workers, seed=options.seed,
         learning_rate=options.learning_rate,
     )  # fmt: skip
-    train_folds(workspace, dataset_name, plan, fingerprint, folds, request, console, started)
+    at_once = options.jobs or folds_at_once(plan, len(folds), options.device)
+    apart = SideBySide(at_once, lambda fold, asked: train_command(workspace, dataset_name, fold, asked)) if at_once > 1 else None
+    train_folds(workspace, dataset_name, plan, fingerprint, folds, request, console, started, apart)
     short, run = workspace.short_name(dataset_name), run_name(method, options.rank or plan.adapter.rank, options.name)
     trained = workspace.trained_folds(dataset_name, run)
     left = [str(number) for number in range(len(plan.folds)) if str(number) not in trained]

@@ -37,12 +37,23 @@ class _Running:
 
 def threads_each(at_once: int) -> int:
     """Threads of each of several processes: more than there are cores slow all of them down manyfold."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, cores // at_once)
+    return max(1, core_count() // at_once)
 
 
-def run_jobs(jobs: Sequence[Job], at_once: int, signals: StopSignals, on_done: Callable[[Job, str | None, float], None]) -> None:
-    """Run the jobs, `at_once` of them side by side. on_done gets each with the reason why it failed, or None, and its seconds.
+def core_count() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def run_jobs(
+    jobs: Sequence[Job],
+    at_once: int,
+    signals: StopSignals,
+    on_done: Callable[[Job, str | None, float], None],
+    on_wait: Callable[[], None] = lambda: None,
+) -> None:
+    """Run the jobs, `at_once` of them side by side. on_done gets each with the reason why it failed, or None, and its seconds;
+    on_wait is called several times a second.
 
     After a signal the children are asked to stop, and waited for: they save what they have. Then raises Interrupted.
     """
@@ -67,6 +78,7 @@ def run_jobs(jobs: Sequence[Job], at_once: int, signals: StopSignals, on_done: C
                 if code != 0 or each.done == len(each.job.commands):
                     running.remove(each)
                     on_done(each.job, None if code == 0 else _reason(each, code), time.perf_counter() - each.started)
+            on_wait()
             time.sleep(POLL_S)
     finally:
         _stop(running, signal.SIGKILL)  # after a second Ctrl-C, or an error: resume files are whole at any moment

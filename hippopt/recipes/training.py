@@ -17,8 +17,12 @@ from hippopt.artifacts.plan import STACKS, Plan, check_plan
 from hippopt.artifacts.properties import CacheEntry
 from hippopt.console import Console
 from hippopt.errors import PlanError, TrainingError, UsageError
+from hippopt.imaging.memory_budget import machine_bytes
 from hippopt.networks.device import choose_device
+from hippopt.networks.memory import training_bytes
 from hippopt.networks.restoring import read_card
+from hippopt.recipes.child_processes import core_count
+from hippopt.recipes.folds_side_by_side import SideBySide, train_side_by_side
 from hippopt.recipes.training_inputs import check_cache, check_run_plan, load_unchanged, training_cases
 from hippopt.reporting.scores import say_summary
 from hippopt.scoring.tables import read_case_table, summarise, write_csv, write_json
@@ -32,6 +36,9 @@ from hippopt.training.precision import use_bfloat16
 from hippopt.training.signals import StopSignals
 from hippopt.training.start import with_earlier_settings
 from hippopt.workspace import FoldFolder, Workspace
+
+PROCESS_BYTES = 0.8e9  # of a process that has torch and monai loaded
+MEMORY_SHARE = 0.6  # of the machine's, for all folds that are trained side by side
 
 
 @dataclass(frozen=True)
@@ -72,7 +79,7 @@ def run_name(method: Method, rank: int | dict[str, int], name: str) -> str:
 
 def train_folds(
     workspace: Workspace, dataset_name: str, plan: Plan, fingerprint: Fingerprint, folds: list[str], request: TrainingRequest,
-    console: Console, started: float,
+    console: Console, started: float, side_by_side: SideBySide | None = None,
 ) -> dict[str, float]:  # fmt: skip
     """Mean foreground Dice of each fold that has validation cases. Everything is checked before the first fold is trained.
 
@@ -89,6 +96,9 @@ def train_folds(
         dataset, jobs = _prepare(workspace, dataset_name, run, plan, fingerprint, folds, request, console)
         jobs = _with_initial(workspace, dataset_name, run, plan, jobs, console)
         dice: dict[str, float] = {}
+        if side_by_side is not None and len(jobs) > 1:
+            dice = train_side_by_side(jobs, request, side_by_side, signals, console)
+            jobs = []
         for job in jobs:
             signals.stop_if_asked(f"before fold {job.request.fold}")
             with fold_lock(job.folder.lock) as stale:
@@ -204,6 +214,14 @@ def _folds_to_do(
     if finished:
         console.say(f"finished and kept: fold {' '.join(finished)}")
     return [(fold, progress[fold] != "new") for fold in folds if progress[fold] != "finished"]
+
+
+def folds_at_once(plan: Plan, folds: int, device: str) -> int:
+    """How many folds to train side by side: on a CPU as many as there are cores and memory for, else one."""
+    if choose_device(device)[0].type != "cpu":  # type: ignore[arg-type]
+        return 1
+    each = PROCESS_BYTES + training_bytes(plan.network, len(plan.channel_names), len(plan.class_names), plan.patch_size, plan.batch_size)
+    return max(1, min(folds, core_count(), int(MEMORY_SHARE * machine_bytes() / each)))
 
 
 def _default_workers(device: str) -> int:
