@@ -34,12 +34,13 @@ from hippopt.recipes.comparison_grid import (
 )
 from hippopt.recipes.prediction import PROVENANCE, PredictionRequest
 from hippopt.recipes.training import TrainingRequest, adjusted_plan
-from hippopt.reporting.comparison import cells, markdown, plot_comparison
+from hippopt.reporting.comparison import markdown, plot_comparison, summary_lines
 from hippopt.scoring.comparison import at_edge, choose_rate, compare, foreground, mean_dice
 from hippopt.scoring.tables import read_case_table, write_csv
 from hippopt.stages.adopt_base import adopt_base
 from hippopt.stages.evaluate import LabelNames, evaluate
 from hippopt.stages.train_fold import fold_progress
+from hippopt.training.lock import fold_lock
 from hippopt.training.signals import StopSignals
 from hippopt.workspace import ComparisonFolder, FoldFolder, Workspace
 
@@ -130,7 +131,7 @@ def run_comparison(
     console.say(f"{len(grid.rows)} rows, {request.jobs} trainings side by side, {cores} thread{'s' if cores > 1 else ''} each")
     chosen: dict[str, float] = {}
     choices = pd.DataFrame(columns=list(CHOICE_COLUMNS))
-    with StopSignals() as signals:
+    with StopSignals() as signals, fold_lock(setting.folder.lock):
         if choosing is not None:
             candidates = [each for row in grid.to_choose() for each in grid.candidates(row)]
             console.say(f"choosing learning rates on {choosing.text}, seed {grid.seeds[0]}")
@@ -141,7 +142,7 @@ def run_comparison(
         final = [each for row in ready for each in grid.reported(row, chosen.get(row.name))]
         console.say(f"reported: {reported.text}")
         failed |= _run(setting, setting.units(final, reported), commands, signals, console)
-    _report(setting, final, reported, choosing, choices, failed, console)
+        _report(setting, final, reported, choosing, choices, failed, console)
     return failed
 
 
@@ -155,7 +156,6 @@ def _check(
         check_library(row.method)
         for rate in grid.rates[row.name] or (None,):
             adjusted_plan(plan, row.method, row.rank, rate)
-    base = _base(workspace, plan, request, console)
     others = [cases.dataset for cases in (reported, choosing) if cases is not None and cases.dataset is not None]
     contents = {name: contents_of(workspace, name) for name in others}
     if others:
@@ -164,10 +164,11 @@ def _check(
             raise DatasetError(f"{others[0]} is named twice: cases that choose a rate are not reported")
         for name in others:
             check_labels(plan, contents[name].dataset)
-        if base is not None and not request.allow_seen:
-            check_base_unseen(base[1].seen_images, base[1].name, list(contents.values()))
     elif choosing is not None:
         check_folds_apart(plan, {case.id: case.subject for case in fingerprint.cases}, reported, choosing)
+    base = _base(workspace, plan, request, console)
+    if base is not None and not request.allow_seen:
+        check_base_unseen(base[1].seen_images, base[1].name, list(contents.values()))
     steps = request.steps or plan.schedule.steps
     setting = Setting(workspace, dataset, plan, request, steps, base, contents, workspace.comparison(dataset, request.name))
     for row in grid.rows:
@@ -358,12 +359,8 @@ def _report(
         plot_comparison(table, folder.plot)
     write_bytes(folder.table.with_suffix(".md"), markdown(table, choices, notes, REFERENCES).encode())
     write_json(folder.settings, _settings(setting, reported, choosing))
-    for _, row in table.iterrows():
-        console.say(
-            "; ".join(
-                f"{name} {text}" for name, text in cells(row, REFERENCES).items() if name not in ("method", "seeds") or name == "method"
-            )
-        )
+    for line in summary_lines(table, REFERENCES):
+        console.say(line)
     console.say(f"table: {folder.table.with_suffix('.md')} and .csv; plot: {folder.plot}; a row a case: {folder.cases}")
 
 
