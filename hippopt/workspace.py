@@ -242,6 +242,10 @@ class ComparisonFolder:
         return self.path / "cases.csv"
 
     @property
+    def lock(self) -> Path:
+        return self.path / "lock.json"
+
+    @property
     def choices(self) -> Path:
         """Dice of every learning rate on the cases that choose."""
         return self.path / "choices.csv"

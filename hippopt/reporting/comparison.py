@@ -25,6 +25,11 @@ def with_interval(row: "pd.Series[Any]", name: str, digits: int, sign: bool = Fa
     return text if "-" in (low, high) else f"{text} ({low} to {high})"
 
 
+def p_text(p: float) -> str:
+    """Four digits; smaller ones are not told apart."""
+    return "<.0001" if p < 0.0001 else number(p, 4)
+
+
 def cells(row: "pd.Series[Any]", references: Sequence[str]) -> dict[str, str]:
     """One row of the table in words and figures, by column."""
     found = {
@@ -38,13 +43,27 @@ def cells(row: "pd.Series[Any]", references: Sequence[str]) -> dict[str, str]:
     for reference in references:
         if f"to_{reference}" in row.index:
             difference = with_interval(row, f"to_{reference}", 4, sign=True)
-            p = number(row[f"to_{reference}_p_holm"], 4)
-            found[f"to {reference}, p"] = "-" if difference == "-" else f"{difference}, {p}"
+            found[f"to {reference}, p"] = "-" if difference == "-" else f"{difference}, {p_text(row[f'to_{reference}_p_holm'])}"
     found["trained: factors, decoder, head, other"] = ", ".join(f"{int(row[name]):,}" for name in ("factors", "decoder", "head", "other"))
     return found | {
         "s a step": number(row["seconds_a_step"], 3), "peak MB": number(row["peak_memory_mb"], 0),
         "adapter MB": number(row["adapter_mb"], 2) + (f" + {number(row['initial_mb'], 2)} a run" if row["initial_mb"] else ""),
     }  # fmt: skip
+
+
+def summary_lines(table: "pd.DataFrame", references: Sequence[str]) -> list[str]:
+    """The table for a terminal, in columns: without the intervals of distances, and the trained parameters in one number."""
+    rows = [
+        {"method": str(row["row"]), "rate": f"{row['rate']:g}".replace("nan", "plan's"), "Dice": with_interval(row, "dice", 4), "HD95": number(row["hd95_mm"], 2),
+         "NSD": number(row["nsd_1mm"], 4),
+         **{f"to {reference}": f"{number(row[f'to_{reference}'], 4, sign=True)}, p {p_text(row[f'to_{reference}_p_holm'])}" if row[f"to_{reference}"] == row[f"to_{reference}"] else "-"
+            for reference in references if f"to_{reference}" in row.index},
+         "trained": f"{int(row['trained']):,}", "s a step": number(row["seconds_a_step"], 3), "peak MB": number(row["peak_memory_mb"], 0)}
+        for _, row in table.iterrows()
+    ]  # fmt: skip
+    listed = [list(rows[0]), *(list(row.values()) for row in rows)] if rows else []
+    widths = [max(len(line[column]) for line in listed) for column in range(len(listed[0]))] if listed else []
+    return ["  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip() for line in listed]
 
 
 def markdown(table: "pd.DataFrame", choices: "pd.DataFrame", notes: Sequence[str], references: Sequence[str]) -> str:
