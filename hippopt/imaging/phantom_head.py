@@ -90,5 +90,7 @@ def _brain(head: Head, points: FloatArray) -> tuple[FloatArray, NDArray[np.bool_
     tissue = np.where(cerebellum, 0.85, tissue)
     tissue = np.where(stem & (z < -10), 0.95, tissue)
     # the temporal and frontal lobes do not reach down in the middle
-    brain = ((norm < 1) & ~((z < -0.55 * rz) & (np.abs(x) < 12) & (y > 5))) | (cerebellum & (norm < 1.15)) | (stem & (z < -10) & (norm < 1.05))
+    brain = (
+        ((norm < 1) & ~((z < -0.55 * rz) & (np.abs(x) < 12) & (y > 5))) | (cerebellum & (norm < 1.15)) | (stem & (z < -10) & (norm < 1.05))
+    )
     return tissue.astype(np.float32), brain

@@ -84,7 +84,12 @@ def normalise(image: np.ndarray, settings: NormalisationSettings) -> np.ndarray:
 
 
 def preparation_bytes(grid: Grid, plan: Plan) -> float:
-    """Estimated peak bytes of preparing a scan and of bringing class probabilities back to its grid."""
+    """Estimated peak bytes of preparing a scan and of bringing class probabilities back to its grid.
+
+    Of a scan that is located first, the whole is only read and measured: as float32, a copy for its percentiles, and masks.
+    """
+    if plan.locator is not None:
+        return math.prod(grid.shape) * (4.0 * len(plan.channel_names) + 4 + 4)
     shape = resampling.resampled_shape(ras_shape(grid), ras_triple(grid.spacing_mm, grid), plan.target_spacing_mm)
     channels, classes = len(plan.channel_names), len(plan.label_values)
     # float32 values a voxel: the scan and its normalised copy, masks, and probabilities twice; resampled, three times

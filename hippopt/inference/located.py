@@ -16,6 +16,7 @@ from hippopt.inference.sides import centres_of_sides, give_sides, right_half
 from hippopt.inference.windows import WindowSettings, predict_probabilities
 
 NOT_LOCATED, OTHER_SIDE = "not located", "side in doubt"  # flags of volumes.tsv
+DOUBTFUL = 0.8  # share of what the network finds that it takes for the other side
 SIGMA = 0.125  # of a window's size: nnU-Net's Gaussian weights
 FAR = 1e-4  # weight of a window beyond the plane between the sides: only where no window of that side looks
 SOME = 0.01  # a foreground probability below this, found by looking everywhere, is not brought back to the scan
@@ -70,7 +71,7 @@ def _by_windows(
     moved = give_sides(total, on_right, plan)
     flags, warnings = [f"no {name} side" for name in located.choice.absent], []
     warnings += [f"the {name} side lies outside the image, and has no label" for name in located.choice.absent]
-    if moved > 0.5:
+    if moved > DOUBTFUL:
         flags.append(OTHER_SIDE)
         warnings.append("the network takes most of what it finds for the other side; was the scan flipped left to right?")
     probabilities, within = restore_box(total, first, properties)
@@ -132,7 +133,7 @@ def _sides_everywhere(found: np.ndarray, plan: Plan) -> str | None:
     left, right = (tuple(float(at) + 0.5 for at in centre) for centre in centres)
     shape = found.shape[1:]
     moved = give_sides(found, right_half((0, 0, 0), (shape[0], shape[1], shape[2]), (1, 1, 1), left, right), plan)  # type: ignore[arg-type]
-    return "the network takes most of what it finds for the other side" if moved > 0.5 else None
+    return "the network takes most of what it finds for the other side" if moved > DOUBTFUL else None
 
 
 def _gaussian(patch: Triple) -> np.ndarray:
