@@ -188,6 +188,14 @@ class FoldFolder(TrainingFolder):
         return self.path / "adapter_best.json"
 
     @property
+    def locator(self) -> Path:
+        return self.path / "locator.safetensors"
+
+    @property
+    def locator_card(self) -> Path:
+        return self.path / "locator.json"
+
+    @property
     def base_report(self) -> Path:
         return self.path / "base_report.csv"
 

@@ -71,3 +71,19 @@ def lora_root(trained_root: Path, tmp_path_factory: pytest.TempPathFactory) -> P
             arguments = ["Blob", fold, "--root", root, "--base", fold_path(root), "--steps", 3, "--device", "cpu", "--allow-seen"]
             assert train.main([str(argument) for argument in arguments]) == 0
     return root
+
+
+@pytest.fixture(scope="session")
+def head_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace of whole brains with run `full`, fold 0 trained with its locator. Read-only by convention."""
+    from hippopt.cli import plan, train
+    from tests.heads import SMALL, write_heads
+    from tests.trained import without_plots
+
+    root = tmp_path_factory.mktemp("heads")
+    write_heads(root)
+    assert plan.main(["--root", str(root), "--device", "cpu", "--set", *SMALL]) == 0
+    with without_plots():
+        arguments = ["Head", "0", "--root", str(root), "--method", "full", "--base", "none", "--steps", "150", "--device", "cpu"]
+        assert train.main(arguments) == 0
+    return root

@@ -11,7 +11,7 @@ RUN, BASE_WEIGHTS, BASE_CARD = "run/", "base/weights.safetensors", "base/card.js
 # members are stored by the names that they have in the run's folder
 ALLOWED = re.compile(
     r"manifest\.json|base/(weights\.safetensors|card\.json)|run/(plan\.json|contrast\.json|initial\.safetensors)"
-    r"|run/(fold_[0-9]{1,3}|full_data)/adapter(_best)?\.(safetensors|json)"
+    r"|run/(fold_[0-9]{1,3}|full_data)/(adapter(_best)?|locator)\.(safetensors|json)"
 )
 DATASET_NAME = re.compile(r"Dataset[0-9]{3}_[A-Za-z0-9_-]+")
 RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
@@ -64,6 +64,9 @@ def missing_and_stray(manifest: ModelManifest, names: Sequence[str]) -> tuple[li
     optional = {f"{RUN}contrast.json"}
     for fold in manifest.folds:
         best = {f"{RUN}{fold}/adapter_best.{ending}" for ending in ("json", "safetensors")}
-        if best & set(names):
-            needed |= best
+        # whether a model has locators is the plan's word, which is held against them when it is read
+        locator = {f"{RUN}{fold}/locator.{ending}" for ending in ("json", "safetensors")}
+        for pair in (best, locator):
+            if pair & set(names):
+                needed |= pair
     return sorted(needed - set(names)), sorted(set(names) - needed - optional)

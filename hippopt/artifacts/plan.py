@@ -126,6 +126,30 @@ class ScheduleSettings(Record, frozen=True, kw_only=True):
         return self.learning_rate.get(method, METHODS[method].rate)
 
 
+class LocatorSettings(Record, frozen=True, kw_only=True):
+    """A coarse look at the whole image, by which the regions are found that the network then sees at full resolution.
+
+    A region holds the labels of one side, or all labels where they have none. spacing_mm: of the coarse image, isotropic.
+    channels: of the levels of a U-Net. regions: how many a scan has at most. margin_mm: around a located region.
+    volume_mm3, apart_mm: what is plausible for a region and for the distance between the centres of two; apart_mm is None for
+    one region. offset_mm: from the centre of the left region to that of the right (Z, Y, X), None where labels have no sides.
+    jitter_mm, patches_elsewhere: how far from a region's centre training patches lie, and the share that lies anywhere.
+    """
+
+    spacing_mm: float
+    channels: tuple[int, ...]
+    steps: int
+    batch_size: int
+    learning_rate: float
+    regions: int
+    margin_mm: float
+    volume_mm3: tuple[float, float]
+    apart_mm: tuple[float, float] | None
+    offset_mm: tuple[float, float, float] | None
+    jitter_mm: float
+    patches_elsewhere: float
+
+
 class Fold(Record, frozen=True, kw_only=True):
     """Case ids to train on and to validate on."""
 
@@ -137,6 +161,8 @@ class Plan(Record, frozen=True, kw_only=True):
     """All decisions. `labels` maps names to values in the files; classes of the network follow rising values.
 
     largest_scan_mm: the largest field of view of the training scans after the crop; a much larger scan is warned of.
+    locator: None where the scans are crops around the structure, which are segmented as a whole.
+    mirror_sides: the network knows one side only, and sees the right one mirrored; pairs of labels are `swap_labels`.
     """
 
     schema: int = SCHEMA
@@ -159,6 +185,8 @@ class Plan(Record, frozen=True, kw_only=True):
     seed: int
     folds: tuple[Fold, ...]
     reasons: dict[str, str]
+    locator: LocatorSettings | None = None
+    mirror_sides: bool = False
 
     @property
     def label_values(self) -> tuple[int, ...]:
@@ -169,6 +197,19 @@ class Plan(Record, frozen=True, kw_only=True):
     def class_names(self) -> tuple[str, ...]:
         """Name of each class of the network."""
         return tuple(name for name, _ in sorted(self.labels.items(), key=lambda item: item[1]))
+
+    @property
+    def network_classes(self) -> tuple[str, ...]:
+        """Name of each class that the network tells apart: `class_names`, or one for each pair where sides are mirrored."""
+        if not self.mirror_sides:
+            return self.class_names
+        names = {value: name for name, value in self.labels.items()}
+        return (names[0], *(names[left].replace("left", "").strip("_- ") or names[left] for left, _ in self.augmentation.swap_labels))
+
+    @property
+    def flip_axes(self) -> tuple[str, ...]:
+        """Axes to flip windows along: none along x where the network knows one side only."""
+        return tuple(axis for axis in self.augmentation.flip_axes if axis != "x" or not self.mirror_sides)
 
     @property
     def preparation_hash(self) -> str:
@@ -220,7 +261,7 @@ def broken_rules(plan: Plan, fingerprint: Fingerprint | None = None) -> list[str
         same = plan.labels == fingerprint.labels and plan.channel_names == fingerprint.channel_names
         rules.append((same, "labels, channel_names", "", "as in the data set's dataset.json"))
     broken = [f"{key}: {value}; the rule: {rule}" for sound, key, value, rule in rules if not sound]
-    broken += _broken_ranks(adapter, network) + _broken_folds(plan, fingerprint)
+    broken += _broken_ranks(adapter, network) + _broken_folds(plan, fingerprint) + _broken_locator(plan)
     if fingerprint is not None:
         broken += _broken_flips(plan, fingerprint)
     return broken
@@ -257,6 +298,37 @@ def _broken_folds(plan: Plan, fingerprint: Fingerprint | None) -> list[str]:
         if not fold.train or not fold.val:
             broken.append(f"folds[{number}]: empty train or val; the rule: at least one case on each side")
     return broken
+
+
+def _broken_locator(plan: Plan) -> list[str]:
+    found: list[str] = []
+    if plan.mirror_sides:
+        paired = {value for pair in plan.augmentation.swap_labels for value in pair}
+        if plan.locator is None:
+            found.append("mirror_sides: true; the rule: only where scans are located, since crops do not tell their side")
+        if (
+            not paired
+            or paired != {value for value in plan.labels.values() if value}
+            or set(plan.sides) != set(plan.labels) - {"background"}
+        ):
+            found.append(
+                "mirror_sides: true; the rule: every label has a side and a twin, as pairs (left, right) of augmentation.swap_labels"
+            )
+    locator = plan.locator
+    if locator is None:
+        return found
+    low, high = locator.volume_mm3
+    rules = [
+        (0 < locator.spacing_mm < math.inf, "spacing_mm", locator.spacing_mm, "above 0 mm"),
+        (len(locator.channels) >= 2 and min(locator.channels, default=0) >= 1, "channels", locator.channels, "two levels or more, each of at least 1"),
+        (locator.steps >= 1 and locator.batch_size >= 1, "steps", locator.steps, "steps and batch_size at least 1"),
+        (0 < locator.learning_rate < math.inf, "learning_rate", locator.learning_rate, "above 0"),
+        (locator.regions in (1, 2), "regions", locator.regions, "1 or 2"),
+        (locator.margin_mm >= 0 and locator.jitter_mm >= 0, "margin_mm", locator.margin_mm, "margin_mm and jitter_mm not below 0"),
+        (0 <= low <= high, "volume_mm3", locator.volume_mm3, "0 <= low <= high"),
+        (0 <= locator.patches_elsewhere <= 1, "patches_elsewhere", locator.patches_elsewhere, "from 0 to 1"),
+    ]  # fmt: skip
+    return found + [f"locator.{key}: {value}; the rule: {rule}" for sound, key, value, rule in rules if not sound]
 
 
 def _broken_flips(plan: Plan, fingerprint: Fingerprint) -> list[str]:

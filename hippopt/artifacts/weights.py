@@ -92,3 +92,21 @@ class AdapterCard(Record, frozen=True, kw_only=True):
     dtype: Literal["float32"]
     versions: dict[str, str]
     settings: dict[str, Any]
+
+
+class LocatorCard(Record, frozen=True, kw_only=True):
+    """What a fold's locator was made with. classes: names of the regions it tells apart, the background first.
+
+    sha256: over the tensors. seen_images: content hashes of the scans that it was trained on. seconds: that its training took.
+    """
+
+    schema: int = SCHEMA
+    plan_hash: str
+    fold: str
+    seed: int
+    in_channels: int
+    classes: tuple[str, ...]
+    seen_images: tuple[str, ...]
+    sha256: str
+    seconds: float
+    versions: dict[str, str]

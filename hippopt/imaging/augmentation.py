@@ -25,6 +25,7 @@ from batchgeneratorsv2.transforms.utils.random import RandomTransform
 
 from hippopt.artifacts.plan import AugmentationSettings, Plan
 from hippopt.imaging.patches import TrainingCase, Triple, cut, draw_start
+from hippopt.imaging.region_patches import as_network_sees, draw_place
 
 AXIS_INDEX = {"z": 0, "y": 1, "x": 2}
 ROTATION_MARGIN = 0.15  # share of the patch read beyond it, so that rotated corners hold tissue and not zeros
@@ -60,12 +61,16 @@ def swap_classes(label: torch.Tensor, pairs: tuple[tuple[int, int], ...]) -> tor
 
 
 def class_pairs(plan: Plan) -> tuple[tuple[int, int], ...]:
-    """The plan's `swap_labels`, given as values in the files, as classes of the network."""
+    """The plan's `swap_labels`, given as values in the files, as classes of the network; none where it knows one side only."""
+    if plan.mirror_sides:
+        return ()
     values = plan.label_values
     return tuple((values.index(first), values.index(second)) for first, second in plan.augmentation.swap_labels)
 
 
-def build_transforms(settings: AugmentationSettings, patch: Triple, swap: tuple[tuple[int, int], ...]) -> ComposeTransforms:
+def build_transforms(
+    settings: AugmentationSettings, patch: Triple, flip_axes: tuple[str, ...], swap: tuple[tuple[int, int], ...]
+) -> ComposeTransforms:
     """nnU-Net's order of transforms, with the plan's probabilities and ranges."""
     angle = float(np.deg2rad(settings.rotation_degrees))
 
@@ -91,7 +96,7 @@ def build_transforms(settings: AugmentationSettings, patch: Triple, swap: tuple[
             ),
             sometimes(GammaTransform(BGContrast(settings.gamma), 1, False, 1, 1), settings.p_inverted_gamma),
             sometimes(GammaTransform(BGContrast(settings.gamma), 0, False, 1, 1), settings.p_gamma),
-            MirrorWithSwap(settings.flip_axes, swap),
+            MirrorWithSwap(flip_axes, swap),
         ]
     )  # fmt: skip
 
@@ -106,7 +111,7 @@ class PatchLoader(SlimDataLoaderBase):
     def __init__(self, cases: list[TrainingCase], plan: Plan, seed: int, first: int, workers: int, step: int = 1) -> None:
         super().__init__(cases, plan.batch_size, max(workers, 1))
         self.plan, self.seed, self.first, self.workers, self.step = plan, seed, first, workers, step
-        self.transforms = build_transforms(plan.augmentation, plan.patch_size, class_pairs(plan))
+        self.transforms = build_transforms(plan.augmentation, plan.patch_size, plan.flip_axes, class_pairs(plan))
         self.made = 0
 
     def generate_train_batch(self) -> dict[str, Any]:
@@ -132,13 +137,17 @@ class PatchLoader(SlimDataLoaderBase):
         images, labels, ids = [], [], []
         for _ in range(self.plan.batch_size):
             case = self._data[int(rng.integers(len(self._data)))]
-            start = draw_start(case, patch, rng.random() < self.plan.foreground_oversampling, rng)
+            region = None
+            if self.plan.locator is not None:
+                start, region = draw_place(case, self.plan, rng)
+            else:
+                start = draw_start(case, patch, rng.random() < self.plan.foreground_oversampling, rng)
             wide_start = (start[0] - margin[0], start[1] - margin[1], start[2] - margin[2])
             wide = (patch[0] + 2 * margin[0], patch[1] + 2 * margin[1], patch[2] + 2 * margin[2])
-            sample = self.transforms(
-                image=torch.from_numpy(cut(case.image, wide_start, wide)),
-                segmentation=torch.from_numpy(cut(case.label, wide_start, wide).astype(np.int16))[None],
-            )
+            image, label = cut(case.image, wide_start, wide), cut(case.label, wide_start, wide).astype(np.int16)
+            if region is not None:
+                image, label = as_network_sees(image, label, self.plan, region)
+            sample = self.transforms(image=torch.from_numpy(image), segmentation=torch.from_numpy(label)[None])
             images.append(sample["image"].float())
             labels.append(sample["segmentation"])
             ids.append(case.id)

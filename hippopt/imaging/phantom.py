@@ -61,13 +61,23 @@ def draw_phantom(rng: np.random.Generator, *, mirrored: bool = False) -> Phantom
         mirrored=mirrored,
         centre_mm=_around(rng, CROP_CENTRE_MM, 4),
         field_of_view_mm=(_near(rng, 41, 3), _near(rng, 58, 3), _near(rng, 44.5, 2.5)),
-        anatomy=Anatomy(_draw_pose(rng), _draw_tube(rng), _draw_surroundings(rng), _draw_tissues(rng)),
-        scanner=Scanner(
-            gain=float(np.exp(rng.uniform(np.log(100), np.log(60_000)))),
-            offset=_near(rng, 0.08, 0.08),
-            noise_sigma=_near(rng, 0.045, 0.02),
-            bias=_waves(rng, 3, (60, 120), 0.2),
-        ),
+        anatomy=draw_anatomy(rng),
+        scanner=draw_scanner(rng),
+    )
+
+
+def draw_anatomy(rng: np.random.Generator) -> Anatomy:
+    """What is in the crop around one structure."""
+    return Anatomy(_draw_pose(rng), _draw_tube(rng), _draw_surroundings(rng), _draw_tissues(rng))
+
+
+def draw_scanner(rng: np.random.Generator) -> Scanner:
+    """A scanner of its own gain, offset, noise and bias field."""
+    return Scanner(
+        gain=float(np.exp(rng.uniform(np.log(100), np.log(60_000)))),
+        offset=_near(rng, 0.08, 0.08),
+        noise_sigma=_near(rng, 0.045, 0.02),
+        bias=_waves(rng, 3, (60, 120), 0.2),
     )
 
 
@@ -161,11 +171,11 @@ def render(
     shape = [max(1, round(extent / step)) for extent, step in zip(field, spacing_mm, strict=True)]
     axes = [(np.arange(count) - (count - 1) / 2) * step for count, step in zip(shape, spacing_mm, strict=True)]
     points = np.stack(np.meshgrid(*axes, indexing="ij")).astype(np.float32)
-    order, from_index = _axis_order(orientation, shape)
+    order, from_index = axis_order(orientation, shape)
 
     mean_spacing_mm = float(np.prod(spacing_mm)) ** (1 / 3)
     tissue, label = paint(phantom.anatomy, points, EDGE_VOXELS * mean_spacing_mm)
-    image = _acquire(phantom, points, tissue)
+    image = acquire(phantom.scanner, phantom.noise_seed, points, tissue)
 
     centre = np.array(phantom.centre_mm)
     if phantom.mirrored:  # the grid is symmetric about its middle, so x -> -x is a flip of the first axis
@@ -179,7 +189,7 @@ def render(
     return turned_image, turned_label, to_world @ from_index
 
 
-def _axis_order(orientation: str, shape: list[int]) -> tuple[list[tuple[int, bool]], NDArray[np.float64]]:
+def axis_order(orientation: str, shape: list[int]) -> tuple[list[tuple[int, bool]], NDArray[np.float64]]:
     """For each file axis its RAS axis and whether it runs backwards; and the matrix from file index to RAS index."""
     order = [(world, ends.index(letter) == 0) for letter in orientation for world, ends in enumerate(DIRECTIONS) if letter in ends]
     if len(orientation) != 3 or sorted(world for world, _ in order) != [0, 1, 2]:
@@ -192,10 +202,9 @@ def _axis_order(orientation: str, shape: list[int]) -> tuple[list[tuple[int, boo
     return order, matrix
 
 
-def _acquire(phantom: Phantom, points: FloatArray, tissue: FloatArray) -> FloatArray:
+def acquire(scanner: Scanner, noise_seed: int, points: FloatArray, tissue: FloatArray) -> FloatArray:
     """What the scanner makes of the tissue: bias, Rician noise (the magnitude of a complex signal), gain and offset."""
-    scanner = phantom.scanner
-    rng = np.random.default_rng(phantom.noise_seed)
+    rng = np.random.default_rng(noise_seed)
     real, imaginary = scanner.noise_sigma * rng.standard_normal((2, *tissue.shape), dtype=np.float32)
     magnitude = np.hypot(tissue * np.exp(sample_waves(scanner.bias, points)) + real, imaginary)
     image: FloatArray = (scanner.gain * (magnitude + scanner.offset)).astype(np.float32)

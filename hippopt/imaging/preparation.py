@@ -12,6 +12,7 @@ from hippopt.imaging import resampling
 from hippopt.imaging.orientation import from_ras, ras_shape, ras_triple, to_ras
 
 Triple = tuple[int, int, int]
+PIECE = 2**22  # values that are worked on at a time, of an image that has more
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,42 @@ def bounding_box(mask: np.ndarray) -> tuple[Triple, Triple] | None:
     return (starts[0], starts[1], starts[2]), (sizes[0], sizes[1], sizes[2])
 
 
+@dataclass(frozen=True)
+class IntensityScale:
+    """How one channel is normalised: clipped to low..high, minus mean, over std."""
+
+    low: float
+    high: float
+    mean: float
+    std: float
+
+
+def measure(values: np.ndarray, settings: NormalisationSettings) -> IntensityScale:
+    """The scale of one channel (Z, Y, X), over the settings' region. Large images are gone through in pieces."""
+    inside = values != 0 if settings.region == "nonzero" else None
+    masked = inside is not None and bool(inside.any())
+    region = values[inside] if masked else values.ravel()
+    low, high = np.percentile(region, settings.clip_percentiles, overwrite_input=masked)
+    if values.size <= PIECE:
+        # in float64, since sums of large float32 values lose digits
+        clipped = np.clip(values.astype(np.float64), low, high)
+        part = clipped[inside] if masked else clipped
+        return IntensityScale(low, high, part.mean(), max(float(part.std()), 1e-8))
+    pieces = [slice(first, first + PIECE) for first in range(0, region.size, PIECE)]
+    mean = sum(float(np.clip(region[piece].astype(np.float64), low, high).sum()) for piece in pieces) / region.size
+    squares = sum(float(np.square(np.clip(region[piece].astype(np.float64), low, high) - mean).sum()) for piece in pieces)
+    return IntensityScale(low, high, mean, max(math.sqrt(squares / region.size), 1e-8))
+
+
+def scaled(values: np.ndarray, scale: IntensityScale, settings: NormalisationSettings) -> np.ndarray:
+    """A part of one channel, normalised, as float32."""
+    clipped = np.clip(values.astype(np.float64), scale.low, scale.high)
+    result = (clipped - scale.mean) / scale.std
+    if settings.region == "nonzero":
+        result[values == 0] = 0
+    return result.astype(np.float32)
+
+
 def normalise(image: np.ndarray, settings: NormalisationSettings) -> np.ndarray:
     """(C, Z, Y, X) -> float32: each channel clipped to its percentiles and z-scored over the settings' region.
 
@@ -42,21 +79,17 @@ def normalise(image: np.ndarray, settings: NormalisationSettings) -> np.ndarray:
     """
     out = np.empty(image.shape, dtype=np.float32)
     for channel, values in enumerate(image):
-        inside = values != 0 if settings.region == "nonzero" else None
-        region = values[inside] if inside is not None and inside.any() else values.ravel()
-        low, high = np.percentile(region, settings.clip_percentiles)
-        # in float64, since sums of large float32 values lose digits
-        clipped = np.clip(values.astype(np.float64), low, high)
-        part = clipped[inside] if inside is not None and inside.any() else clipped
-        scaled = (clipped - part.mean()) / max(float(part.std()), 1e-8)
-        if inside is not None:
-            scaled[~inside] = 0
-        out[channel] = scaled
+        out[channel] = scaled(values, measure(values, settings), settings)
     return out
 
 
 def preparation_bytes(grid: Grid, plan: Plan) -> float:
-    """Estimated peak bytes of preparing a scan and of bringing class probabilities back to its grid."""
+    """Estimated peak bytes of preparing a scan and of bringing class probabilities back to its grid.
+
+    Of a scan that is located first, the whole is only read and measured: as float32, a copy for its percentiles, and masks.
+    """
+    if plan.locator is not None:
+        return math.prod(grid.shape) * (4.0 * len(plan.channel_names) + 4 + 4)
     shape = resampling.resampled_shape(ras_shape(grid), ras_triple(grid.spacing_mm, grid), plan.target_spacing_mm)
     channels, classes = len(plan.channel_names), len(plan.label_values)
     # float32 values a voxel: the scan and its normalised copy, masks, and probabilities twice; resampled, three times
@@ -66,24 +99,33 @@ def preparation_bytes(grid: Grid, plan: Plan) -> float:
 def prepare(image: np.ndarray, grid: Grid, plan: Plan, label: np.ndarray | None = None) -> PreparedCase:
     """image (C, Z, Y, X) and label (Z, Y, X; values as in the files), both on the file's axes -> PreparedCase."""
     ras = to_ras(image, grid)
-    spacing = ras_triple(grid.spacing_mm, grid)
-    shape = ras.shape[1:]
-    box = bounding_box((ras != 0).any(0)) if plan.crop == "nonzero" else None
-    start, size = box or ((0, 0, 0), (shape[0], shape[1], shape[2]))
-    window = tuple(slice(first, first + count) for first, count in zip(start, size, strict=True))
-    target = resampling.resampled_shape(size, spacing, plan.target_spacing_mm)
-    apart = resampling.separate_axis(spacing, plan.target_spacing_mm)
+    properties = properties_of(ras, grid, plan)
+    target, window = properties.prepared_shape, crop_window(properties)
+    apart = resampling.separate_axis(properties.ras_spacing_mm, plan.target_spacing_mm)
     prepared = resampling.resample_image(normalise(ras[:, window[0], window[1], window[2]], plan.normalisation), target, apart)
     classes = None
     if label is not None:
         values = np.array(plan.label_values)
         indices = np.searchsorted(values, to_ras(label, grid)[window]).astype(np.uint8)
         classes = resampling.resample_label(indices, target, len(values), apart)
-    properties = CaseProperties(
-        grid=grid, ras_shape=(shape[0], shape[1], shape[2]), ras_spacing_mm=spacing, crop_start=start, crop_shape=size,
-        prepared_shape=target,
-    )  # fmt: skip
     return PreparedCase(prepared, classes, properties)
+
+
+def properties_of(ras: np.ndarray, grid: Grid, plan: Plan) -> CaseProperties:
+    """How a scan (C, Z, Y, X) on RAS axes is cropped and resampled."""
+    spacing, shape = ras_triple(grid.spacing_mm, grid), ras.shape[1:]
+    box = bounding_box((ras != 0).any(0)) if plan.crop == "nonzero" else None
+    start, size = box or ((0, 0, 0), (shape[0], shape[1], shape[2]))
+    return CaseProperties(
+        grid=grid, ras_shape=(shape[0], shape[1], shape[2]), ras_spacing_mm=spacing, crop_start=start, crop_shape=size,
+        prepared_shape=resampling.resampled_shape(size, spacing, plan.target_spacing_mm),
+    )  # fmt: skip
+
+
+def crop_window(properties: CaseProperties) -> tuple[slice, slice, slice]:
+    """The box kept of the RAS image."""
+    z, y, x = (slice(first, first + count) for first, count in zip(properties.crop_start, properties.crop_shape, strict=True))
+    return (z, y, x)
 
 
 def restore_probabilities(probabilities: np.ndarray, properties: CaseProperties) -> np.ndarray:
@@ -94,8 +136,7 @@ def restore_probabilities(probabilities: np.ndarray, properties: CaseProperties)
 def place_in_scan(cropped: np.ndarray, properties: CaseProperties, fill: float = 0) -> np.ndarray:
     """(..., Z, Y, X) over the cropped box on RAS axes -> the scan's full grid on the file's axes."""
     full = np.full((*cropped.shape[:-3], *properties.ras_shape), fill, dtype=cropped.dtype)
-    window = tuple(slice(first, first + count) for first, count in zip(properties.crop_start, properties.crop_shape, strict=True))
-    full[(..., *window)] = cropped  # type: ignore[index]
+    full[(..., *crop_window(properties))] = cropped
     return np.ascontiguousarray(from_ras(full, properties.grid))
 
 

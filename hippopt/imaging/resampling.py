@@ -10,6 +10,7 @@ from functools import lru_cache
 import numpy as np
 
 Triple = tuple[int, int, int]
+NEGLIGIBLE = 1e-7  # weights of a sample in another that single precision does not show
 ANISOTROPY_LIMIT = 3.0  # nnU-Net's: beyond it, the coarse axis is resampled apart and by nearest neighbour
 
 
@@ -44,6 +45,39 @@ def resize_axes(array: np.ndarray, shape: Triple, orders: Triple) -> np.ndarray:
     return np.ascontiguousarray(array)
 
 
+def box_source(old: int, new: int, order: int, start: int, stop: int) -> tuple[int, int, np.ndarray]:
+    """(first, last + 1, (stop - start, last + 1 - first) weights): the old samples that new samples start..stop are made of.
+
+    A spline's weights fall off by a factor of about four a sample and never end: those below NEGLIGIBLE are left out.
+    """
+    if old == new:
+        return start, stop, np.eye(stop - start, dtype=np.float32)
+    rows = resize_matrix(old, new, order)[start:stop]
+    used = np.flatnonzero(np.abs(rows).max(0) > NEGLIGIBLE)
+    first, last = int(used[0]), int(used[-1]) + 1
+    return first, last, rows[:, first:last]
+
+
+def apply_weights(array: np.ndarray, weights: tuple[np.ndarray, np.ndarray, np.ndarray]) -> np.ndarray:
+    """(..., Z, Y, X) -> (..., z, y, x) float32 by one (new, old) matrix an axis; shrinking axes go first."""
+    array = np.asarray(array, dtype=np.float32)
+    lead = array.ndim - 3
+    for axis in sorted(range(3), key=lambda index: weights[index].shape[0] / weights[index].shape[1]):
+        array = np.moveaxis(np.moveaxis(array, lead + axis, -1) @ weights[axis].T, -1, lead + axis)
+    return np.ascontiguousarray(array)
+
+
+@lru_cache(maxsize=256)
+def average_matrix(old: int, new: int) -> np.ndarray:
+    """(new, old) float32: each new sample is the mean of the old ones over its length, those at its ends by their share."""
+    edges = np.arange(new + 1) * (old / new)
+    ends = np.minimum(edges[1:, None], np.arange(1, old + 1)[None])
+    overlap = np.clip(ends - np.maximum(edges[:-1, None], np.arange(old)[None]), 0, None)
+    result = np.ascontiguousarray(overlap / overlap.sum(1, keepdims=True), dtype=np.float32)
+    result.setflags(write=False)
+    return result
+
+
 def resampled_shape(shape: Triple, spacing_mm: tuple[float, float, float], target_mm: tuple[float, float, float]) -> Triple:
     """Shape at the target spacing of the same field of view, at least 1 an axis (nnU-Net's rule)."""
     z, y, x = (max(1, round(n * s / t)) for n, s, t in zip(shape, spacing_mm, target_mm, strict=True))
@@ -60,8 +94,13 @@ def separate_axis(spacing_mm: tuple[float, float, float], target_mm: tuple[float
 
 def resample_image(image: np.ndarray, shape: Triple, apart: int | None) -> np.ndarray:
     """(C, Z, Y, X) -> (C, *shape): cubic; along the axis resampled apart by nearest neighbour."""
-    orders = [0 if axis == apart else 3 for axis in range(3)]
-    return resize_axes(image, shape, (orders[0], orders[1], orders[2]))
+    return resize_axes(image, shape, image_orders(apart))
+
+
+def image_orders(apart: int | None) -> Triple:
+    """Spline order of each axis of an image."""
+    z, y, x = (0 if axis == apart else 3 for axis in range(3))
+    return (z, y, x)
 
 
 def resample_label(label: np.ndarray, shape: Triple, classes: int, apart: int | None) -> np.ndarray:

@@ -5,6 +5,7 @@ it. Contrast: mean intensity of the structure minus that of the scan, in standar
 """
 
 import contextlib
+import math
 from pathlib import Path
 
 import numpy as np
@@ -43,8 +44,15 @@ def known_contrast(beside_run: Path, fingerprint: Path, fingerprint_hash: str) -
 
 def contrast(image: np.ndarray, inside: np.ndarray) -> float | None:
     """The contrast of the true voxels of `inside` in an image (Z, Y, X); None where it has none. NaN and Inf count as 0."""
-    values = np.where(np.isfinite(image), image, 0).astype(np.float64)
-    spread = float(values.std())
-    if spread == 0 or not inside.any():
+    if not inside.any():
         return None
-    return float((values[inside].mean() - values.mean()) / spread)
+    total = squares = chosen = 0.0
+    for slab, within in zip(image, inside, strict=True):  # a large scan in float64 at once would take gigabytes
+        values = np.where(np.isfinite(slab), slab, 0).astype(np.float64)
+        total += float(values.sum())
+        chosen += float(values[within].sum())
+    mean = total / image.size
+    for slab in image:
+        squares += float(np.square(np.where(np.isfinite(slab), slab, 0).astype(np.float64) - mean).sum())
+    spread = math.sqrt(squares / image.size)
+    return None if spread == 0 else (chosen / int(inside.sum()) - mean) / spread

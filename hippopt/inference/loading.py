@@ -1,8 +1,10 @@
 """Read a scan for prediction and bring it to what the network sees. What is wrong with it is said or mended here."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from torch import nn
 
 from hippopt.artifacts.plan import Plan
 from hippopt.artifacts.properties import CaseProperties
@@ -12,13 +14,19 @@ from hippopt.imaging.memory_budget import check_memory
 from hippopt.imaging.preparation import preparation_bytes, prepare
 from hippopt.imaging.scan import Scan
 from hippopt.imaging.scan_listing import ScanFiles
+from hippopt.imaging.scan_source import ScanSource
+from hippopt.inference.locating import Located, locate
 
+CONSTANT_STD = 1e-7  # of a channel after clipping: below it, all its voxels have one value
 MUCH_LARGER = 1.5  # a field of view this many times the largest of the training scans is worth a warning
 
 
 @dataclass(frozen=True)
 class LoadedScan:
-    """A scan ready for the network. image: (C, Z, Y, X); empty: nothing can be found in it, since a channel is constant."""
+    """A scan ready for the network. image: (C, Z, Y, X); empty: nothing can be found in it, since a channel is constant.
+
+    located: what the locator found, where the plan has one; `image` then is the whole only where the locator is unsure, else empty.
+    """
 
     files: ScanFiles
     scan: Scan
@@ -26,10 +34,11 @@ class LoadedScan:
     properties: CaseProperties
     warnings: list[str]
     empty: bool
+    located: Located | None = None
 
 
-def load_scan(files: ScanFiles, plan: Plan, volume: int | None, memory_bytes: float) -> LoadedScan:
-    """Raises ImageError where the scan cannot be segmented."""
+def load_scan(files: ScanFiles, plan: Plan, volume: int | None, memory_bytes: float, locators: Sequence[nn.Module] = ()) -> LoadedScan:
+    """Raises ImageError where the scan cannot be segmented. locators: of the folds, where the plan has such."""
     if files.fault:
         raise ImageError(files.fault)
     scans = [read_scan(path, volume) for path in files.channels]
@@ -39,12 +48,15 @@ def load_scan(files: ScanFiles, plan: Plan, volume: int | None, memory_bytes: fl
         if other.grid.shape != first.grid.shape or not np.allclose(other.grid.affine, first.grid.affine, atol=1e-2):
             raise ImageError(f"{other.path}: its grid differs from that of {first.path.name}; resample the channels to one grid")
     check_memory(first.path, first.grid.shape, preparation_bytes(first.grid, plan), memory_bytes)
-    image = np.stack([scan.array.astype(np.float32, copy=False) for scan in scans])
+    arrays = [scan.array.astype(np.float32, copy=False) for scan in scans]
+    image = np.stack(arrays) if len(arrays) > 1 else arrays[0][None]
     nan, infinite = int(np.isnan(image).sum()), int(np.isinf(image).sum())
     if nan or infinite:
         counts = " and ".join(f"{count} voxels are {kind}" for kind, count in (("NaN", nan), ("Inf", infinite)) if count)
         warnings.append(f"{files.id}: {counts}; read as 0")
         image = np.nan_to_num(image, nan=0, posinf=0, neginf=0)
+    if plan.locator is not None:
+        return _located(files, first, image, plan, locators, warnings)
     prepared = prepare(image, first.grid, plan)
     # after clipping to percentiles, so that single bright voxels on a constant image do not count
     empty = any(values.min() == values.max() for values in prepared.image)
@@ -52,6 +64,19 @@ def load_scan(files: ScanFiles, plan: Plan, volume: int | None, memory_bytes: fl
         warnings.append(f"{files.id}: every voxel has one value; the mask is empty")
     warnings += _size_warnings(files.id, prepared.image.shape[1:], plan)
     return LoadedScan(files, first, prepared.image, prepared.properties, warnings, empty)
+
+
+def _located(files: ScanFiles, scan: Scan, image: np.ndarray, plan: Plan, locators: Sequence[nn.Module], warnings: list[str]) -> LoadedScan:
+    """Only the windows of the located regions are made at full resolution; the whole where the locator is unsure."""
+    assert plan.locator is not None
+    source = ScanSource(image, scan.grid, plan)
+    nothing = np.zeros((len(image), 0, 0, 0), np.float32)
+    if any(scale.std <= CONSTANT_STD for scale in source.scales):
+        warnings.append(f"{files.id}: every voxel has one value; the mask is empty")
+        return LoadedScan(files, scan, nothing, source.properties, warnings, True)
+    located = locate(locators, source.coarse(plan.locator.spacing_mm), source.size_mm, source.properties.prepared_shape, source.box, plan)
+    whole = nothing if located.windows else source.whole()
+    return LoadedScan(files, scan, whole, source.properties, warnings, False, located)
 
 
 def _size_warnings(name: str, shape: tuple[int, ...], plan: Plan) -> list[str]:

@@ -35,7 +35,8 @@ def volume_rows(name: str, mask: np.ndarray, scan: Scan, plan: Plan, flags: tupl
             continue
         inside = mask == value
         count = int(inside.sum())
-        components = int(ndimage.label(inside, np.ones((3, 3, 3)))[1]) if count else 0
+        box = ndimage.find_objects(inside.view(np.uint8))[0] if count else None  # a label is a small part of a whole brain
+        components = int(ndimage.label(inside[box], np.ones((3, 3, 3)))[1]) if count else 0
         volume = round(count * scan.grid.voxel_volume_mm3, 2)
         found = (name, label, value, count, volume, components, "; ".join((*flags, *(() if count else ("empty",)))))
         rows.append(dict(zip(COLUMNS, found, strict=True)))

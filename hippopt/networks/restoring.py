@@ -24,20 +24,21 @@ def build_with_base(
 ) -> tuple[nn.Module, list[KeyReport], tuple[str, ...]]:
     """(model, key report, re-made parameters): the plan's network with random weights from `seed`, then the base's."""
     torch.manual_seed(seed)
-    model = build_unetr(len(plan.channel_names), len(plan.class_names), plan.patch_size, plan.network)
+    classes = plan.network_classes
+    model = build_unetr(len(plan.channel_names), len(classes), plan.patch_size, plan.network)
     if base is None:
         return model, [], ()
     state, card = base
     reports = load_base(model, state, card.patch_size, plan.patch_size, source)
     remade = set(remade_keys(reports))
     other_values = card.label_values is not None and card.label_values != plan.label_values
-    other_names = card.class_names is not None and card.class_names != plan.class_names
-    if card.out_channels != len(plan.class_names) or other_values or other_names:
+    other_names = card.class_names is not None and card.class_names != classes
+    if card.out_channels != len(classes) or other_values or other_names or plan.mirror_sides:
         remade |= {HEAD_WEIGHT, HEAD_BIAS}  # the head means other labels
         if card.class_names and head_fits(model, state, len(card.class_names)):
-            rows = similar_classes(card.class_names, plan.class_names)
+            rows = similar_classes(card.class_names, classes)
             begin_head(model, state, rows)
-            reports = [_head_report(report, card.class_names, plan.class_names, rows) for report in reports]
+            reports = [_head_report(report, card.class_names, classes, rows) for report in reports]
     return model, reports, tuple(sorted(remade))
 
 

@@ -24,6 +24,7 @@ from hippopt.networks.unetr import SIZES
 from hippopt.planning import space
 from hippopt.planning.folds import make_folds
 from hippopt.planning.geometry import mirrored_pairs, one_handed
+from hippopt.planning.locating import plan_locator
 
 FULL_PATCH = (48, 64, 48)  # around a hippocampus at 1 mm
 FEW_CASES = 50  # up to which a base and augmentation must stand in for variety
@@ -63,6 +64,10 @@ def decide(fingerprint: Fingerprint, machine: Machine, seed: int = 0, network: N
     folds, reasons["folds"] = make_folds(fingerprint, seed)
     adapter, schedule = _adapter(reasons), _schedule(reasons, len(fingerprint.cases), patch)
     reasons["foreground_oversampling"] = "nnU-Net's share: a third of the patches is centred on a labelled voxel, so that no class starves"
+    locator, reasons["locator"] = plan_locator(fingerprint, shapes, spacing, patch)
+    if locator is not None:
+        reasons["foreground_oversampling"] = "as nnU-Net's, of the patches that do not lie around a region (locator.patches_elsewhere)"
+    mirror, reasons["mirror_sides"] = _mirror_sides(locator is not None, fingerprint)
     reasons["seed"] = "keys the folds, the initial weights and every batch"
     return Plan(
         dataset=fingerprint.dataset, fingerprint_hash=fingerprint.dataset_hash, channel_names=fingerprint.channel_names,
@@ -70,6 +75,7 @@ def decide(fingerprint: Fingerprint, machine: Machine, seed: int = 0, network: N
         normalisation=NormalisationSettings(scheme="zscore", region=region, clip_percentiles=(0.5, 99.5)),
         largest_scan_mm=_largest_scan(fingerprint, crop), patch_size=patch, batch_size=batch, foreground_oversampling=1 / 3, network=chosen, adapter=adapter,
         augmentation=augmentation, schedule=schedule, seed=seed, folds=folds, reasons=reasons,
+        locator=locator, mirror_sides=mirror,
     )  # fmt: skip
 
 
@@ -82,6 +88,14 @@ def _largest_scan(fingerprint: Fingerprint, crop: str) -> tuple[float, float, fl
     ]
     z, y, x = (round(max(size[axis] for size in sizes), 2) for axis in range(3))
     return (z, y, x)
+
+
+def _mirror_sides(located: bool, fingerprint: Fingerprint) -> tuple[bool, str]:
+    """Whether the network knows one side only, and sees the other mirrored."""
+    pairs = mirrored_pairs(fingerprint.labels, fingerprint.sides)
+    if not located or not pairs or len(fingerprint.sides) != len(fingerprint.labels) - 1:
+        return False, "only where scans are located and each label has a side and a twin"
+    return False, "not measured yet"
 
 
 def _augmentation(fingerprint: Fingerprint) -> tuple[AugmentationSettings, str]:

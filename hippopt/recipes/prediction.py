@@ -20,6 +20,7 @@ from hippopt.imaging.scan_listing import list_scans
 from hippopt.inference.contrast import known_contrast
 from hippopt.inference.windows import WindowSettings, flip_combinations
 from hippopt.networks.device import choose_device
+from hippopt.networks.locator import read_locator
 from hippopt.networks.restoring import read_card, restore
 from hippopt.stages.adopt_base import load_known_base
 from hippopt.stages.predict import PredictRequest, predict
@@ -106,6 +107,15 @@ def load_models(
     return models
 
 
+def load_locators(workspace: Workspace, dataset: str, run: str, folds: list[str], plan: Plan) -> tuple[tuple[nn.Module, ...], list[str]]:
+    """(the folds' locators, the sha256 of each); none for a plan of crops. Raises WeightsError or StaleArtifactError."""
+    if plan.locator is None:
+        return (), []
+    folders = [workspace.fold(dataset, run, fold) for fold in folds]
+    found = [read_locator(folder.locator, folder.locator_card, plan) for folder in folders]
+    return tuple(model for model, _ in found), [card.sha256 for _, card in found]
+
+
 def predict_scans(workspace: Workspace, dataset: str, request: PredictionRequest, console: Console) -> int:
     """Segment the scans. Returns the number of failures. Raises HippoptError's kinds before anything is computed."""
     if request.volume is not None and request.volume < 0:
@@ -119,19 +129,20 @@ def predict_scans(workspace: Workspace, dataset: str, request: PredictionRequest
     folds = choose_folds(workspace, dataset, run, request.folds, len(plan.folds), console)
     device, note = choose_device(request.device)
     models = load_models(workspace, dataset, run, folds, plan, device, request.checkpoint)
+    locators, locators_sha256 = load_locators(workspace, dataset, run, folds, plan)
     console.say(f"run {run}, fold {' '.join(folds)}, {note}: {len(scans)} scans")
     if request.checkpoint == "best":
         console.warn("the best checkpoint was chosen on its fold's validation cases: figures on those are optimistic")
     if not models:
         raise WeightsError(f"run {run}: no fold to predict with")
-    flips = flip_combinations(plan.augmentation.flip_axes) if request.tta else ((),)
-    windows = WindowSettings(plan.patch_size, len(plan.class_names), flips, class_pairs(plan))
-    identity = _identity(workspace, dataset, run, folds, request)
+    flips = flip_combinations(plan.flip_axes) if request.tta else ((),)
+    windows = WindowSettings(plan.patch_size, len(plan.network_classes), flips, class_pairs(plan))
+    identity = _identity(workspace, dataset, run, folds, request) | ({"locators_sha256": locators_sha256} if locators else {})
     _check_identity(request, identity)
     write_json(request.output / PROVENANCE, identity)
     job = PredictRequest(
         output=request.output, windows=windows, save_probabilities=request.save_probabilities, overwrite=request.overwrite,
-        volume=request.volume, usual_contrast=_training_contrast(workspace, dataset, run, plan),
+        volume=request.volume, usual_contrast=_training_contrast(workspace, dataset, run, plan), locators=locators,
     )  # fmt: skip
     done, kept, failed = predict(scans, models, plan, job, device, console)
     console.say(f"segmented {done}, kept {kept}, failed {failed}: {request.output}")

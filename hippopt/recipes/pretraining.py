@@ -33,7 +33,7 @@ from hippopt.training.lock import fold_lock
 from hippopt.training.precision import use_bfloat16
 from hippopt.training.pretraining import SYNTHETIC_SCHEDULE, PretrainInputs, PretrainRequest
 from hippopt.training.processes import join_processes
-from hippopt.training.quick_validation import windows_around
+from hippopt.training.quick_validation import region_windows, windows_around
 from hippopt.training.signals import StopSignals
 from hippopt.workspace import Workspace
 
@@ -190,12 +190,13 @@ def _dataset_inputs(
     train = [case.id for case in fingerprint.cases if case.id not in set(validation)]
     hashes = {case.id: case.image_hash for case in fingerprint.cases}
     card = BaseCard(
-        name=request.name, sha256="", network=plan.network, in_channels=len(plan.channel_names), out_channels=len(plan.class_names),
-        patch_size=plan.patch_size, spacing_mm=plan.target_spacing_mm, normalisation=plan.normalisation, label_values=plan.label_values,
+        name=request.name, sha256="", network=plan.network, in_channels=len(plan.channel_names), out_channels=len(plan.network_classes),
+        patch_size=plan.patch_size, spacing_mm=plan.target_spacing_mm, normalisation=plan.normalisation,
+        label_values=tuple(range(len(plan.network_classes))) if plan.mirror_sides else plan.label_values,
         seen_images=_all_seen([hashes[case] for case in train], start),
         licence=source.licence, attribution=source.attribution,
         origin=f"{len(train)} cases of {name}; fold 0's validation cases were not trained on" + _begun_from(start),
-        channel_names=plan.channel_names, class_names=plan.class_names, command=_command(),
+        channel_names=plan.channel_names, class_names=plan.network_classes, command=_command(),
     )  # fmt: skip
     cases = training_cases(workspace, name, train)
     shown = training_cases(workspace, name, validation or train)
@@ -206,7 +207,7 @@ def _dataset_inputs(
             yield opened
 
     return PretrainInputs(
-        card=card, batches=batches, batch_size=plan.batch_size, windows=windows_around(shown, plan.patch_size), schedule=plan.schedule,
+        card=card, batches=batches, batch_size=plan.batch_size, windows=region_windows(shown, plan) if plan.locator else windows_around(shown, plan.patch_size), schedule=plan.schedule,
         start=start, device=device, autocast=use_bfloat16(device, plan.patch_size, plan.network)[0],
     )  # fmt: skip
 

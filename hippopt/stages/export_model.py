@@ -21,6 +21,7 @@ from hippopt.console import Console
 from hippopt.errors import OutputError
 from hippopt.networks.base_files import known_base_file
 from hippopt.networks.initial_factors import load_factors
+from hippopt.networks.locator import read_locator
 from hippopt.networks.restoring import read_card
 from hippopt.networks.tensor_files import check_space, read_state
 from hippopt.networks.whole_model import AdapterParts, check_model
@@ -65,7 +66,11 @@ def export_model(
     if decomposed:
         parts[f"{RUN}initial.safetensors"] = workspace.initial_factors(dataset, run)
     for folder in folders:
-        for weights, card in _files(folder, request.with_best):
+        pairs = _files(folder, request.with_best)
+        if plan.locator is not None:
+            read_locator(folder.locator, folder.locator_card, plan)
+            pairs.append((folder.locator, folder.locator_card))
+        for weights, card in pairs:
             parts |= {f"{RUN}{folder.path.name}/{path.name}": path for path in (weights, card)}
     if base is not None:
         parts[BASE_CARD] = canonical_json(base[1])

@@ -30,6 +30,7 @@ from hippopt.artifacts.whole_folder import whole_folder
 from hippopt.console import Console
 from hippopt.errors import HippoptError, OutputError, PlanError, UsageError, WeightsError
 from hippopt.networks.initial_factors import parse_factors
+from hippopt.networks.locator import restore_locator
 from hippopt.networks.tensor_files import check_space, file_sha256, parse_state
 from hippopt.networks.whole_model import AdapterParts, check_model
 from hippopt.workspace import Workspace
@@ -164,8 +165,21 @@ def _check_contents(model: ModelFile, outside: Tensors | None, console: Console)
             name = f"{RUN}initial.safetensors"
             initial, _ = parse_factors(archive.read(name), model.source(name))
         check_model(plan, _base(model, outside), initial, _adapters(model, plan, console))
+        _check_locators(model, plan)
     except HippoptError as error:
         raise WeightsError(f"{str(error).splitlines()[0]} (nothing was written)") from None
+
+
+def _check_locators(model: ModelFile, plan: Plan) -> None:
+    """Raises where a fold's locator is missing, damaged or of another plan; or where the plan has none."""
+    for fold in model.manifest.folds:
+        card, weights = (f"{RUN}{fold}/locator.{ending}" for ending in ("json", "safetensors"))
+        if (card in model.archive.sizes) != (plan.locator is not None):
+            word = "misses" if plan.locator is not None else "has, against its plan,"
+            raise WeightsError(f"{model.path}: it {word} the locator of {fold}; export it anew")
+        if plan.locator is not None:
+            tensors = parse_state(model.archive.read(weights), model.source(weights))
+            restore_locator(model.archive.text(card), tensors, plan, model.source(weights), model.source(card))
 
 
 def _base(model: ModelFile, outside: Tensors | None) -> tuple[Tensors, BaseCard] | None:
@@ -185,7 +199,8 @@ def _base(model: ModelFile, outside: Tensors | None) -> tuple[Tensors, BaseCard]
 
 
 def _adapters(model: ModelFile, plan: Plan, console: Console) -> Iterator[AdapterParts]:
-    names = [member.name for member in model.manifest.members if member.name.startswith(f"{RUN}f") and member.name.endswith(".json")]
+    listed = [member.name for member in model.manifest.members]
+    names = [name for name in listed if name.startswith(f"{RUN}f") and PurePosixPath(name).name in ("adapter.json", "adapter_best.json")]
     for name in console.track(names, "restore", len(names)):
         card = _record(model, name, AdapterCard)
         weights = name.removesuffix("json") + "safetensors"

@@ -18,6 +18,7 @@ from hippopt.imaging.memory_budget import machine_bytes
 from hippopt.imaging.preparation import place_in_scan, restore_probabilities
 from hippopt.imaging.scan_listing import ScanFiles
 from hippopt.inference.loading import LoadedScan, load_scan
+from hippopt.inference.located import segment_located
 from hippopt.inference.volumes import contrast_warning, volume_rows, write_table, write_volumes
 from hippopt.inference.windows import WindowSettings, predict_probabilities
 
@@ -27,7 +28,10 @@ CONSTANT, UNLIKE = "constant image", "unlike training"  # flags of volumes.tsv
 
 @dataclass(frozen=True)
 class PredictRequest:
-    """How to predict. volume: which one of a 4D scan; usual_contrast: of the training scans, None where it is not known."""
+    """How to predict. volume: which one of a 4D scan; usual_contrast: of the training scans, None where it is not known.
+
+    locators: of the folds, where the plan has such.
+    """
 
     output: Path
     windows: WindowSettings
@@ -35,6 +39,7 @@ class PredictRequest:
     overwrite: bool = False
     volume: int | None = None
     usual_contrast: tuple[float, float] | None = None
+    locators: tuple[nn.Module, ...] = ()
 
 
 def predict(
@@ -120,7 +125,7 @@ def _loaded_ahead(waiting: Sequence[ScanFiles], plan: Plan, request: PredictRequ
         futures: list[Future[LoadedScan]] = []
         for position, files in enumerate(waiting):
             while len(futures) < min(position + 2, len(waiting)):
-                futures.append(pool.submit(load_scan, waiting[len(futures)], plan, request.volume, memory))
+                futures.append(pool.submit(load_scan, waiting[len(futures)], plan, request.volume, memory, request.locators))
             yield files, futures[position]
             futures[position] = Future()  # lets go of the scan's memory
 
@@ -131,20 +136,27 @@ def _segment(
     """Predict and write one scan; its rows of volumes.tsv."""
     name, scan = loaded.files.id, loaded.scan
     values = np.array(plan.label_values, dtype=np.uint16 if max(plan.label_values) > 255 else np.uint8)
+    properties, flags = loaded.properties, [CONSTANT] if loaded.empty else []
     if loaded.empty:
         mask = np.zeros(scan.grid.shape, values.dtype)
         probabilities = None
     else:
-        found = predict_probabilities(models, loaded.image, request.windows, device)
-        probabilities = restore_probabilities(found, loaded.properties)
-        mask = place_in_scan(values[probabilities.argmax(0)], loaded.properties)
+        if loaded.located is not None:
+            seen = segment_located(models, loaded.located, loaded.image, properties, plan, request.windows, device)
+            probabilities, properties = seen.probabilities, seen.properties
+            flags += seen.flags
+            for warning in seen.warnings:
+                console.warn(f"{name}: {warning}")
+        else:
+            found = predict_probabilities(models, loaded.image, request.windows, device)
+            probabilities = restore_probabilities(found, properties)
+        mask = place_in_scan(values[probabilities.argmax(0)], properties)
     write_mask(mask_path(loaded.files, request.output), mask, scan)
     if request.save_probabilities and probabilities is not None:
-        full = place_in_scan(probabilities, loaded.properties)
-        outside = place_in_scan(np.ones(probabilities.shape[1:], np.float32), loaded.properties) == 0
+        full = place_in_scan(probabilities, properties)
+        outside = place_in_scan(np.ones(probabilities.shape[1:], np.float32), properties) == 0
         full[0][outside] = 1  # beyond the crop all is background
         write_probabilities(request.output / f"{name}_probabilities.nii.gz", full, scan)
-    flags = [CONSTANT] if loaded.empty else []
     odd = contrast_warning(name, mask, scan, request.usual_contrast)
     if odd:
         console.warn(odd)

@@ -7,9 +7,10 @@ import torch
 
 from hippopt.artifacts.codec import remove_leftovers, write_bytes, write_json
 from hippopt.console import Console
-from hippopt.errors import TrainingError
+from hippopt.errors import HippoptError, TrainingError
 from hippopt.imaging.augmentation import open_batches
 from hippopt.networks.base_weights import KeyReport
+from hippopt.networks.locator import read_locator, write_locator
 from hippopt.networks.restoring import build_with_base
 from hippopt.networks.tuning import Tuned, is_factor, tune
 from hippopt.networks.unetr import HEAD
@@ -17,9 +18,10 @@ from hippopt.reporting.progress import plot_progress
 from hippopt.training.adapter_file import write_adapter
 from hippopt.training.checkpoint import LoopState, load_resume, restore_optimizer, save_resume
 from hippopt.training.fold import FoldInputs, FoldRequest, settings_of
+from hippopt.training.locator import train_locator
 from hippopt.training.loop import LoopHooks, train
 from hippopt.training.pace import ProgressBar, make_budget
-from hippopt.training.quick_validation import QuickValidation, windows_around
+from hippopt.training.quick_validation import QuickValidation, region_windows, windows_around
 from hippopt.training.signals import StopSignals
 from hippopt.training.start import Progress, check_arrays, check_disk, check_progress, check_settings, check_unseen
 from hippopt.workspace import FoldFolder
@@ -55,6 +57,8 @@ def train_fold(
     """
     check_start(request, inputs, folder)
     if request.resume and folder.adapter_card.exists():
+        if not _ensure_locator(request, inputs, folder, console, signals):
+            signals.stop_if_asked("while its locator was trained")
         console.say(f"fold {request.fold}: trained already; validation follows")
         return
     remove_leftovers(folder.path)
@@ -76,6 +80,9 @@ def train_fold(
         + ", ".join(f"{count:,} {group}" for group, count in counts.items())
         + " parameters"
     )
+    if not _ensure_locator(request, inputs, folder, console, signals):
+        save_resume(folder.resume, folder.resume_previous, tuned.adapter_tensors(), optimizer, names, state)
+        signals.stop_if_asked("while its locator was trained")
     _run_loop(request, inputs, folder, console, tuned, state, names, optimizer, started, signals)
     if state.step < 2 * inputs.plan.schedule.warmup_steps:
         console.warn(f"only {state.step} steps, of which {inputs.plan.schedule.warmup_steps} are warm-up: this network is hardly trained")
@@ -87,10 +94,38 @@ def train_fold(
 def _clear(folder: FoldFolder) -> None:
     """Remove the results of an earlier training, the card that makes them count first."""
     files = [folder.adapter_card, folder.best_adapter_card, folder.summary, folder.metrics, folder.adapter, folder.best_adapter, folder.resume,
-             folder.resume_previous, folder.run_settings, folder.log, folder.progress, folder.base_report]  # fmt: skip
+             folder.resume_previous, folder.run_settings, folder.log, folder.progress, folder.base_report, folder.locator_card, folder.locator]  # fmt: skip
     masks = list(folder.validation.iterdir()) if folder.validation.is_dir() else []
     for path in (*files, *masks):
         path.unlink(missing_ok=True)
+
+
+def _ensure_locator(request: FoldRequest, inputs: FoldInputs, folder: FoldFolder, console: Console, signals: StopSignals) -> bool:
+    """Train the fold's locator where the plan has one; a resumed fold keeps one that is whole and of this plan, cases and seed.
+
+    False where a signal came.
+    """
+    plan = inputs.plan
+    if plan.locator is None:
+        return True
+    by_id = {case.id: case.image_hash for case in inputs.fingerprint.cases}
+    seen = tuple(sorted({by_id[case.id] for case in inputs.train}))
+    if request.resume and folder.locator_card.exists():
+        try:
+            card = read_locator(folder.locator, folder.locator_card, plan)[1]
+            if (card.seen_images, card.seed) == (seen, request.seed):
+                return True
+        except HippoptError as error:
+            console.warn(f"{error} -- the locator is made anew now")
+    trained = train_locator(
+        inputs.train, plan, request.seed, lambda steps: console.track(steps, "locator", len(steps)), lambda: signals.stopping
+    )
+    if trained is None:
+        return False
+    model, seconds = trained
+    write_locator(folder.locator, folder.locator_card, model, plan, request.fold, request.seed, seen, seconds)
+    console.say(f"fold {request.fold}: locator trained in {seconds:.0f} s")
+    return True
 
 
 def _set_up(
@@ -143,7 +178,9 @@ def _run_loop(
     names: list[str], optimizer: torch.optim.Optimizer, started: float, signals: StopSignals,
 ) -> None:  # fmt: skip
     plan = inputs.plan
-    quick = QuickValidation(windows_around(inputs.val or inputs.train, plan.patch_size), len(plan.class_names), inputs.device)
+    looked_at = inputs.val or inputs.train
+    windows = region_windows(looked_at, plan) if plan.locator else windows_around(looked_at, plan.patch_size)
+    quick = QuickValidation(windows, len(plan.network_classes), inputs.device)
     budget = make_budget(request, inputs, tuned, quick, state, started)
     bar = ProgressBar(console, budget, state)
 

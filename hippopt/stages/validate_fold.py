@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import nn
 
 from hippopt.artifacts.codec import remove_leftovers
 from hippopt.artifacts.dataset import Dataset
@@ -14,9 +15,13 @@ from hippopt.artifacts.weights import BaseCard
 from hippopt.console import Console
 from hippopt.errors import ImageError
 from hippopt.imaging.image_io import mask_ending, read_scan, write_mask
-from hippopt.imaging.patches import TrainingCase
-from hippopt.imaging.preparation import restore_mask
+from hippopt.imaging.patches import TrainingCase, Triple, cut
+from hippopt.imaging.preparation import place_in_scan, restore_mask
+from hippopt.imaging.scan_source import coarse_shape, coarsen
+from hippopt.inference.located import segment_located
+from hippopt.inference.locating import locate
 from hippopt.inference.windows import WindowSettings, predict_probabilities
+from hippopt.networks.locator import read_locator
 from hippopt.networks.restoring import read_card, restore
 from hippopt.reporting.scores import say_summary
 from hippopt.scoring.metrics import score_case
@@ -41,13 +46,19 @@ def validate_fold(
         tuned.adaptation.merge()
     model = tuned.model.to(device)
     raw = {case.id: case for case in dataset.cases}
-    settings = WindowSettings(plan.patch_size, len(plan.class_names))
+    settings = WindowSettings(plan.patch_size, len(plan.network_classes))
+    locator = read_locator(folder.locator, folder.locator_card, plan)[0] if plan.locator else None
     foreground = {name: value for name, value in plan.labels.items() if value}
     scored = []
     for case, entry in console.track(cases, "validate", len(cases)):
         signals.stop_if_asked("in validation")
-        probabilities = predict_probabilities([model], np.asarray(case.image), settings, device)
-        mask = restore_mask(probabilities, entry.properties, plan.label_values)
+        if locator is not None:
+            mask, doubts = _locate_and_segment(model, locator, case, entry, plan, settings, device)
+            for doubt in doubts:
+                console.warn(f"{case.id}: {doubt}")
+        else:
+            probabilities = predict_probabilities([model], np.asarray(case.image), settings, device)
+            mask = restore_mask(probabilities, entry.properties, plan.label_values)
         label = read_scan(Path(raw[case.id].label))
         if label.array.shape != mask.shape:
             raise ImageError(f"{label.path}: changed since preprocessing; run `hippopt_plan {plan.dataset} --overwrite`")
@@ -65,3 +76,21 @@ def validate_fold(
     write_json(folder.summary, summary, about)
     console.say(f"validation of the last checkpoint, {len(cases)} whole cases in their own grids:")
     return say_summary(summary, console)
+
+
+def _locate_and_segment(
+    model: nn.Module, locator: nn.Module, case: TrainingCase, entry: CacheEntry, plan: Plan, settings: WindowSettings, device: torch.device
+) -> tuple[np.ndarray, tuple[str, ...]]:
+    """(the mask in the scan's own grid, what is odd about it), as prediction makes it."""
+    assert plan.locator is not None
+    properties = entry.properties
+    z, y, x = (count * step for count, step in zip(properties.crop_shape, properties.ras_spacing_mm, strict=True))
+    shape = coarse_shape(properties.crop_shape, properties.ras_spacing_mm, plan.locator.spacing_mm)
+
+    def box(start: Triple, size: Triple) -> np.ndarray:
+        return cut(case.image, start, size)
+
+    located = locate([locator], coarsen(case.image, shape), (z, y, x), properties.prepared_shape, box, plan)
+    found = segment_located([model], located, np.asarray(case.image), properties, plan, settings, device)
+    values = np.array(plan.label_values, dtype=np.uint16 if max(plan.label_values) > 255 else np.uint8)
+    return place_in_scan(values[found.probabilities.argmax(0)], found.properties), found.warnings

@@ -30,7 +30,7 @@ def write_adapter(
     card = AdapterCard(
         method=request.method, run=request.run, fold=request.fold, plan_hash=content_hash(plan),
         base_sha256=inputs.base[1].sha256 if inputs.base else None, base_name=inputs.base[1].name if inputs.base else None,
-        network=plan.network, in_channels=len(plan.channel_names), out_channels=len(plan.class_names), patch_size=plan.patch_size,
+        network=plan.network, in_channels=len(plan.channel_names), out_channels=len(plan.network_classes), patch_size=plan.patch_size,
         rank=plan.adapter.rank if traits.ranked else None, core=plan.adapter.core if tensor else None,
         balance=plan.adapter.balance if tensor else None, stacks=tuned.stacks,
         remade=tuned.remade,

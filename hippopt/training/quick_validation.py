@@ -6,7 +6,10 @@ import numpy as np
 import torch
 from torch import nn
 
+from hippopt.artifacts.plan import Plan
+from hippopt.artifacts.regions import region_classes
 from hippopt.imaging.patches import TrainingCase, Triple, centre_start, cut
+from hippopt.imaging.region_patches import as_network_sees, region_middles, window_start
 
 CASES = 8
 
@@ -22,6 +25,21 @@ def windows_around(cases: list[TrainingCase], patch: Triple) -> tuple[torch.Tens
         start = centre_start(shape, patch, (middle[0], middle[1], middle[2]) if middle is not None else None)
         images.append(torch.from_numpy(cut(case.image, start, patch)))
         labels.append(torch.from_numpy(cut(case.label, start, patch)))
+    return torch.stack(images), torch.stack(labels)
+
+
+def region_windows(cases: list[TrainingCase], plan: Plan) -> tuple[torch.Tensor, torch.Tensor]:
+    """As `windows_around`, for scans that are located: one window for each region of a case, as the network sees it."""
+    images, labels = [], []
+    for index in np.linspace(0, len(cases) - 1, min(CASES, len(cases))).round().astype(int):
+        case = cases[index]
+        shape = case.label.shape
+        middle = (shape[0] // 2, shape[1] // 2, shape[2] // 2)
+        for region, centre in region_middles(case, plan) or [(next(iter(region_classes(plan))), middle)]:
+            start = window_start(case, plan, centre)
+            image, label = as_network_sees(cut(case.image, start, plan.patch_size), cut(case.label, start, plan.patch_size), plan, region)
+            images.append(torch.from_numpy(image))
+            labels.append(torch.from_numpy(label))
     return torch.stack(images), torch.stack(labels)
 
 

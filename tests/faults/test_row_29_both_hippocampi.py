@@ -1,10 +1,12 @@
-"""Two structures in the field: their number is reported."""
+"""Two structures in the field: a model of crops reports their number, one of whole brains tells left from right."""
 
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import pytest
 
+from tests.heads import new_head, to_ras
 from tests.synthetic import Command, blob_case, run_predict, save_nifti, volumes
 
 
@@ -26,3 +28,13 @@ def test_row_29_components_are_reported(trained_root: Path, tmp_path: Path, run_
     found = volumes(tmp_path / "out").set_index(["scan", "label"])
     assert [found.loc[(name, "front"), "components"] for name in ("one", "two")] == [1, 2]
     assert [found.loc[(name, "front"), "voxels"] for name in ("one", "two")] == [54, 108]
+
+
+def test_row_29_a_model_of_whole_brains_labels_each_side(head_root: Path, tmp_path: Path, run_command: Command) -> None:
+    image, _ = new_head(102)
+    (tmp_path / "scans").mkdir()
+    nibabel.save(image, tmp_path / "scans" / "head.nii.gz")
+    assert run_predict(run_command, head_root, tmp_path / "scans", tmp_path / "out")[0] == 0
+    found = to_ras(tmp_path / "out" / "head.nii.gz")
+    middle = found.shape[0] // 2
+    assert set(np.unique(found[:middle])) <= {0, 1} and set(np.unique(found[middle:])) <= {0, 2} and len(np.unique(found)) == 3

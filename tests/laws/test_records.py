@@ -28,7 +28,7 @@ from hippopt.artifacts.grid import Grid
 from hippopt.artifacts.model_file import ModelManifest, UsualContrast
 from hippopt.artifacts.plan import AugmentationSettings, Plan
 from hippopt.artifacts.properties import CacheEntry
-from hippopt.artifacts.weights import AdapterCard, BaseCard, FactorsRecord
+from hippopt.artifacts.weights import AdapterCard, BaseCard, FactorsRecord, LocatorCard
 from hippopt.errors import OutputError, PlanError
 from tests.records import front_and_back, small_plan
 
@@ -100,6 +100,7 @@ KINDS = [
     BaseCard,
     AdapterCard,
     FactorsRecord,
+    LocatorCard,
     ModelManifest,
     UsualContrast,
     Fingerprint,

@@ -1,0 +1,166 @@
+"""Class probabilities of a scan whose regions were located, from windows around them; or from everywhere, where they were not."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+
+from hippopt.artifacts.plan import Plan, Triple
+from hippopt.artifacts.properties import CaseProperties
+from hippopt.artifacts.regions import LEFT, RIGHT, is_mirrored, network_classes, region_classes
+from hippopt.imaging.scan_source import restore_box
+from hippopt.inference.locating import Located
+from hippopt.inference.sides import centres_of_sides, give_sides, right_half
+from hippopt.inference.windows import WindowSettings, predict_probabilities
+
+NOT_LOCATED, OTHER_SIDE = "not located", "side in doubt"  # flags of volumes.tsv
+DOUBTFUL = 0.8  # share of what the network finds that it takes for the other side
+SIGMA = 0.125  # of a window's size: nnU-Net's Gaussian weights
+FAR = 1e-4  # weight of a window beyond the plane between the sides: only where no window of that side looks
+SOME = 0.01  # a foreground probability below this, found by looking everywhere, is not brought back to the scan
+
+
+@dataclass(frozen=True)
+class Segmentation:
+    """probabilities: (L, Z, Y, X) at the scan's spacing over the crop of `properties`; all else is background."""
+
+    probabilities: np.ndarray
+    properties: CaseProperties
+    flags: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+def segment_located(
+    models: Sequence[nn.Module], located: Located, image: np.ndarray, properties: CaseProperties, plan: Plan, settings: WindowSettings,
+    device: torch.device,
+) -> Segmentation:  # fmt: skip
+    """image: (C, Z, Y, X) prepared, needed only where the locator is unsure. settings: of the network's own classes."""
+    if located.windows:
+        return _by_windows(models, located, properties, plan, settings, device)
+    return _everywhere(models, located, image, properties, plan, settings, device)
+
+
+def _by_windows(
+    models: Sequence[nn.Module], located: Located, properties: CaseProperties, plan: Plan, settings: WindowSettings, device: torch.device
+) -> Segmentation:
+    regions = located.choice.regions
+    shape, patch = properties.prepared_shape, plan.patch_size
+    step = [size / count for size, count in zip(located.size_mm, shape, strict=True)]
+    starts = [window.start for window in located.windows]
+    first = _triple(max(0, min(start[axis] for start in starts)) for axis in range(3))
+    last = _triple(min(shape[axis], max(start[axis] for start in starts) + patch[axis]) for axis in range(3))
+    size = _triple(b - a for a, b in zip(first, last, strict=True))
+    total = np.zeros((len(plan.class_names), *size), np.float32)
+    weights = np.full(size, 1e-20, np.float32)
+    left, right = centres_of_sides(regions)
+    on_right = right_half(first, size, step, left, right)
+    gaussian = _gaussian(patch)
+    for window in located.windows:
+        name = regions[window.region].name
+        found = window_probabilities(models, window.image, name, plan, settings, device)
+        inside, part = _overlap(window.start, patch, first, size)
+        weight = gaussian[part].copy()
+        if name in (LEFT, RIGHT):
+            weight[on_right[inside] != (name == RIGHT)] *= FAR
+        total[(slice(None), *inside)] += weight * found[(slice(None), *part)]
+        weights[inside] += weight
+    total /= weights
+    total[0][weights <= 1e-20] = 1
+    moved = give_sides(total, on_right, plan)
+    flags, warnings = [f"no {name} side" for name in located.choice.absent], []
+    warnings += [f"the {name} side lies outside the image, and has no label" for name in located.choice.absent]
+    if moved > DOUBTFUL:
+        flags.append(OTHER_SIDE)
+        warnings.append("the network takes most of what it finds for the other side; was the scan flipped left to right?")
+    probabilities, within = restore_box(total, first, properties)
+    return Segmentation(probabilities, within, tuple(flags), tuple(warnings))
+
+
+def window_probabilities(
+    models: Sequence[nn.Module], image: np.ndarray, region: str, plan: Plan, settings: WindowSettings, device: torch.device
+) -> np.ndarray:
+    """(L, *size) of the plan's classes, for a window or an image (C, *size) of this region."""
+    mirrored = is_mirrored(plan, region)
+    found = predict_probabilities(models, image[..., ::-1] if mirrored else image, settings, device)
+    if not plan.mirror_sides:
+        return found
+    table = network_classes(plan, region)
+    found = found[..., ::-1] if mirrored else found
+    return np.stack([found[k] if index == 0 or k else np.zeros_like(found[0]) for index, k in enumerate(table)])
+
+
+def _everywhere(
+    models: Sequence[nn.Module], located: Located, image: np.ndarray, properties: CaseProperties, plan: Plan, settings: WindowSettings,
+    device: torch.device,
+) -> Segmentation:  # fmt: skip
+    """Sliding windows over the whole image; sides by what is found left and right of the middle of it."""
+    shape = properties.prepared_shape
+    if plan.mirror_sides:
+        sides = [window_probabilities(models, image, name, plan, settings, device) for name in (LEFT, RIGHT)]
+        half = shape[2] // 2
+        found = np.concatenate([sides[0][..., :half], sides[1][..., half:]], -1)
+    else:
+        found = predict_probabilities(models, image, settings, device)
+    reasons = "; ".join(located.choice.doubts)
+    warnings = [f"not located ({reasons}): the network looked everywhere, look at the mask"]
+    flags = [NOT_LOCATED]
+    if plan.sides and not plan.mirror_sides:
+        moved = _sides_everywhere(found, plan)
+        if moved:
+            warnings.append(moved)
+            flags.append(OTHER_SIDE)
+    first, last = _box_of(found[1:].max(0) > SOME)
+    inside = tuple(slice(a, b) for a, b in zip(first, last, strict=True))
+    probabilities, within = restore_box(found[(slice(None), *inside)], first, properties)
+    return Segmentation(probabilities, within, tuple(flags), tuple(warnings))
+
+
+def _sides_everywhere(found: np.ndarray, plan: Plan) -> str | None:
+    """Give each half its side: halves left and right of the middle between the two largest parts. A line where there is but one."""
+    from scipy import ndimage
+
+    regions = region_classes(plan)
+    sided = [index for name in (LEFT, RIGHT) for index in regions.get(name, ())]
+    inside = found[sided].sum(0) > 0.5
+    parts, count = ndimage.label(inside, np.ones((3, 3, 3)))
+    sizes = np.bincount(parts.ravel(), minlength=count + 1)[1:]
+    largest = np.argsort(-sizes)[:2]
+    if len(largest) < 2 or sizes[largest[1]] < 0.2 * sizes[largest[0]]:
+        return "one side is found; which one it is, only the network says" if count else None
+    centres = sorted((ndimage.center_of_mass(parts == number + 1) for number in largest), key=lambda centre: centre[2])
+    left, right = (tuple(float(at) + 0.5 for at in centre) for centre in centres)
+    shape = found.shape[1:]
+    moved = give_sides(found, right_half((0, 0, 0), (shape[0], shape[1], shape[2]), (1, 1, 1), left, right), plan)  # type: ignore[arg-type]
+    return "the network takes most of what it finds for the other side" if moved > DOUBTFUL else None
+
+
+def _gaussian(patch: Triple) -> np.ndarray:
+    lines = [np.exp(-0.5 * ((np.arange(size) - (size - 1) / 2) / (SIGMA * size)) ** 2) for size in patch]
+    weight = lines[0][:, None, None] * lines[1][:, None] * lines[2]
+    return np.maximum(weight, 1e-6).astype(np.float32)
+
+
+def _overlap(start: Triple, patch: Triple, first: Triple, size: Triple) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
+    """(where a window lies in the box of first and size, which part of the window that is)."""
+    inside, part = [], []
+    for axis in range(3):
+        begin = max(start[axis], first[axis])
+        end = min(start[axis] + patch[axis], first[axis] + size[axis])
+        inside.append(slice(begin - first[axis], end - first[axis]))
+        part.append(slice(begin - start[axis], end - start[axis]))
+    return tuple(inside), tuple(part)
+
+
+def _box_of(mask: np.ndarray) -> tuple[Triple, Triple]:
+    """(first, last + 1) of the true voxels; one voxel where there is none."""
+    lines = [np.flatnonzero(mask.any(tuple(other for other in range(3) if other != axis))) for axis in range(3)]
+    if not len(lines[0]):
+        return (0, 0, 0), (1, 1, 1)
+    return _triple(line[0] for line in lines), _triple(line[-1] + 1 for line in lines)
+
+
+def _triple(values: object) -> Triple:
+    z, y, x = (int(value) for value in values)  # type: ignore[attr-defined]
+    return (z, y, x)
