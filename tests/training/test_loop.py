@@ -141,3 +141,23 @@ def test_nothing_but_spoilt_batches_is_an_error() -> None:
     with pytest.raises(TrainingError, match=f"{SKIPS_ALLOWED + 1} times in a row.*case_{SKIPS_ALLOWED}"):
         runner.run(batches(frozenset(range(100))), Budget(25))
     assert torch.equal(runner.model.weight, before)
+
+
+def test_a_penalty_is_minimised_and_not_logged_and_updates_are_counted_without_skipped_steps() -> None:
+    plain, runner, updates = Runner(), Runner(), list[int]()
+    weight = runner.model.weight
+    seen = list[bool]()
+
+    def on_update(number: int) -> None:
+        updates.append(number)
+        seen.append(weight.grad is not None and bool(weight.grad.abs().sum() > 0))
+
+    hooks = LoopHooks(
+        lambda state, row: runner.rows.append(row), lambda *_: None, lambda *_: None, lambda: False,
+        penalty=lambda: 1000.0 * weight.square().sum(), on_update=on_update,
+    )  # fmt: skip
+    train(runner.model, dict(runner.model.named_parameters()), runner.optimizer, batches(frozenset({2})), SCHEDULE, 1e-2, Budget(10),
+          runner.state, hooks, False)  # fmt: skip
+    plain.run(batches(frozenset({2})), Budget(10))
+    assert weight.norm() < plain.model.weight.norm() and runner.rows[0]["train_loss"] < 5
+    assert updates == list(range(1, 10)) and all(seen)
