@@ -1,6 +1,7 @@
 """From a scan as stored to what the network sees, and back: orient, crop, normalise, resample."""
 
 import math
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +13,7 @@ from hippopt.imaging import resampling
 from hippopt.imaging.orientation import from_ras, ras_shape, ras_triple, to_ras
 
 Triple = tuple[int, int, int]
+SLAB_VOXELS = 1 << 23  # of a large scan that are worked on at a time
 
 
 @dataclass(frozen=True)
@@ -42,25 +44,52 @@ def normalise(image: np.ndarray, settings: NormalisationSettings) -> np.ndarray:
     """
     out = np.empty(image.shape, dtype=np.float32)
     for channel, values in enumerate(image):
-        inside = values != 0 if settings.region == "nonzero" else None
-        region = values[inside] if inside is not None and inside.any() else values.ravel()
-        low, high = np.percentile(region, settings.clip_percentiles)
-        # in float64, since sums of large float32 values lose digits
-        clipped = np.clip(values.astype(np.float64), low, high)
-        part = clipped[inside] if inside is not None and inside.any() else clipped
-        scaled = (clipped - part.mean()) / max(float(part.std()), 1e-8)
-        if inside is not None:
-            scaled[~inside] = 0
-        out[channel] = scaled
+        _normalise_channel(values, settings, out[channel])
     return out
+
+
+def _normalise_channel(values: np.ndarray, settings: NormalisationSettings, out: np.ndarray) -> None:
+    masked = settings.region == "nonzero" and bool(values.any())
+    low, high = np.percentile(values[values != 0] if masked else values.ravel(), settings.clip_percentiles)
+
+    def clipped(part: np.ndarray) -> np.ndarray:
+        whole = part.astype(np.float64)  # since sums of large float32 values lose digits
+        return np.clip(whole, low, high, out=whole)
+
+    slabs = z_slabs(values)
+    mean, std = mean_and_std([values[slab] for slab in slabs], lambda part: clipped(part[part != 0] if masked else part))
+    for slab in slabs:
+        scaled = (clipped(values[slab]) - mean) / max(std, 1e-8)
+        if settings.region == "nonzero":
+            scaled[values[slab] == 0] = 0
+        out[slab] = scaled
+
+
+def z_slabs(array: np.ndarray) -> list[slice]:
+    """Slices along the first axis of (Z, Y, X), each of at most SLAB_VOXELS voxels where one layer is: float64 copies of them are small."""
+    each = max(1, SLAB_VOXELS // max(1, math.prod(array.shape[1:])))
+    return [slice(first, first + each) for first in range(0, array.shape[0], each)]
+
+
+def mean_and_std(parts: Sequence[np.ndarray], values_of: Callable[[np.ndarray], np.ndarray]) -> tuple[float, float]:
+    """Mean and standard deviation, in float64, of what `values_of` makes of each part; of one part as numpy takes them."""
+    if len(parts) == 1:
+        values = values_of(parts[0])
+        return float(values.mean()), float(values.std())
+    sizes_sums = [(values.size, float(values.sum())) for values in map(values_of, parts)]
+    count = sum(size for size, _ in sizes_sums)
+    mean = math.fsum(total for _, total in sizes_sums) / count
+    squares = math.fsum(float(np.square(values_of(part) - mean).sum()) for part in parts)
+    return mean, math.sqrt(squares / count)
 
 
 def preparation_bytes(grid: Grid, plan: Plan) -> float:
     """Estimated peak bytes of preparing a scan and of bringing class probabilities back to its grid."""
     shape = resampling.resampled_shape(ras_shape(grid), ras_triple(grid.spacing_mm, grid), plan.target_spacing_mm)
     channels, classes = len(plan.channel_names), len(plan.label_values)
-    # float32 values a voxel: the scan and its normalised copy, masks, and probabilities twice; resampled, three times
-    return 4.0 * (math.prod(grid.shape) * (2 * channels + 2 * classes + 2) + math.prod(shape) * (channels + 3 * classes))
+    # float32 values a voxel: the scan as stored, as float32, normalised, and once more while it is sorted or resized; masks.
+    # Probabilities: three times at the target spacing, and resized along an axis or two
+    return 4.0 * (math.prod(grid.shape) * (3 * channels + classes + 2) + math.prod(shape) * (channels + 3 * classes))
 
 
 def prepare(image: np.ndarray, grid: Grid, plan: Plan, label: np.ndarray | None = None) -> PreparedCase:
@@ -99,8 +128,15 @@ def place_in_scan(cropped: np.ndarray, properties: CaseProperties, fill: float =
     return np.ascontiguousarray(from_ras(full, properties.grid))
 
 
+def restored_slabs(probabilities: np.ndarray, properties: CaseProperties) -> Iterator[tuple[tuple[slice, slice, slice], np.ndarray]]:
+    """`restore_probabilities` piece by piece: (where in the cropped box, (L, Z, Y, X) there), so that no class is held in full."""
+    return resampling.resize_slabs(probabilities, properties.crop_shape, 1)
+
+
 def restore_mask(probabilities: np.ndarray, properties: CaseProperties, label_values: tuple[int, ...]) -> np.ndarray:
     """Class probabilities (L, Z, Y, X) at the target spacing -> mask of file values (Z, Y, X) in the scan's own grid."""
-    classes = restore_probabilities(probabilities, properties).argmax(0)
     values = np.array(label_values, dtype=np.uint16 if max(label_values) > 255 else np.uint8)
-    return place_in_scan(values[classes], properties)
+    mask = np.empty(properties.crop_shape, values.dtype)
+    for where, part in restored_slabs(probabilities, properties):
+        mask[where] = values[part.argmax(0)]
+    return place_in_scan(mask, properties)

@@ -13,6 +13,7 @@ from hippopt.artifacts.codec import load_record
 from hippopt.artifacts.fingerprint import Fingerprint
 from hippopt.artifacts.model_file import UsualContrast
 from hippopt.errors import PlanError
+from hippopt.imaging.preparation import mean_and_std, z_slabs
 
 # on 208 hippocampi of the Decathlon the contrast is -.74 to -.24; inverted scans have +.24 to +.74
 LEAST_MARGIN = 0.3
@@ -43,8 +44,12 @@ def known_contrast(beside_run: Path, fingerprint: Path, fingerprint_hash: str) -
 
 def contrast(image: np.ndarray, inside: np.ndarray) -> float | None:
     """The contrast of the true voxels of `inside` in an image (Z, Y, X); None where it has none. NaN and Inf count as 0."""
-    values = np.where(np.isfinite(image), image, 0).astype(np.float64)
-    spread = float(values.std())
+    slabs = z_slabs(image)
+
+    def finite(part: np.ndarray) -> np.ndarray:
+        return np.where(np.isfinite(part), part, 0).astype(np.float64)
+
+    mean, spread = mean_and_std([image[slab] for slab in slabs], finite)
     if spread == 0 or not inside.any():
         return None
-    return float((values[inside].mean() - values.mean()) / spread)
+    return float((finite(image[inside]).mean() - mean) / spread)

@@ -1,5 +1,6 @@
 """Read a scan for prediction and bring it to what the network sees. What is wrong with it is said or mended here."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,14 +33,19 @@ def load_scan(files: ScanFiles, plan: Plan, volume: int | None, memory_bytes: fl
     """Raises ImageError where the scan cannot be segmented."""
     if files.fault:
         raise ImageError(files.fault)
-    scans = [read_scan(path, volume) for path in files.channels]
+    return prepare_scan(files, [read_scan(path, volume) for path in files.channels], plan, memory_bytes)
+
+
+def prepare_scan(files: ScanFiles, scans: Sequence[Scan], plan: Plan, memory_bytes: float) -> LoadedScan:
+    """Of scans that were read, one a channel. Raises ImageError where they cannot be segmented."""
     first = scans[0]
     warnings = [f"{files.id}: {note}" for scan in scans for note in scan.notes]
     for other in scans[1:]:
         if other.grid.shape != first.grid.shape or not np.allclose(other.grid.affine, first.grid.affine, atol=1e-2):
             raise ImageError(f"{other.path}: its grid differs from that of {first.path.name}; resample the channels to one grid")
     check_memory(first.path, first.grid.shape, preparation_bytes(first.grid, plan), memory_bytes)
-    image = np.stack([scan.array.astype(np.float32, copy=False) for scan in scans])
+    channels = [scan.array.astype(np.float32, copy=False) for scan in scans]
+    image = np.stack(channels) if len(channels) > 1 else channels[0][None]  # of one channel no copy
     nan, infinite = int(np.isnan(image).sum()), int(np.isinf(image).sum())
     if nan or infinite:
         counts = " and ".join(f"{count} voxels are {kind}" for kind, count in (("NaN", nan), ("Inf", infinite)) if count)

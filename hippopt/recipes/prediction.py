@@ -17,10 +17,12 @@ from hippopt.console import Console
 from hippopt.errors import OutputError, PlanError, StaleArtifactError, UsageError, WeightsError
 from hippopt.imaging.augmentation import class_pairs
 from hippopt.imaging.scan_listing import list_scans
-from hippopt.inference.contrast import known_contrast
+from hippopt.inference.segmentation import Wanted
+from hippopt.inference.volumes import Standards
 from hippopt.inference.windows import WindowSettings, flip_combinations
 from hippopt.networks.device import choose_device
 from hippopt.networks.restoring import read_card, restore
+from hippopt.recipes.standards import load_standards
 from hippopt.stages.adopt_base import load_known_base
 from hippopt.stages.predict import PredictRequest, predict
 from hippopt.workspace import Workspace
@@ -38,10 +40,24 @@ class PredictionRequest:
     run: str | None = None
     tta: bool = False
     save_probabilities: bool = False
+    save_uncertainty: bool = False
     overwrite: bool = False
     device: Literal["auto", "cpu", "cuda"] = "auto"
     checkpoint: Literal["last", "best"] = "last"
     volume: int | None = None
+
+
+@dataclass(frozen=True)
+class OpenRun:
+    """The networks of a run in memory, and all that segmenting with them takes."""
+
+    name: str
+    folds: tuple[str, ...]
+    plan: Plan
+    models: list[nn.Module]
+    windows: WindowSettings
+    standards: Standards
+    device: torch.device
 
 
 def check_output(source: Path, output: Path) -> None:
@@ -106,6 +122,26 @@ def load_models(
     return models
 
 
+def open_run(
+    workspace: Workspace, dataset: str, run: str, plan: Plan, folds: list[str], device: torch.device, checkpoint: str, tta: bool,
+    console: Console,
+) -> OpenRun:  # fmt: skip
+    """Raises WeightsError or StaleArtifactError."""
+    models = load_models(workspace, dataset, run, folds, plan, device, checkpoint)
+    if not models:
+        raise WeightsError(f"run {run}: no fold to predict with")
+    best = checkpoint == "best"
+    if best:
+        console.warn(
+            "the best checkpoint was chosen on its fold's validation cases: figures on those are optimistic, and no Dice is predicted"
+        )
+    flips = flip_combinations(plan.augmentation.flip_axes) if tta else ((),)
+    windows = WindowSettings(plan.patch_size, len(plan.class_names), flips, class_pairs(plan))
+    cards = [read_card(workspace.fold(dataset, run, fold).adapter_card) for fold in folds]
+    standards = load_standards(workspace, dataset, run, plan, cards, console, calibrated=not best)
+    return OpenRun(run, tuple(folds), plan, models, windows, standards, device)
+
+
 def predict_scans(workspace: Workspace, dataset: str, request: PredictionRequest, console: Console) -> int:
     """Segment the scans. Returns the number of failures. Raises HippoptError's kinds before anything is computed."""
     if request.volume is not None and request.volume < 0:
@@ -118,22 +154,16 @@ def predict_scans(workspace: Workspace, dataset: str, request: PredictionRequest
         console.warn(note)
     folds = choose_folds(workspace, dataset, run, request.folds, len(plan.folds), console)
     device, note = choose_device(request.device)
-    models = load_models(workspace, dataset, run, folds, plan, device, request.checkpoint)
+    opened = open_run(workspace, dataset, run, plan, folds, device, request.checkpoint, request.tta, console)
     console.say(f"run {run}, fold {' '.join(folds)}, {note}: {len(scans)} scans")
-    if request.checkpoint == "best":
-        console.warn("the best checkpoint was chosen on its fold's validation cases: figures on those are optimistic")
-    if not models:
-        raise WeightsError(f"run {run}: no fold to predict with")
-    flips = flip_combinations(plan.augmentation.flip_axes) if request.tta else ((),)
-    windows = WindowSettings(plan.patch_size, len(plan.class_names), flips, class_pairs(plan))
     identity = _identity(workspace, dataset, run, folds, request)
     _check_identity(request, identity)
     write_json(request.output / PROVENANCE, identity)
     job = PredictRequest(
-        output=request.output, windows=windows, save_probabilities=request.save_probabilities, overwrite=request.overwrite,
-        volume=request.volume, usual_contrast=_training_contrast(workspace, dataset, run, plan),
+        output=request.output, windows=opened.windows, wanted=Wanted(request.save_probabilities, request.save_uncertainty),
+        overwrite=request.overwrite, volume=request.volume, standards=opened.standards,
     )  # fmt: skip
-    done, kept, failed = predict(scans, models, plan, job, device, console)
+    done, kept, failed = predict(scans, opened.models, plan, job, device, console)
     console.say(f"segmented {done}, kept {kept}, failed {failed}: {request.output}")
     if kept:
         console.say("kept masks were there already; --overwrite segments them anew")
@@ -168,9 +198,3 @@ def _check_identity(request: PredictionRequest, identity: dict[str, Any]) -> Non
     changed = [f"{key} {old.get(key)} -> {value}" for key, value in identity.items() if key != "hippopt" and old.get(key) != value]
     if changed:
         raise OutputError(f"{request.output}: its masks were made otherwise ({'; '.join(changed)}); choose another -o, or add --overwrite")
-
-
-def _training_contrast(workspace: Workspace, dataset: str, run: str, plan: Plan) -> tuple[float, float] | None:
-    """Of the scans that the plan was made for; None where it is not known here."""
-    known = known_contrast(workspace.run_contrast(dataset, run), workspace.fingerprint(dataset), plan.fingerprint_hash)
-    return (known.low, known.high) if known else None

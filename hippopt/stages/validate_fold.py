@@ -13,9 +13,12 @@ from hippopt.artifacts.properties import CacheEntry
 from hippopt.artifacts.weights import BaseCard
 from hippopt.console import Console
 from hippopt.errors import ImageError
+from hippopt.imaging.augmentation import class_pairs
 from hippopt.imaging.image_io import mask_ending, read_scan, write_mask
 from hippopt.imaging.patches import TrainingCase
 from hippopt.imaging.preparation import restore_mask
+from hippopt.inference.signal_table import ScoredSignals, write_signals
+from hippopt.inference.signals import SignalCollector, signal_flips
 from hippopt.inference.windows import WindowSettings, predict_probabilities
 from hippopt.networks.restoring import read_card, restore
 from hippopt.reporting.scores import say_summary
@@ -30,7 +33,7 @@ def validate_fold(
     base: tuple[Mapping[str, torch.Tensor], BaseCard] | None, folder: FoldFolder, device: torch.device, console: Console,
     signals: StopSignals,
 ) -> float:  # fmt: skip
-    """Write masks, `metrics.csv` and `summary.json` of the last checkpoint. Returns the mean foreground Dice.
+    """Write masks, `metrics.csv`, `signals.csv` and `summary.json` of the last checkpoint. Returns the mean foreground Dice.
 
     The caller holds the fold's lock. Raises Interrupted after a signal, between two cases.
     """
@@ -41,21 +44,31 @@ def validate_fold(
         tuned.adaptation.merge()
     model = tuned.model.to(device)
     raw = {case.id: case for case in dataset.cases}
-    settings = WindowSettings(plan.patch_size, len(plan.class_names))
+    flips = signal_flips(plan.augmentation.flip_axes)
+    settings = WindowSettings(plan.patch_size, len(plan.class_names), swap=class_pairs(plan), also_shown=flips, shown_networks=1)
     foreground = {name: value for name, value in plan.labels.items() if value}
-    scored = []
+    classes = {name: index for index, name in enumerate(plan.class_names) if index}
+    scored, signal_rows = [], []
     for case, entry in console.track(cases, "validate", len(cases)):
         signals.stop_if_asked("in validation")
-        probabilities = predict_probabilities([model], np.asarray(case.image), settings, device)
+        collector = SignalCollector(classes, flips)
+        probabilities = predict_probabilities([model], np.asarray(case.image), settings, device, collector.look)
         mask = restore_mask(probabilities, entry.properties, plan.label_values)
         label = read_scan(Path(raw[case.id].label))
         if label.array.shape != mask.shape:
             raise ImageError(f"{label.path}: changed since preprocessing; run `hippopt_plan {plan.dataset} --overwrite`")
         write_mask(folder.validation / (case.id + mask_ending(label.path)), mask, label)
         scores = score_case(mask, np.rint(label.array).astype(np.int32), label.grid.spacing_mm, foreground)
+        own = collector.signals()[0]
+        signal_rows += [
+            ScoredSignals(case.id, score.label, score.dice, score.volume_predicted_mm3, score.volume_reference_mm3, own[score.label])
+            for score in scores
+            if score.label in own and min(score.volume_predicted_mm3, score.volume_reference_mm3) > 0
+        ]
         scored.append(ScoredCase(case.id, raw[case.id].subject, tuple(scores)))
     table = case_table(scored)
     write_csv(folder.metrics, table)
+    write_signals(folder.signals, signal_rows)
     about = {
         "checkpoint": "last",
         "step": card.step,
