@@ -50,6 +50,14 @@ class Workspace:
         """What came with an installed model in place of its training scans' fingerprint."""
         return self.run(dataset, run) / "contrast.json"
 
+    def run_cohort(self, dataset: str, run: str) -> Path:
+        """What came with an installed model of the volumes of its training scans."""
+        return self.run(dataset, run) / "cohort.json"
+
+    def run_calibration(self, dataset: str, run: str) -> Path:
+        """How the signals of the run's networks tell the Dice of their masks."""
+        return self.run(dataset, run) / "calibration.json"
+
     def installed_manifest(self, dataset: str, run: str) -> Path:
         """The manifest of the model file that a run came from."""
         return self.run(dataset, run) / "model.json"
@@ -206,6 +214,11 @@ class FoldFolder(TrainingFolder):
     @property
     def metrics(self) -> Path:
         return self.path / "metrics.csv"
+
+    @property
+    def signals(self) -> Path:
+        """Signals of the network's own probabilities for its validation cases, beside their true Dice."""
+        return self.path / "signals.csv"
 
     @property
     def summary(self) -> Path:

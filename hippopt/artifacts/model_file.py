@@ -10,9 +10,11 @@ MANIFEST = "manifest.json"
 RUN, BASE_WEIGHTS, BASE_CARD = "run/", "base/weights.safetensors", "base/card.json"
 # members are stored by the names that they have in the run's folder
 ALLOWED = re.compile(
-    r"manifest\.json|base/(weights\.safetensors|card\.json)|run/(plan\.json|contrast\.json|initial\.safetensors)"
+    r"manifest\.json|base/(weights\.safetensors|card\.json)|run/((plan|contrast|cohort|calibration)\.json|initial\.safetensors)"
     r"|run/(fold_[0-9]{1,3}|full_data)/(adapter(_best)?|locator)\.(safetensors|json)"
 )
+# what prediction can do without: the records by which it judges masks
+OPTIONAL = ("contrast.json", "cohort.json", "calibration.json")
 DATASET_NAME = re.compile(r"Dataset[0-9]{3}_[A-Za-z0-9_-]+")
 RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
@@ -61,7 +63,7 @@ def missing_and_stray(manifest: ModelManifest, names: Sequence[str]) -> tuple[li
     needed |= {f"{RUN}initial.safetensors"} if METHODS[manifest.method].decomposes else set()
     if manifest.base is not None:
         needed |= {BASE_CARD, *([BASE_WEIGHTS] if manifest.base.included else [])}
-    optional = {f"{RUN}contrast.json"}
+    optional = {f"{RUN}{name}" for name in OPTIONAL}
     for fold in manifest.folds:
         best = {f"{RUN}{fold}/adapter_best.{ending}" for ending in ("json", "safetensors")}
         # whether a model has locators is the plan's word, which is held against them when it is read

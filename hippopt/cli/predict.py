@@ -20,6 +20,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--tta", action="store_true", help="average over the flips of training too")
     parser.add_argument("--checkpoint", choices=("last", "best"), default="last", help="best: chosen on its own validation cases")
     parser.add_argument("--save-probabilities", action="store_true", help="write ID_probabilities.nii.gz too (4D, one volume a class)")
+    parser.add_argument("--save-uncertainty", action="store_true",
+                        help="write ID_uncertainty.nii.gz too: entropy of the mean probabilities, 0 (certain) to 1")  # fmt: skip
     parser.add_argument("--volume", type=int, metavar="K", help="volume to take of a 4D scan, from 0")
     parser.add_argument("--overwrite", action="store_true", help="segment scans anew whose mask is there already")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
@@ -37,7 +39,7 @@ def _work(options: argparse.Namespace, workspace: Workspace, console: TerminalCo
 
     request = PredictionRequest(
         source=options.source, output=options.output, folds=tuple(options.folds) if options.folds else None, run=options.run,
-        tta=options.tta, save_probabilities=options.save_probabilities, overwrite=options.overwrite, device=options.device,
+        tta=options.tta, save_probabilities=options.save_probabilities, save_uncertainty=options.save_uncertainty, overwrite=options.overwrite, device=options.device,
         checkpoint=options.checkpoint, volume=options.volume,
     )  # fmt: skip
     failed = predict_scans(workspace, dataset, request, console)

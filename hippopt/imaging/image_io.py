@@ -59,6 +59,19 @@ def _read_itk(path: Path, volume: int | None) -> Scan:
     except (RuntimeError, UnicodeError) as error:
         reason = [line for line in str(error).splitlines() if line.strip()][-1].strip()
         raise ImageError(f"{path}: cannot be read ({reason}); copy it anew or convert it to NIfTI") from None
+    return scan_of_itk(image, path, volume)
+
+
+def is_itk(thing: object) -> bool:
+    """Whether it is a SimpleITK image; told without importing SimpleITK."""
+    return type(thing).__module__.partition(".")[0] == "SimpleITK" and hasattr(thing, "GetDirection")
+
+
+def scan_of_itk(image: Any, path: Path, volume: int | None = None) -> Scan:
+    """A SimpleITK image as a scan. path: how it is named. Raises ImageError in one line."""
+    import SimpleITK as sitk
+
+    size = image.GetSize()
     notes: list[str] = []
     if len(size) > 4:
         raise ImageError(f"{path}: {len(size)} axes; give one 3D volume")
@@ -121,6 +134,14 @@ def _write_nifti(path: Path, array: np.ndarray, header: Any) -> None:
 def _write_itk(path: Path, array: np.ndarray, like: Scan) -> None:
     import SimpleITK as sitk
 
+    itk = itk_of(array, like)
+    write_atomically(path, lambda temporary: sitk.WriteImage(itk, str(temporary), useCompression=True))
+
+
+def itk_of(array: np.ndarray, like: Scan) -> Any:
+    """(Z, Y, X) values as a SimpleITK image in the grid of `like`."""
+    import SimpleITK as sitk
+
     itk = sitk.GetImageFromArray(array)
     if hasattr(like.header, "GetDirection"):
         itk.CopyInformation(like.header)
@@ -131,7 +152,7 @@ def _write_itk(path: Path, array: np.ndarray, like: Scan) -> None:
         itk.SetSpacing(spacing.tolist())
         itk.SetDirection((affine[:3, :3] / spacing).ravel().tolist())
         itk.SetOrigin(affine[:3, 3].tolist())
-    write_atomically(path, lambda temporary: sitk.WriteImage(itk, str(temporary), useCompression=True))
+    return itk
 
 
 def write_probabilities(path: Path, probabilities: np.ndarray, like: Scan) -> None:

@@ -1,6 +1,7 @@
 """From a scan as stored to what the network sees, and back: orient, crop, normalise, resample."""
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -92,8 +93,9 @@ def preparation_bytes(grid: Grid, plan: Plan) -> float:
         return math.prod(grid.shape) * (4.0 * len(plan.channel_names) + 4 + 4)
     shape = resampling.resampled_shape(ras_shape(grid), ras_triple(grid.spacing_mm, grid), plan.target_spacing_mm)
     channels, classes = len(plan.channel_names), len(plan.label_values)
-    # float32 values a voxel: the scan and its normalised copy, masks, and probabilities twice; resampled, three times
-    return 4.0 * (math.prod(grid.shape) * (2 * channels + 2 * classes + 2) + math.prod(shape) * (channels + 3 * classes))
+    # float32 values a voxel: the scan as stored, as float32, normalised, and once more while it is sorted or resized; masks.
+    # Probabilities: three times at the target spacing, and resized along an axis or two
+    return 4.0 * (math.prod(grid.shape) * (3 * channels + classes + 2) + math.prod(shape) * (channels + 3 * classes))
 
 
 def prepare(image: np.ndarray, grid: Grid, plan: Plan, label: np.ndarray | None = None) -> PreparedCase:
@@ -140,8 +142,15 @@ def place_in_scan(cropped: np.ndarray, properties: CaseProperties, fill: float =
     return np.ascontiguousarray(from_ras(full, properties.grid))
 
 
+def restored_slabs(probabilities: np.ndarray, properties: CaseProperties) -> Iterator[tuple[tuple[slice, slice, slice], np.ndarray]]:
+    """`restore_probabilities` piece by piece: (where in the cropped box, (L, Z, Y, X) there), so that no class is held in full."""
+    return resampling.resize_slabs(probabilities, properties.crop_shape, 1)
+
+
 def restore_mask(probabilities: np.ndarray, properties: CaseProperties, label_values: tuple[int, ...]) -> np.ndarray:
     """Class probabilities (L, Z, Y, X) at the target spacing -> mask of file values (Z, Y, X) in the scan's own grid."""
-    classes = restore_probabilities(probabilities, properties).argmax(0)
     values = np.array(label_values, dtype=np.uint16 if max(label_values) > 255 else np.uint8)
-    return place_in_scan(values[classes], properties)
+    mask = np.empty(properties.crop_shape, values.dtype)
+    for where, part in restored_slabs(probabilities, properties):
+        mask[where] = values[part.argmax(0)]
+    return place_in_scan(mask, properties)

@@ -5,12 +5,14 @@ Resizing a regular grid is linear and separable, so one matrix an axis does it. 
 times faster for the small volumes met here.
 """
 
+from collections.abc import Iterator
 from functools import lru_cache
 
 import numpy as np
 
 Triple = tuple[int, int, int]
 NEGLIGIBLE = 1e-7  # weights of a sample in another that single precision does not show
+SLAB_VALUES = 1 << 23  # of a resized array that are made at a time
 ANISOTROPY_LIMIT = 3.0  # nnU-Net's: beyond it, the coarse axis is resampled apart and by nearest neighbour
 
 
@@ -35,13 +37,8 @@ def resize(array: np.ndarray, shape: Triple, order: int) -> np.ndarray:
 def resize_axes(array: np.ndarray, shape: Triple, orders: Triple) -> np.ndarray:
     """As `resize`, with an order for each axis. Shrinking axes go first, since that spares work."""
     array = np.asarray(array, dtype=np.float32)
-    lead = array.ndim - 3
-    for axis in sorted(range(3), key=lambda index: shape[index] / array.shape[lead + index]):
-        old = array.shape[lead + axis]
-        if old == shape[axis]:
-            continue
-        matrix = resize_matrix(old, shape[axis], orders[axis])
-        array = np.moveaxis(np.moveaxis(array, lead + axis, -1) @ matrix.T, -1, lead + axis)
+    for axis in _steps(array.shape[-3:], shape):
+        array = _resize_axis(array, axis, shape[axis], orders[axis])
     return np.ascontiguousarray(array)
 
 
@@ -76,6 +73,40 @@ def average_matrix(old: int, new: int) -> np.ndarray:
     result = np.ascontiguousarray(overlap / overlap.sum(1, keepdims=True), dtype=np.float32)
     result.setflags(write=False)
     return result
+
+
+def resize_slabs(array: np.ndarray, shape: Triple, order: int) -> Iterator[tuple[tuple[slice, slice, slice], np.ndarray]]:
+    """`resize` piece by piece, to the last bit: (where in the result, values (..., Z, Y, X) there). Together they cover it once.
+
+    Slabs lie across an axis over which the matrix products of the steps that are left only repeat, so that every product
+    is the one that the whole array would have.
+    """
+    array = np.asarray(array, dtype=np.float32)
+    steps = _steps(array.shape[-3:], shape)
+    across = 1 if steps and steps[-1] == 0 else 0
+    ready = len(steps) - 1 if across else (steps.index(0) + 1 if 0 in steps else 0)
+    for axis in steps[:ready]:
+        array = _resize_axis(array, axis, shape[axis], order)
+    lead = array.ndim - 3
+    each = max(1, SLAB_VALUES * shape[across] // max(1, int(np.prod(array.shape[:lead])) * shape[0] * shape[1] * shape[2]))
+    for first in range(0, shape[across], each):
+        slab = slice(first, min(first + each, shape[across]))
+        values = array[(..., *((slab, slice(None), slice(None)) if across == 0 else (slice(None), slab, slice(None))))]
+        for axis in steps[ready:]:
+            values = _resize_axis(values, axis, shape[axis], order)
+        whole = slice(None)
+        yield ((slab, whole, whole) if across == 0 else (whole, slab, whole)), values
+
+
+def _steps(old: tuple[int, ...], new: Triple) -> list[int]:
+    """The axes to resize, in their order."""
+    return [axis for axis in sorted(range(3), key=lambda index: new[index] / old[index]) if old[axis] != new[axis]]
+
+
+def _resize_axis(array: np.ndarray, axis: int, size: int, order: int) -> np.ndarray:
+    place = array.ndim - 3 + axis
+    matrix = resize_matrix(array.shape[place], size, order)
+    return np.moveaxis(np.moveaxis(array, place, -1) @ matrix.T, -1, place)
 
 
 def resampled_shape(shape: Triple, spacing_mm: tuple[float, float, float], target_mm: tuple[float, float, float]) -> Triple:

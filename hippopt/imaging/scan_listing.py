@@ -48,6 +48,14 @@ def list_scans(source: Path, channel_names: Sequence[str]) -> tuple[list[ScanFil
     return [_scan(name, found[name], channel_names) for name in sorted(found)], notes
 
 
+def scan_name(path: Path) -> str:
+    """The id of a scan of one channel, or of the first of several, as `list_scans` gives it."""
+    kind = split_ending(path.name)
+    stem = kind[0] if kind else path.name
+    match = CHANNEL.match(stem)
+    return match[1] if match and int(match[2]) == 0 else stem
+
+
 def _files(source: Path) -> tuple[list[Path], list[str]]:
     if not source.is_dir():
         if not source.exists() and not source.is_symlink():

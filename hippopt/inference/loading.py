@@ -41,7 +41,13 @@ def load_scan(files: ScanFiles, plan: Plan, volume: int | None, memory_bytes: fl
     """Raises ImageError where the scan cannot be segmented. locators: of the folds, where the plan has such."""
     if files.fault:
         raise ImageError(files.fault)
-    scans = [read_scan(path, volume) for path in files.channels]
+    return prepare_scan(files, [read_scan(path, volume) for path in files.channels], plan, memory_bytes, locators)
+
+
+def prepare_scan(
+    files: ScanFiles, scans: Sequence[Scan], plan: Plan, memory_bytes: float, locators: Sequence[nn.Module] = ()
+) -> LoadedScan:
+    """Of scans that were read, one a channel. Raises ImageError where they cannot be segmented."""
     first = scans[0]
     warnings = [f"{files.id}: {note}" for scan in scans for note in scan.notes]
     for other in scans[1:]:

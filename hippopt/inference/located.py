@@ -13,7 +13,7 @@ from hippopt.artifacts.regions import LEFT, RIGHT, is_mirrored, network_classes,
 from hippopt.imaging.scan_source import restore_box
 from hippopt.inference.locating import Located
 from hippopt.inference.sides import centres_of_sides, give_sides, right_half
-from hippopt.inference.windows import WindowSettings, predict_probabilities
+from hippopt.inference.windows import Look, WindowSettings, predict_probabilities
 
 NOT_LOCATED, OTHER_SIDE = "not located", "side in doubt"  # flags of volumes.tsv
 DOUBTFUL = 0.8  # share of what the network finds that it takes for the other side
@@ -24,27 +24,35 @@ SOME = 0.01  # a foreground probability below this, found by looking everywhere,
 
 @dataclass(frozen=True)
 class Segmentation:
-    """probabilities: (L, Z, Y, X) at the scan's spacing over the crop of `properties`; all else is background."""
+    """probabilities: (L, Z, Y, X) at the scan's spacing over the crop of `properties`; all else is background.
+
+    mean: at the target spacing, where and as the networks saw it.
+    """
 
     probabilities: np.ndarray
     properties: CaseProperties
+    mean: np.ndarray
     flags: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
 
 def segment_located(
     models: Sequence[nn.Module], located: Located, image: np.ndarray, properties: CaseProperties, plan: Plan, settings: WindowSettings,
-    device: torch.device,
+    device: torch.device, look: Look | None = None,
 ) -> Segmentation:  # fmt: skip
-    """image: (C, Z, Y, X) prepared, needed only where the locator is unsure. settings: of the network's own classes."""
+    """image: (C, Z, Y, X) prepared, needed only where the locator is unsure. settings: of the network's own classes.
+
+    look: is shown what each network finds, over its flips, before sides are given and the mean is taken.
+    """
     if located.windows:
-        return _by_windows(models, located, properties, plan, settings, device)
-    return _everywhere(models, located, image, properties, plan, settings, device)
+        return _by_windows(models, located, properties, plan, settings, device, look)
+    return _everywhere(models, located, image, properties, plan, settings, device, look)
 
 
 def _by_windows(
-    models: Sequence[nn.Module], located: Located, properties: CaseProperties, plan: Plan, settings: WindowSettings, device: torch.device
-) -> Segmentation:
+    models: Sequence[nn.Module], located: Located, properties: CaseProperties, plan: Plan, settings: WindowSettings, device: torch.device,
+    look: Look | None,
+) -> Segmentation:  # fmt: skip
     regions = located.choice.regions
     shape, patch = properties.prepared_shape, plan.patch_size
     step = [size / count for size, count in zip(located.size_mm, shape, strict=True)]
@@ -52,22 +60,27 @@ def _by_windows(
     first = _triple(max(0, min(start[axis] for start in starts)) for axis in range(3))
     last = _triple(min(shape[axis], max(start[axis] for start in starts) + patch[axis]) for axis in range(3))
     size = _triple(b - a for a, b in zip(first, last, strict=True))
-    total = np.zeros((len(plan.class_names), *size), np.float32)
+    each = [np.zeros((len(plan.class_names), *size), np.float32) for _ in models]
     weights = np.full(size, 1e-20, np.float32)
     left, right = centres_of_sides(regions)
     on_right = right_half(first, size, step, left, right)
     gaussian = _gaussian(patch)
     for window in located.windows:
         name = regions[window.region].name
-        found = window_probabilities(models, window.image, name, plan, settings, device)
         inside, part = _overlap(window.start, patch, first, size)
         weight = gaussian[part].copy()
         if name in (LEFT, RIGHT):
             weight[on_right[inside] != (name == RIGHT)] *= FAR
-        total[(slice(None), *inside)] += weight * found[(slice(None), *part)]
+        for model, total in zip(models, each, strict=True):
+            found = window_probabilities([model], window.image, name, plan, settings, device)
+            total[(slice(None), *inside)] += weight * found[(slice(None), *part)]
         weights[inside] += weight
-    total /= weights
-    total[0][weights <= 1e-20] = 1
+    for number, total in enumerate(each):
+        total /= weights
+        total[0][weights <= 1e-20] = 1
+        if look is not None:
+            look(number, (), total)
+    total = _mean(each)
     moved = give_sides(total, on_right, plan)
     flags, warnings = [f"no {name} side" for name in located.choice.absent], []
     warnings += [f"the {name} side lies outside the image, and has no label" for name in located.choice.absent]
@@ -75,7 +88,11 @@ def _by_windows(
         flags.append(OTHER_SIDE)
         warnings.append("the network takes most of what it finds for the other side; was the scan flipped left to right?")
     probabilities, within = restore_box(total, first, properties)
-    return Segmentation(probabilities, within, tuple(flags), tuple(warnings))
+    return Segmentation(probabilities, within, total, tuple(flags), tuple(warnings))
+
+
+def _mean(each: Sequence[np.ndarray]) -> np.ndarray:
+    return np.asarray(sum(each) / np.float32(len(each)), dtype=np.float32)
 
 
 def window_probabilities(
@@ -93,16 +110,20 @@ def window_probabilities(
 
 def _everywhere(
     models: Sequence[nn.Module], located: Located, image: np.ndarray, properties: CaseProperties, plan: Plan, settings: WindowSettings,
-    device: torch.device,
+    device: torch.device, look: Look | None,
 ) -> Segmentation:  # fmt: skip
     """Sliding windows over the whole image; sides by what is found left and right of the middle of it."""
     shape = properties.prepared_shape
     if plan.mirror_sides:
-        sides = [window_probabilities(models, image, name, plan, settings, device) for name in (LEFT, RIGHT)]
-        half = shape[2] // 2
-        found = np.concatenate([sides[0][..., :half], sides[1][..., half:]], -1)
+        half, each = shape[2] // 2, []
+        for number, model in enumerate(models):
+            sides = [window_probabilities([model], image, name, plan, settings, device) for name in (LEFT, RIGHT)]
+            each.append(np.concatenate([sides[0][..., :half], sides[1][..., half:]], -1))
+            if look is not None:
+                look(number, (), each[-1])
+        found = _mean(each)
     else:
-        found = predict_probabilities(models, image, settings, device)
+        found = predict_probabilities(models, image, settings, device, look)
     reasons = "; ".join(located.choice.doubts)
     warnings = [f"not located ({reasons}): the network looked everywhere, look at the mask"]
     flags = [NOT_LOCATED]
@@ -114,7 +135,7 @@ def _everywhere(
     first, last = _box_of(found[1:].max(0) > SOME)
     inside = tuple(slice(a, b) for a, b in zip(first, last, strict=True))
     probabilities, within = restore_box(found[(slice(None), *inside)], first, properties)
-    return Segmentation(probabilities, within, tuple(flags), tuple(warnings))
+    return Segmentation(probabilities, within, found, tuple(flags), tuple(warnings))
 
 
 def _sides_everywhere(found: np.ndarray, plan: Plan) -> str | None:

@@ -1,22 +1,55 @@
-"""volumes.tsv: for each scan and label the volume, the number of separate parts, and what is odd about it."""
+"""volumes.tsv: for each scan and label the volume and its interval, the predicted Dice, the head's size, and what is odd."""
 
 import glob
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from hippopt.artifacts.calibration import Calibration
 from hippopt.artifacts.codec import write_bytes
+from hippopt.artifacts.cohort import Cohort
 from hippopt.artifacts.plan import Plan
+from hippopt.imaging.head_size import head_size
+from hippopt.imaging.preparation import bounding_box
 from hippopt.imaging.scan import Scan
+from hippopt.inference.calibration import volume_interval
+from hippopt.inference.cohort import Pairs, asymmetry_percent
 from hippopt.inference.contrast import contrast
+from hippopt.inference.flags import asymmetry_flags, label_flags, touches_edge
 
-COLUMNS = ("scan", "label", "value", "voxels", "volume_mm3", "components", "flag")
+Row = dict[str, object]
+COLUMNS = (
+    "scan", "label", "value", "side", "voxels", "volume_mm3", "volume_low_mm3", "volume_high_mm3", "predicted_dice", "fold_agreement",
+    "components", "asymmetry_percent", "head_size_mm3", "head_size_of", "volume_per_head", "flag",
+)  # fmt: skip
+SURE = ("volume_low_mm3", "volume_high_mm3", "predicted_dice", "fold_agreement")  # columns that no mask tells by itself
+
+
+@dataclass(frozen=True)
+class Standards:
+    """What a mask is judged by. contrast: usual range; pairs: (left, right) labels. None where it is not known."""
+
+    contrast: tuple[float, float] | None = None
+    cohort: Cohort | None = None
+    calibration: Calibration | None = None
+    pairs: Pairs = ()
+
+
+@dataclass(frozen=True)
+class Sureness:
+    """By label, as far as it is known. dice: predicted; agreement: mean Dice of the networks' own masks with the common one."""
+
+    dice: Mapping[str, float] = field(default_factory=dict)
+    agreement: Mapping[str, float] = field(default_factory=dict)
 
 
 def contrast_warning(name: str, mask: np.ndarray, scan: Scan, usual: tuple[float, float] | None) -> str | None:
     """A line where the segmented voxels are much brighter or darker in their scan than in any training scan."""
-    found = contrast(scan.array, mask != 0)
+    found = contrast(scan.array, mask != 0) if usual is not None else None
     if usual is None or found is None or usual[0] <= found <= usual[1]:
         return None
     return (
@@ -25,30 +58,71 @@ def contrast_warning(name: str, mask: np.ndarray, scan: Scan, usual: tuple[float
     )
 
 
-def volume_rows(name: str, mask: np.ndarray, scan: Scan, plan: Plan, flags: tuple[str, ...] = ()) -> list[dict[str, object]]:
-    """One row a label. components: 26-connected parts; two of a structure may be both sides, or an island."""
-    from scipy import ndimage
+def volume_rows(
+    name: str, mask: np.ndarray, scan: Scan, plan: Plan, standards: Standards, sureness: Sureness, flags: Sequence[str] = ()
+) -> list[Row]:
+    """One row a label, with COLUMNS. flags: of the whole scan.
 
-    rows: list[dict[str, object]] = []
+    components: 26-connected parts; two of a structure may be both sides, or an island.
+    """
+    head = head_size(scan.array, scan.grid)
+    volumes, notes = {}, {}
+    rows: list[Row] = []
     for label, value in sorted(plan.labels.items(), key=lambda item: item[1]):
         if value == 0:
             continue
-        inside = mask == value
-        count = int(inside.sum())
-        box = ndimage.find_objects(inside.view(np.uint8))[0] if count else None  # a label is a small part of a whole brain
-        components = int(ndimage.label(inside[box], np.ones((3, 3, 3)))[1]) if count else 0
-        volume = round(count * scan.grid.voxel_volume_mm3, 2)
-        found = (name, label, value, count, volume, components, "; ".join((*flags, *(() if count else ("empty",)))))
-        rows.append(dict(zip(COLUMNS, found, strict=True)))
-    return rows
+        voxels, parts, at_edge = _describe(mask == value)
+        volume = voxels * scan.grid.voxel_volume_mm3
+        dice = sureness.dice.get(label)
+        if voxels == 0 and standards.calibration and label in standards.calibration.dice:
+            dice = 0.0
+        interval = volume_interval(standards.calibration, volume, dice) if standards.calibration else None
+        volumes[label], notes[label] = volume, label_flags(label, volume, parts, at_edge, plan.sides, standards.cohort)
+        rows.append({
+            "scan": name, "label": label, "value": value, "side": plan.sides.get(label, ""), "voxels": voxels,
+            "volume_mm3": round(volume, 2), "volume_low_mm3": _rounded(interval and interval[0], 2),
+            "volume_high_mm3": _rounded(interval and interval[1], 2), "predicted_dice": _rounded(dice, 4),
+            "fold_agreement": _rounded(sureness.agreement.get(label), 4), "components": parts, "asymmetry_percent": None,
+            "head_size_mm3": head.volume_mm3, "head_size_of": head.of,
+            "volume_per_head": _rounded(volume / head.volume_mm3 if head.volume_mm3 else None, 7),
+        })  # fmt: skip
+    for pair in standards.pairs:
+        asymmetry = asymmetry_percent(volumes[pair[0]], volumes[pair[1]])
+        for row in rows:
+            if row["label"] in pair:
+                row["asymmetry_percent"] = _rounded(asymmetry, 2)
+                notes[str(row["label"])] += asymmetry_flags(pair, asymmetry, standards.cohort)
+    return [{**row, "flag": "; ".join((*flags, *notes[str(row["label"])]))} for row in rows]
 
 
-def write_volumes(rows: list[dict[str, object]], path: Path) -> None:
+def _describe(inside: np.ndarray) -> tuple[int, int, bool]:
+    """(voxels, parts, whether it touches the edge of the scan), looked at within its bounding box."""
+    from scipy import ndimage
+
+    found = bounding_box(inside)
+    if found is None:
+        return 0, 0, False
+    part = inside[tuple(slice(first, first + count) for first, count in zip(*found, strict=True))]
+    return int(np.count_nonzero(part)), int(ndimage.label(part, np.ones((3, 3, 3)))[1]), touches_edge(inside)
+
+
+def _rounded(value: float | None, digits: int) -> float | None:
+    return None if value is None or not math.isfinite(value) else round(value, digits)
+
+
+def write_volumes(rows: list[Row], path: Path) -> None:
     """Write the table. Rows that it held of other scans stay, where their masks are still beside it."""
     import pandas as pd
 
-    table = pd.concat([_other_rows(path, {str(row["scan"]) for row in rows}), pd.DataFrame(rows, columns=list(COLUMNS))], ignore_index=True)
-    write_table(table.sort_values(["scan", "value"], kind="stable"), path)
+    old = read_volumes(path)
+    names = set(old.scan) - {str(row["scan"]) for row in rows}
+    there = {name for name in names if any(path.parent.glob(glob.escape(name) + ".*"))}
+    # as text, so that numbers read from the table are written as they stood
+    new = pd.DataFrame(rows, columns=list(COLUMNS)).astype({"scan": str})
+    new = new.map(lambda value: "" if value is None or value != value else value).astype(object)
+    table = pd.concat([old[old.scan.isin(there)], new], ignore_index=True)
+    table = table.sort_values(["scan", "value"], kind="stable", key=lambda column: column.astype(int) if column.name == "value" else column)
+    write_table(table, path)
 
 
 def write_table(table: Any, path: Path) -> None:
@@ -56,14 +130,23 @@ def write_table(table: Any, path: Path) -> None:
     write_bytes(path, table.to_csv(sep="\t", index=False).encode(errors="backslashreplace"))
 
 
-def _other_rows(path: Path, ours: set[str]) -> Any:
+def read_volumes(path: Path) -> Any:
+    """The table, every field as its text; an empty one where there is none or it has other columns."""
     import pandas as pd
 
     try:
-        old = pd.read_csv(path, sep="\t", dtype={"scan": str}, keep_default_na=False)
+        old = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False)
     except (OSError, ValueError):
         return pd.DataFrame(columns=list(COLUMNS))
-    if list(old.columns) != list(COLUMNS):
-        return pd.DataFrame(columns=list(COLUMNS))
-    there = {name for name in set(old.scan) - ours if any(path.parent.glob(glob.escape(name) + ".*"))}
-    return old[old.scan.isin(there)]
+    return old if list(old.columns) == list(COLUMNS) else pd.DataFrame(columns=list(COLUMNS))
+
+
+def keep_sureness(rows: list[Row], old: Any) -> list[Row]:
+    """Rows of a mask that was kept, with what the table said of its networks where the mask still has as many voxels."""
+    known = {(row["scan"], row["label"]): row for row in old.to_dict(orient="records")}
+    kept = []
+    for row in rows:
+        before = known.get((str(row["scan"]), str(row["label"])))
+        same = before is not None and before["voxels"] == str(row["voxels"])
+        kept.append({**row, **{name: before[name] for name in SURE}} if before is not None and same else row)
+    return kept

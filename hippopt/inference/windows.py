@@ -1,6 +1,6 @@
 """Class probabilities of a prepared image, by one window or by many, over flips and over networks."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,13 +15,22 @@ OVERLAP = 0.5  # nnU-Net's: windows at half steps
 
 @dataclass(frozen=True)
 class WindowSettings:
-    """flips: combinations of axes to average over (the empty one included); swap: classes to exchange with a flip along x."""
+    """flips: combinations of axes to average over (the empty one included); swap: classes to exchange with a flip along x.
+
+    also_shown: flips that are only shown to whoever looks, of the first `shown_networks` networks.
+    """
 
     patch_size: Triple
     classes: int
     flips: tuple[tuple[str, ...], ...] = ((),)
     swap: tuple[tuple[int, int], ...] = ()
     batch: int = 2
+    also_shown: tuple[tuple[str, ...], ...] = ()
+    shown_networks: int = 0
+
+
+# what looks at each view: (number of the network, flipped axes, probabilities (L, Z, Y, X) on the image's own axes, not to be changed)
+Look = Callable[[int, tuple[str, ...], np.ndarray], None]
 
 
 def flip_combinations(axes: Sequence[str]) -> tuple[tuple[str, ...], ...]:
@@ -32,17 +41,21 @@ def flip_combinations(axes: Sequence[str]) -> tuple[tuple[str, ...], ...]:
     return tuple(subsets)
 
 
-def predict_probabilities(models: Sequence[nn.Module], image: np.ndarray, settings: WindowSettings, device: torch.device) -> np.ndarray:
+def predict_probabilities(
+    models: Sequence[nn.Module], image: np.ndarray, settings: WindowSettings, device: torch.device, look: Look | None = None
+) -> np.ndarray:
     """Mean softmax probabilities (L, Z, Y, X) float32 of (C, Z, Y, X), over models and flips.
 
     An image that fits the patch is seen in one window, centred; a larger one in windows at half steps with Gaussian weights.
+    look: is shown what each network finds in each flip, before the mean is taken.
     """
     tensor = torch.from_numpy(np.array(image, dtype=np.float32, order="C"))  # a copy, since a memory-mapped image is read-only
     total: torch.Tensor | None = None
     with torch.inference_mode():
-        for model in models:
+        for number, model in enumerate(models):
             model.eval()
-            for axes in settings.flips:
+            shown = settings.also_shown if look is not None and number < settings.shown_networks else ()
+            for axes in (*settings.flips, *(axes for axes in shown if axes not in settings.flips)):
                 dims = [1 + AXIS_INDEX[axis] for axis in axes]
                 flipped = torch.flip(tensor, dims) if dims else tensor
                 probabilities = _one_view(model, flipped, settings, device)
@@ -50,6 +63,10 @@ def predict_probabilities(models: Sequence[nn.Module], image: np.ndarray, settin
                     probabilities = torch.flip(probabilities, dims)
                     if "x" in axes:
                         probabilities = probabilities[_swapped_order(settings)]
+                if look is not None:
+                    look(number, axes, probabilities.numpy())
+                if axes not in settings.flips:
+                    continue
                 total = probabilities if total is None else total.add_(probabilities)
     assert total is not None, "no model was given"
     return (total / (len(models) * len(settings.flips))).numpy()

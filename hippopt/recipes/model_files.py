@@ -9,10 +9,10 @@ from hippopt.artifacts.plan import load_plan
 from hippopt.artifacts.writable_folder import check_writable
 from hippopt.console import Console
 from hippopt.errors import OutputError, UsageError, WeightsError
-from hippopt.inference.contrast import known_contrast
 from hippopt.networks.restoring import read_card
 from hippopt.networks.tensor_files import parse_state
 from hippopt.recipes.prediction import choose_run
+from hippopt.recipes.standards import judging_records
 from hippopt.stages.adopt_base import kept_bytes, load_known_base
 from hippopt.stages.export_model import ExportRequest, check_target, export_model
 from hippopt.stages.install_model import ModelFile, Tensors, check_place, install_model, open_model
@@ -40,12 +40,13 @@ def export_run(workspace: Workspace, dataset: str, run: str | None, request: Exp
     numbered = [fold for fold in folds if fold.isdigit()]
     if numbered and len(numbered) < len(plan.folds):
         console.warn(f"run {run}: {len(numbered)} of {len(plan.folds)} folds are trained; the model is fold {' '.join(folds)}")
-    sha256 = read_card(workspace.fold(dataset, run, folds[0]).adapter_card).base_sha256
+    cards = [read_card(workspace.fold(dataset, run, fold).adapter_card) for fold in folds]
+    sha256 = cards[0].base_sha256
     base = load_known_base(sha256, workspace) if sha256 else None
-    contrast = known_contrast(workspace.run_contrast(dataset, run), workspace.fingerprint(dataset), plan.fingerprint_hash)
-    if contrast is None:
+    judged_by = judging_records(workspace, dataset, run, plan, cards, console)
+    if "contrast.json" not in judged_by:
         console.warn("the training scans' fingerprint is gone: where this model is installed, no scan unlike them will be warned of")
-    return export_model(workspace, dataset, run, base, contrast, request, console)
+    return export_model(workspace, dataset, run, base, judged_by, request, console)
 
 
 def install_file(workspace: Workspace, request: InstallRequest, console: Console) -> tuple[ModelManifest, str]:

@@ -17,11 +17,13 @@ from hippopt.console import Console
 from hippopt.errors import OutputError, PlanError, StaleArtifactError, UsageError, WeightsError
 from hippopt.imaging.augmentation import class_pairs
 from hippopt.imaging.scan_listing import list_scans
-from hippopt.inference.contrast import known_contrast
+from hippopt.inference.segmentation import Wanted
+from hippopt.inference.volumes import Standards
 from hippopt.inference.windows import WindowSettings, flip_combinations
 from hippopt.networks.device import choose_device
 from hippopt.networks.locator import read_locator
 from hippopt.networks.restoring import read_card, restore
+from hippopt.recipes.standards import load_standards
 from hippopt.stages.adopt_base import load_known_base
 from hippopt.stages.predict import PredictRequest, predict
 from hippopt.workspace import Workspace
@@ -39,10 +41,26 @@ class PredictionRequest:
     run: str | None = None
     tta: bool = False
     save_probabilities: bool = False
+    save_uncertainty: bool = False
     overwrite: bool = False
     device: Literal["auto", "cpu", "cuda"] = "auto"
     checkpoint: Literal["last", "best"] = "last"
     volume: int | None = None
+
+
+@dataclass(frozen=True)
+class OpenRun:
+    """The networks of a run in memory, and all that segmenting with them takes."""
+
+    name: str
+    folds: tuple[str, ...]
+    plan: Plan
+    models: list[nn.Module]
+    windows: WindowSettings
+    standards: Standards
+    device: torch.device
+    locators: tuple[nn.Module, ...] = ()
+    locators_sha256: tuple[str, ...] = ()
 
 
 def check_output(source: Path, output: Path) -> None:
@@ -116,6 +134,27 @@ def load_locators(workspace: Workspace, dataset: str, run: str, folds: list[str]
     return tuple(model for model, _ in found), [card.sha256 for _, card in found]
 
 
+def open_run(
+    workspace: Workspace, dataset: str, run: str, plan: Plan, folds: list[str], device: torch.device, checkpoint: str, tta: bool,
+    console: Console,
+) -> OpenRun:  # fmt: skip
+    """Raises WeightsError or StaleArtifactError."""
+    models = load_models(workspace, dataset, run, folds, plan, device, checkpoint)
+    if not models:
+        raise WeightsError(f"run {run}: no fold to predict with")
+    best = checkpoint == "best"
+    if best:
+        console.warn(
+            "the best checkpoint was chosen on its fold's validation cases: figures on those are optimistic, and no Dice is predicted"
+        )
+    flips = flip_combinations(plan.flip_axes) if tta else ((),)
+    windows = WindowSettings(plan.patch_size, len(plan.network_classes), flips, class_pairs(plan))
+    locators, sha256 = load_locators(workspace, dataset, run, folds, plan)
+    cards = [read_card(workspace.fold(dataset, run, fold).adapter_card) for fold in folds]
+    standards = load_standards(workspace, dataset, run, plan, cards, console, calibrated=not best)
+    return OpenRun(run, tuple(folds), plan, models, windows, standards, device, locators, tuple(sha256))
+
+
 def predict_scans(workspace: Workspace, dataset: str, request: PredictionRequest, console: Console) -> int:
     """Segment the scans. Returns the number of failures. Raises HippoptError's kinds before anything is computed."""
     if request.volume is not None and request.volume < 0:
@@ -128,23 +167,18 @@ def predict_scans(workspace: Workspace, dataset: str, request: PredictionRequest
         console.warn(note)
     folds = choose_folds(workspace, dataset, run, request.folds, len(plan.folds), console)
     device, note = choose_device(request.device)
-    models = load_models(workspace, dataset, run, folds, plan, device, request.checkpoint)
-    locators, locators_sha256 = load_locators(workspace, dataset, run, folds, plan)
+    opened = open_run(workspace, dataset, run, plan, folds, device, request.checkpoint, request.tta, console)
     console.say(f"run {run}, fold {' '.join(folds)}, {note}: {len(scans)} scans")
-    if request.checkpoint == "best":
-        console.warn("the best checkpoint was chosen on its fold's validation cases: figures on those are optimistic")
-    if not models:
-        raise WeightsError(f"run {run}: no fold to predict with")
-    flips = flip_combinations(plan.flip_axes) if request.tta else ((),)
-    windows = WindowSettings(plan.patch_size, len(plan.network_classes), flips, class_pairs(plan))
-    identity = _identity(workspace, dataset, run, folds, request) | ({"locators_sha256": locators_sha256} if locators else {})
+    identity = _identity(workspace, dataset, run, folds, request) | (
+        {"locators_sha256": list(opened.locators_sha256)} if opened.locators else {}
+    )
     _check_identity(request, identity)
     write_json(request.output / PROVENANCE, identity)
     job = PredictRequest(
-        output=request.output, windows=windows, save_probabilities=request.save_probabilities, overwrite=request.overwrite,
-        volume=request.volume, usual_contrast=_training_contrast(workspace, dataset, run, plan), locators=locators,
+        output=request.output, windows=opened.windows, wanted=Wanted(request.save_probabilities, request.save_uncertainty),
+        overwrite=request.overwrite, volume=request.volume, standards=opened.standards, locators=opened.locators,
     )  # fmt: skip
-    done, kept, failed = predict(scans, models, plan, job, device, console)
+    done, kept, failed = predict(scans, opened.models, plan, job, device, console)
     console.say(f"segmented {done}, kept {kept}, failed {failed}: {request.output}")
     if kept:
         console.say("kept masks were there already; --overwrite segments them anew")
@@ -179,9 +213,3 @@ def _check_identity(request: PredictionRequest, identity: dict[str, Any]) -> Non
     changed = [f"{key} {old.get(key)} -> {value}" for key, value in identity.items() if key != "hippopt" and old.get(key) != value]
     if changed:
         raise OutputError(f"{request.output}: its masks were made otherwise ({'; '.join(changed)}); choose another -o, or add --overwrite")
-
-
-def _training_contrast(workspace: Workspace, dataset: str, run: str, plan: Plan) -> tuple[float, float] | None:
-    """Of the scans that the plan was made for; None where it is not known here."""
-    known = known_contrast(workspace.run_contrast(dataset, run), workspace.fingerprint(dataset), plan.fingerprint_hash)
-    return (known.low, known.high) if known else None

@@ -27,6 +27,7 @@ from hippopt.recipes.training_inputs import check_cache, check_run_plan, load_un
 from hippopt.reporting.scores import say_summary
 from hippopt.scoring.tables import read_case_table, summarise, write_csv, write_json
 from hippopt.stages.adopt_base import adopt_base, load_known_base
+from hippopt.stages.calibrate_run import calibrate_run
 from hippopt.stages.decompose_base import decompose_base
 from hippopt.stages.train_fold import check_start, fold_progress, train_fold
 from hippopt.stages.validate_fold import validate_fold
@@ -112,6 +113,7 @@ def train_folds(
             console.say(f"fold {job.request.fold} done in {(time.perf_counter() - started) / 60:.1f} min: {job.folder.path}")
             started = time.perf_counter()
     _say_out_of_fold(workspace, dataset_name, run, plan, console)
+    calibrate_run(workspace, dataset_name, run, plan, console)
     return dice
 
 

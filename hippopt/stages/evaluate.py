@@ -68,8 +68,8 @@ def evaluate(predictions: Path, labels: Path, names: LabelNames, jobs: int, cons
 def _by_case(folder: Path, option: str) -> dict[str, Path]:
     if not folder.is_dir():
         raise DatasetError(f"{option} {folder.absolute()}: no such folder")
-    # probability maps may lie beside masks
-    files = [path for path in image_files(folder) if not path.name.endswith("_probabilities.nii.gz")]
+    # maps of probabilities and of uncertainty may lie beside masks
+    files = [path for path in image_files(folder) if not path.name.endswith(("_probabilities.nii.gz", "_uncertainty.nii.gz"))]
     if not files:
         raise DatasetError(f"{option} {folder}: no image files in it")
     found: dict[str, Path] = {}

@@ -12,9 +12,9 @@ import torch
 
 from hippopt import __version__
 from hippopt.artifacts.checked_zip import CHUNK
-from hippopt.artifacts.codec import atomic_path, canonical_json
+from hippopt.artifacts.codec import Record, atomic_path, canonical_json
 from hippopt.artifacts.methods import METHODS
-from hippopt.artifacts.model_file import BASE_CARD, BASE_WEIGHTS, MANIFEST, RUN, BaseEntry, Member, ModelManifest, UsualContrast
+from hippopt.artifacts.model_file import BASE_CARD, BASE_WEIGHTS, MANIFEST, RUN, BaseEntry, Member, ModelManifest
 from hippopt.artifacts.plan import load_plan
 from hippopt.artifacts.weights import AdapterCard, BaseCard
 from hippopt.console import Console
@@ -49,9 +49,12 @@ def check_target(request: ExportRequest) -> None:
 
 def export_model(
     workspace: Workspace, dataset: str, run: str, base: tuple[Mapping[str, torch.Tensor], BaseCard] | None,
-    contrast: UsualContrast | None, request: ExportRequest, console: Console,
+    judged_by: Mapping[str, Record], request: ExportRequest, console: Console,
 ) -> ModelManifest:  # fmt: skip
-    """Write the file. Everything is restored once before, as prediction would; raises HippoptError's kinds."""
+    """Write the file. Everything is restored once before, as prediction would; raises HippoptError's kinds.
+
+    judged_by: file name, of OPTIONAL, -> record that prediction judges masks by.
+    """
     check_target(request)
     plan = load_plan(workspace.run_plan(dataset, run))
     folders = [workspace.fold(dataset, run, fold) for fold in workspace.trained_folds(dataset, run)]
@@ -61,8 +64,7 @@ def export_model(
     check_model(plan, base, initial, _adapters(folders, request.with_best, console))
     entry = BaseEntry(name=base[1].name, sha256=base[1].sha256, included=request.include_base) if base else None
     parts: dict[str, Path | bytes] = {f"{RUN}plan.json": workspace.run_plan(dataset, run)}
-    if contrast is not None:
-        parts[f"{RUN}contrast.json"] = canonical_json(contrast)
+    parts |= {f"{RUN}{name}": canonical_json(record) for name, record in judged_by.items()}
     if decomposed:
         parts[f"{RUN}initial.safetensors"] = workspace.initial_factors(dataset, run)
     for folder in folders:

@@ -9,8 +9,10 @@ from pathlib import Path, PurePosixPath
 
 import torch
 
+from hippopt.artifacts.calibration import Calibration, check_calibration
 from hippopt.artifacts.checked_zip import CHUNK, CheckedZip, open_zip
-from hippopt.artifacts.codec import R, canonical_json, content_hash, decode, load_record, parse_json, write_atomically, write_bytes
+from hippopt.artifacts.codec import R, Record, canonical_json, content_hash, decode, load_record, parse_json, write_atomically, write_bytes
+from hippopt.artifacts.cohort import Cohort
 from hippopt.artifacts.methods import METHODS
 from hippopt.artifacts.model_file import (
     ALLOWED,
@@ -36,6 +38,7 @@ from hippopt.networks.whole_model import AdapterParts, check_model
 from hippopt.workspace import Workspace
 
 Tensors = Mapping[str, torch.Tensor]
+JUDGED_BY: dict[str, type[Record]] = {"contrast.json": UsualContrast, "cohort.json": Cohort, "calibration.json": Calibration}
 
 
 @dataclass(frozen=True)
@@ -158,8 +161,11 @@ def _check_contents(model: ModelFile, outside: Tensors | None, console: Console)
         plan = check_plan(_record(model, f"{RUN}plan.json", Plan), model.source(f"{RUN}plan.json"))
         if plan.dataset != manifest.dataset:
             raise WeightsError(f"{model.path}: its plan is for {plan.dataset}, its manifest names {manifest.dataset}; refused")
-        if f"{RUN}contrast.json" in archive.sizes:
-            _record(model, f"{RUN}contrast.json", UsualContrast)
+        for name, kind in JUDGED_BY.items():
+            if f"{RUN}{name}" in archive.sizes:
+                record = _record(model, f"{RUN}{name}", kind)
+                if isinstance(record, Calibration):
+                    check_calibration(record, model.source(f"{RUN}{name}"))
         initial = None
         if METHODS[manifest.method].decomposes:
             name = f"{RUN}initial.safetensors"

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -13,32 +13,39 @@ from hippopt.artifacts.codec import one_line
 from hippopt.artifacts.plan import Plan
 from hippopt.console import Console
 from hippopt.errors import HippoptError, ImageError, OutputError
-from hippopt.imaging.image_io import mask_ending, read_scan, write_mask, write_probabilities
+from hippopt.imaging.image_io import mask_ending, read_scan, write_array, write_mask, write_probabilities
 from hippopt.imaging.memory_budget import machine_bytes
-from hippopt.imaging.preparation import place_in_scan, restore_probabilities
 from hippopt.imaging.scan_listing import ScanFiles
+from hippopt.inference.flags import CONSTANT, UNLIKE
 from hippopt.inference.loading import LoadedScan, load_scan
-from hippopt.inference.located import segment_located
-from hippopt.inference.volumes import contrast_warning, volume_rows, write_table, write_volumes
-from hippopt.inference.windows import WindowSettings, predict_probabilities
+from hippopt.inference.segmentation import Wanted, segment
+from hippopt.inference.volumes import (
+    Row,
+    Standards,
+    Sureness,
+    contrast_warning,
+    keep_sureness,
+    read_volumes,
+    volume_rows,
+    write_table,
+    write_volumes,
+)
+from hippopt.inference.windows import WindowSettings
 
-Rows = list[dict[str, object]]
-CONSTANT, UNLIKE = "constant image", "unlike training"  # flags of volumes.tsv
+Rows = list[Row]
+VOLUMES = "volumes.tsv"
 
 
 @dataclass(frozen=True)
 class PredictRequest:
-    """How to predict. volume: which one of a 4D scan; usual_contrast: of the training scans, None where it is not known.
-
-    locators: of the folds, where the plan has such.
-    """
+    """How to predict. volume: which one of a 4D scan; locators: of the folds, where the plan has such."""
 
     output: Path
     windows: WindowSettings
-    save_probabilities: bool = False
+    standards: Standards
+    wanted: Wanted = field(default_factory=Wanted)
     overwrite: bool = False
     volume: int | None = None
-    usual_contrast: tuple[float, float] | None = None
     locators: tuple[nn.Module, ...] = ()
 
 
@@ -83,7 +90,7 @@ def predict(
             fail(files, error)
     for _ in bar:
         pass
-    write_volumes(rows, request.output / "volumes.tsv")
+    write_volumes(rows, request.output / VOLUMES)
     failed = request.output / "failures.tsv"
     if failures:
         write_table(pd.DataFrame(failures), failed)
@@ -115,8 +122,9 @@ def _kept_rows(files: ScanFiles, plan: Plan, request: PredictRequest) -> Rows:
     if unfit:
         raise OutputError(f"{path}: is there already and {unfit}; choose another folder, or replace it with --overwrite")
     flags = [CONSTANT] if scan.array.min() == scan.array.max() else []
-    flags += [UNLIKE] if contrast_warning(files.id, mask.array, scan, request.usual_contrast) else []
-    return volume_rows(files.id, mask.array, scan, plan, tuple(flags))
+    flags += [UNLIKE] if contrast_warning(files.id, mask.array, scan, request.standards.contrast) else []
+    rows = volume_rows(files.id, mask.array, scan, plan, request.standards, Sureness(), flags)
+    return keep_sureness(rows, read_volumes(request.output / VOLUMES))
 
 
 def _loaded_ahead(waiting: Sequence[ScanFiles], plan: Plan, request: PredictRequest) -> Iterator[tuple[ScanFiles, "Future[LoadedScan]"]]:
@@ -134,31 +142,14 @@ def _segment(
     loaded: LoadedScan, models: Sequence[nn.Module], plan: Plan, request: PredictRequest, device: torch.device, console: Console
 ) -> Rows:
     """Predict and write one scan; its rows of volumes.tsv."""
+    found = segment(loaded, models, plan, request.windows, request.standards, request.wanted, device)
+    for warning in found.warnings:
+        console.warn(warning)
     name, scan = loaded.files.id, loaded.scan
-    values = np.array(plan.label_values, dtype=np.uint16 if max(plan.label_values) > 255 else np.uint8)
-    properties, flags = loaded.properties, [CONSTANT] if loaded.empty else []
-    if loaded.empty:
-        mask = np.zeros(scan.grid.shape, values.dtype)
-        probabilities = None
-    else:
-        if loaded.located is not None:
-            seen = segment_located(models, loaded.located, loaded.image, properties, plan, request.windows, device)
-            probabilities, properties = seen.probabilities, seen.properties
-            flags += seen.flags
-            for warning in seen.warnings:
-                console.warn(f"{name}: {warning}")
-        else:
-            found = predict_probabilities(models, loaded.image, request.windows, device)
-            probabilities = restore_probabilities(found, properties)
-        mask = place_in_scan(values[probabilities.argmax(0)], properties)
-    write_mask(mask_path(loaded.files, request.output), mask, scan)
-    if request.save_probabilities and probabilities is not None:
-        full = place_in_scan(probabilities, properties)
-        outside = place_in_scan(np.ones(probabilities.shape[1:], np.float32), properties) == 0
-        full[0][outside] = 1  # beyond the crop all is background
-        write_probabilities(request.output / f"{name}_probabilities.nii.gz", full, scan)
-    odd = contrast_warning(name, mask, scan, request.usual_contrast)
-    if odd:
-        console.warn(odd)
-        flags.append(UNLIKE)
-    return volume_rows(name, mask, scan, plan, tuple(flags))
+    # the mask last: where it is there, all else of its scan is
+    if found.uncertainty is not None:
+        write_array(request.output / f"{name}_uncertainty.nii.gz", found.uncertainty, scan.grid)
+    if found.probabilities is not None:
+        write_probabilities(request.output / f"{name}_probabilities.nii.gz", found.probabilities, scan)
+    write_mask(mask_path(loaded.files, request.output), found.mask, scan)
+    return found.rows

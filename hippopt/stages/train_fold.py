@@ -93,7 +93,7 @@ def train_fold(
 
 def _clear(folder: FoldFolder) -> None:
     """Remove the results of an earlier training, the card that makes them count first."""
-    files = [folder.adapter_card, folder.best_adapter_card, folder.summary, folder.metrics, folder.adapter, folder.best_adapter, folder.resume,
+    files = [folder.adapter_card, folder.best_adapter_card, folder.summary, folder.metrics, folder.signals, folder.adapter, folder.best_adapter, folder.resume,
              folder.resume_previous, folder.run_settings, folder.log, folder.progress, folder.base_report, folder.locator_card, folder.locator]  # fmt: skip
     masks = list(folder.validation.iterdir()) if folder.validation.is_dir() else []
     for path in (*files, *masks):

@@ -14,13 +14,16 @@ from hippopt.artifacts.properties import CacheEntry
 from hippopt.artifacts.weights import BaseCard
 from hippopt.console import Console
 from hippopt.errors import ImageError
+from hippopt.imaging.augmentation import class_pairs
 from hippopt.imaging.image_io import mask_ending, read_scan, write_mask
 from hippopt.imaging.patches import TrainingCase, Triple, cut
 from hippopt.imaging.preparation import place_in_scan, restore_mask
 from hippopt.imaging.scan_source import coarse_shape, coarsen
 from hippopt.inference.located import segment_located
 from hippopt.inference.locating import locate
-from hippopt.inference.windows import WindowSettings, predict_probabilities
+from hippopt.inference.signal_table import ScoredSignals, write_signals
+from hippopt.inference.signals import SignalCollector, signal_flips
+from hippopt.inference.windows import Look, WindowSettings, predict_probabilities
 from hippopt.networks.locator import read_locator
 from hippopt.networks.restoring import read_card, restore
 from hippopt.reporting.scores import say_summary
@@ -35,7 +38,7 @@ def validate_fold(
     base: tuple[Mapping[str, torch.Tensor], BaseCard] | None, folder: FoldFolder, device: torch.device, console: Console,
     signals: StopSignals,
 ) -> float:  # fmt: skip
-    """Write masks, `metrics.csv` and `summary.json` of the last checkpoint. Returns the mean foreground Dice.
+    """Write masks, `metrics.csv`, `signals.csv` and `summary.json` of the last checkpoint. Returns the mean foreground Dice.
 
     The caller holds the fold's lock. Raises Interrupted after a signal, between two cases.
     """
@@ -46,27 +49,37 @@ def validate_fold(
         tuned.adaptation.merge()
     model = tuned.model.to(device)
     raw = {case.id: case for case in dataset.cases}
-    settings = WindowSettings(plan.patch_size, len(plan.network_classes))
+    flips = signal_flips(plan.flip_axes)
+    settings = WindowSettings(plan.patch_size, len(plan.network_classes), swap=class_pairs(plan), also_shown=flips, shown_networks=1)
     locator = read_locator(folder.locator, folder.locator_card, plan)[0] if plan.locator else None
     foreground = {name: value for name, value in plan.labels.items() if value}
-    scored = []
+    classes = {name: index for index, name in enumerate(plan.class_names) if index}
+    scored, signal_rows = [], []
     for case, entry in console.track(cases, "validate", len(cases)):
         signals.stop_if_asked("in validation")
+        collector = SignalCollector(classes, flips)
         if locator is not None:
-            mask, doubts = _locate_and_segment(model, locator, case, entry, plan, settings, device)
+            mask, doubts = _locate_and_segment(model, locator, case, entry, plan, settings, device, collector.look)
             for doubt in doubts:
                 console.warn(f"{case.id}: {doubt}")
         else:
-            probabilities = predict_probabilities([model], np.asarray(case.image), settings, device)
+            probabilities = predict_probabilities([model], np.asarray(case.image), settings, device, collector.look)
             mask = restore_mask(probabilities, entry.properties, plan.label_values)
         label = read_scan(Path(raw[case.id].label))
         if label.array.shape != mask.shape:
             raise ImageError(f"{label.path}: changed since preprocessing; run `hippopt_plan {plan.dataset} --overwrite`")
         write_mask(folder.validation / (case.id + mask_ending(label.path)), mask, label)
         scores = score_case(mask, np.rint(label.array).astype(np.int32), label.grid.spacing_mm, foreground)
+        own = collector.signals()[0]
+        signal_rows += [
+            ScoredSignals(case.id, score.label, score.dice, score.volume_predicted_mm3, score.volume_reference_mm3, own[score.label])
+            for score in scores
+            if score.label in own and min(score.volume_predicted_mm3, score.volume_reference_mm3) > 0
+        ]
         scored.append(ScoredCase(case.id, raw[case.id].subject, tuple(scores)))
     table = case_table(scored)
     write_csv(folder.metrics, table)
+    write_signals(folder.signals, signal_rows)
     about = {
         "checkpoint": "last",
         "step": card.step,
@@ -79,8 +92,9 @@ def validate_fold(
 
 
 def _locate_and_segment(
-    model: nn.Module, locator: nn.Module, case: TrainingCase, entry: CacheEntry, plan: Plan, settings: WindowSettings, device: torch.device
-) -> tuple[np.ndarray, tuple[str, ...]]:
+    model: nn.Module, locator: nn.Module, case: TrainingCase, entry: CacheEntry, plan: Plan, settings: WindowSettings, device: torch.device,
+    look: Look,
+) -> tuple[np.ndarray, tuple[str, ...]]:  # fmt: skip
     """(the mask in the scan's own grid, what is odd about it), as prediction makes it."""
     assert plan.locator is not None
     properties = entry.properties
@@ -91,6 +105,6 @@ def _locate_and_segment(
         return cut(case.image, start, size)
 
     located = locate([locator], coarsen(case.image, shape), (z, y, x), properties.prepared_shape, box, plan)
-    found = segment_located([model], located, np.asarray(case.image), properties, plan, settings, device)
+    found = segment_located([model], located, np.asarray(case.image), properties, plan, settings, device, look)
     values = np.array(plan.label_values, dtype=np.uint16 if max(plan.label_values) > 255 else np.uint8)
     return place_in_scan(values[found.probabilities.argmax(0)], found.properties), found.warnings

@@ -261,4 +261,4 @@ def test_a_missing_library_is_told_with_its_remedy(monkeypatch: pytest.MonkeyPat
 def test_a_plan_of_an_earlier_hippopt_takes_default_rates() -> None:
     schedule = small_plan().schedule
     assert set(schedule.learning_rate) == set(PLANNED)
-    assert schedule.rate("full") == 5e-4 and schedule.rate("dora") == default_rates()["dora"]
+    assert schedule.rate("full", base=True) == 5e-4 and schedule.rate("dora", base=True) == default_rates()["dora"]

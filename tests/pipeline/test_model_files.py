@@ -74,7 +74,11 @@ def test_the_file_holds_what_prediction_needs_and_no_scans(lora_root: Path, tmp_
         names = sorted(archive.namelist())
         manifest = json.loads(archive.read("manifest.json"))
     folds = [f"run/fold_{fold}/adapter.{ending}" for fold in (0, 1) for ending in ("json", "safetensors")]
-    others = ["base/card.json", "base/weights.safetensors", "run/contrast.json", "run/initial.safetensors", "run/plan.json"]
+    others = [
+        "base/card.json",
+        "base/weights.safetensors",
+        *(f"run/{name}" for name in ("contrast.json", "cohort.json", "initial.safetensors", "plan.json")),
+    ]
     assert names == sorted(["manifest.json", *folds, *others])
     assert manifest["dataset"] == DATASET and manifest["run"] == LORA and manifest["base"]["included"]
     assert {member["name"] for member in manifest["members"]} == set(names) - {"manifest.json"}

@@ -1,0 +1,42 @@
+"""Cohort: how large the structures of the training scans are, as figures over all of them and of no single scan."""
+
+from hippopt.artifacts.codec import SCHEMA, Record
+
+LEAST_SCANS = 10  # with fewer, nothing is called unusual
+FENCE = 1.5  # Tukey's: a value this many interquartile ranges beyond a quartile is an outlier
+
+
+class Spread(Record, frozen=True, kw_only=True):
+    """Quartiles of one measure over `scans` training scans."""
+
+    scans: int
+    first_quartile: float
+    median: float
+    third_quartile: float
+
+    @property
+    def limits(self) -> tuple[float, float] | None:
+        """(low, high) beyond which a value is an outlier; None where there are too few scans to tell."""
+        if self.scans < LEAST_SCANS:
+            return None
+        reach = FENCE * (self.third_quartile - self.first_quartile)
+        return self.first_quartile - reach, self.third_quartile + reach
+
+    def unusual(self, value: float) -> bool:
+        """Whether a value lies beyond the limits, where there are such."""
+        limits = self.limits
+        return limits is not None and not limits[0] <= value <= limits[1]
+
+
+class Cohort(Record, frozen=True, kw_only=True):
+    """The training scans of a plan. Labels by name.
+
+    volumes: mm3, over the scans in which the label is not empty. parts: the usual number of 26-connected parts (a median).
+    asymmetry: by the left label of each pair, in percent: 200 (left - right) / (left + right).
+    """
+
+    schema: int = SCHEMA
+    fingerprint_hash: str
+    volumes: dict[str, Spread]
+    parts: dict[str, int]
+    asymmetry: dict[str, Spread]

@@ -1,0 +1,138 @@
+"""Segment one prepared scan: the mask in its own grid, its rows of volumes.tsv, and what else is wanted. Nothing is written."""
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import nn
+
+from hippopt.artifacts.calibration import Calibration
+from hippopt.artifacts.plan import Plan
+from hippopt.artifacts.properties import CaseProperties
+from hippopt.imaging.preparation import place_in_scan, restored_slabs
+from hippopt.inference.calibration import predicted_dice
+from hippopt.inference.flags import CONSTANT, UNLIKE
+from hippopt.inference.loading import LoadedScan
+from hippopt.inference.located import Segmentation as LocatedSegmentation
+from hippopt.inference.located import segment_located
+from hippopt.inference.locating import Located
+from hippopt.inference.signals import FLIPPED_NETWORKS, SignalCollector, Signals, normalised_entropy, signal_flips
+from hippopt.inference.volumes import Row, Standards, Sureness, contrast_warning, volume_rows
+from hippopt.inference.windows import WindowSettings, predict_probabilities
+
+Part = tuple[tuple[slice, ...], np.ndarray]  # (where in the crop, probabilities (L, Z, Y, X) there)
+ENTROPY_DIGITS = 4  # of the uncertainty map: what is certain becomes 0, and the file small
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What else than the mask."""
+
+    probabilities: bool = False
+    uncertainty: bool = False
+
+
+@dataclass(frozen=True)
+class Segmentation:
+    """Arrays lie in the scan's own grid, on the file's axes. mask: (Z, Y, X) label values; rows: one a label.
+
+    uncertainty: (Z, Y, X) float32, entropy of the mean probabilities over its largest value; probabilities: (L, Z, Y, X). Both
+    None where they are not wanted, or nothing can be found since the scan is constant.
+    """
+
+    mask: np.ndarray
+    rows: list[Row]
+    warnings: list[str]
+    uncertainty: np.ndarray | None = None
+    probabilities: np.ndarray | None = None
+
+
+def segment(
+    loaded: LoadedScan, models: Sequence[nn.Module], plan: Plan, windows: WindowSettings, standards: Standards, wanted: Wanted,
+    device: torch.device,
+) -> Segmentation:  # fmt: skip
+    """Networks, resampling back, volumes, confidence and flags."""
+    name, scan, properties = loaded.files.id, loaded.scan, loaded.properties
+    values = np.array(plan.label_values, dtype=np.uint16 if max(plan.label_values) > 255 else np.uint8)
+    sureness, notes, flags = Sureness(), list[str](), [CONSTANT] if loaded.empty else []
+    parts: Iterable[Part] = ()
+    if loaded.located is not None:
+        seen, sureness = _located(loaded, loaded.located, models, plan, windows, standards.calibration, device)
+        properties, parts = seen.properties, [((slice(None),) * 3, seen.probabilities)]
+        flags += seen.flags
+        notes += [f"{name}: {warning}" for warning in seen.warnings]
+    elif not loaded.empty:
+        found, sureness = _ensemble(loaded.image, models, plan, windows, standards.calibration, device)
+        parts = restored_slabs(found, properties)
+    cropped = np.zeros(properties.crop_shape, values.dtype)
+    entropy = np.zeros(properties.crop_shape, np.float32) if wanted.uncertainty and not loaded.empty else None
+    probabilities = None
+    if wanted.probabilities and not loaded.empty:
+        probabilities = np.zeros((len(values), *properties.crop_shape), np.float32)
+        probabilities[0] = 1
+    for where, part in parts:
+        cropped[where] = values[part.argmax(0)]
+        if entropy is not None:
+            entropy[where] = np.round(normalised_entropy(part), ENTROPY_DIGITS)
+        if probabilities is not None:
+            probabilities[(slice(None), *where)] = part
+    mask = place_in_scan(cropped, properties)
+    warning = contrast_warning(name, mask, scan, standards.contrast)
+    flags += [UNLIKE] if warning else []
+    notes += [warning] if warning else []
+    return Segmentation(
+        mask, volume_rows(name, mask, scan, plan, standards, sureness, flags), notes,
+        None if entropy is None else place_in_scan(entropy, properties),
+        None if probabilities is None else _placed(probabilities, properties),
+    )  # fmt: skip
+
+
+def _ensemble(
+    image: np.ndarray, models: Sequence[nn.Module], plan: Plan, windows: WindowSettings, calibration: Calibration | None,
+    device: torch.device,
+) -> tuple[np.ndarray, Sureness]:  # fmt: skip
+    """Mean probabilities (L, Z, Y, X), and how sure the networks are of them. Only a calibration is worth extra flips."""
+    flips = signal_flips(plan.flip_axes) if calibration and "flip_dice" in calibration.signals else ()
+    collector = SignalCollector(_labels(plan), flips)
+    shown = replace(windows, also_shown=flips, shown_networks=FLIPPED_NETWORKS)
+    found = predict_probabilities(models, image, shown, device, collector.look)
+    return found, _sureness(collector, found, plan, calibration)
+
+
+def _located(
+    loaded: LoadedScan, located: Located, models: Sequence[nn.Module], plan: Plan, windows: WindowSettings, calibration: Calibration | None,
+    device: torch.device,
+) -> tuple[LocatedSegmentation, Sureness]:  # fmt: skip
+    """As `_ensemble`, in windows around what was located; no flips are shown there, nor were they in validation."""
+    collector = SignalCollector(_labels(plan), ())
+    seen = segment_located(models, located, loaded.image, loaded.properties, plan, windows, device, collector.look)
+    return seen, _sureness(collector, seen.mean, plan, calibration)
+
+
+def _labels(plan: Plan) -> dict[str, int]:
+    return {label: index for index, label in enumerate(plan.class_names) if index}
+
+
+def _sureness(collector: SignalCollector, mean: np.ndarray, plan: Plan, calibration: Calibration | None) -> Sureness:
+    dice = _mean_dice(calibration, collector.signals(), _labels(plan)) if calibration else {}
+    return Sureness(dice, collector.agreement(mean))
+
+
+def _mean_dice(calibration: Calibration, signals: Sequence[dict[str, Signals]], labels: Collection[str]) -> dict[str, float]:
+    """Mean over the networks of the Dice that each one's own signals predict, by label."""
+    means = {}
+    for label in labels:
+        each = [predicted_dice(calibration, label, found.get(label)) for found in signals]
+        known = [value for value in each if value is not None]
+        if known:
+            means[label] = float(np.mean(known))
+    return means
+
+
+def _placed(probabilities: np.ndarray, properties: CaseProperties) -> np.ndarray:
+    """In the scan's full grid; beyond the crop all is background."""
+    full = place_in_scan(probabilities, properties)
+    outside = place_in_scan(np.ones(probabilities.shape[1:], bool), properties) == 0
+    full[0][outside] = 1
+    return full

@@ -1,0 +1,143 @@
+"""Signals: what one network's probabilities tell of its own mask, label by label. Calibration turns them into a predicted Dice.
+
+Every signal is oriented so that a better mask tends to have a higher value. All are taken at the target spacing, where
+the network saw the scan, so that validation and prediction measure the same thing. Which were tried and left out, and
+what a flip is worth: docs/experiments.md.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+
+import numpy as np
+
+SHELL_VOXELS = 2  # how far "around" a mask reaches: where its border may truly lie
+FLIPPED_NETWORKS = 2  # of an ensemble: the flips of more tell little more
+
+
+@dataclass(frozen=True)
+class Signals:
+    """One label of one network's mask M.
+
+    soft_dice: the Dice that the probabilities p themselves expect of M, 2 sum_M p / (|M| + sum p).
+    certainty_around: 1 - mean entropy of all classes (0 to 1) in the shell of SHELL_VOXELS around M.
+    flip_dice: mean Dice of M with the masks of the scan flipped along one axis, flipped back; NaN where nothing was flipped.
+    """
+
+    soft_dice: float
+    certainty_around: float
+    flip_dice: float = math.nan
+
+
+SIGNALS = tuple(field.name for field in fields(Signals))
+
+
+def signal_flips(axes: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
+    """The flips that signals are taken from: each axis that was flipped in training, by itself."""
+    return tuple((axis,) for axis in axes)
+
+
+class SignalCollector:
+    """Looks at what each network finds in each flip (`predict_probabilities`), and keeps its signals and its mask.
+
+    labels: name -> class of the network; flips: those that count for flip_dice.
+    """
+
+    def __init__(self, labels: Mapping[str, int], flips: tuple[tuple[str, ...], ...]) -> None:
+        self._labels, self._flips = labels, flips
+        self._classes: list[np.ndarray] = []  # (Z, Y, X) uint8 or uint16, by network
+        self._signals: list[dict[str, Signals]] = []
+        self._flip_dice: list[dict[str, list[float]]] = []
+
+    def look(self, number: int, axes: tuple[str, ...], probabilities: np.ndarray) -> None:
+        """probabilities: (L, Z, Y, X) of network `number`. The scan as it is comes before its flips, networks in their order."""
+        if axes and axes not in self._flips:
+            return
+        classes = _class_map(probabilities)
+        if not axes:
+            assert number == len(self._classes)
+            self._classes.append(classes)
+            self._signals.append(measure_signals(probabilities, classes, self._labels))
+            self._flip_dice.append({label: [] for label in self._signals[-1]})
+            return
+        for label, found in self._flip_dice[number].items():
+            index = self._labels[label]
+            found.append(mask_dice(self._classes[number] == index, classes == index))
+
+    def signals(self) -> list[dict[str, Signals]]:
+        """By network and label; a label that a network did not find is missing from it.
+
+        A network that was not flipped is given the mean flip_dice of those that were.
+        """
+        dice = [{label: float(np.mean(found)) for label, found in by_label.items() if found} for by_label in self._flip_dice]
+        means: dict[str, float] = {}
+        for label in self._labels:
+            known = [by_label[label] for by_label in dice if label in by_label]
+            means[label] = float(np.mean(known)) if known else math.nan
+        return [
+            {label: replace(found, flip_dice=dice[number].get(label, means[label])) for label, found in by_label.items()}
+            for number, by_label in enumerate(self._signals)
+        ]
+
+    def agreement(self, mean: np.ndarray) -> dict[str, float]:
+        """Mean Dice of each network's mask with that of the mean probabilities (L, Z, Y, X), by label; empty for one network."""
+        if len(self._classes) < 2:
+            return {}
+        whole = _class_map(mean)
+        found = {}
+        for label, index in self._labels.items():
+            inside = whole == index
+            if inside.any():
+                found[label] = float(np.mean([mask_dice(inside, classes == index) for classes in self._classes]))
+        return found
+
+
+def measure_signals(probabilities: np.ndarray, classes: np.ndarray, labels: Mapping[str, int]) -> dict[str, Signals]:
+    """Signals, but for flip_dice, of each label that the mask holds. probabilities: (L, Z, Y, X); classes: their argmax."""
+    found = {}
+    for name, index in labels.items():
+        inside = classes == index
+        if not inside.any():
+            continue
+        box = _box_around(inside)
+        within = float(probabilities[index][box][inside[box]].sum(dtype=np.float64))
+        whole = float(probabilities[index].sum(dtype=np.float64))
+        found[name] = Signals(
+            soft_dice=2 * within / (float(np.count_nonzero(inside)) + whole),
+            certainty_around=_certainty_around(probabilities[(slice(None), *box)], inside[box]),
+        )
+    return found
+
+
+def normalised_entropy(probabilities: np.ndarray) -> np.ndarray:
+    """(L, ...) -> (...) float32: -sum p log p over log L; 0 where one class is certain, 1 where all are as likely."""
+    total = np.zeros(probabilities.shape[1:], np.float32)
+    for values in probabilities:
+        total -= values * np.log(np.maximum(values, np.float32(1e-12)))
+    total /= np.float32(math.log(max(len(probabilities), 2)))
+    return np.clip(total, 0, 1, out=total)
+
+
+def mask_dice(first: np.ndarray, second: np.ndarray) -> float:
+    """Dice of two bool masks; 1 where both are empty."""
+    total = int(np.count_nonzero(first)) + int(np.count_nonzero(second))
+    return 2 * int(np.count_nonzero(first & second)) / total if total else 1.0
+
+
+def _class_map(probabilities: np.ndarray) -> np.ndarray:
+    return probabilities.argmax(0).astype(np.uint8 if len(probabilities) <= 256 else np.uint16)
+
+
+def _certainty_around(probabilities: np.ndarray, inside: np.ndarray) -> float:
+    from scipy import ndimage
+
+    around = ndimage.binary_dilation(inside, np.ones((3, 3, 3)), iterations=SHELL_VOXELS) & ~inside
+    return 1 - float(normalised_entropy(probabilities[:, around]).mean(dtype=np.float64)) if around.any() else 1.0
+
+
+def _box_around(inside: np.ndarray) -> tuple[slice, slice, slice]:
+    slices = []
+    for axis in range(3):
+        line = np.flatnonzero(inside.any(tuple(other for other in range(3) if other != axis)))
+        slices.append(slice(max(int(line[0]) - SHELL_VOXELS, 0), int(line[-1]) + 1 + SHELL_VOXELS))
+    return (slices[0], slices[1], slices[2])

@@ -1,0 +1,161 @@
+"""Predictor: segment scans from Python. The same path as hippopt_predict, without files."""
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from hippopt.artifacts.grid import Grid
+from hippopt.artifacts.plan import load_plan
+from hippopt.console import SilentConsole
+from hippopt.errors import HippoptError, UsageError
+from hippopt.imaging.array_scan import scan_of_array
+from hippopt.imaging.image_io import is_itk, itk_of, read_scan, scan_of_itk
+from hippopt.imaging.memory_budget import machine_bytes
+from hippopt.imaging.scan import Scan
+from hippopt.imaging.scan_listing import ScanFiles, scan_name
+from hippopt.inference.loading import prepare_scan
+from hippopt.inference.segmentation import Wanted, segment
+from hippopt.networks.device import choose_device
+from hippopt.recipes.model_files import InstallRequest, install_file
+from hippopt.recipes.prediction import OpenRun, choose_folds, choose_run, open_run
+from hippopt.workspace import Workspace
+
+Source = Any  # a path, a SimpleITK image or a numpy array (Z, Y, X); one a channel, in a list, where there are several
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """One segmented scan. Arrays (Z, Y, X) lie in its own grid, on its own axes, as SimpleITK's GetArrayFromImage gives them.
+
+    mask: label values. volumes: the rows of volumes.tsv, one a label; what is not known is None. predicted_dice and
+    volumes_mm3: by label; flags: what is odd, by label; warnings: what hippopt_predict would have printed. uncertainty: float32,
+    0 (certain) to 1; probabilities: (L, Z, Y, X), classes by rising label value; both None unless asked for, or where the
+    scan is constant.
+    """
+
+    mask: np.ndarray
+    grid: Grid
+    volumes: tuple[dict[str, Any], ...]
+    warnings: tuple[str, ...]
+    uncertainty: np.ndarray | None
+    probabilities: np.ndarray | None
+    scan: Scan
+
+    @property
+    def volumes_mm3(self) -> dict[str, float]:
+        return {row["label"]: row["volume_mm3"] for row in self.volumes}
+
+    @property
+    def predicted_dice(self) -> dict[str, float | None]:
+        return {row["label"]: row["predicted_dice"] for row in self.volumes}
+
+    @property
+    def flags(self) -> dict[str, tuple[str, ...]]:
+        return {row["label"]: tuple(flag for flag in row["flag"].split("; ") if flag) for row in self.volumes}
+
+    def to_sitk(self) -> Any:
+        """The mask as a SimpleITK image in the scan's grid."""
+        return itk_of(self.mask, self.scan)
+
+
+class Predictor:
+    """The networks of one trained run, in memory. Make it with `Predictor.load`."""
+
+    def __init__(self, run: OpenRun, notes: Sequence[str]) -> None:
+        self._run = run
+        self.notes = tuple(notes)  # what was said while loading: missing folds, no calibration, ...
+
+    @property
+    def labels(self) -> dict[str, int]:
+        """Label name -> value in the mask."""
+        return dict(self._run.plan.labels)
+
+    @classmethod
+    def load(
+        cls, source: str | Path, dataset: str | None = None, run: str | None = None, folds: Sequence[int | str] | None = None,
+        device: Literal["auto", "cpu", "cuda"] = "auto", tta: bool = False, checkpoint: Literal["last", "best"] = "last",
+    ) -> "Predictor":  # fmt: skip
+        """source: a workspace, a run's folder in one (results/DATASET/RUN), or a file of hippopt_export.
+
+        dataset, run, folds, tta, checkpoint: as hippopt_predict's; needless where there is one. A file is checked whole, and
+        unpacked to a temporary folder that is gone once the networks are in memory. Raises HippoptError's kinds, in one line.
+        """
+        path = Path(source)
+        if not path.exists():
+            raise UsageError(f"{path}: not found; give a workspace, a run's folder or a file of hippopt_export")
+        if path.is_file():
+            if dataset is not None or run is not None:
+                raise UsageError(f"{path}: a model file holds one run; leave dataset and run out")
+            with tempfile.TemporaryDirectory() as folder:
+                workspace = Workspace(Path(folder))
+                manifest, name = install_file(workspace, InstallRequest(path), SilentConsole())
+                return cls._open(workspace, manifest.dataset, name, folds, device, tta, checkpoint)
+        if (path / "plan.json").is_file() and any(path.glob("*/adapter.json")):
+            whole = path.resolve()
+            if dataset is not None or run is not None:
+                raise UsageError(f"{path}: the folder of one run; leave dataset and run out, or give the workspace")
+            if whole.parent.parent.name != "results":
+                raise UsageError(f"{path}: a run's folder lies under results/DATASET/ of its workspace, with its base; give it there")
+            return cls._open(Workspace(whole.parent.parent.parent), whole.parent.name, whole.name, folds, device, tta, checkpoint)
+        workspace = Workspace(path)
+        found = workspace.resolve(dataset)
+        return cls._open(workspace, found, run, folds, device, tta, checkpoint)
+
+    @classmethod
+    def _open(
+        cls, workspace: Workspace, dataset: str, run: str | None, folds: Sequence[int | str] | None, device: str, tta: bool, checkpoint: str
+    ) -> "Predictor":  # fmt: skip
+        if checkpoint not in ("last", "best"):
+            raise UsageError(f"checkpoint {checkpoint!r}: last or best")
+        if device not in ("auto", "cpu", "cuda"):
+            raise UsageError(f"device {device!r}: auto, cpu or cuda")
+        console = SilentConsole()
+        name = choose_run(workspace, dataset, run)
+        plan = load_plan(workspace.run_plan(dataset, name))
+        asked = None if folds is None else tuple(str(fold) for fold in folds)
+        chosen = choose_folds(workspace, dataset, name, asked, len(plan.folds), console)
+        opened = open_run(workspace, dataset, name, plan, chosen, choose_device(device)[0], checkpoint, tta, console)
+        return cls(opened, [*console.lines, *console.warnings])
+
+    def predict(
+        self, scan: Source | Sequence[Source], *, spacing_mm: Sequence[float] | None = None, affine: Any = None, name: str | None = None,
+        volume: int | None = None, uncertainty: bool = False, probabilities: bool = False,
+    ) -> Prediction:  # fmt: skip
+        """Segment one scan: a path, a SimpleITK image, or a numpy array (Z, Y, X); a list of them, one a channel, where there are several.
+
+        spacing_mm: (z, y, x), for an array on RAS axes; affine: 4 x 4, voxel (x, y, z, 1) to RAS mm, for an array on any.
+        name: of the scan in the rows. volume: which one of a 4D file. Raises ImageError where it cannot be segmented.
+        """
+        sources = list(scan) if isinstance(scan, list | tuple) else [scan]
+        wanted = self._run.plan.channel_names
+        if len(sources) != len(wanted):
+            raise UsageError(f"{len(sources)} images given, but the network takes {len(wanted)} ({', '.join(wanted)}), in a list")
+        scans = [self._scan(source, spacing_mm, affine, volume, name or "scan") for source in sources]
+        files = ScanFiles(name or scan_name(scans[0].path), tuple(found.path for found in scans))
+        loaded = prepare_scan(files, scans, self._run.plan, machine_bytes(), self._run.locators)
+        found = segment(
+            loaded, self._run.models, self._run.plan, self._run.windows, self._run.standards, Wanted(probabilities, uncertainty),
+            self._run.device,
+        )  # fmt: skip
+        return Prediction(
+            found.mask, loaded.scan.grid, tuple(found.rows), (*loaded.warnings, *found.warnings), found.uncertainty, found.probabilities,
+            loaded.scan,
+        )  # fmt: skip
+
+    @staticmethod
+    def _scan(source: Source, spacing_mm: Sequence[float] | None, affine: Any, volume: int | None, name: str) -> Scan:
+        if isinstance(source, np.ndarray):
+            return scan_of_array(source, spacing_mm, affine, name)
+        if spacing_mm is not None or affine is not None:
+            raise UsageError("spacing_mm and affine are for numpy arrays; files and SimpleITK images bring their own")
+        if is_itk(source):
+            return scan_of_itk(source, Path(name), volume)
+        if isinstance(source, str | Path):
+            if not Path(source).exists():
+                raise HippoptError(f"{source}: not found")
+            return read_scan(Path(source), volume)
+        raise UsageError(f"a scan of type {type(source).__name__}; give a path, a SimpleITK image or a numpy array (Z, Y, X)")

@@ -1,0 +1,60 @@
+"""Stage: fit a run's predicted Dice to the out-of-fold cases of all its validated folds, and say how well it does."""
+
+from hippopt.artifacts.calibration import LEAST_CASES, LEAST_FOLDS, Calibration
+from hippopt.artifacts.codec import load_record, write_json
+from hippopt.artifacts.plan import Plan
+from hippopt.console import Console
+from hippopt.errors import PlanError
+from hippopt.inference.calibration import fit_calibration
+from hippopt.inference.signal_table import read_signals
+from hippopt.networks.restoring import read_card
+from hippopt.workspace import Workspace
+
+
+def calibrate_run(workspace: Workspace, dataset: str, run: str, plan: Plan, console: Console) -> Calibration | None:
+    """Write `calibration.json` beside the folds, or remove one that no longer fits; None where too little is validated.
+
+    Raises DatasetError where a table of signals was changed, WeightsError where a card cannot be read.
+    """
+    path = workspace.run_calibration(dataset, run)
+    folders = {str(number): workspace.fold(dataset, run, str(number)) for number in range(len(plan.folds))}
+    ready = {fold: folder for fold, folder in folders.items() if folder.summary.exists() and folder.signals.exists()}
+    cards = {fold: read_card(folder.adapter_card) for fold, folder in ready.items()}
+    made = None
+    if len(ready) >= LEAST_FOLDS:
+        table = read_signals({fold: folder.signals for fold, folder in ready.items()})
+        plan_hash = next(iter(cards.values())).plan_hash
+        made = fit_calibration(table, plan_hash, {fold: card.sha256 for fold, card in cards.items()})
+        if made is None:
+            console.say(f"fewer than {LEAST_CASES} validated cases: this run predicts no Dice and no interval of volumes")
+    if made is None:
+        _remove_stale(workspace, dataset, run)
+        return None
+    write_json(path, made)
+    _say(made, console)
+    return made
+
+
+def _remove_stale(workspace: Workspace, dataset: str, run: str) -> None:
+    """An earlier fit stays only where it is of the networks that are there."""
+    path = workspace.run_calibration(dataset, run)
+    cards = {fold: read_card(workspace.fold(dataset, run, fold).adapter_card) for fold in workspace.trained_folds(dataset, run)}
+    try:
+        kept = load_record(path, Calibration, "hippopt_train") if path.exists() else None
+    except PlanError:
+        kept = None
+    if kept is None or not all(kept.belongs_to(card.plan_hash, {fold: card.sha256}) for fold, card in cards.items()):
+        path.unlink(missing_ok=True)
+
+
+def _say(calibration: Calibration, console: Console) -> None:
+    whole = calibration.quality[-1]
+    console.say(
+        f"predicted Dice ({whole.label}), each fold judged by the fit to the others, {whole.cases} cases: rank correlation "
+        f"{_figure(whole.spearman)}, mean error {whole.mean_absolute_error:.3f} (guessing the mean: {whole.error_of_mean:.3f}), "
+        f"finds the worst tenth with an area under the ROC curve of {_figure(whole.worst_tenth_auc)} (chance: 0.50)"
+    )
+
+
+def _figure(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"
