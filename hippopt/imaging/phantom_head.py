@@ -68,8 +68,9 @@ def render_head(
     to_world[:3, 3] = [axis[0] for axis in axes]
     flips = tuple(column for column, (_, backwards) in enumerate(order) if backwards)
     axes_order = [world for world, _ in order]
-    turned = [np.ascontiguousarray(np.flip(array.transpose(axes_order), flips)) for array in (image, label)]
-    return turned[0], turned[1], to_world @ from_index
+    turned_image = np.ascontiguousarray(np.flip(image.transpose(axes_order), flips))
+    turned_label = np.ascontiguousarray(np.flip(label.transpose(axes_order), flips))
+    return turned_image, turned_label, to_world @ from_index
 
 
 def _brain(head: Head, points: FloatArray) -> tuple[FloatArray, NDArray[np.bool_]]:
