@@ -80,6 +80,9 @@ class Workspace:
         """Initial factors of a base, kept for later runs. `key`: hash of all that they depend on."""
         return self.bases / f"{base_sha256[:12]}-rank{rank}-{key[:8]}.safetensors"
 
+    def comparison(self, dataset: str, name: str) -> "ComparisonFolder":
+        return ComparisonFolder(self.dataset_results(dataset) / "comparisons" / name)
+
     def datasets(self) -> list[str]:
         """Names of the data sets that have a raw-data folder, a plan or results here."""
         names: set[str] = set()
@@ -220,6 +223,51 @@ class PretrainingFolder(TrainingFolder):
     @property
     def card(self) -> Path:
         return self.path / "base.json"
+
+
+@dataclass(frozen=True)
+class ComparisonFolder:
+    """The files of one comparison of methods. What it trained are runs like others."""
+
+    path: Path
+
+    @property
+    def table(self) -> Path:
+        """As CSV; the same as Markdown beside it, as `.md`."""
+        return self.path / "comparison.csv"
+
+    @property
+    def settings(self) -> Path:
+        return self.path / "comparison.json"
+
+    @property
+    def plot(self) -> Path:
+        return self.path / "comparison.png"
+
+    @property
+    def cases(self) -> Path:
+        """Scores of every case, row and seed that the table is made of."""
+        return self.path / "cases.csv"
+
+    @property
+    def lock(self) -> Path:
+        return self.path / "lock.json"
+
+    @property
+    def choices(self) -> Path:
+        """Dice of every learning rate on the cases that choose."""
+        return self.path / "choices.csv"
+
+    @property
+    def failures(self) -> Path:
+        return self.path / "failures.csv"
+
+    def masks(self, dataset: str, run: str) -> Path:
+        """Of a data set's scans by a run."""
+        return self.path / "masks" / dataset / run
+
+    def log(self, run: str, fold: str) -> Path:
+        return self.path / "logs" / f"{run}-{fold}.log"
 
 
 def _fold_name(folder: str) -> str:

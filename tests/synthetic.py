@@ -36,11 +36,11 @@ def save_nifti(path: Path, array: np.ndarray, affine: np.ndarray | None = None) 
     return path
 
 
-def write_dataset(root: Path, cases: int = 6, name: str = "Dataset007_Blob", per_subject: int = 1) -> Path:
-    """A raw data set in nnU-Net's layout under `root`; returns its folder."""
+def write_dataset(root: Path, cases: int = 6, name: str = "Dataset007_Blob", per_subject: int = 1, first: int = 0) -> Path:
+    """A raw data set in nnU-Net's layout under `root`, of the blobs from number `first`; returns its folder."""
     folder = root / "raw_data" / name
     subjects = {}
-    for number in range(cases):
+    for number in range(first, first + cases):
         case = f"case_{number:03d}"
         image, label = blob_case(number)
         save_nifti(folder / "imagesTr" / f"{case}_0000.nii.gz", image)

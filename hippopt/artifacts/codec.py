@@ -30,8 +30,27 @@ def canonical_json(record: Any) -> bytes:
 
 
 def content_hash(record: Any) -> str:
-    """sha256 (hex) of the canonical JSON."""
-    return hashlib.sha256(canonical_json(record)).hexdigest()
+    """sha256 (hex) of the canonical JSON without optional fields at their defaults.
+
+    So a later hippopt may give a record new options whose defaults are what was done before: older plans and models keep their hash.
+    """
+    return hashlib.sha256(canonical_json(_without_defaults(record))).hexdigest()
+
+
+def _without_defaults(value: Any) -> Any:
+    if isinstance(value, msgspec.Struct):
+        fields = msgspec.structs.fields(value)
+        kept = {
+            field.name: getattr(value, field.name)
+            for field in fields
+            if field.name == "schema" or getattr(value, field.name) != field.default
+        }
+        return {name: _without_defaults(item) for name, item in kept.items()}
+    if isinstance(value, dict):
+        return {key: _without_defaults(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_defaults(item) for item in value]
+    return value
 
 
 def parse_json(text: str | bytes, source: Path) -> Any:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 
 from hippopt.artifacts.codec import SCHEMA, Record
-from hippopt.artifacts.weights import Method
+from hippopt.artifacts.methods import METHODS, Method
 
 MANIFEST = "manifest.json"
 RUN, BASE_WEIGHTS, BASE_CARD = "run/", "base/weights.safetensors", "base/card.json"
@@ -58,7 +58,7 @@ class UsualContrast(Record, frozen=True, kw_only=True):
 def missing_and_stray(manifest: ModelManifest, names: Sequence[str]) -> tuple[list[str], list[str]]:
     """(names that a model of this kind must have and lacks, names that do not belong to it)."""
     needed = {f"{RUN}plan.json", *(f"{RUN}{fold}/adapter.{ending}" for fold in manifest.folds for ending in ("json", "safetensors"))}
-    needed |= {f"{RUN}initial.safetensors"} if manifest.method == "lora-pt" else set()
+    needed |= {f"{RUN}initial.safetensors"} if METHODS[manifest.method].decomposes else set()
     if manifest.base is not None:
         needed |= {BASE_CARD, *([BASE_WEIGHTS] if manifest.base.included else [])}
     optional = {f"{RUN}contrast.json"}

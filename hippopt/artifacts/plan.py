@@ -12,13 +12,24 @@ import msgspec
 from hippopt.artifacts.codec import SCHEMA, Record, content_hash, load_record
 from hippopt.artifacts.dataset import Side
 from hippopt.artifacts.fingerprint import Fingerprint
+from hippopt.artifacts.methods import METHODS, PLANNED, Method
 from hippopt.errors import PlanError, StaleArtifactError
 
 Triple = tuple[int, int, int]
 StackName = Literal["attention", "mlp_up", "mlp_down"]
 STACKS: tuple[StackName, ...] = ("attention", "mlp_up", "mlp_down")
 ALSO_TRAINED = ("decoder", "head", "norms", "encoders")
-AUGMENTATION_RANGES = ("scaling", "noise_variance", "blur_sigma", "brightness", "contrast", "low_resolution", "gamma")
+AUGMENTATION_RANGES = (
+    "scaling",
+    "noise_variance",
+    "blur_sigma",
+    "brightness",
+    "contrast",
+    "low_resolution",
+    "gamma",
+    "elastic_scale",
+    "elastic_voxels",
+)
 NAME_STARTS = ("vit.", "encoder", "decoder", "out.")  # of parameters of MONAI's UNETR
 TOKEN_VOXELS = 16  # a UNETR's patch embedding: one token covers 16 x 16 x 16 voxels
 
@@ -42,7 +53,10 @@ class NormalisationSettings(Record, frozen=True, kw_only=True):
 
 
 class AugmentationSettings(Record, frozen=True, kw_only=True):
-    """Probabilities and ranges. Flips are drawn with probability 1/2 an axis; `swap_labels` go with a flip along x."""
+    """Probabilities and ranges. Flips are drawn with probability 1/2 an axis; `swap_labels` go with a flip along x.
+
+    elastic_scale: smoothness (sigma) of a deformation as a share of the patch; elastic_voxels: its largest displacement an axis.
+    """
 
     p_rotation: float
     rotation_degrees: float
@@ -63,10 +77,13 @@ class AugmentationSettings(Record, frozen=True, kw_only=True):
     gamma: tuple[float, float]
     flip_axes: tuple[Literal["x", "y", "z"], ...]
     swap_labels: tuple[tuple[int, int], ...]
+    p_elastic: float = 0.0
+    elastic_scale: tuple[float, float] = (0.08, 0.25)
+    elastic_voxels: tuple[float, float] = (1.0, 4.0)
 
 
 class AdapterSettings(Record, frozen=True, kw_only=True):
-    """LoRA-PT (lora_pt.md).
+    """LoRA-PT (lora_pt.md); `rank`, `stacks` and `also_trained` hold for lora, dora, pissa and adalora too.
 
     rank: one tubal rank, or one for each of `stacks`. core: form of S. balance: whether sqrt(S) is shared into both sides.
     also_trained: of ALSO_TRAINED, or beginnings of parameter names of MONAI's UNETR. s_rate: the rate of S, in the method's.
@@ -83,7 +100,10 @@ class AdapterSettings(Record, frozen=True, kw_only=True):
 
 
 class ScheduleSettings(Record, frozen=True, kw_only=True):
-    """AdamW; the learning rate rises for `warmup_steps`, then falls as (1 - progress) ** poly_exponent."""
+    """AdamW; the learning rate rises for `warmup_steps`, then falls as (1 - progress) ** poly_exponent.
+
+    steps: from random weights; steps_on_base: from a base, None for as many. full_rate_on_base: of `full` from a base, None for the same.
+    """
 
     steps: int
     steps_per_epoch: int
@@ -92,6 +112,18 @@ class ScheduleSettings(Record, frozen=True, kw_only=True):
     weight_decay: float
     poly_exponent: float
     gradient_clip: float
+    steps_on_base: int | None = None
+    full_rate_on_base: float | None = None
+
+    def steps_from(self, base: bool) -> int:
+        """Steps of a fold, from a base or from random weights."""
+        return self.steps_on_base if base and self.steps_on_base is not None else self.steps
+
+    def rate(self, method: Method, base: bool) -> float:
+        """The learning rate of a method; its default where the plan, perhaps of an earlier hippopt, names none."""
+        if base and method == "full" and self.full_rate_on_base is not None:
+            return self.full_rate_on_base
+        return self.learning_rate.get(method, METHODS[method].rate)
 
 
 class LocatorSettings(Record, frozen=True, kw_only=True):
@@ -207,9 +239,12 @@ def broken_rules(plan: Plan, fingerprint: Fingerprint | None = None) -> list[str
         (0 < adapter.s_rate < math.inf, "adapter.s_rate", adapter.s_rate, "above 0, in the method's learning rate"),
         (all(name in ALSO_TRAINED or name.startswith(NAME_STARTS) for name in adapter.also_trained), "adapter.also_trained", adapter.also_trained,
          f"each {', '.join(ALSO_TRAINED)} or a beginning of a parameter's name ({', '.join(NAME_STARTS)})"),
-        (schedule.steps >= 1 and schedule.steps_per_epoch >= 1 and schedule.warmup_steps >= 0, "schedule", "", "steps and steps_per_epoch at least 1"),
-        (all(0 < rates.get(method, 0) < math.inf for method in ("lora-pt", "decoder", "full")), "schedule.learning_rate", rates,
-         "a rate above 0 for each of lora-pt, decoder, full"),
+        (schedule.steps >= 1 and schedule.steps_from(True) >= 1 and schedule.steps_per_epoch >= 1 and schedule.warmup_steps >= 0, "schedule", "",
+         "steps, steps_on_base and steps_per_epoch at least 1"),
+        (all(0 < rate < math.inf for rate in rates.values()) and set(PLANNED) <= set(rates) <= set(METHODS), "schedule.learning_rate", rates,
+         f"a rate above 0 for each of {', '.join(PLANNED)}, and for other methods that are named ({', '.join(m for m in METHODS if m not in PLANNED)})"),
+        (schedule.full_rate_on_base is None or 0 < schedule.full_rate_on_base < math.inf, "schedule.full_rate_on_base", schedule.full_rate_on_base,
+         "a rate above 0, or none for that of `full`"),
         (schedule.gradient_clip > 0, "schedule.gradient_clip", schedule.gradient_clip, "above 0"),
         (schedule.weight_decay >= 0 and schedule.poly_exponent >= 0, "schedule", "", "weight_decay and poly_exponent not below 0"),
         (plan.seed >= 0, "seed", plan.seed, "not below 0"),

@@ -1,4 +1,4 @@
-"""Edits of a plan: applied by key, and shown as differences."""
+"""Edits of a plan and of other records: applied by key, and shown as differences."""
 
 import json
 from pathlib import Path
@@ -8,6 +8,7 @@ import msgspec
 
 from hippopt.artifacts.codec import decode
 from hippopt.artifacts.plan import Plan
+from hippopt.artifacts.synthesis import SynthesisSettings
 from hippopt.errors import PlanError
 
 
@@ -29,18 +30,33 @@ def _changes(old: Any, new: Any, key: str) -> list[str]:
 def apply_settings(plan: Plan, settings: list[str], source: Path) -> Plan:
     """Apply `key=value` edits (keys dotted, values JSON; lists also as 48,64,48). Raises PlanError."""
     data: dict[str, Any] = msgspec.to_builtins(plan)
+    for key in _set_values(data, settings, ("schema", "fingerprint_hash", "reasons"), "plan"):
+        data["reasons"][key] = "set by the user"
+    return decode(data, Plan, Path(f"--set {' '.join(settings)} ({source.name})"))
+
+
+def apply_synthesis_settings(synthesis: SynthesisSettings, settings: list[str]) -> SynthesisSettings:
+    """`apply_settings` for how scans are made from label maps. Raises PlanError."""
+    data: dict[str, Any] = msgspec.to_builtins(synthesis)
+    _set_values(data, settings, ("patch_size",), "synthesis settings")
+    return decode(data, SynthesisSettings, Path(f"--set {' '.join(settings)}"))
+
+
+def _set_values(data: dict[str, Any], settings: list[str], fixed: tuple[str, ...], of: str) -> list[str]:
+    """Put the values into `data`; the keys that were set."""
+    keys = []
     for setting in settings:
         key, equals, text = setting.partition("=")
         path = key.strip().split(".")
         parent: Any = data
         for part in path[:-1]:
             parent = parent.get(part) if isinstance(parent, dict) else None
-        if not equals or not isinstance(parent, dict) or path[-1] not in parent or path[0] in ("schema", "fingerprint_hash", "reasons"):
-            known = ", ".join(name for name in data if name not in ("schema", "fingerprint_hash", "reasons"))
-            raise PlanError(f"--set {setting}: unknown key or no value; write key=value with a key of the plan ({known})")
+        if not equals or not isinstance(parent, dict) or path[-1] not in parent or path[0] in fixed:
+            known = ", ".join(name for name in data if name not in fixed)
+            raise PlanError(f"--set {setting}: unknown key or no value; write key=value with a key of the {of} ({known})")
         parent[path[-1]] = _parse_value(text, parent[path[-1]])
-        data["reasons"][key.strip()] = "set by the user"
-    return decode(data, Plan, Path(f"--set {' '.join(settings)} ({source.name})"))
+        keys.append(key.strip())
+    return keys
 
 
 def _parse_value(text: str, old: Any) -> Any:

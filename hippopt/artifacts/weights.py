@@ -3,10 +3,9 @@
 from typing import Any, Literal
 
 from hippopt.artifacts.codec import SCHEMA, Record
+from hippopt.artifacts.methods import Method
 from hippopt.artifacts.plan import NetworkSettings, NormalisationSettings
 from hippopt.artifacts.synthesis import SynthesisSettings
-
-Method = Literal["lora-pt", "decoder", "full"]
 
 
 class BaseCard(Record, frozen=True, kw_only=True):
@@ -44,7 +43,8 @@ class BaseCard(Record, frozen=True, kw_only=True):
 class FactorsRecord(Record, frozen=True, kw_only=True):
     """What initial factors were made of: equal records stand for one decomposition.
 
-    rank: stack name -> tubal rank; stacks: stack name -> names of its slots in order, `parameter[first:last]`.
+    rank: stack name -> tubal rank (pissa: rank of each of its matrices); stacks: stack name -> names of its slots in order,
+    `parameter[first:last]`; core: form of S, or the name of another method than lora-pt.
     """
 
     schema: int = SCHEMA
@@ -61,9 +61,10 @@ class AdapterCard(Record, frozen=True, kw_only=True):
 
     base_sha256: of the base's safetensors file; None when trained from random weights (method full, base none).
     stacks: stack name -> names of its slots in order, `parameter[first:last]`; a t-SVD depends on the order.
-    remade: parameters of the base that were interpolated, adapted or made anew; they are stored in this file.
+    remade: parameters of the base that were interpolated, adapted or made anew; they are stored in this file,
+    whether they trained (all methods but published) or not.
     sha256, initial_sha256: over the tensors (networks/tensor_files.py) of this file, and of the run's initial factors that
-    lora-pt was trained from; dtype: of every tensor of both.
+    lora-pt and pissa were trained from; dtype: of every tensor of both.
     """
 
     schema: int = 2

@@ -23,6 +23,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--patch", type=int, nargs=3, default=[48, 64, 48], metavar=("Z", "Y", "X"), help="voxels, multiples of 16, for --synthetic"
     )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        dest="settings",
+        help="how scans are made, e.g. share_t1=1 or offset_mm=6",
+    )
     parser.add_argument("--batch-size", type=int, default=2, help="for --synthetic")
     parser.add_argument("--base", type=Path, metavar="FILE", help="a base file to go on from")
     parser.add_argument("--name", metavar="NAME", help="of the base; default: synthetic-SIZE or the data set's name")
@@ -51,6 +59,8 @@ def _work(options: argparse.Namespace, workspace: Workspace, console: TerminalCo
         raise UsageError("name a data set, or give --synthetic DIR")
     if any(size <= 0 or size % 16 for size in options.patch):
         raise UsageError(f"--patch {' '.join(map(str, options.patch))}: three multiples of 16, above 0")
+    if options.settings and not options.synthetic:
+        raise UsageError("--set tells how scans are made from label maps: give --synthetic DIR")
     if options.resume and options.overwrite:
         raise UsageError("--resume and --overwrite exclude each other")
     if options.name and not re.fullmatch(r"[A-Za-z0-9_-]+", options.name):  # it becomes a folder's name
@@ -64,7 +74,7 @@ def _work(options: argparse.Namespace, workspace: Workspace, console: TerminalCo
     patch = (options.patch[0], options.patch[1], options.patch[2])
     source = SourceRequest(
         dataset=options.dataset, label_maps=options.synthetic, label_table=options.label_table, size=options.size, patch_size=patch,
-        batch_size=options.batch_size, hold_out=options.hold_out, base=options.base, device=options.device, workers=options.workers,
+        synthesis=tuple(options.settings), batch_size=options.batch_size, hold_out=options.hold_out, base=options.base, device=options.device, workers=options.workers,
         licence=options.licence, attribution=options.attribution,
     )  # fmt: skip
     if options.preview:

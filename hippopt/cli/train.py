@@ -1,25 +1,28 @@
 """hippopt_train: train and validate a fold, or each in turn."""
 
 import argparse
+import math
 import re
 import time
-from typing import TYPE_CHECKING
 
+from hippopt.artifacts.methods import METHODS, Method, check_library
+from hippopt.cli.child_commands import train_command
 from hippopt.cli.command import make_parser, run
 from hippopt.cli.console import TerminalConsole
 from hippopt.errors import UsageError
 from hippopt.workspace import Workspace, fold_names
-
-if TYPE_CHECKING:
-    from hippopt.artifacts.weights import Method
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = make_parser("hippopt_train", "Train a fold of a planned data set and validate it on whole cases.")
     parser.add_argument("dataset", metavar="DATASET", help="4, 004, Name or Dataset004_Name")
     parser.add_argument("fold", metavar="FOLD", help="0 to 4, all (each fold in turn), or full-data (train on everything)")
-    parser.add_argument("--method", choices=("lora-pt", "decoder", "full"), help="what trains; default: lora-pt with a base, else full")
-    parser.add_argument("--rank", type=int, help="tubal rank of lora-pt; default: the plan's")
+    parser.add_argument("--method", choices=tuple(METHODS), metavar="METHOD", help="what trains; default: lora-pt with a base, else full. "
+                        + "; ".join(f"{name}: {traits.trains}" for name, traits in METHODS.items()))  # fmt: skip
+    parser.add_argument(
+        "--rank", type=int, help=f"rank of {', '.join(name for name, traits in METHODS.items() if traits.ranked)}; default: the plan's"
+    )
+    parser.add_argument("--learning-rate", type=float, metavar="RATE", help="highest learning rate of the schedule; default: the plan's")
     parser.add_argument(
         "--base", metavar="FILE|NAME", help="pre-trained weights to start from, or none; default: the shipped base where it fits the plan"
     )
@@ -33,15 +36,21 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--allow-change", action="store_true", help="resume although settings changed")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument("--workers", type=int, help="processes that make batches; default: by the machine")
+    parser.add_argument(
+        "--jobs", type=int, metavar="N", help="folds side by side, each in a process; default: on a CPU as many as there are cores"
+    )
     parser.add_argument("--seed", type=int, help="seed of weights and batches; default: the plan's")
     return parser
 
 
 def _work(options: argparse.Namespace, workspace: Workspace, console: TerminalConsole) -> None:
     started = time.perf_counter()
-    for name in ("rank", "steps", "minutes"):
-        if getattr(options, name) is not None and getattr(options, name) <= 0:
-            raise UsageError(f"--{name} must be above 0")
+    for name in ("rank", "steps", "minutes", "learning_rate"):
+        value = getattr(options, name)
+        if value is not None and not 0 < value < math.inf:
+            raise UsageError(f"--{name.replace('_', '-')} must be above 0")
+    if options.jobs is not None and options.jobs < 1:
+        raise UsageError("--jobs must be above 0")
     if options.resume and options.overwrite:
         raise UsageError("--resume and --overwrite exclude each other")
     if options.name and not re.fullmatch(r"[A-Za-z0-9_-]+", options.name):  # it becomes part of a folder's name
@@ -59,16 +68,21 @@ def _work(options: argparse.Namespace, workspace: Workspace, console: TerminalCo
     shipped = default_base(plan) if options.base is None else None
     base = str(shipped) if shipped else options.base if options.base is not None and options.base.lower() != "none" else None
     method: Method = options.method or ("lora-pt" if base else "full")
-    if method != "full" and base is None:
+    check_library(method)
+    if METHODS[method].needs_base and base is None:
         raise UsageError(f"--method {method} adapts pre-trained weights: name them with --base FILE, or use --method full")
-    from hippopt.recipes.training import TrainingRequest, run_name, train_folds
+    from hippopt.recipes.folds_side_by_side import SideBySide
+    from hippopt.recipes.training import TrainingRequest, folds_at_once, run_name, train_folds
 
     request = TrainingRequest(
         method=method, base=base, rank=options.rank, name=options.name, steps=options.steps,
         minutes=options.minutes, resume=options.resume, overwrite=options.overwrite, allow_seen=options.allow_seen,
         allow_change=options.allow_change, device=options.device, workers=options.workers, seed=options.seed,
+        learning_rate=options.learning_rate,
     )  # fmt: skip
-    train_folds(workspace, dataset_name, plan, fingerprint, folds, request, console, started)
+    at_once = options.jobs or folds_at_once(plan, len(folds), options.device)
+    apart = SideBySide(at_once, lambda fold, asked: train_command(workspace, dataset_name, fold, asked)) if at_once > 1 else None
+    train_folds(workspace, dataset_name, plan, fingerprint, folds, request, console, started, apart)
     short, run = workspace.short_name(dataset_name), run_name(method, options.rank or plan.adapter.rank, options.name)
     trained = workspace.trained_folds(dataset_name, run)
     left = [str(number) for number in range(len(plan.folds)) if str(number) not in trained]

@@ -83,6 +83,8 @@ def build_transforms(
             SpatialTransform(
                 patch, patch_center_dist_from_border=0, random_crop=False, p_rotation=settings.p_rotation, rotation=(-angle, angle),
                 p_scaling=settings.p_scaling, scaling=settings.scaling, p_synchronize_scaling_across_axes=1,
+                p_elastic_deform=settings.p_elastic, elastic_deform_scale=settings.elastic_scale,
+                elastic_deform_magnitude=settings.elastic_voxels,
                 bg_style_seg_sampling=False, mode_seg="bilinear",
             ),
             sometimes(GaussianNoiseTransform(settings.noise_variance, p_per_channel=1, synchronize_channels=True), settings.p_noise),

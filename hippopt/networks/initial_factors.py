@@ -1,4 +1,4 @@
-"""Initial factors of LoRA-PT: what they were made of, and the file that holds them once for many adapter files."""
+"""Initial factors of LoRA-PT and PiSSA: what they were made of, and the file that holds them once for many adapter files."""
 
 import os
 from collections.abc import Mapping
@@ -8,10 +8,11 @@ from pathlib import Path
 import torch
 
 from hippopt.artifacts.codec import TEMPORARY, canonical_json, decode, parse_json
+from hippopt.artifacts.methods import METHODS, Method
 from hippopt.artifacts.plan import AdapterSettings, NetworkSettings
 from hippopt.artifacts.weights import AdapterCard, FactorsRecord
 from hippopt.errors import HippoptError, OutputError, WeightsError
-from hippopt.networks.stacks import slot_names, stack_ranks, unetr_stacks
+from hippopt.networks.stacks import adapted_weights, slot_names, stack_ranks
 from hippopt.networks.tensor_files import parse_state, save_tensors, tensors_sha256
 
 METADATA = "hippopt"  # key of the JSON in the header
@@ -20,18 +21,21 @@ COPY_BACK = "copy it back from where the run was trained, or from its exported m
 
 @dataclass(frozen=True)
 class InitialFactors:
-    """`STACK.u` (K, m, r), `STACK.s` (K, r) or (K, r, r), `STACK.v` (K, n, r), float32; `sha256` over names, shapes and bytes."""
+    """`STACK.u` (K, m, r), `STACK.s` (K, r) or (K, r, r), `STACK.v` (K, n, r), for pissa `LAYER.lora_A.weight` (r, n),
+    `LAYER.lora_B.weight` (m, r); float32. `sha256` over names, shapes and bytes."""
 
     tensors: Mapping[str, torch.Tensor]
     sha256: str
 
 
-def factors_record(base_sha256: str, network: NetworkSettings, settings: AdapterSettings) -> FactorsRecord:
+def factors_record(method: Method, base_sha256: str, network: NetworkSettings, settings: AdapterSettings) -> FactorsRecord:
     """What the initial factors of a base depend on."""
-    stacks = unetr_stacks(network.hidden_size, network.mlp_dim, settings.stacks, settings.attention)
+    stacks = adapted_weights(method, network, settings)
+    tensor = METHODS[method].adapter == "lora-pt"
     return FactorsRecord(
         base_sha256=base_sha256, rank=stack_ranks(settings.rank, stacks),
-        stacks={stack.name: slot_names(stack) for stack in stacks}, core=settings.core, balance=settings.balance,
+        stacks={stack.name: slot_names(stack) for stack in stacks}, core=settings.core if tensor else method,
+        balance=settings.balance if tensor else True,
     )  # fmt: skip
 
 
@@ -62,7 +66,7 @@ def parse_factors(data: bytes, source: Path) -> tuple[InitialFactors, FactorsRec
 
 
 def factors_of(card: AdapterCard, path: Path, adapter: Path) -> InitialFactors | None:
-    """The initial factors that an adapter file was trained from; None for other methods than lora-pt.
+    """The initial factors that an adapter file was trained from; None for methods that need none.
 
     Raises WeightsError where the file is missing, damaged or holds others.
     """

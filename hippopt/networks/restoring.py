@@ -62,7 +62,7 @@ def read_card(path: Path) -> AdapterCard:
 
 
 def restore(card: AdapterCard, adapter: Path, initial: Path, base: tuple[Mapping[str, torch.Tensor], BaseCard] | None, plan: Plan) -> Tuned:
-    """The tuned model of an adapter file on its base. lora-pt needs `initial`, the run's initial factors: never a second SVD.
+    """The tuned model of an adapter file on its base. lora-pt and pissa need `initial`, the run's initial factors: never a second SVD.
 
     Raises StaleArtifactError for another plan than the one it was trained with, WeightsError when a file was changed or is
     missing, the base is another one, or shapes do not fit.

@@ -7,6 +7,8 @@ q, k, v as consecutive row blocks. A t-SVD depends on the order only up to cycli
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
+from hippopt.artifacts.methods import METHODS, Method
+from hippopt.artifacts.plan import AdapterSettings, NetworkSettings
 from hippopt.lorapt import Slot, Stack
 from hippopt.networks.unetr import LAYERS
 
@@ -29,6 +31,27 @@ def unetr_stacks(hidden: int, mlp: int, names: Sequence[str], attention_as: Lite
     slots |= {name: attention[number :: len(ATTENTION)] for number, name in enumerate(ATTENTION)}
     listed = [part for name in names for part in (ATTENTION if name == "attention" and attention_as == "four" else (name,))]
     return [Stack(name, tuple(slots[name])) for name in listed]
+
+
+def linear_layers(hidden: int, mlp: int, names: Sequence[str]) -> list[Stack]:
+    """The weights of the same names, layer by layer and each whole, as peft adapts them: `qkv` is one matrix of 3 hidden x hidden."""
+    rows = {
+        "attention": {"attn.qkv": 3 * hidden, "attn.out_proj": hidden},
+        "mlp_up": {"mlp.linear1": mlp},
+        "mlp_down": {"mlp.linear2": hidden},
+    }
+    slots = {
+        name: tuple(Slot(f"vit.blocks.{layer}.{module}.weight", 0, size) for layer in range(LAYERS) for module, size in rows[name].items())
+        for name in names
+    }
+    return [Stack(name, found) for name, found in slots.items()]
+
+
+def adapted_weights(method: Method, network: NetworkSettings, settings: AdapterSettings) -> list[Stack]:
+    """The weights that a method gives low-rank factors; none for a method without."""
+    if METHODS[method].adapter == "lora-pt":
+        return unetr_stacks(network.hidden_size, network.mlp_dim, settings.stacks, settings.attention)
+    return linear_layers(network.hidden_size, network.mlp_dim, settings.stacks) if METHODS[method].adapter == "peft" else []
 
 
 def stack_ranks(rank: int | Mapping[str, int], stacks: Sequence[Stack]) -> dict[str, int]:

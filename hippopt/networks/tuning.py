@@ -6,11 +6,12 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from hippopt.artifacts.methods import METHODS, Method
 from hippopt.artifacts.plan import AdapterSettings, NetworkSettings
-from hippopt.artifacts.weights import Method
 from hippopt.errors import WeightsError
-from hippopt.lorapt import Adaptation, RankError, StackError, adapt
-from hippopt.networks.stacks import slot_names, stack_ranks, unetr_stacks
+from hippopt.lorapt import Adaptation, RankError, Stack, StackError, adapt
+from hippopt.networks.peft_adapters import ALLOCATION, PeftAdapter
+from hippopt.networks.stacks import adapted_weights, slot_names, stack_ranks
 from hippopt.networks.unetr import PARTS, UNUSED, also_trained
 
 TRAINED, REST = "trained.", "rest."
@@ -18,35 +19,60 @@ TRAINED, REST = "trained.", "rest."
 
 @dataclass
 class Tuned:
-    """A model set up for a method. `rest`: names of the model's own parameters that train; `adaptation`: for lora-pt."""
+    """A model set up for a method. `rest`: the model's own parameters that train, by name; `kept`: those that were re-made and
+    do not train; `adaptation`: of methods with low-rank factors; `stacks`: the slots of the weights that have them, for the card."""
 
     model: nn.Module
     method: Method
-    rest: tuple[str, ...]
-    adaptation: Adaptation | None
+    rest: dict[str, nn.Parameter]
+    kept: dict[str, nn.Parameter]
+    remade: tuple[str, ...]
+    adaptation: Adaptation | PeftAdapter | None
     stacks: dict[str, tuple[str, ...]]
 
     def trainable(self) -> dict[str, nn.Parameter]:
         """All trainable parameters by the names they have in the adapter file."""
-        own = dict(self.model.named_parameters())
-        named = {REST + name: own[name] for name in self.rest}
+        named = {REST + name: parameter for name, parameter in self.rest.items()}
         if self.adaptation is not None:
             named |= {TRAINED + name: parameter for name, parameter in self.adaptation.factors.items()}
         return named
 
+    def stored(self) -> dict[str, nn.Parameter]:
+        """What an adapter file holds: all that trains, and what the base does not have."""
+        return self.trainable() | {REST + name: parameter for name, parameter in self.kept.items()}
+
     def adapter_tensors(self) -> dict[str, torch.Tensor]:
         """What, with the run's initial factors, restores the function on the base: trained factors and the trained rest."""
-        return {name: parameter.detach().cpu().clone().contiguous() for name, parameter in self.trainable().items()}
+        return {name: parameter.detach().cpu().clone().contiguous() for name, parameter in self.stored().items()}
+
+    def resume_tensors(self) -> dict[str, torch.Tensor]:
+        """The same, and what else the method's further steps depend on."""
+        own = self.adaptation.allocation() if isinstance(self.adaptation, PeftAdapter) else {}
+        return self.adapter_tensors() | own
 
     def load(self, tensors: Mapping[str, torch.Tensor]) -> None:
-        """Copy trained values into the parameters, in place. Raises WeightsError when a name or a shape does not fit."""
-        parameters = self.trainable()
+        """Copy values of `resume_tensors` or `adapter_tensors` in, in place. Raises WeightsError when a name or a shape does not fit."""
+        own = {name: value for name, value in tensors.items() if name.startswith(ALLOCATION)}
+        tensors, parameters = {name: value for name, value in tensors.items() if name not in own}, self.stored()
         wrong = sorted(set(tensors) ^ set(parameters)) or [n for n, p in parameters.items() if p.shape != tensors[n].shape]
+        if own and self.method != "adalora":
+            wrong += sorted(own)
         if wrong:
             raise WeightsError(f"adapter: {wrong[0]} does not fit this network ({len(wrong)} names in all); train anew or use its own plan")
         with torch.no_grad():
             for name, parameter in parameters.items():
                 parameter.copy_(tensors[name])
+        if own and isinstance(self.adaptation, PeftAdapter):
+            self.adaptation.load_allocation(own)
+
+    def penalty(self) -> torch.Tensor | None:
+        """What a method adds to the loss."""
+        return self.adaptation.penalty() if isinstance(self.adaptation, PeftAdapter) else None
+
+    def after_update(self, updates: int, total: int) -> None:
+        """What a method does after the `updates`-th of `total` updates of its weights, while their gradients are there."""
+        if isinstance(self.adaptation, PeftAdapter):
+            self.adaptation.after_update(updates, total)
 
     def rated(self, s_rate: float) -> list[tuple[float, list[str]]]:
         """Names of `trainable`, in groups of one learning rate, each in the method's rate: `s_rate` for S, 1 for the rest.
@@ -91,34 +117,44 @@ def tune(
     initial: Mapping[str, torch.Tensor] | None = None,
     stored: Mapping[str, torch.Tensor] | None = None,
 ) -> Tuned:
-    """Set up `model` (base weights already loaded) for a method, in place.
+    """Set up `model` (base weights already loaded) for a method, in place. What trains stands in METHODS.
 
-    lora-pt: principal factors of the stacks, `settings.also_trained` and whatever was re-made. decoder: the same without
-    factors. full: everything. `initial`: the run's initial factors, in place of an SVD; `stored`: tensors of an adapter file or
-    a resume file to restore, for lora-pt with the `initial` that they were trained from.
-    Raises WeightsError when the rank exceeds the stacked weights' smaller side, or tensors do not fit.
+    Weights with low-rank factors stay frozen, whatever else trains. `initial`: the run's initial factors, in place of an SVD;
+    `stored`: tensors of an adapter file or a resume file to restore, for lora-pt and pissa with the `initial` that they were trained
+    from. Raises WeightsError when the rank exceeds the weights' smaller side, or tensors do not fit; UsageError where a library is missing.
     """
-    names = [name for name, _ in model.named_parameters() if UNUSED not in name]
-    chosen = {*also_trained(names, settings.also_trained), *remade}
-    rest = tuple(name for name in names if method == "full" or name in chosen)
-    for name, parameter in model.named_parameters():
-        parameter.requires_grad_(name in set(rest))
-    adaptation, listed = None, {}
-    if method == "lora-pt":
-        if stored is not None and initial is None:
-            raise WeightsError("adapter: its initial factors are missing; a second SVD would not give the same ones")
-        stacks = unetr_stacks(network.hidden_size, network.mlp_dim, settings.stacks, settings.attention)
-        listed = {stack.name: slot_names(stack) for stack in stacks}
-        stacked = {slot.parameter for stack in stacks for slot in stack.slots}  # frozen, whatever else trains
-        rest = tuple(name for name in rest if name not in stacked)
-        try:
-            ranks = stack_ranks(settings.rank, stacks)
-            adaptation = adapt(model, stacks, ranks, core=settings.core, balance=settings.balance, initial=initial)
-        except RankError as error:
-            raise WeightsError(f"--rank {settings.rank}: {error}; choose a smaller --rank") from None
-        except (StackError, KeyError) as error:
-            raise WeightsError(f"adapter: its factors do not fit this network ({error}); train the fold anew") from None
-    tuned = Tuned(model, method, rest, adaptation, listed)
+    traits = METHODS[method]
+    if traits.decomposes and stored is not None and initial is None:
+        raise WeightsError("adapter: its initial factors are missing; a second SVD would not give the same ones")
+    stacks = adapted_weights(method, network, settings)
+    factored = {slot.parameter for stack in stacks for slot in stack.slots}
+    own = {name: parameter for name, parameter in model.named_parameters() if UNUSED not in name and name not in factored}
+    chosen = set(also_trained(list(own), settings.also_trained if traits.parts is None else traits.parts))
+    anew = tuple(name for name in own if name in set(remade) and name not in chosen)
+    if traits.trains_remade:
+        chosen |= set(anew)
+    rest = {name: parameter for name, parameter in own.items() if name in chosen}
+    kept = {name: own[name] for name in anew if name not in chosen}
+    adaptation = _adapt(model, method, stacks, settings, initial) if traits.adapter else None
+    for parameter in model.parameters():
+        parameter.requires_grad_(False)
+    tuned = Tuned(model, method, rest, kept, anew, adaptation, {stack.name: slot_names(stack) for stack in stacks})
+    for parameter in tuned.trainable().values():
+        parameter.requires_grad_(True)
     if stored is not None:
         tuned.load(stored)
     return tuned
+
+
+def _adapt(
+    model: nn.Module, method: Method, stacks: Sequence[Stack], settings: AdapterSettings, initial: Mapping[str, torch.Tensor] | None
+) -> Adaptation | PeftAdapter:
+    try:
+        ranks = stack_ranks(settings.rank, stacks)
+        if METHODS[method].adapter == "peft":
+            return PeftAdapter(model, method, stacks, ranks, initial)
+        return adapt(model, stacks, ranks, core=settings.core, balance=settings.balance, initial=initial)
+    except RankError as error:
+        raise WeightsError(f"--rank {settings.rank}: {error}; choose a smaller --rank") from None
+    except (StackError, KeyError) as error:
+        raise WeightsError(f"adapter: its factors do not fit this network ({error}); train the fold anew") from None

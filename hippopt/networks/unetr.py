@@ -22,6 +22,8 @@ PARTS = {
     "norms": r"vit\.(norm|blocks\.\d+\.norm\d)\.",  # the convolutions' instance norms have no parameters
     "encoders": r"encoder\d\.",
 }
+# what methods train beyond the parts that a plan may name
+WIDER = {"biases": r".*\.bias$", "all": ""}
 # `norm_cross_attn` exists in MONAI >= 1.5 but is never used without cross-attention
 UNUSED = "norm_cross_attn"
 
@@ -46,8 +48,9 @@ def build_unetr(in_channels: int, out_channels: int, patch_size: Triple, network
 
 
 def also_trained(names: Sequence[str], parts: Sequence[str]) -> list[str]:
-    """The parameters, among `names`, of the parts: keys of PARTS, or beginnings of names."""
-    patterns = [re.compile(PARTS.get(part, re.escape(part))) for part in parts]
+    """The parameters, among `names`, of the parts: keys of PARTS or WIDER, or beginnings of names."""
+    known = PARTS | WIDER
+    patterns = [re.compile(known.get(part, re.escape(part))) for part in parts]
     return [name for name in names if any(pattern.match(name) for pattern in patterns)]
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 
+from hippopt.artifacts.methods import METHODS
 from hippopt.artifacts.plan import Plan
 from hippopt.artifacts.weights import AdapterCard, BaseCard
 from hippopt.errors import WeightsError
@@ -34,7 +35,7 @@ def check_model(
     tuned: Tuned | None = None
     for parts in adapters:
         card = parts.card
-        if (card.initial_sha256 is None) != (card.method != "lora-pt"):
+        if (card.initial_sha256 is not None) != METHODS[card.method].decomposes:
             raise WeightsError(f"{parts.source}: its card names no initial factors that fit method {card.method}; train the fold anew")
         if card.initial_sha256 is not None and (initial is None or initial.sha256 != card.initial_sha256):
             raise WeightsError(f"{parts.source}: was trained from other initial factors than those beside it; copy the originals back")

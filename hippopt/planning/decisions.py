@@ -1,9 +1,13 @@
 """The whole plan from a fingerprint and a machine, each decision with its reason."""
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
+import msgspec
+
 from hippopt.artifacts.fingerprint import Fingerprint
+from hippopt.artifacts.methods import default_rates
 from hippopt.artifacts.plan import (
     STACKS,
     AdapterSettings,
@@ -19,8 +23,11 @@ from hippopt.networks.memory import training_bytes
 from hippopt.networks.unetr import SIZES
 from hippopt.planning import space
 from hippopt.planning.folds import make_folds
-from hippopt.planning.geometry import mirrored_pairs
+from hippopt.planning.geometry import mirrored_pairs, one_handed
 from hippopt.planning.locating import plan_locator
+
+FULL_PATCH = (48, 64, 48)  # around a hippocampus at 1 mm
+FEW_CASES = 50  # up to which a base and augmentation must stand in for variety
 
 
 @dataclass(frozen=True)
@@ -55,7 +62,7 @@ def decide(fingerprint: Fingerprint, machine: Machine, seed: int = 0, network: N
     batch, reasons["batch_size"] = space.batch_size(shapes, patch, machine.kind == "cpu", lambda n: needed(patch, n), budget)
     augmentation, reasons["augmentation"] = _augmentation(fingerprint)
     folds, reasons["folds"] = make_folds(fingerprint, seed)
-    adapter, schedule = _adapter(reasons), _schedule(reasons)
+    adapter, schedule = _adapter(reasons), _schedule(reasons, len(fingerprint.cases), patch)
     reasons["foreground_oversampling"] = "nnU-Net's share: a third of the patches is centred on a labelled voxel, so that no class starves"
     locator, reasons["locator"] = plan_locator(fingerprint, shapes, spacing, patch)
     if locator is not None:
@@ -96,7 +103,13 @@ def _augmentation(fingerprint: Fingerprint) -> tuple[AugmentationSettings, str]:
     flips: tuple[Literal["x"], ...]
     swap: tuple[tuple[int, int], ...]
     pairs = mirrored_pairs(fingerprint.labels, fingerprint.sides)
-    if not fingerprint.sides:
+    if not fingerprint.sides and one_handed(fingerprint.cases, [label for label, value in fingerprint.labels.items() if value]):
+        flips, swap = (), ()
+        why = (
+            "no flip along x: all scans show the structure of one handedness, and a network that need not know its mirror image is better "
+            "(docs/experiments.md); to segment scans of the other side too, hippopt_plan --set augmentation.flip_axes=x"
+        )
+    elif not fingerprint.sides:
         flips, swap, why = ("x",), (), "flips along x only: a mirrored hippocampus is the other side's"
     elif pairs:
         flips, swap, why = ("x",), pairs, "flips along x with left and right labels swapped"
@@ -111,7 +124,16 @@ def _augmentation(fingerprint: Fingerprint) -> tuple[AugmentationSettings, str]:
         p_low_resolution=0.25, low_resolution=(0.5, 1.0), p_gamma=0.3, p_inverted_gamma=0.1, gamma=(0.7, 1.5),
         flip_axes=flips, swap_labels=swap,
     )  # fmt: skip
-    return settings, f"nnU-Net's, of proven use; {why}"
+    if len(fingerprint.cases) > FEW_CASES:
+        return settings, f"nnU-Net's, of proven use; {why}"
+    settings = msgspec.structs.replace(
+        settings, p_rotation=0.7, rotation_degrees=20.0, p_scaling=0.7, scaling=(0.8, 1.25), p_elastic=0.5, elastic_scale=(0.08, 0.25),
+        elastic_voxels=(1.0, 4.0),
+    )  # fmt: skip
+    return (
+        settings,
+        f"nnU-Net's for intensities; in space more often but less far, and elastic, since {FEW_CASES} cases or fewer show few shapes; {why}",
+    )
 
 
 def _adapter(reasons: dict[str, str]) -> AdapterSettings:
@@ -125,18 +147,35 @@ def _adapter(reasons: dict[str, str]) -> AdapterSettings:
     )
     reasons["adapter.s_rate"] = "1: with balance, S has entries like those of U and V; without it, S is tens of times larger and wants more"
     reasons["adapter.attention"] = "one stack of 48, as in the paper"
-    reasons["adapter.also_trained"] = "the decoder as in the paper, and the head, which is made for the labels at hand"
+    reasons["adapter.also_trained"] = (
+        "the decoder as in the paper, and the head, which is made for the labels at hand; norms and convolutional encoders too, since those "
+        "of the shipped base have seen synthetic scans only: with them half of the steps are enough (docs/experiments.md)"
+    )
     return AdapterSettings(
-        rank=4, stacks=STACKS, core="diagonal", balance=True, also_trained=("decoder", "head"), s_rate=1.0, attention="one"
+        rank=4,
+        stacks=STACKS,
+        core="diagonal",
+        balance=True,
+        also_trained=("decoder", "head", "norms", "encoders"),
+        s_rate=1.0,
+        attention="one",
     )
 
 
-def _schedule(reasons: dict[str, str]) -> ScheduleSettings:
+def _schedule(reasons: dict[str, str], cases: int, patch: Triple) -> ScheduleSettings:
+    few = cases <= FEW_CASES
+    small = min(2.0, math.prod(FULL_PATCH) / math.prod(patch))
+    steps = 3000 if few else round(4000 * max(1.0, small))
     reasons["schedule"] = (
-        "nnU-Net is within .005 of its best for the hippocampus after some 30 of 1000 epochs, so 4000 small steps; AdamW, since "
-        "transformers train badly under plain SGD; from random weights 2e-3 learns much faster than 5e-4 (docs/experiments.md)"
+        "AdamW, since transformers train badly under plain SGD; from random weights 2e-3 learns much faster than 5e-4, from a base 1e-3 wherever "
+        "the decoder, most of what trains, is the same; more for bitfit and layernorm, whose few numbers must move further (docs/experiments.md)"
+    )
+    reasons["schedule.steps"] = (
+        f"{cases} cases: from a base half of the steps that random weights need; more only learns the cases by heart (docs/experiments.md)"
+        if few
+        else "nnU-Net is within .005 of its best for the hippocampus after some 30 of 1000 epochs; more for small patches, whose steps are cheaper"
     )
     return ScheduleSettings(
-        steps=4000, steps_per_epoch=100, learning_rate={"lora-pt": 1e-3, "decoder": 1e-3, "full": 2e-3}, warmup_steps=50,
-        weight_decay=0.01, poly_exponent=0.9, gradient_clip=1.0,
+        steps=steps, steps_on_base=1500 if few else None, full_rate_on_base=1e-3, steps_per_epoch=100, learning_rate=default_rates(),
+        warmup_steps=50, weight_decay=0.01, poly_exponent=0.9, gradient_clip=1.0,
     )  # fmt: skip

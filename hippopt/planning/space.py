@@ -14,6 +14,7 @@ MARGIN_MM = 8.0  # context on each side of the structure: half a token
 NONZERO_SHARE = 0.75  # nnU-Net's: a crop to the non-zero box that removes more than a quarter is worth it
 BATCH_SHARE = 0.05  # nnU-Net's: a batch holds at most 5 % of all voxels
 CPU_BATCH = 2
+MOST_OF_STRUCTURE = 0.85  # of the structure's length, which a patch inside the image must hold
 
 
 def target_spacing(fingerprint: Fingerprint) -> tuple[Spacing, str]:
@@ -72,8 +73,18 @@ def _ceil_token(voxels: float) -> int:
     return max(TOKEN_VOXELS, math.ceil(round(voxels, 3) / TOKEN_VOXELS) * TOKEN_VOXELS)
 
 
+def _side(needed: float, structure: float, median: float, largest: float) -> int:
+    """One axis of the patch, in voxels."""
+    padded = _ceil_token(min(needed, largest))
+    inside = int(median) // TOKEN_VOXELS * TOKEN_VOXELS
+    return min(padded, inside) if inside >= max(MOST_OF_STRUCTURE * structure, 2 * TOKEN_VOXELS) else padded
+
+
 def patch_size(fingerprint: Fingerprint, spacing: Spacing, crop: str, fits: Callable[[Triple], bool]) -> tuple[Triple, str]:
-    """Smallest multiples of 16 that cover the structure with its margin, or the whole image where that is smaller.
+    """Smallest multiples of 16 that cover the structure with its margin, or less where an image ends before.
+
+    An axis of small images is not padded to the next multiple of 16, as long as the one below holds most of the structure: a
+    patch that is half empty costs as much as a full one, and several windows a scan beat one (docs/experiments.md).
 
     `fits(patch)` says whether two samples of it fit the memory; the axis longest relative to the structure shrinks first.
     Raises ValueError when even one token does not fit.
@@ -83,7 +94,8 @@ def patch_size(fingerprint: Fingerprint, spacing: Spacing, crop: str, fits: Call
     # the 95th percentile: one outlying label should not enlarge every patch
     structure = np.percentile(extents, 95, axis=0) / spacing if len(extents) else np.median(shapes, 0) / 2
     needed = structure + 2 * MARGIN_MM / np.array(spacing)
-    patch = [_ceil_token(min(want, limit)) for want, limit in zip(needed, shapes.max(0), strict=True)]
+    median = np.median(shapes, 0)
+    patch = [_side(*sizes) for sizes in zip(needed, structure, median, shapes.max(0), strict=True)]
     wanted = tuple(patch)
     while not fits((patch[0], patch[1], patch[2])):
         shrinkable = [axis for axis in range(3) if patch[axis] > TOKEN_VOXELS]
@@ -95,8 +107,8 @@ def patch_size(fingerprint: Fingerprint, spacing: Spacing, crop: str, fits: Call
     reason = f"multiples of 16 that cover the structure ({extent} mm in 95 % of the cases) with {MARGIN_MM:.0f} mm around it"
     if wanted != tuple(patch):
         reason += f"; {' x '.join(map(str, wanted))} was shrunk to fit the memory"
-    elif any(limit < want for want, limit in zip(needed, shapes.max(0), strict=True)):
-        reason += ", no more than the largest image"
+    elif any(side < want for want, side in zip(needed, patch, strict=True)):
+        reason += ", less where the images end before: a padded patch costs as much as a full one, and buys less (docs/experiments.md)"
     return (patch[0], patch[1], patch[2]), reason
 
 

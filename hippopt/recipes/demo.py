@@ -7,18 +7,20 @@ from pathlib import Path
 
 import numpy as np
 
-from hippopt.artifacts.codec import write_bytes
+from hippopt.artifacts.codec import load_record, write_bytes
 from hippopt.artifacts.fingerprint import Fingerprint
 from hippopt.artifacts.plan import Plan
+from hippopt.artifacts.weights import Method
 from hippopt.console import Console
 from hippopt.imaging.image_io import read_scan, write_array
 from hippopt.imaging.nifti_header import grid_of
 from hippopt.imaging.phantom import draw_phantom, render
 from hippopt.imaging.phantom_baseline import Scan, threshold_baseline
 from hippopt.imaging.preparation import prepare
+from hippopt.networks.base_files import default_base
 from hippopt.recipes.planning import PlanningRequest, plan_dataset
 from hippopt.recipes.prediction import PredictionRequest, predict_scans
-from hippopt.recipes.training import TrainingRequest, train_folds
+from hippopt.recipes.training import TrainingRequest, run_name, train_folds
 from hippopt.reporting.contours import Panel, plot_contours
 from hippopt.reporting.scores import say_summary
 from hippopt.scoring.tables import summarise, write_csv
@@ -60,11 +62,12 @@ def run_demo(workspace: Workspace, minutes: float, seed: int, jobs: int, console
     assert plan is not None
     left = TRAINING_SHARE * minutes - (time.perf_counter() - started) / 60
     each = max(0.1, left / len(plan.folds))
-    console.say(f"\n$ hippopt_train Demo all --method full --base none --minutes {each:.1f}")
-    _train(workspace, plan, each, console)
+    base = default_base(plan)
+    console.say(f"\n$ hippopt_train Demo all {'' if base else '--method full --base none '}--minutes {each:.1f}")
+    run = _train(workspace, plan, base, each, console)
     output = workspace.root / "predictions"
     console.say(f"\n$ hippopt_predict -i {scans} -o {output}")
-    predict_scans(workspace, DATASET, PredictionRequest(source=scans, output=output, run="full", overwrite=True), console)
+    predict_scans(workspace, DATASET, PredictionRequest(source=scans, output=output, run=run, overwrite=True), console)
     console.say(f"\n$ hippopt_evaluate -p {output} -l {reference} -d Demo")
     table, _ = evaluate(output, reference, LabelNames({"anterior": 1, "posterior": 2}, {}), jobs, console)
     write_csv(output / "metrics.csv", table)
@@ -106,13 +109,14 @@ def make_scans(source: Path, scans: Path, reference: Path, seed: int, console: C
     console.say(f"made {2 * SUBJECTS} labelled scans of {SUBJECTS} subjects in {source}, and {HELD_OUT} new ones in {scans}")
 
 
-def _train(workspace: Workspace, plan: Plan, minutes: float, console: Console) -> None:
-    from hippopt.artifacts.codec import load_record
-
+def _train(workspace: Workspace, plan: Plan, base: Path | None, minutes: float, console: Console) -> str:
+    """Train all folds with hippopt_train's defaults; the name of the run."""
     fingerprint = load_record(workspace.fingerprint(DATASET), Fingerprint, "hippopt_demo")
-    request = TrainingRequest(method="full", minutes=minutes, overwrite=True)
+    method: Method = "lora-pt" if base else "full"
+    request = TrainingRequest(method=method, base=str(base) if base else None, minutes=minutes, overwrite=True)
     folds = [str(number) for number in range(len(plan.folds))]
     train_folds(workspace, DATASET, plan, fingerprint, folds, request, console, time.perf_counter())
+    return run_name(method, plan.adapter.rank, "")
 
 
 def _baseline(workspace: Workspace, plan: Plan, scans: Path, reference: Path) -> float:

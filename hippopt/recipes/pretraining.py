@@ -14,6 +14,7 @@ import torch
 from hippopt.artifacts.codec import load_record
 from hippopt.artifacts.fingerprint import Fingerprint
 from hippopt.artifacts.plan import NetworkSettings, NormalisationSettings, Triple, load_plan
+from hippopt.artifacts.plan_edits import apply_synthesis_settings
 from hippopt.artifacts.synthesis import SynthesisSettings
 from hippopt.artifacts.weights import BaseCard
 from hippopt.console import Console, SilentConsole
@@ -46,7 +47,7 @@ PREVIEW_BATCHES = 8
 class SourceRequest:
     """What to learn from: a data set by its name, or a folder of label maps; and how the base is to be described.
 
-    size: of the network, None for the plan's or "small". hold_out: label maps kept for validation.
+    size: of the network, None for the plan's or "small". synthesis: edits `key=value` of SynthesisSettings. hold_out: label maps kept for validation.
     """
 
     dataset: str | None = None
@@ -54,6 +55,7 @@ class SourceRequest:
     label_table: Path | None = None
     size: str | None = None
     patch_size: Triple = (48, 64, 48)
+    synthesis: tuple[str, ...] = ()
     batch_size: int = 2
     hold_out: int = 2
     base: Path | None = None
@@ -92,7 +94,7 @@ def preview(source: SourceRequest, seed: int, path: Path, console: Console) -> N
     """Draw a sheet of scans as `pretrain_base` would make them: hippocampus in green, its neighbours in red. Raises DatasetError, OutputError."""
     assert source.label_maps is not None
     maps = read_label_maps(source.label_maps, read_table(source.label_table), console)
-    made = Synthesiser(maps, SynthesisSettings(patch_size=source.patch_size), torch.device("cpu"))
+    made = Synthesiser(maps, _synthesis(source), torch.device("cpu"))
     panels = []
     for index in range(PREVIEW_BATCHES):
         batch = synthetic_batch(made, 2, seed, index)
@@ -101,6 +103,10 @@ def preview(source: SourceRequest, seed: int, path: Path, console: Console) -> N
             target = np.where((classes == ANTERIOR) | (classes == POSTERIOR), classes, 0)
             panels.append(Panel(name, image[0].numpy(), target, np.where(target > 0, 0, classes)))
     plot_contours(panels, path, "synthetic scans: halves of the hippocampus in green, its neighbours in red")
+
+
+def _synthesis(source: SourceRequest) -> SynthesisSettings:
+    return apply_synthesis_settings(SynthesisSettings(patch_size=source.patch_size), list(source.synthesis))
 
 
 def _start(source: SourceRequest) -> Base | None:
@@ -133,7 +139,7 @@ def _synthetic_inputs(
     if not 0 < source.hold_out < len(maps.maps):
         raise UsageError(f"--hold-out {source.hold_out}: from 1 to {len(maps.maps) - 1} of the {len(maps.maps)} maps")
     trained, unseen = maps.split(source.hold_out)
-    settings = SynthesisSettings(patch_size=source.patch_size)
+    settings = _synthesis(source)
     start = _start(source)
     network = start[1].network if start and source.size is None else _network(source.size or "small")
     synthesiser = Synthesiser(trained, settings, device)

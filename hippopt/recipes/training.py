@@ -12,13 +12,17 @@ import pandas as pd
 from hippopt.artifacts.codec import content_hash
 from hippopt.artifacts.dataset import Dataset
 from hippopt.artifacts.fingerprint import Fingerprint
+from hippopt.artifacts.methods import METHODS, Method, check_library
 from hippopt.artifacts.plan import STACKS, Plan, check_plan
 from hippopt.artifacts.properties import CacheEntry
-from hippopt.artifacts.weights import Method
 from hippopt.console import Console
-from hippopt.errors import PlanError, TrainingError
+from hippopt.errors import PlanError, TrainingError, UsageError
+from hippopt.imaging.memory_budget import machine_bytes
 from hippopt.networks.device import choose_device
+from hippopt.networks.memory import training_bytes
 from hippopt.networks.restoring import read_card
+from hippopt.recipes.child_processes import core_count
+from hippopt.recipes.folds_side_by_side import SideBySide, train_side_by_side
 from hippopt.recipes.training_inputs import check_cache, check_run_plan, load_unchanged, training_cases
 from hippopt.reporting.scores import say_summary
 from hippopt.scoring.tables import read_case_table, summarise, write_csv, write_json
@@ -32,6 +36,9 @@ from hippopt.training.precision import use_bfloat16
 from hippopt.training.signals import StopSignals
 from hippopt.training.start import with_earlier_settings
 from hippopt.workspace import FoldFolder, Workspace
+
+PROCESS_BYTES = 0.8e9  # of a process that has torch and monai loaded
+MEMORY_SHARE = 0.6  # of the machine's, for all folds that are trained side by side
 
 
 @dataclass(frozen=True)
@@ -51,6 +58,7 @@ class TrainingRequest:
     device: Literal["auto", "cpu", "cuda"] = "auto"
     workers: int | None = None
     seed: int | None = None
+    learning_rate: float | None = None
 
 
 @dataclass(frozen=True)
@@ -63,21 +71,24 @@ class FoldJob:
     entries: list[CacheEntry]
 
 
-def run_name(method: str, rank: int | dict[str, int], name: str) -> str:
+def run_name(method: Method, rank: int | dict[str, int], name: str) -> str:
     """Method, rank where there is one (`r4`, or `r1-4-8` by stack), and the user's own name."""
     ranks = str(rank) if isinstance(rank, int) else "-".join(str(rank[stack]) for stack in STACKS if stack in rank)
-    return "-".join(part for part in (method, f"r{ranks}" if method == "lora-pt" else "", name) if part)
+    return "-".join(part for part in (method, f"r{ranks}" if METHODS[method].ranked else "", name) if part)
 
 
 def train_folds(
     workspace: Workspace, dataset_name: str, plan: Plan, fingerprint: Fingerprint, folds: list[str], request: TrainingRequest,
-    console: Console, started: float,
+    console: Console, started: float, side_by_side: SideBySide | None = None,
 ) -> dict[str, float]:  # fmt: skip
     """Mean foreground Dice of each fold that has validation cases. Everything is checked before the first fold is trained.
 
     Raises HippoptError's kinds in one line; Interrupted after a signal.
     """
-    plan = _with_rank(plan, request.rank)
+    check_library(request.method)
+    if METHODS[request.method].known_steps and request.minutes is not None:
+        raise UsageError(f"--minutes {request.minutes:g}: {request.method} plans its ranks over all its steps; give --steps instead")
+    plan = adjusted_plan(plan, request.method, request.rank, request.learning_rate)
     if request.seed is not None and request.seed < 0:
         raise PlanError(f"--seed {request.seed}: not below 0")
     run = run_name(request.method, plan.adapter.rank, request.name)
@@ -85,6 +96,9 @@ def train_folds(
         dataset, jobs = _prepare(workspace, dataset_name, run, plan, fingerprint, folds, request, console)
         jobs = _with_initial(workspace, dataset_name, run, plan, jobs, console)
         dice: dict[str, float] = {}
+        if side_by_side is not None and len(jobs) > 1:
+            dice = train_side_by_side(jobs, request, side_by_side, signals, console)
+            jobs = []
         for job in jobs:
             signals.stop_if_asked(f"before fold {job.request.fold}")
             with fold_lock(job.folder.lock) as stale:
@@ -103,10 +117,10 @@ def train_folds(
 
 def _with_initial(workspace: Workspace, dataset: str, run: str, plan: Plan, jobs: list[FoldJob], console: Console) -> list[FoldJob]:
     """The jobs with the run's initial factors, where their method has such."""
-    if not jobs or jobs[0].request.method != "lora-pt" or jobs[0].inputs.base is None:
+    if not jobs or not METHODS[jobs[0].request.method].decomposes or jobs[0].inputs.base is None:
         return jobs
     anew = [job.request.fold for job in jobs if not job.request.resume]
-    initial = decompose_base(workspace, dataset, run, plan, jobs[0].inputs.base, anew, console)
+    initial = decompose_base(workspace, dataset, run, jobs[0].request.method, plan, jobs[0].inputs.base, anew, console)
     return [replace(job, inputs=replace(job.inputs, initial=initial)) for job in jobs]
 
 
@@ -125,10 +139,19 @@ def _say_out_of_fold(workspace: Workspace, dataset: str, run: str, plan: Plan, c
     say_summary(summary, console)
 
 
-def _with_rank(plan: Plan, rank: int | None) -> Plan:
-    if rank is None:
-        return plan
-    return check_plan(msgspec.structs.replace(plan, adapter=msgspec.structs.replace(plan.adapter, rank=rank)), f"--rank {rank}")
+def adjusted_plan(plan: Plan, method: Method, rank: int | None, learning_rate: float | None) -> Plan:
+    """The plan of a run: with the rank and the method's learning rate that the user asked for. Raises PlanError."""
+    if rank is not None:
+        plan = check_plan(msgspec.structs.replace(plan, adapter=msgspec.structs.replace(plan.adapter, rank=rank)), f"--rank {rank}")
+    if learning_rate is not None:
+        rates = {**plan.schedule.learning_rate, method: learning_rate}
+        schedule = msgspec.structs.replace(plan.schedule, learning_rate=rates)
+        if method == "full":
+            schedule = msgspec.structs.replace(schedule, full_rate_on_base=None)
+        plan = check_plan(msgspec.structs.replace(plan, schedule=schedule), f"--learning-rate {learning_rate}")
+    if method == "adalora" and not isinstance(plan.adapter.rank, int):
+        raise PlanError(f"adapter.rank: {plan.adapter.rank}; adalora shares one budget over all layers: give one number with --rank")
+    return plan
 
 
 def _prepare(
@@ -191,6 +214,14 @@ def _folds_to_do(
     if finished:
         console.say(f"finished and kept: fold {' '.join(finished)}")
     return [(fold, progress[fold] != "new") for fold in folds if progress[fold] != "finished"]
+
+
+def folds_at_once(plan: Plan, folds: int, device: str) -> int:
+    """How many folds to train side by side: on a CPU as many as there are cores and memory for, else one."""
+    if choose_device(device)[0].type != "cpu":  # type: ignore[arg-type]
+        return 1
+    each = PROCESS_BYTES + training_bytes(plan.network, len(plan.channel_names), len(plan.class_names), plan.patch_size, plan.batch_size)
+    return max(1, min(folds, core_count(), int(MEMORY_SHARE * machine_bytes() / each)))
 
 
 def _default_workers(device: str) -> int:

@@ -1,4 +1,4 @@
-"""Stage: the initial factors of a run, once for all its folds: from its folder, from the cache beside the base, or by a t-SVD."""
+"""Stage: the initial factors of a run, once for all its folds: from its folder, from the cache beside the base, or by an SVD."""
 
 import contextlib
 import fcntl
@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from hippopt.artifacts.codec import content_hash
+from hippopt.artifacts.methods import METHODS, Method
 from hippopt.artifacts.plan import Plan
 from hippopt.artifacts.weights import BaseCard, FactorsRecord
 from hippopt.console import Console
@@ -24,7 +25,7 @@ Base = tuple[Mapping[str, torch.Tensor], BaseCard]
 
 
 def decompose_base(
-    workspace: Workspace, dataset: str, run: str, plan: Plan, base: Base, anew: Collection[str], console: Console
+    workspace: Workspace, dataset: str, run: str, method: Method, plan: Plan, base: Base, anew: Collection[str], console: Console
 ) -> InitialFactors:
     """The factors that all folds of the run start from; written to the run's folder where they are not there yet.
 
@@ -32,7 +33,7 @@ def decompose_base(
     with. Raises WeightsError where those are lost, or were made of another base, rank, stacks or form of S.
     """
     path = workspace.initial_factors(dataset, run)
-    wanted = factors_record(base[1].sha256, plan.network, plan.adapter)
+    wanted = factors_record(method, base[1].sha256, plan.network, plan.adapter)
     with _one_process(path.parent, console):
         replace = False
         if path.exists():
@@ -45,7 +46,7 @@ def decompose_base(
                     return found
                 _check_free(workspace, dataset, run, anew, path, f"it was made otherwise ({differences(record, wanted)})")
             replace = True
-        initial = _kept_or_computed(workspace, plan, base, wanted, console)
+        initial = _kept_or_computed(workspace, method, plan, base, wanted, console)
         _check_same(workspace, dataset, run, anew, path, initial)
         save_factors(path, initial, wanted, replace)
         found, record = load_factors(path)  # where directories cannot be locked, another process may have been first
@@ -56,7 +57,9 @@ def decompose_base(
         return found
 
 
-def _kept_or_computed(workspace: Workspace, plan: Plan, base: Base, wanted: FactorsRecord, console: Console) -> InitialFactors:
+def _kept_or_computed(
+    workspace: Workspace, method: Method, plan: Plan, base: Base, wanted: FactorsRecord, console: Console
+) -> InitialFactors:
     card = base[1]
     ranks = "-".join(dict.fromkeys(str(rank) for rank in wanted.rank.values()))
     cache = workspace.decomposition(card.sha256, ranks, content_hash(wanted))
@@ -69,9 +72,10 @@ def _kept_or_computed(workspace: Workspace, plan: Plan, base: Base, wanted: Fact
             console.warn(f"{cache}: holds another decomposition ({differences(record, wanted)}); computed anew")
         except WeightsError as error:
             console.warn(f"{str(error).partition('; ')[0]}; computed anew")
-    console.say(f"decomposition of base {card.name} at rank {ranks}: computing the t-SVD of {', '.join(wanted.stacks)}")
+    kind = "t-SVD" if METHODS[method].adapter == "lora-pt" else "SVD of each matrix"
+    console.say(f"decomposition of base {card.name} at rank {ranks}: computing the {kind} of {', '.join(wanted.stacks)}")
     started = time.perf_counter()
-    initial = _decompose(plan, base)
+    initial = _decompose(method, plan, base)
     console.say(f"decomposed in {time.perf_counter() - started:.1f} s")
     try:
         save_factors(cache, initial, wanted, replace=True)
@@ -80,9 +84,9 @@ def _kept_or_computed(workspace: Workspace, plan: Plan, base: Base, wanted: Fact
     return initial
 
 
-def _decompose(plan: Plan, base: Base) -> InitialFactors:
+def _decompose(method: Method, plan: Plan, base: Base) -> InitialFactors:
     model, _, remade = build_with_base(plan, base, 0, base[1].name)
-    tuned = tune(model, "lora-pt", plan.network, plan.adapter, remade)
+    tuned = tune(model, method, plan.network, plan.adapter, remade)
     assert tuned.adaptation is not None
     tensors = {name: value.contiguous() for name, value in tuned.adaptation.initial_state().items()}
     return InitialFactors(tensors, tensors_sha256(tensors))

@@ -13,6 +13,7 @@ import torch
 from hippopt import __version__
 from hippopt.artifacts.checked_zip import CHUNK
 from hippopt.artifacts.codec import atomic_path, canonical_json
+from hippopt.artifacts.methods import METHODS
 from hippopt.artifacts.model_file import BASE_CARD, BASE_WEIGHTS, MANIFEST, RUN, BaseEntry, Member, ModelManifest, UsualContrast
 from hippopt.artifacts.plan import load_plan
 from hippopt.artifacts.weights import AdapterCard, BaseCard
@@ -55,14 +56,14 @@ def export_model(
     plan = load_plan(workspace.run_plan(dataset, run))
     folders = [workspace.fold(dataset, run, fold) for fold in workspace.trained_folds(dataset, run)]
     cards = [read_card(folder.adapter_card) for folder in folders]
-    adapted = cards[0].method == "lora-pt"
-    initial = load_factors(workspace.initial_factors(dataset, run))[0] if adapted else None
+    decomposed = METHODS[cards[0].method].decomposes
+    initial = load_factors(workspace.initial_factors(dataset, run))[0] if decomposed else None
     check_model(plan, base, initial, _adapters(folders, request.with_best, console))
     entry = BaseEntry(name=base[1].name, sha256=base[1].sha256, included=request.include_base) if base else None
     parts: dict[str, Path | bytes] = {f"{RUN}plan.json": workspace.run_plan(dataset, run)}
     if contrast is not None:
         parts[f"{RUN}contrast.json"] = canonical_json(contrast)
-    if adapted:
+    if decomposed:
         parts[f"{RUN}initial.safetensors"] = workspace.initial_factors(dataset, run)
     for folder in folders:
         pairs = _files(folder, request.with_best)

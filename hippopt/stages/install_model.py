@@ -11,6 +11,7 @@ import torch
 
 from hippopt.artifacts.checked_zip import CHUNK, CheckedZip, open_zip
 from hippopt.artifacts.codec import R, canonical_json, content_hash, decode, load_record, parse_json, write_atomically, write_bytes
+from hippopt.artifacts.methods import METHODS
 from hippopt.artifacts.model_file import (
     ALLOWED,
     BASE_CARD,
@@ -160,7 +161,7 @@ def _check_contents(model: ModelFile, outside: Tensors | None, console: Console)
         if f"{RUN}contrast.json" in archive.sizes:
             _record(model, f"{RUN}contrast.json", UsualContrast)
         initial = None
-        if manifest.method == "lora-pt":
+        if METHODS[manifest.method].decomposes:
             name = f"{RUN}initial.safetensors"
             initial, _ = parse_factors(archive.read(name), model.source(name))
         check_model(plan, _base(model, outside), initial, _adapters(model, plan, console))

@@ -13,6 +13,7 @@ from hippopt.networks.base_weights import KeyReport
 from hippopt.networks.locator import read_locator, write_locator
 from hippopt.networks.restoring import build_with_base
 from hippopt.networks.tuning import Tuned, is_factor, tune
+from hippopt.networks.unetr import HEAD
 from hippopt.reporting.progress import plot_progress
 from hippopt.training.adapter_file import write_adapter
 from hippopt.training.checkpoint import LoopState, load_resume, restore_optimizer, save_resume
@@ -68,6 +69,11 @@ def train_fold(
     write_json(run_plan, inputs.plan)
     write_json(folder.run_settings, settings_of(request, inputs))
     _report_base(reports, folder, console)
+    left = sorted(name for name in tuned.kept if name.startswith(HEAD))
+    if left:
+        console.warn(
+            f"method {request.method} leaves the head as it was begun, and it had to be made anew for these labels: {', '.join(left)}"
+        )
     counts = tuned.counts()
     console.say(
         f"fold {request.fold}: {len(inputs.train)} cases to train on, {len(inputs.val)} to validate; trains "
@@ -151,7 +157,7 @@ def _set_up(
     optimizer = torch.optim.AdamW(
         [{"params": [parameters[name] for name in group], "rate": rate,
           "weight_decay": 0.0 if is_factor(group[0]) else plan.schedule.weight_decay} for rate, group in groups],
-        lr=plan.schedule.learning_rate[request.method],
+        lr=plan.schedule.rate(request.method, inputs.base is not None),
     )  # fmt: skip
     restore_optimizer(optimizer, moments, names, state.step - state.skipped)
     return tuned, state, names, optimizer, reports
@@ -179,7 +185,7 @@ def _run_loop(
     bar = ProgressBar(console, budget, state)
 
     def save() -> None:
-        save_resume(folder.resume, folder.resume_previous, tuned.adapter_tensors(), optimizer, names, state)
+        save_resume(folder.resume, folder.resume_previous, tuned.resume_tensors(), optimizer, names, state)
 
     def on_skip(current: LoopState, cases: list[str]) -> None:
         console.warn(f"step {current.step}: loss or gradient not finite on {', '.join(cases)}; skipped")
@@ -201,10 +207,13 @@ def _run_loop(
         )
 
     with open_batches(inputs.train, plan, request.seed, state.step, request.workers) as batches:
-        hooks = LoopHooks(on_epoch, bar.update, on_skip, lambda: signals.stopping)
+        hooks = LoopHooks(
+            on_epoch, bar.update, on_skip, lambda: signals.stopping, tuned.penalty,
+            lambda updates: tuned.after_update(updates, budget.steps),
+        )  # fmt: skip
         try:
             done = train(
-                tuned.model, tuned.trainable(), optimizer, batches, plan.schedule, plan.schedule.learning_rate[request.method],
+                tuned.model, tuned.trainable(), optimizer, batches, plan.schedule, plan.schedule.rate(request.method, inputs.base is not None),
                 budget, state, hooks, inputs.autocast,
             )  # fmt: skip
         finally:

@@ -7,12 +7,13 @@ from typing import Literal
 
 from hippopt import __version__
 from hippopt.artifacts.codec import content_hash, write_json
+from hippopt.artifacts.methods import METHODS
 from hippopt.artifacts.weights import AdapterCard
 from hippopt.networks.tensor_files import save_tensors, tensors_sha256
 from hippopt.networks.tuning import Tuned
-from hippopt.networks.unetr import also_trained
 from hippopt.training.checkpoint import LoopState
 from hippopt.training.fold import FoldInputs, FoldRequest, settings_of
+from hippopt.training.peak_memory import peak_memory_mb
 
 
 def write_adapter(
@@ -23,19 +24,21 @@ def write_adapter(
     by_id = {case.id: case for case in inputs.fingerprint.cases}
     own = [by_id[case.id].image_hash for case in inputs.train]
     inherited = (inputs.base[1].seen_images or ()) if inputs.base else ()
-    adapted = tuned.adaptation is not None
+    traits = METHODS[request.method]
+    tensor = traits.adapter == "lora-pt"
+    libraries = ("torch", "monai", *(["peft"] if traits.adapter == "peft" else []))
     card = AdapterCard(
         method=request.method, run=request.run, fold=request.fold, plan_hash=content_hash(plan),
         base_sha256=inputs.base[1].sha256 if inputs.base else None, base_name=inputs.base[1].name if inputs.base else None,
         network=plan.network, in_channels=len(plan.channel_names), out_channels=len(plan.network_classes), patch_size=plan.patch_size,
-        rank=plan.adapter.rank if adapted else None, core=plan.adapter.core if adapted else None,
-        balance=plan.adapter.balance if adapted else None, stacks=tuned.stacks,
-        remade=tuple(name for name in tuned.rest if not also_trained([name], plan.adapter.also_trained)) if request.method != "full" else (),
+        rank=plan.adapter.rank if traits.ranked else None, core=plan.adapter.core if tensor else None,
+        balance=plan.adapter.balance if tensor else None, stacks=tuned.stacks,
+        remade=tuned.remade,
         trained_parameters=tuned.counts(), seen_images=tuple(sorted({*own, *inherited})), checkpoint=which, step=state.step,
-        sha256=tensors_sha256(tensors), initial_sha256=inputs.initial.sha256 if adapted and inputs.initial else None, dtype="float32",
-        versions={"hippopt": __version__, "python": platform.python_version(), **{name: version(name) for name in ("torch", "monai")}},
+        sha256=tensors_sha256(tensors), initial_sha256=inputs.initial.sha256 if traits.decomposes and inputs.initial else None, dtype="float32",
+        versions={"hippopt": __version__, "python": platform.python_version(), **{name: version(name) for name in libraries}},
         settings={**settings_of(request, inputs), "also_trained": list(plan.adapter.also_trained), "label_values": list(plan.label_values),
-                  "seconds": round(state.elapsed_s, 1), "best_step": state.best_step, "skipped_steps": state.skipped},
+                  "seconds": round(state.elapsed_s, 1), "peak_memory_mb": round(peak_memory_mb(), 1), "best_step": state.best_step, "skipped_steps": state.skipped},
     )  # fmt: skip
     save_tensors(path, tensors)
     write_json(card_path, card)

@@ -20,7 +20,7 @@ MOMENTS = ("exp_avg", "exp_avg_sq")
 class LoopState:
     """Where training stands. Batches are keyed by `step`, so no random state needs keeping.
 
-    initial_sha256: the run's initial factors that the trained ones of lora-pt belong to.
+    initial_sha256: the run's initial factors that the trained ones of lora-pt or pissa belong to.
     """
 
     step: int = 0

@@ -8,8 +8,9 @@ import torch
 
 from hippopt.artifacts.codec import content_hash
 from hippopt.artifacts.fingerprint import Fingerprint
+from hippopt.artifacts.methods import Method
 from hippopt.artifacts.plan import Plan
-from hippopt.artifacts.weights import BaseCard, Method
+from hippopt.artifacts.weights import BaseCard
 from hippopt.imaging.patches import TrainingCase
 from hippopt.networks.initial_factors import InitialFactors
 
@@ -33,8 +34,8 @@ class FoldRequest:
 
 @dataclass(frozen=True)
 class FoldInputs:
-    """What the stage works on: cases of the fold on disk, the base's tensors with its card, or None, and for lora-pt the
-    run's initial factors."""
+    """What the stage works on: cases of the fold on disk, the base's tensors with its card, or None, and the run's
+    initial factors where the method has such."""
 
     plan: Plan
     fingerprint: Fingerprint
@@ -50,7 +51,7 @@ def settings_of(request: FoldRequest, inputs: FoldInputs) -> dict[str, Any]:
     """What must stay the same for a resumed run to be the same run."""
     return {
         "plan_hash": content_hash(inputs.plan), "method": request.method, "seed": request.seed, "fold": request.fold,
-        "steps": request.steps or inputs.plan.schedule.steps, "minutes": request.minutes,
+        "steps": request.steps or inputs.plan.schedule.steps_from(inputs.base is not None), "minutes": request.minutes,
         "base_sha256": inputs.base[1].sha256 if inputs.base else None,
     }  # fmt: skip
 

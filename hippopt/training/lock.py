@@ -75,7 +75,7 @@ def _write(handle: int, path: Path) -> None:
 
 def _held(path: Path, holder: dict[str, object]) -> TrainingError:
     return TrainingError(
-        f"{path}: process {holder.get('pid', '?')} on {holder.get('host', '?')} trains this fold; wait for it, "
+        f"{path}: process {holder.get('pid', '?')} on {holder.get('host', '?')} is at work on this; wait for it, "
         "or remove the file if that process is gone"
     )
 

@@ -33,12 +33,15 @@ class Budget:
 @dataclass(frozen=True)
 class LoopHooks:
     """What happens besides the steps. `on_epoch` gets the state and a row of the log, `on_skip` the cases of a batch whose
-    loss or gradient was not finite; `stopping` tells of a signal."""
+    loss or gradient was not finite; `stopping` tells of a signal. `penalty` is added to the loss that is minimised, not to the one
+    that is logged; `on_update` gets the number of updates done, right after one and before its gradients are cleared."""
 
     on_epoch: Callable[[LoopState, dict[str, float]], None]
     on_step: Callable[[LoopState, float], None]
     on_skip: Callable[[LoopState, list[str]], None]
     stopping: Callable[[], bool]
+    penalty: Callable[[], torch.Tensor | None] = lambda: None
+    on_update: Callable[[int], None] = lambda _: None
 
 
 def learning_rate(schedule: ScheduleSettings, peak: float, progress: float, step: int) -> float:
@@ -93,12 +96,14 @@ def train(
         with torch.autocast(device.type, torch.bfloat16, enabled=autocast):
             logits = model(image)
         loss = loss_of(logits.float(), label)
-        loss.backward()
+        penalty = hooks.penalty()
+        (loss if penalty is None else loss + penalty).backward()
         group.average(parameters.values())
         norm = torch.nn.utils.clip_grad_norm_(parameters.values(), schedule.gradient_clip)
         value = float(loss.detach())
         if not group.agree(not (math.isfinite(value) and bool(torch.isfinite(norm)))):
             optimizer.step()
+            hooks.on_update(state.step - state.skipped + 1)
             state.skipped_in_a_row = 0
             losses.append(value)
         else:

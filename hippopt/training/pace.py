@@ -13,7 +13,7 @@ from hippopt.training.quick_validation import QuickValidation
 def make_budget(request: FoldRequest, inputs: FoldInputs, tuned: Tuned, quick: QuickValidation, state: LoopState, started: float) -> Budget:
     """Steps, or under --minutes the seconds left once validation is set aside. `started`: time.perf_counter() of the command."""
     if request.minutes is None:
-        return Budget(request.steps or inputs.plan.schedule.steps)
+        return Budget(request.steps or inputs.plan.schedule.steps_from(inputs.base is not None))
     reserve = _validation_seconds(tuned, quick, inputs)
     return Budget(0, max(1.0, request.minutes * 60 - reserve - (time.perf_counter() - started) + state.elapsed_s))
 

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from hippopt.artifacts.plan_edits import apply_settings, plan_changes
+from hippopt.artifacts.plan_edits import apply_settings, apply_synthesis_settings, plan_changes
+from hippopt.artifacts.synthesis import SynthesisSettings
 from hippopt.errors import PlanError
 from tests.records import changed, small_plan
 
@@ -46,6 +47,15 @@ def test_settings(setting: str, edit: dict[str, Any]) -> None:
     found = apply_settings(plan, [setting], SOURCE)
     assert found == changed(plan, **edit, reasons={setting.partition("=")[0].strip(): "set by the user"})
     assert plan == small_plan()
+
+
+def test_settings_of_the_synthesis() -> None:
+    usual = SynthesisSettings(patch_size=(32, 48, 32))
+    found = apply_synthesis_settings(usual, ["offset_mm=6", "field_of_view=0.5,1"])
+    assert found == SynthesisSettings(patch_size=(32, 48, 32), offset_mm=6.0, field_of_view=(0.5, 1.0))
+    for setting in ("offset=6", "patch_size=16,16,16", "share_t1", "gamma=strong"):
+        with pytest.raises(PlanError, match=setting):
+            apply_synthesis_settings(usual, [setting])
 
 
 def test_later_settings_win_and_all_are_kept() -> None:

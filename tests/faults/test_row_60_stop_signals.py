@@ -57,7 +57,7 @@ def test_row_60_all_folds_are_resumed_after_a_signal_in_one(trained_root: Path, 
         assert_stopped(run_command("train", *train_arguments(root, fold=2)), "step 2", code=143)
     assert_stopped(run_command("train", *train_arguments(root, fold="all")), "fold_0", "finished")
     kept = (fold_path(root, 0) / "adapter.json").read_bytes()
-    code, out, err = run_command("train", *train_arguments(root, "--resume", fold="all"))
+    code, out, err = run_command("train", *train_arguments(root, "--resume", "--jobs", 1, fold="all"))
     assert code == 0 and "finished and kept: fold 0 1" in out and "resumed at step 2" in out, err
     assert all((fold_path(root, fold) / "summary.json").exists() for fold in range(5))
     assert (fold_path(root, 0) / "adapter.json").read_bytes() == kept

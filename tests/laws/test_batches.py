@@ -90,8 +90,9 @@ def test_without_augmentation_a_patch_is_a_plain_cut(cases: list[TrainingCase]) 
 
 def test_image_and_label_are_augmented_together(cases: list[TrainingCase]) -> None:
     plan = changed(
-        small_plan(patch_size=PATCH), augmentation__p_rotation=1.0, augmentation__p_scaling=1.0, augmentation__flip_axes=("x", "y", "z")
-    )
+        small_plan(patch_size=PATCH), augmentation__p_rotation=1.0, augmentation__p_scaling=1.0, augmentation__p_elastic=1.0,
+        augmentation__flip_axes=("x", "y", "z"),
+    )  # fmt: skip
     twins = []
     for case in cases:  # the image is 10 inside a box and 0 outside, and the label is the box
         box = np.zeros(case.label.shape, np.uint8)
@@ -105,6 +106,20 @@ def test_image_and_label_are_augmented_together(cases: list[TrainingCase]) -> No
         agree += int(((batch["image"] > 5) == (batch["label"] == 1)).sum())
         total += batch["label"].numel()
     assert agree / total > 0.97  # both are interpolated, but not by the same order: voxels at the surface may differ
+
+
+def test_an_elastic_deformation_moves_by_no_more_than_its_voxels(cases: list[TrainingCase]) -> None:
+    """Of a ramp along x the deformed values tell where each voxel came from."""
+    case = cases[0]
+    ramp = np.broadcast_to(np.arange(200, dtype=np.float32), (1, 200, 200, 200))
+    twin = TrainingCase(case.id, case.image_path, case.label_path)
+    twin.__dict__.update(image=ramp, label=np.zeros(ramp.shape[1:], np.uint8), foreground=[])
+    still = changed(small_plan(patch_size=PATCH), augmentation__flip_axes=())
+    plan = changed(still, augmentation__p_elastic=1.0, augmentation__elastic_voxels=(2.0, 2.0))
+    for index in range(4):
+        moved = (PatchLoader([twin], plan, 3, 0, 0).batch(index)["image"] - PatchLoader([twin], still, 3, 0, 0).batch(index)["image"]).abs()
+        # the library takes the mean displacement away, so a little more than 2 on one side
+        assert 1 < float(moved.max()) < 4 and float(moved.std()) > 0.1
 
 
 @given(shape=shapes(1, 6), seed=seeds, axes=st.sets(st.sampled_from(["x", "y", "z"])))

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from hippopt.artifacts.codec import (
     SCHEMA,
+    Record,
     atomic_path,
     canonical_json,
     content_hash,
@@ -30,6 +31,14 @@ from hippopt.artifacts.properties import CacheEntry
 from hippopt.artifacts.weights import AdapterCard, BaseCard, FactorsRecord, LocatorCard
 from hippopt.errors import OutputError, PlanError
 from tests.records import front_and_back, small_plan
+
+
+class Part(Record, frozen=True, kw_only=True):
+    """A record that was given an option."""
+
+    x: int
+    added: tuple[int, ...] = ()
+
 
 numbers = st.floats(allow_nan=False, allow_infinity=False)
 words = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
@@ -134,6 +143,17 @@ def test_equal_content_equal_hash() -> None:
     assert content_hash({"a": 1, "b": [1.5, 2]}) == content_hash({"b": [1.5, 2], "a": 1})
     assert content_hash(small_plan()) == content_hash(small_plan())
     assert content_hash(small_plan(seed=1)) != content_hash(small_plan())
+
+
+def test_a_new_option_at_its_default_leaves_the_hash() -> None:
+    """Plans and models of an earlier version stay valid; any other value of the option counts."""
+
+    class Old(Record, frozen=True, kw_only=True):
+        schema: int = 1
+        inner: dict[str, Part]
+
+    assert content_hash(Old(inner={"a": Part(x=1)})) == content_hash({"schema": 1, "inner": {"a": {"x": 1}}})
+    assert content_hash(Old(inner={"a": Part(x=1, added=(2,))})) == content_hash({"schema": 1, "inner": {"a": {"x": 1, "added": [2]}}})
 
 
 @pytest.mark.parametrize(

@@ -30,13 +30,15 @@ def pretraining(root: Path, name: str = "synthetic-tiny") -> Path:
 
 def test_synthetic_base_and_its_card(tmp_path: Path, label_maps: Path, run_command: Command) -> None:
     """Weights in half precision, a card that says what they are, and a fold that begins from them."""
-    code, out, _ = run_command("pretrain", "--root", tmp_path, "--synthetic", label_maps, *SMALL, "--steps", 3, "--licence", "Apache-2.0")
+    code, out, _ = run_command("pretrain", "--root", tmp_path, "--synthetic", label_maps, *SMALL, "--steps", 3, "--licence", "Apache-2.0",
+                               "--set", "share_t1=1", "--set", "noise=0.1")  # fmt: skip
     assert code == 0 and "hippopt_train" in out
     folder = pretraining(tmp_path)
     weights = load_file(folder / "base.safetensors")
     assert {value.dtype for value in weights.values()} == {torch.float16}
     card = decode(json.loads((folder / "base.json").read_text()), BaseCard, folder)
     assert card.steps == 3 and card.licence == "Apache-2.0" and card.seen_images == () and card.synthesis is not None
+    assert (card.synthesis.share_t1, card.synthesis.noise, card.synthesis.patch_size) == (1.0, 0.1, (32, 32, 32))
     assert set(card.label_maps or {}) == {"map_0.nii.gz", "map_1.nii.gz"}
     assert str(label_maps.parent) not in (folder / "base.json").read_text()
     assert not list(folder.glob("resume*"))

@@ -28,7 +28,7 @@ def test_a_data_set_like_the_decathlons() -> None:
     assert plan.target_spacing_mm == (1, 1, 1)
     # 22 x 42 x 24 mm and 8 mm of margin on each side: 38 x 58 x 40, of which the image holds 40 x 56 x 40;
     # in multiples of 16: 48 x 64 x 48
-    assert plan.patch_size == (48, 64, 48)
+    assert plan.patch_size == (32, 48, 32)
     assert plan.batch_size == 2
     assert plan.crop == "none" and plan.normalisation.region == "image"
     assert plan.network == SIZES["small"]
@@ -48,22 +48,22 @@ def test_the_same_data_give_the_same_plan() -> None:
 def test_a_gpu_gets_the_papers_network() -> None:
     plan = decide(front_and_back(), Machine("cuda", 80.0))
     assert plan.network == SIZES["base"]
-    # 10 images of 40 x 56 x 40 are 896,000 voxels: 5 % hold no patch of 147,456, and 2 is the least
-    assert plan.patch_size == (48, 64, 48) and plan.batch_size == 2
+    # 10 images of 40 x 56 x 40 are 896,000 voxels: 5 % hold no patch of 49,152, and 2 is the least
+    assert plan.patch_size == (32, 48, 32) and plan.batch_size == 2
 
 
 def test_a_gpu_takes_a_batch_of_at_most_five_percent() -> None:
     plan = decide(front_and_back(100), Machine("cuda", 80.0), 0, TINY_NETWORK)
-    assert plan.batch_size == int(0.05 * 100 * 40 * 56 * 40 / (48 * 64 * 48)) == 3
+    assert plan.batch_size == int(0.05 * 100 * 40 * 56 * 40 / (32 * 48 * 32)) == 9
 
 
 def test_little_memory_shrinks_batch_then_patch() -> None:
     fingerprint = front_and_back(200)
-    one, two, three = (training_bytes(TINY_NETWORK, 1, 3, (48, 64, 48), batch) for batch in (1, 2, 3))
+    one, two, three = (training_bytes(TINY_NETWORK, 1, 3, (32, 48, 32), batch) for batch in (1, 2, 3))
     assert decide(fingerprint, Machine("cuda", (two + three) / 2e9), 0, TINY_NETWORK).batch_size == 2
     plan = decide(fingerprint, Machine("cuda", (one + two) / 2e9), 0, TINY_NETWORK)
-    # 48/22, 64/42 and 48/24 of the structure: z is the longest and shrinks first
-    assert plan.patch_size == (32, 64, 48) and plan.batch_size == 2
+    # 32/22, 48/42 and 32/24 of the structure: z is the longest and shrinks first
+    assert plan.patch_size == (16, 48, 32) and plan.batch_size == 3  # of half the size
     assert "shrunk to fit the memory" in plan.reasons["patch_size"]
     assert training_bytes(TINY_NETWORK, 1, 3, plan.patch_size, plan.batch_size) <= (one + two) / 2
     with pytest.raises(PlanError, match=r"memory.*--memory-gb"):
@@ -78,6 +78,27 @@ def test_no_flip_along_axes_of_order() -> None:
     edited = changed(plan, augmentation__flip_axes=("x", "y"))
     assert [rule.split(";")[0] for rule in broken_rules(edited, fingerprint)] == ["augmentation.flip_axes: y"]
     assert broken_rules(changed(plan, augmentation__flip_axes=("x", "z")), fingerprint) == []
+
+
+@pytest.mark.parametrize(
+    ("across", "flips"),
+    [
+        ([3, 2, 4, 3, 2, 3], ()),  # one side only
+        ([3, 2, 4, 3, 2, 3, 3, 4, 3, -1], ()),  # nine of ten
+        ([3, 2, 4, -3, 2, 3], ("x",)),  # five of six: perhaps a mixture
+        ([3, -2, 4, -3, 2, -3], ("x",)),
+        ([0, 0, 0, 0, 0, 0], ("x",)),  # in the midplane
+        ([3, 2, 4, 3], ("x",)),  # too few to tell
+    ],
+)
+def test_scans_of_one_side_are_not_flipped(across: list[int], flips: tuple[str, ...]) -> None:
+    """The posterior part lies so many voxels right of the anterior one."""
+    cases = [
+        case_of_boxes(f"case_{i}", {"anterior": ((9, 28, 12), (20, 21, 16)), "posterior": ((9, 7, 12 + dx), (22, 21, 16))}, (40, 56, 40))
+        for i, dx in enumerate(across)
+    ]
+    plan = decide(fingerprint_of(cases), CPU, 0, TINY_NETWORK)
+    assert plan.augmentation.flip_axes == flips and ("one handedness" in plan.reasons["augmentation"]) == (not flips)
 
 
 def test_sided_labels_flip_with_their_twin() -> None:

@@ -85,11 +85,12 @@ def test_structures_are_measured_side_by_side() -> None:
 @pytest.mark.parametrize(
     ("shape", "spacing", "wanted"),
     [
-        ((40, 56, 40), (1.0, 1.0, 1.0), (48, 64, 48)),  # 38 x 58 x 40 wanted, limited by the image to 38 x 56 x 40
+        ((40, 56, 40), (1.0, 1.0, 1.0), (32, 48, 32)),  # 38 x 58 x 40 wanted; inside the image, with all of 22 x 42 x 24
+        ((40, 45, 30), (1.0, 1.0, 1.0), (32, 48, 32)),  # 32 would hold too little of 42 along y; along x one token is too few
         ((100, 100, 100), (1.0, 1.0, 1.0), (48, 64, 48)),
         ((48, 48, 48), (1.0, 1.0, 1.0), (48, 48, 48)),
         ((100, 200, 200), (1.0, 0.5, 0.5), (48, 80, 64)),  # boxes are in voxels: 22 x 21 x 12 mm, with margins 38 x 74 x 56 voxels
-        ((12, 49, 33), (1.0, 1.0, 1.0), (16, 64, 48)),
+        ((12, 49, 33), (1.0, 1.0, 1.0), (16, 48, 32)),
     ],
 )
 def test_patches_cover_the_structure(shape: Triple, spacing: Spacing, wanted: Triple) -> None:

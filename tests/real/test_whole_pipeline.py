@@ -33,8 +33,8 @@ def test_task04_plans_as_one_would_by_hand(real_data: Path, tmp_path: Path, run_
     assert code == 0, err
     plan = json.loads((tmp_path / "plans" / "Dataset004_Hippocampus" / "plan.json").read_text())
     assert plan["target_spacing_mm"] == [1, 1, 1]
-    assert plan["patch_size"] == [48, 64, 48]
-    assert plan["augmentation"]["flip_axes"] == ["x"]  # anterior and posterior are ordered along y
+    assert plan["patch_size"] == [32, 48, 32]
+    assert plan["augmentation"]["flip_axes"] == []  # anterior and posterior are ordered along y, and all are of one side
     assert len(list((tmp_path / "preprocessed" / "Dataset004_Hippocampus").glob("*_label.npy"))) == 208
     subject = dict(pd.read_csv(real_data / "Task04_Hippocampus" / "subjects.tsv", sep="\t")[["case", "subject"]].to_numpy())
     validated = [case for fold in plan["folds"] for case in fold["val"]]

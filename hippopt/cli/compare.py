@@ -1,0 +1,78 @@
+"""hippopt_compare: train ways to fine-tune side by side, and write one table."""
+
+import argparse
+import re
+
+from hippopt.artifacts.methods import METHODS
+from hippopt.cli.child_commands import predict_command, train_command
+from hippopt.cli.command import make_parser, run
+from hippopt.cli.console import TerminalConsole
+from hippopt.errors import UsageError
+from hippopt.workspace import Workspace
+
+SCRATCH = "scratch"
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = make_parser(
+        "hippopt_compare",
+        "Compare ways to fine-tune on the same cases, in one table. What is there already is kept: the same command continues.",
+    )
+    parser.add_argument("dataset", metavar="DATASET", help="to train on: 4, 004, Name or Dataset004_Name")
+    where = parser.add_mutually_exclusive_group(required=True)
+    where.add_argument("--test", metavar="DATASET", help="train on all cases and report on this labelled data set")
+    where.add_argument("--folds", nargs="+", default=[], metavar="FOLD", help="train these folds and report on their validation cases")
+    parser.add_argument("--choose", nargs="+", default=[], metavar="DATASET|FOLD",
+                        help="cases that choose the learning rate where several are given: a third data set, or other folds")  # fmt: skip
+    parser.add_argument("--methods", nargs="+", default=["lora-pt", "decoder", "full"], metavar="METHOD",
+                        help=f"of {', '.join(METHODS)}, and {SCRATCH} (full, from random weights)")  # fmt: skip
+    parser.add_argument("--ranks", nargs="+", type=int, default=[], metavar="RANK", help="for methods that have ranks; default: the plan's")
+    parser.add_argument("--learning-rates", nargs="+", default=[], metavar="RATE",
+                        help="for all methods, or METHOD=RATE for one; several: one is chosen for each method and rank; default: the plan's")  # fmt: skip
+    parser.add_argument(
+        "--seeds", nargs="+", type=int, default=[], metavar="SEED", help="each method is trained with each; default: the plan's"
+    )
+    parser.add_argument("--steps", type=int, help="number of steps of each training; default: the plan's")
+    parser.add_argument("--base", metavar="FILE|NAME", help="pre-trained weights; default: the shipped base where it fits the plan")
+    parser.add_argument("--name", default="compare", help="of the comparison, and in the names of its runs")
+    parser.add_argument("--jobs", type=int, default=1, help="trainings side by side; they share the cores, at least one thread each")
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    parser.add_argument("--allow-seen", action="store_true", help="accept a base that was trained on cases that choose or are reported")
+    return parser
+
+
+def _work(options: argparse.Namespace, workspace: Workspace, console: TerminalConsole) -> int:
+    for name in ("steps", "jobs"):
+        if getattr(options, name) is not None and getattr(options, name) < 1:
+            raise UsageError(f"--{name} must be above 0")
+    for name in ("ranks", "seeds"):
+        if any(value < (1 if name == "ranks" else 0) for value in getattr(options, name)):
+            raise UsageError(f"--{name}: whole numbers {'above 0' if name == 'ranks' else 'not below 0'}")
+    if not re.fullmatch(r"[A-Za-z0-9_-]+", options.name):
+        raise UsageError(f"--name {options.name!r}: letters, digits, - and _ only")
+    dataset = workspace.resolve(options.dataset)
+    from hippopt.artifacts.codec import load_record
+    from hippopt.artifacts.fingerprint import Fingerprint
+    from hippopt.artifacts.plan import load_plan
+    from hippopt.recipes.comparison import run_comparison
+    from hippopt.recipes.comparison_grid import make_grid
+    from hippopt.recipes.comparison_units import Commands, ComparisonRequest
+
+    fingerprint = load_record(workspace.fingerprint(dataset), Fingerprint, f"hippopt_plan {dataset}")
+    plan = load_plan(workspace.plan(dataset), fingerprint)
+    request = ComparisonRequest(
+        grid=make_grid(options.methods, options.ranks, options.learning_rates, options.seeds or [plan.seed]), test=options.test,
+        folds=tuple(options.folds), choose=tuple(options.choose), steps=options.steps, base=options.base, name=options.name, jobs=options.jobs,
+        device=options.device, allow_seen=options.allow_seen,
+    )  # fmt: skip
+    commands = Commands(
+        lambda name, fold, asked: train_command(workspace, name, fold, asked), lambda name, asked: predict_command(workspace, name, asked)
+    )
+    failed = run_comparison(workspace, dataset, plan, fingerprint, request, commands, console)
+    for what, reason in failed.items():
+        console.warn(f"failed: {what}: {reason}")
+    return 1 if failed else 0
+
+
+def main(arguments: list[str] | None = None) -> int:
+    return run(_parser(), _work, arguments)

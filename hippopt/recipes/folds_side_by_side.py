@@ -1,0 +1,92 @@
+"""Folds in processes of their own, some at a time.
+
+A small network on a CPU gains little from a second thread: two folds on one core each are done sooner than one after the other on two
+(docs/experiments.md).
+"""
+
+import contextlib
+import csv
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from hippopt.console import Console
+from hippopt.errors import TrainingError
+from hippopt.recipes.child_processes import Job, run_jobs, threads_each
+from hippopt.scoring.comparison import foreground, mean_dice
+from hippopt.scoring.tables import read_case_table
+from hippopt.training.signals import StopSignals
+
+if TYPE_CHECKING:
+    from hippopt.recipes.training import FoldJob, TrainingRequest
+
+LOG = "output.log"  # in a fold's folder: what its process said
+
+
+@dataclass(frozen=True)
+class SideBySide:
+    """at_once: processes at a time. command: hippopt_train of a fold, as a child process is given it."""
+
+    at_once: int
+    command: "Callable[[str, TrainingRequest], tuple[str, ...]]"
+
+
+def train_side_by_side(
+    folds: "Sequence[FoldJob]", request: "TrainingRequest", how: SideBySide, signals: StopSignals, console: Console
+) -> dict[str, float]:
+    """Mean foreground Dice of each fold that is validated. A fold that fails stops no other.
+
+    Raises TrainingError at the end where some failed, naming the reason of each; Interrupted after a signal, with all states saved.
+    """
+    threads = threads_each(how.at_once)
+    console.say(
+        f"{min(how.at_once, len(folds))} folds side by side, {threads} thread{'s' if threads > 1 else ''} each; their words: {LOG} in each fold's folder"
+    )
+    by_name = {f"fold {fold.request.fold}": fold for fold in folds}
+    jobs = [
+        Job(name, (how.command(fold.request.fold, replace(request, resume=fold.request.resume)),), fold.folder.path / LOG)
+        for name, fold in by_name.items()
+    ]  # fmt: skip
+    dice: dict[str, float] = {}
+    failed: list[str] = []
+    bar, shown = iter(console.track(range(100 * len(folds)), "train (%)", 100 * len(folds))), 0
+
+    def on_done(job: Job, reason: str | None, seconds: float) -> None:
+        fold = by_name[job.name]
+        if reason is not None:
+            failed.append(f"{job.name}: {reason} (all it said: {job.log})")
+            console.warn(failed[-1])
+            return
+        words = ""
+        if fold.inputs.val:
+            table = foreground(read_case_table(fold.folder.metrics))
+            dice[fold.request.fold] = mean_dice(table)
+            words = f", mean foreground Dice {dice[fold.request.fold]:.4f} on {len(table)} cases"
+        console.say(f"{job.name} done in {seconds / 60:.1f} min{words}: {fold.folder.path}")
+
+    def on_wait() -> None:
+        nonlocal shown
+        reached = sum(100 if fold.request.fold in dice else int(100 * _share(fold)) for fold in folds)
+        while shown < reached:
+            next(bar, None)
+            shown += 1
+
+    try:
+        run_jobs(jobs, how.at_once, signals, on_done, on_wait)
+    finally:
+        for _ in bar:
+            pass
+    if failed:
+        raise TrainingError("\n".join(failed))
+    return dice
+
+
+def _share(fold: "FoldJob") -> float:
+    """How much of a fold's training is done, by the last line of its log."""
+    request, steps = fold.request, fold.request.steps or fold.inputs.plan.schedule.steps_from(fold.inputs.base is not None)
+    with contextlib.suppress(OSError, ValueError, KeyError, csv.Error), fold.folder.log.open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+        if rows:
+            last = rows[-1]
+            return min(1.0, float(last["elapsed_s"]) / (60 * request.minutes) if request.minutes else int(last["step"]) / steps)
+    return 0.0
