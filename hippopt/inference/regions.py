@@ -44,6 +44,7 @@ def choose_regions(probabilities: np.ndarray, names: tuple[str, ...], size_mm: P
     step = np.divide(size_mm, probabilities.shape[1:])
     found: list[Region] = []
     doubts: list[str] = []
+    unfit: dict[str, float] = {}  # regions without a plausible place: volume of the largest one, mm3
     for index, name in enumerate(names, 1):
         wanted = settings.regions if name == ANY else 1
         places = _places(probabilities[index], probabilities[index] == probabilities.max(0), name, step)
@@ -55,13 +56,15 @@ def choose_regions(probabilities: np.ndarray, names: tuple[str, ...], size_mm: P
             doubts.append(f"{_called(name)} is found with probability {kept[0].peak:.2f} only")
         if kept and len(places) > len(kept) and places[len(kept)].volume_mm3 > RIVAL_SHARE * kept[-1].volume_mm3:
             doubts.append(f"{_called(name)} could be in {len(kept) + 1} places")
-        if places and not kept:
-            low, high = settings.volume_mm3
-            doubts.append(f"{_called(name)} has {places[0].volume_mm3 / 1000:.1f} cm3, expected {low / 1000:.1f} to {high / 1000:.1f}")
+        if not kept and name != ANY:
+            unfit[name] = places[0].volume_mm3 if places else 0.0
         found += kept
-    missing = [name for name in names if name != ANY and not any(region.name == name for region in found)]
-    absent = [name for name in missing if not doubts and _outside(name, found, size_mm, settings)]
-    doubts += [f"{_called(name)} is not found" for name in missing if name not in absent and not any(_called(name) in d for d in doubts)]
+    # a speck where a side would be beyond the image is no sign of it
+    absent = [name for name in unfit if not doubts and _outside(name, found, size_mm, settings)]
+    low, high = settings.volume_mm3
+    for name, volume in unfit.items():
+        size = f"{volume / 1000:.1f} cm3, expected {low / 1000:.1f} to {high / 1000:.1f}"
+        doubts += [f"{_called(name)} {f'has {size}' if volume else 'is not found'}"] if name not in absent else []
     if not found and not doubts:
         doubts.append("nothing is found")
     doubts += _contradictions(found, settings)

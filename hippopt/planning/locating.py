@@ -11,7 +11,7 @@ from hippopt.artifacts.regions import ANY, LEFT, MIDDLE, RIGHT
 
 SMALL_SHARE = 4.0  # an image that holds fewer patches than this a structure is quickly seen as a whole
 COARSEST_MM, LEAST_VOXELS = 4.0, 5  # a structure is to be this many coarse voxels long on its shortest axis
-SPREAD = 2.5  # volumes of other people's structures, and what a coarse image makes of them
+SMALLER, LARGER = 3.5, 2.5  # than the training scans' volumes: other people's structures, and what a coarse image makes of them
 APART = (0.6, 1.6)  # of the training scans' distances between both sides
 
 
@@ -33,7 +33,7 @@ def plan_locator(fingerprint: Fingerprint, shapes: Sequence[Triple], spacing: tu
     middle = [float(value) for value in np.median(offsets, 0)] if offsets else None
     settings = LocatorSettings(
         spacing_mm=coarse, channels=(8, 16, 32, 32), steps=400, batch_size=2, learning_rate=1e-2, regions=count, margin_mm=4.0,
-        volume_mm3=(round(min(volumes) / SPREAD, 1), round(max(volumes) * SPREAD, 1)),
+        volume_mm3=(round(min(volumes) / SMALLER, 1), round(max(volumes) * LARGER, 1)),
         apart_mm=(round(APART[0] * min(apart), 1), round(APART[1] * max(apart), 1)) if apart else None,
         offset_mm=(round(middle[0], 1), round(middle[1], 1), round(middle[2], 1)) if middle else None,
         jitter_mm=6.0, patches_elsewhere=0.2,

@@ -76,6 +76,13 @@ def test_a_side_that_was_cut_off_is_absent_and_the_other_keeps_its_name(name: st
     assert [region.name for region in choice.regions] == [name]
 
 
+def test_a_speck_does_not_count_where_its_side_lies_beyond_the_image() -> None:
+    speck = ((4, 4, 7), (1, 1, 1))
+    half = coarse_map((1, LEFT, 0.9), (2, speck, 0.9))[..., :10]
+    assert choose_regions(half, NAMES, (40.0, 48.0, 40.0), SETTINGS).absent == ("right",)
+    assert "the right side has 0.1 cm3" in choose((1, LEFT, 0.9), (2, speck, 0.9)).doubts[0]
+
+
 def test_a_part_of_a_structure_at_the_end_of_the_image_counts() -> None:
     small = ((4, 4, 0), (2, 2, 1))  # 256 mm3, less than any whole structure
     choice = choose((1, small, 0.9), (2, RIGHT, 0.9))
