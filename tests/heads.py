@@ -16,6 +16,7 @@ SPACING_MM = (3.0, 3.0, 3.0)
 SMALL = [
     "network.size=tiny", "patch_size=16,16,16", "batch_size=2", "schedule.steps_per_epoch=50", "schedule.warmup_steps=5",
     "locator.spacing_mm=5", "locator.channels=8,16,16", "locator.steps=150", "locator.learning_rate=2e-2", "locator.batch_size=4",
+    "mirror_sides=false",
 ]  # fmt: skip
 
 

@@ -67,7 +67,7 @@ def _say_decisions(plan: Plan, console: Console) -> None:
     for key, value in (
         ("target_spacing_mm", f"{spacing} (Z, Y, X)"), ("crop", plan.crop), ("normalisation", f"z-score over {plan.normalisation.region}"),
         ("patch_size", f"{patch} (Z, Y, X)"), ("batch_size", plan.batch_size), ("network", plan.network.size),
-        ("augmentation", f"flips {list(plan.augmentation.flip_axes)}"), ("folds", len(plan.folds)),
+        ("augmentation", f"flips {list(plan.flip_axes)}"), ("folds", len(plan.folds)),
         ("locator", f"{plan.locator.spacing_mm:g} mm" if plan.locator else "none"), ("mirror_sides", str(plan.mirror_sides).lower()),
     ):  # fmt: skip
         edited = [name for name in plan.reasons if name.startswith(f"{key}.")]

@@ -81,7 +81,7 @@ def train_fold(
         + " parameters"
     )
     if not _ensure_locator(request, inputs, folder, console, signals):
-        save_resume(folder.resume, folder.resume_previous, tuned.adapter_tensors(), optimizer, names, state)
+        save_resume(folder.resume, folder.resume_previous, tuned.resume_tensors(), optimizer, names, state)
         signals.stop_if_asked("while its locator was trained")
     _run_loop(request, inputs, folder, console, tuned, state, names, optimizer, started, signals)
     if state.step < 2 * inputs.plan.schedule.warmup_steps:

@@ -39,6 +39,13 @@ def test_whole_brains_are_located_side_by_side() -> None:
     assert locator.volume_mm3 == (round(volume / 3.5, 1), volume * 2.5)
     assert locator.apart_mm is not None and locator.apart_mm[0] < (48**2 + 2**2) ** 0.5 < locator.apart_mm[1]
     assert broken_rules(plan, brains()) == []  # type: ignore[arg-type]
+    assert plan.mirror_sides and plan.network_classes == ("background", "hippocampus") and plan.flip_axes == ()
+
+
+def test_a_label_without_a_twin_is_not_mirrored() -> None:
+    boxes: Boxes = {**PAIR, "stem": ((20, 90, 80), (24, 24, 12))}
+    plan = decide(brains(boxes), CPU, 0, TINY_NETWORK)  # type: ignore[arg-type]
+    assert plan.locator is not None and not plan.mirror_sides and "twin" in plan.reasons["mirror_sides"]
 
 
 def test_a_small_structure_is_looked_at_more_finely() -> None:
