@@ -20,7 +20,7 @@ def test_row_16_masks_are_kept_and_their_volumes_told(
     drawn[2:5, 3:6, 4] = 1  # a person's correction
     save_nifti(out / "a.nii.gz", drawn)
     before = contents(out)
-    monkeypatch.setattr("hippopt.stages.predict.predict_probabilities", lambda *_: pytest.fail("predicted anew"))
+    monkeypatch.setattr("hippopt.inference.segmentation.predict_probabilities", lambda *_: pytest.fail("predicted anew"))
     for remove in (False, True):  # a run that was stopped has written no table yet
         if remove:
             (out / "volumes.tsv").unlink()

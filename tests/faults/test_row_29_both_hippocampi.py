@@ -17,7 +17,7 @@ def bright_voxels(models: object, image: np.ndarray, *_: object) -> np.ndarray:
 
 
 def test_row_29_components_are_reported(trained_root: Path, tmp_path: Path, run_command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hippopt.stages.predict.predict_probabilities", bright_voxels)
+    monkeypatch.setattr("hippopt.inference.segmentation.predict_probabilities", bright_voxels)
     rng = np.random.default_rng(0)
     for name, places in (("one", [3]), ("two", [3, 12])):
         image = rng.normal(100, 1, blob_case(0)[0].shape).astype(np.float32)
