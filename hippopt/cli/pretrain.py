@@ -25,7 +25,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--set",
-        action="append",
+        nargs="+",
+        action="extend",
         default=[],
         metavar="KEY=VALUE",
         dest="settings",
@@ -55,8 +56,10 @@ def _work(options: argparse.Namespace, workspace: Workspace, console: TerminalCo
     for name in ("steps", "minutes", "learning_rate", "batch_size"):
         if getattr(options, name) is not None and getattr(options, name) <= 0:
             raise UsageError(f"--{name.replace('_', '-')} must be above 0")
-    if (options.dataset is None) == (options.synthetic is None):
+    if options.dataset is None and options.synthetic is None:
         raise UsageError("name a data set, or give --synthetic DIR")
+    if options.dataset is not None and options.synthetic is not None:
+        raise UsageError(f"{options.dataset} and --synthetic exclude each other: learn from a data set, or from label maps")
     if any(size <= 0 or size % 16 for size in options.patch):
         raise UsageError(f"--patch {' '.join(map(str, options.patch))}: three multiples of 16, above 0")
     if options.settings and not options.synthetic:

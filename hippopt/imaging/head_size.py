@@ -2,8 +2,8 @@
 
 Without a network there are two honest answers. Where the background is one exact value, the scan was skull-stripped (or
 masked), and what is left is measured: for a brain-sized remainder this is the brain with its fluid, as the stripping left
-it. Otherwise the head is what is brighter than the background by Otsu's threshold, its largest part, holes filled layer
-by layer, down to a fixed depth below the vertex so that a longer neck counts no more. The two are never mixed: `of` says
+it. Otherwise the head is what is brighter than the background by Otsu's threshold, holes filled layer by layer, its largest
+part, down to a fixed depth below the vertex so that a longer neck counts no more. The two are never mixed: `of` says
 which it is. A crop shows neither.
 """
 
@@ -56,12 +56,14 @@ def head_size(image: np.ndarray, grid: Grid) -> HeadSize:
     from skimage.filters import threshold_otsu
 
     # bright fat and single bright voxels, capped, do not raise the threshold above tissue
-    inside = _largest_part(values > threshold_otsu(np.minimum(values, np.percentile(values, 99))))
+    bright = values > threshold_otsu(np.minimum(values, np.percentile(values, 99)))
+    # filled first: the dark skull may part the scalp from the brain
+    inside = _largest_part(_filled(bright))
     top = int(np.flatnonzero(inside.any((1, 2)))[-1])
     layers = round(HEAD_DEPTH_MM / steps[0])
     if top + 1 < layers:  # the field of view ends above the base of the skull
         return NOTHING
-    head = _filled(inside[top + 1 - layers : top + 1])
+    head = inside[top + 1 - layers : top + 1]
     above = float(head[-1].mean()) if top + 1 == len(inside) else 0.0  # of the uppermost face: the vertex is cut off
     return _whole(float(head.sum()) * voxel_mm3, "head", [*_side_shares(head), above])
 

@@ -37,6 +37,16 @@ def test_help_imports_nothing_heavy(name: str) -> None:
     assert json.loads(imported) == []
 
 
+def test_the_package_imports_nothing_heavy_until_it_is_used() -> None:
+    lines = (
+        f"import hippopt, sys; print([name for name in {HEAVY!r} if name in sys.modules]); hippopt.Predictor; print('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", lines], capture_output=True, text=True, check=True, cwd=REPOSITORY)
+    assert done.stdout.split("\n")[:2] == ["[]", "True"]
+    with pytest.raises(ImportError, match="Segmenter"):
+        from hippopt import Segmenter  # noqa: F401
+
+
 @pytest.mark.parametrize("arguments", [["plan"], ["train", "4", "0"], ["predict", "-i", ".", "-o", "out"]])
 def test_the_root_is_that_of_the_option_else_of_the_environment(
     arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run_command: Command

@@ -16,7 +16,8 @@ IMAGE, LABEL = blob_case(5)
 def scans(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """One scan as in training, one inverted; the network finds the structure in both."""
     monkeypatch.setattr(
-        "hippopt.inference.segmentation.predict_probabilities", lambda *_: np.stack([value == LABEL.T for value in range(3)]).astype(np.float32)
+        "hippopt.inference.segmentation.predict_probabilities",
+        lambda *_: np.stack([value == LABEL.T for value in range(3)]).astype(np.float32),
     )
     save_nifti(tmp_path / "scans" / "same.nii.gz", IMAGE * 3 + 50)
     save_nifti(tmp_path / "scans" / "inverted.nii.gz", IMAGE.max() - IMAGE)

@@ -124,3 +124,16 @@ def test_zeros_around_a_brain_do_not_count(seed: int, rim: int) -> None:
     inside = (slice(None), *[slice(rim, -rim)] * 3)
     np.testing.assert_allclose(found[inside], normalise(brain, settings), atol=1e-5)
     assert not found[padded == 0].any()
+
+
+def test_the_mask_of_a_large_scan_is_that_of_its_probabilities(monkeypatch: pytest.MonkeyPatch) -> None:
+    grid = grid_of_code("PIR", (30, 40, 50), (0.5, 0.7, 1.3))
+    plan = small_plan(crop="nonzero")
+    image = np.zeros((1, *grid.shape), np.float32)
+    image[:, 4:, 3:-2, 5:] = noise(0, 1, 26, 35, 45) + 9
+    case = prepare(image, grid, plan)
+    probabilities = np.exp(noise(1, 3, *case.properties.prepared_shape))
+    probabilities /= probabilities.sum(0)
+    classes = restore_probabilities(probabilities, case.properties).argmax(0).astype(np.uint8)
+    monkeypatch.setattr("hippopt.imaging.resampling.SLAB_VALUES", 5000)
+    np.testing.assert_array_equal(restore_mask(probabilities, case.properties, (0, 1, 2)), place_in_scan(classes, case.properties))

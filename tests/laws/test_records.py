@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hippopt.artifacts.calibration import Calibration
 from hippopt.artifacts.codec import (
     SCHEMA,
     Record,
@@ -23,6 +24,7 @@ from hippopt.artifacts.codec import (
     write_bytes,
     write_json,
 )
+from hippopt.artifacts.cohort import Cohort
 from hippopt.artifacts.fingerprint import Fingerprint
 from hippopt.artifacts.grid import Grid
 from hippopt.artifacts.model_file import ModelManifest, UsualContrast
@@ -103,6 +105,8 @@ KINDS = [
     LocatorCard,
     ModelManifest,
     UsualContrast,
+    Cohort,
+    Calibration,
     Fingerprint,
     Plan,
 ]  # the others are parts of these

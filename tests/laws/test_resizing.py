@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from skimage.transform import resize as reference
 
-from hippopt.imaging.resampling import resample_image, resample_label, resampled_shape, resize, resize_axes, separate_axis
+from hippopt.imaging.resampling import resample_image, resample_label, resampled_shape, resize, resize_axes, resize_slabs, separate_axis
 from tests.laws.strategies import labels, noise, seeds, shapes, spacings_mm
 
 
@@ -88,3 +88,29 @@ def test_the_field_of_view_is_kept(
 )
 def test_the_axis_apart(scan: tuple[float, float, float], target: tuple[float, float, float], axis: int | None) -> None:
     assert separate_axis(scan, target) == axis
+
+
+@given(old=shapes(1, 20), new=shapes(1, 24), seed=seeds, values=st.integers(1, 4000), order=st.sampled_from([0, 1, 3]))
+def test_slabs_are_the_whole_to_the_last_bit(
+    old: tuple[int, int, int], new: tuple[int, int, int], seed: int, values: int, order: int
+) -> None:
+    array = noise(seed, 2, *old)
+    whole, found = resize(array, new, order), np.full((2, *new), np.nan, np.float32)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("hippopt.imaging.resampling.SLAB_VALUES", values)
+        for where, part in resize_slabs(array, new, order):
+            assert np.isnan(found[(slice(None), *where)]).all()  # nothing comes twice
+            found[(slice(None), *where)] = part
+    np.testing.assert_array_equal(found, whole)
+
+
+def test_slabs_of_a_large_array_are_the_whole_to_the_last_bit() -> None:
+    array = noise(0, 3, 40, 60, 50)
+    for new in ((80, 120, 100), (40, 120, 100), (80, 31, 77), (13, 60, 99)):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("hippopt.imaging.resampling.SLAB_VALUES", 200_000)
+            parts = list(resize_slabs(array, new, 1))
+        assert len(parts) > 1
+        whole = resize(array, new, 1)
+        for where, part in parts:
+            np.testing.assert_array_equal(part, whole[(slice(None), *where)])
