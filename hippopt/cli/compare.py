@@ -26,7 +26,8 @@ def _parser() -> argparse.ArgumentParser:
                         help="cases that choose the learning rate where several are given: a third data set, or other folds")  # fmt: skip
     parser.add_argument("--methods", nargs="+", default=["lora-pt", "decoder", "full"], metavar="METHOD",
                         help=f"of {', '.join(METHODS)}, and {SCRATCH} (full, from random weights)")  # fmt: skip
-    parser.add_argument("--ranks", nargs="+", type=int, default=[], metavar="RANK", help="for methods that have ranks; default: the plan's")
+    parser.add_argument("--ranks", nargs="+", default=[], metavar="RANK",
+                        help="for methods that have ranks, or METHOD=RANK for one; default: the plan's")  # fmt: skip
     parser.add_argument("--learning-rates", nargs="+", default=[], metavar="RATE",
                         help="for all methods, or METHOD=RATE for one; several: one is chosen for each method and rank; default: the plan's")  # fmt: skip
     parser.add_argument(
@@ -45,9 +46,8 @@ def _work(options: argparse.Namespace, workspace: Workspace, console: TerminalCo
     for name in ("steps", "jobs"):
         if getattr(options, name) is not None and getattr(options, name) < 1:
             raise UsageError(f"--{name} must be above 0")
-    for name in ("ranks", "seeds"):
-        if any(value < (1 if name == "ranks" else 0) for value in getattr(options, name)):
-            raise UsageError(f"--{name}: whole numbers {'above 0' if name == 'ranks' else 'not below 0'}")
+    if any(seed < 0 for seed in options.seeds):
+        raise UsageError("--seeds: whole numbers not below 0")
     if not re.fullmatch(r"[A-Za-z0-9_-]+", options.name):
         raise UsageError(f"--name {options.name!r}: letters, digits, - and _ only")
     dataset = workspace.resolve(options.dataset)

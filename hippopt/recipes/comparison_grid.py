@@ -1,10 +1,11 @@
 """What a comparison runs: rows, learning rates and seeds, the cases that choose a rate and those that are reported, and whether these are apart."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from decimal import Decimal
 from itertools import combinations
+from typing import TypeVar
 
 from hippopt.artifacts.codec import load_record
 from hippopt.artifacts.dataset import Dataset, load_dataset
@@ -21,6 +22,7 @@ SCRATCH = "scratch"  # method full from random weights
 ROWS = (*METHODS, SCRATCH)
 REFERENCES = ("decoder", "full")
 FULL_DATA = "full-data"
+Number = TypeVar("Number", int, float)
 
 
 @dataclass(frozen=True)
@@ -94,29 +96,35 @@ class Grid:
         return [Combination(row, rate, seed) for seed in self.seeds]
 
 
-def make_grid(methods: Sequence[str], ranks: Sequence[int], rates: Sequence[str], seeds: Sequence[int]) -> Grid:
-    """rates: numbers for all methods, or METHOD=NUMBER for one. Raises UsageError."""
+def make_grid(methods: Sequence[str], ranks: Sequence[str], rates: Sequence[str], seeds: Sequence[int]) -> Grid:
+    """ranks, rates: numbers for all methods, or METHOD=NUMBER for one. Raises UsageError."""
     unknown = [name for name in methods if name not in ROWS]
     if unknown:
         raise UsageError(f"--methods {unknown[0]}: choose of {', '.join(ROWS)}")
-    rows = [
-        Row(name, rank)
-        for name in dict.fromkeys(methods)
-        for rank in (dict.fromkeys(ranks) if name in METHODS and METHODS[name].ranked and ranks else (None,))  # type: ignore[index]
-    ]
-    general: list[float] = []
-    own: dict[str, list[float]] = {}
-    for text in rates:
+    ranked = [name for name in methods if name in METHODS and METHODS[name].ranked]  # type: ignore[index]
+    by_method = _by_method("--ranks", "a whole number", ranks, ranked, int)
+    rows = [Row(name, rank) for name in dict.fromkeys(methods) for rank in (by_method(name) if name in ranked else ()) or (None,)]
+    rates_of = _by_method("--learning-rates", "a number", rates, methods, float)
+    by_row = {row.name: tuple(sorted(rates_of(row.method_name))) for row in rows}
+    return Grid(tuple(rows), by_row, tuple(dict.fromkeys(seeds)))
+
+
+def _by_method(
+    option: str, what: str, texts: Sequence[str], methods: Sequence[str], parse: Callable[[str], Number]
+) -> Callable[[str], tuple[Number, ...]]:
+    """The numbers of a method, each once: its own, METHOD=NUMBER, where it has some, else those for all. Raises UsageError."""
+    general: list[Number] = []
+    own: dict[str, list[Number]] = {}
+    for text in texts:
         name, equals, number = text.rpartition("=")
         try:
-            rate = float(number)
+            value = parse(number)
         except ValueError:
-            rate = 0.0
-        if not 0 < rate < float("inf") or (equals and name not in methods):
-            raise UsageError(f"--learning-rates {text}: a number above 0, or METHOD=NUMBER of a method that is compared")
-        (own.setdefault(name, []) if equals else general).append(rate)
-    by_row = {row.name: tuple(sorted(set(own.get(row.method_name, general)))) for row in rows}
-    return Grid(tuple(rows), by_row, tuple(dict.fromkeys(seeds)))
+            value = parse("0")
+        if not 0 < value < float("inf") or (equals and name not in methods):
+            raise UsageError(f"{option} {text}: {what} above 0, or METHOD=NUMBER of a method that is compared and takes one")
+        (own.setdefault(name, []) if equals else general).append(value)
+    return lambda name: tuple(dict.fromkeys(own.get(name, general)))
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ PLAN = small_plan(folds=tuple(Fold(train=tuple(f"c{j}" for j in range(4) if j !=
 
 
 def test_ranks_multiply_the_methods_that_have_them_alone() -> None:
-    grid = make_grid(["decoder", "lora", "lora-pt", "scratch"], [1, 4], [], [0, 1])
+    grid = make_grid(["decoder", "lora", "lora-pt", "scratch"], ["1", "4"], [], [0, 1])
     assert [row.name for row in grid.rows] == ["decoder", "lora r1", "lora r4", "lora-pt r1", "lora-pt r4", "scratch"]
     assert grid.to_choose() == []
     assert [each.rate for each in grid.reported(grid.rows[0], None)] == [None, None]
@@ -40,7 +40,7 @@ def test_ranks_multiply_the_methods_that_have_them_alone() -> None:
 
 
 def test_rates_are_for_all_methods_or_for_one() -> None:
-    grid = make_grid(["decoder", "full", "lora"], [2], ["1e-3", "3e-4", "full=2e-3"], [5, 6])
+    grid = make_grid(["decoder", "full", "lora"], ["2"], ["1e-3", "3e-4", "full=2e-3"], [5, 6])
     assert grid.rates == {"decoder": (3e-4, 1e-3), "full": (2e-3,), "lora r2": (3e-4, 1e-3)}
     assert [row.name for row in grid.to_choose()] == ["decoder", "lora r2"]
     assert [(each.rate, each.seed) for each in grid.candidates(grid.rows[0])] == [(3e-4, 5), (1e-3, 5)]  # one seed chooses
@@ -52,6 +52,18 @@ def test_rates_are_for_all_methods_or_for_one() -> None:
 def test_rates_that_are_none_are_refused(rates: list[str]) -> None:
     with pytest.raises(UsageError, match="--learning-rates"):
         make_grid(["full"], [], rates, [0])
+
+
+def test_ranks_are_for_all_methods_or_for_one() -> None:
+    grid = make_grid(["lora-pt", "lora", "full"], ["lora-pt=1", "lora-pt=16", "8"], [], [0])
+    assert [row.name for row in grid.rows] == ["lora-pt r1", "lora-pt r16", "lora r8", "full"]
+    assert [row.name for row in make_grid(["lora-pt", "lora"], ["lora=2"], [], [0]).rows] == ["lora-pt", "lora r2"]
+
+
+@pytest.mark.parametrize("ranks", [["0"], ["-1"], ["1.5"], ["full=2"], ["pissa=2"], ["=2=2"]])
+def test_ranks_that_are_none_are_refused(ranks: list[str]) -> None:
+    with pytest.raises(UsageError, match="--ranks"):
+        make_grid(["lora", "full"], ranks, [], [0])
 
 
 def test_an_unknown_method_is_refused_with_those_that_there_are() -> None:
