@@ -190,7 +190,10 @@ def test_data_sets_with_common_scans_or_people_or_other_labels_are_refused(root:
 
 def test_a_base_that_has_seen_the_test_scans_is_refused(root: Path, run_command: Command, runner: Runner) -> None:
     assert compare(run_command, root, "--test", "Test", "--methods", "decoder")[0] == 0
-    (card,) = (root / "results" / "bases").glob("*.json")
+    adapter = json.loads((run_path(root, "decoder-compare-s0") / "full_data" / "adapter.json").read_text())
+    card = next(
+        path for path in (root / "results" / "bases").glob("*.json") if json.loads(path.read_text())["sha256"] == adapter["base_sha256"]
+    )
     from hippopt.recipes.comparison_grid import contents_of
     from hippopt.workspace import Workspace
 
