@@ -163,6 +163,7 @@ class Plan(Record, frozen=True, kw_only=True):
     largest_scan_mm: the largest field of view of the training scans after the crop; a much larger scan is warned of.
     locator: None where the scans are crops around the structure, which are segmented as a whole.
     mirror_sides: the network knows one side only, and sees the right one mirrored; pairs of labels are `swap_labels`.
+    part_borders: all labels are parts of one structure, one after the other along an axis; where they meet is learned from its cross-sections.
     """
 
     schema: int = SCHEMA
@@ -187,6 +188,7 @@ class Plan(Record, frozen=True, kw_only=True):
     reasons: dict[str, str]
     locator: LocatorSettings | None = None
     mirror_sides: bool = False
+    part_borders: bool = False
 
     @property
     def label_values(self) -> tuple[int, ...]:
@@ -262,6 +264,8 @@ def broken_rules(plan: Plan, fingerprint: Fingerprint | None = None) -> list[str
         rules.append((same, "labels, channel_names", "", "as in the data set's dataset.json"))
     broken = [f"{key}: {value}; the rule: {rule}" for sound, key, value, rule in rules if not sound]
     broken += _broken_ranks(adapter, network) + _broken_folds(plan, fingerprint) + _broken_locator(plan)
+    if plan.part_borders and (plan.locator is not None or plan.sides or len(plan.labels) < 3):
+        broken.append("part_borders: true; the rule: two labels or more without a side, in scans that are not located")
     if fingerprint is not None:
         broken += _broken_flips(plan, fingerprint)
     return broken

@@ -4,6 +4,7 @@ from typing import Any, Literal
 
 from hippopt.artifacts.codec import SCHEMA, Record
 from hippopt.artifacts.methods import Method
+from hippopt.artifacts.part_borders import PartBorders
 from hippopt.artifacts.plan import NetworkSettings, NormalisationSettings
 from hippopt.artifacts.synthesis import SynthesisSettings
 
@@ -64,7 +65,7 @@ class AdapterCard(Record, frozen=True, kw_only=True):
     remade: parameters of the base that were interpolated, adapted or made anew; they are stored in this file,
     whether they trained (all methods but published) or not.
     sha256, initial_sha256: over the tensors (networks/tensor_files.py) of this file, and of the run's initial factors that
-    lora-pt and pissa were trained from; dtype: of every tensor of both.
+    lora-pt and pissa were trained from; dtype: of every tensor of both. part_borders: learned from the fold's training labels.
     """
 
     schema: int = 2
@@ -92,6 +93,7 @@ class AdapterCard(Record, frozen=True, kw_only=True):
     dtype: Literal["float32"]
     versions: dict[str, str]
     settings: dict[str, Any]
+    part_borders: PartBorders | None = None
 
 
 class LocatorCard(Record, frozen=True, kw_only=True):

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from hippopt.artifacts.calibration import Calibration
+from hippopt.artifacts.part_borders import PartBorders
 from hippopt.artifacts.plan import Plan
 from hippopt.artifacts.properties import CaseProperties
 from hippopt.imaging.preparation import place_in_scan, restored_slabs
@@ -17,6 +18,7 @@ from hippopt.inference.loading import LoadedScan
 from hippopt.inference.located import Segmentation as LocatedSegmentation
 from hippopt.inference.located import segment_located
 from hippopt.inference.locating import Located
+from hippopt.inference.part_borders import place_borders
 from hippopt.inference.signals import FLIPPED_NETWORKS, SignalCollector, Signals, normalised_entropy, signal_flips
 from hippopt.inference.volumes import Row, Standards, Sureness, contrast_warning, volume_rows
 from hippopt.inference.windows import WindowSettings, predict_probabilities
@@ -50,9 +52,9 @@ class Segmentation:
 
 def segment(
     loaded: LoadedScan, models: Sequence[nn.Module], plan: Plan, windows: WindowSettings, standards: Standards, wanted: Wanted,
-    device: torch.device,
+    device: torch.device, borders: Sequence[PartBorders] = (),
 ) -> Segmentation:  # fmt: skip
-    """Networks, resampling back, volumes, confidence and flags."""
+    """Networks, borders between parts, resampling back, volumes, confidence and flags."""
     name, scan, properties = loaded.files.id, loaded.scan, loaded.properties
     values = np.array(plan.label_values, dtype=np.uint16 if max(plan.label_values) > 255 else np.uint8)
     sureness, notes, flags = Sureness(), list[str](), [CONSTANT] if loaded.empty else []
@@ -64,6 +66,7 @@ def segment(
         notes += [f"{name}: {warning}" for warning in seen.warnings]
     elif not loaded.empty:
         found, sureness = _ensemble(loaded.image, models, plan, windows, standards.calibration, device)
+        found = place_borders(found, borders, plan.class_names, plan.target_spacing_mm)
         parts = restored_slabs(found, properties)
     cropped = np.zeros(properties.crop_shape, values.dtype)
     entropy = np.zeros(properties.crop_shape, np.float32) if wanted.uncertainty and not loaded.empty else None

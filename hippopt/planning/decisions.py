@@ -67,6 +67,7 @@ def decide(fingerprint: Fingerprint, machine: Machine, seed: int = 0, network: N
     locator, reasons["locator"] = plan_locator(fingerprint, shapes, spacing, patch)
     if locator is not None:
         reasons["foreground_oversampling"] = "as nnU-Net's, of the patches that do not lie around a region (locator.patches_elsewhere)"
+    parts, reasons["part_borders"] = _part_borders(locator is not None, fingerprint)
     mirror, reasons["mirror_sides"] = _mirror_sides(locator is not None, fingerprint)
     reasons["seed"] = "keys the folds, the initial weights and every batch"
     return Plan(
@@ -75,7 +76,7 @@ def decide(fingerprint: Fingerprint, machine: Machine, seed: int = 0, network: N
         normalisation=NormalisationSettings(scheme="zscore", region=region, clip_percentiles=(0.5, 99.5)),
         largest_scan_mm=_largest_scan(fingerprint, crop), patch_size=patch, batch_size=batch, foreground_oversampling=1 / 3, network=chosen, adapter=adapter,
         augmentation=augmentation, schedule=schedule, seed=seed, folds=folds, reasons=reasons,
-        locator=locator, mirror_sides=mirror,
+        locator=locator, mirror_sides=mirror, part_borders=parts,
     )  # fmt: skip
 
 
@@ -98,6 +99,16 @@ def _mirror_sides(located: bool, fingerprint: Fingerprint) -> tuple[bool, str]:
     return True, (
         "half the classes and twice the scans of one side, which windows around located regions tell apart: after as many steps it was better "
         "(docs/experiments.md); flips along x are then not made"
+    )
+
+
+def _part_borders(located: bool, fingerprint: Fingerprint) -> tuple[bool, str]:
+    """Whether the borders between labels are looked for as planes."""
+    if located or fingerprint.sides or len(fingerprint.labels) < 3 or not fingerprint.ordered_axes:
+        return False, "only for labels that follow each other along an axis, without sides, in scans that are not located"
+    return True, (
+        f"labels are ordered along {', '.join(fingerprint.ordered_axes)}: where planes part them, the cross-sections of the whole structure tell "
+        "where better than a network that has seen few cases (docs/experiments.md)"
     )
 
 

@@ -10,6 +10,7 @@ from torch import nn
 
 from hippopt import __version__
 from hippopt.artifacts.codec import parse_json, write_json
+from hippopt.artifacts.part_borders import PartBorders
 from hippopt.artifacts.plan import Plan, load_plan
 from hippopt.artifacts.weights import AdapterCard
 from hippopt.artifacts.writable_folder import check_writable
@@ -17,6 +18,7 @@ from hippopt.console import Console
 from hippopt.errors import OutputError, PlanError, StaleArtifactError, UsageError, WeightsError
 from hippopt.imaging.augmentation import class_pairs
 from hippopt.imaging.scan_listing import list_scans
+from hippopt.inference.part_borders import learned_borders
 from hippopt.inference.segmentation import Wanted
 from hippopt.inference.volumes import Standards
 from hippopt.inference.windows import WindowSettings, flip_combinations
@@ -61,6 +63,7 @@ class OpenRun:
     device: torch.device
     locators: tuple[nn.Module, ...] = ()
     locators_sha256: tuple[str, ...] = ()
+    borders: tuple[PartBorders, ...] = ()
 
 
 def check_output(source: Path, output: Path) -> None:
@@ -152,7 +155,7 @@ def open_run(
     locators, sha256 = load_locators(workspace, dataset, run, folds, plan)
     cards = [read_card(workspace.fold(dataset, run, fold).adapter_card) for fold in folds]
     standards = load_standards(workspace, dataset, run, plan, cards, console, calibrated=not best)
-    return OpenRun(run, tuple(folds), plan, models, windows, standards, device, locators, tuple(sha256))
+    return OpenRun(run, tuple(folds), plan, models, windows, standards, device, locators, tuple(sha256), learned_borders(cards))
 
 
 def predict_scans(workspace: Workspace, dataset: str, request: PredictionRequest, console: Console) -> int:
@@ -177,6 +180,7 @@ def predict_scans(workspace: Workspace, dataset: str, request: PredictionRequest
     job = PredictRequest(
         output=request.output, windows=opened.windows, wanted=Wanted(request.save_probabilities, request.save_uncertainty),
         overwrite=request.overwrite, volume=request.volume, standards=opened.standards, locators=opened.locators,
+        borders=opened.borders,
     )  # fmt: skip
     done, kept, failed = predict(scans, opened.models, plan, job, device, console)
     console.say(f"segmented {done}, kept {kept}, failed {failed}: {request.output}")

@@ -139,7 +139,7 @@ class Predictor:
         loaded = prepare_scan(files, scans, self._run.plan, machine_bytes(), self._run.locators)
         found = segment(
             loaded, self._run.models, self._run.plan, self._run.windows, self._run.standards, Wanted(probabilities, uncertainty),
-            self._run.device,
+            self._run.device, self._run.borders,
         )  # fmt: skip
         return Prediction(
             found.mask, loaded.scan.grid, tuple(found.rows), (*loaded.warnings, *found.warnings), found.uncertainty, found.probabilities,

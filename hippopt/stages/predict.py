@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from hippopt.artifacts.codec import one_line
+from hippopt.artifacts.part_borders import PartBorders
 from hippopt.artifacts.plan import Plan
 from hippopt.console import Console
 from hippopt.errors import HippoptError, ImageError, OutputError
@@ -38,7 +39,7 @@ VOLUMES = "volumes.tsv"
 
 @dataclass(frozen=True)
 class PredictRequest:
-    """How to predict. volume: which one of a 4D scan; locators: of the folds, where the plan has such."""
+    """How to predict. volume: which one of a 4D scan; locators, borders: of the folds, where they have such."""
 
     output: Path
     windows: WindowSettings
@@ -47,6 +48,7 @@ class PredictRequest:
     overwrite: bool = False
     volume: int | None = None
     locators: tuple[nn.Module, ...] = ()
+    borders: tuple[PartBorders, ...] = ()
 
 
 def predict(
@@ -142,7 +144,7 @@ def _segment(
     loaded: LoadedScan, models: Sequence[nn.Module], plan: Plan, request: PredictRequest, device: torch.device, console: Console
 ) -> Rows:
     """Predict and write one scan; its rows of volumes.tsv."""
-    found = segment(loaded, models, plan, request.windows, request.standards, request.wanted, device)
+    found = segment(loaded, models, plan, request.windows, request.standards, request.wanted, device, request.borders)
     for warning in found.warnings:
         console.warn(warning)
     name, scan = loaded.files.id, loaded.scan

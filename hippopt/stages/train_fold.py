@@ -1,11 +1,13 @@
 """Stage 5: train one fold."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import torch
 
 from hippopt.artifacts.codec import remove_leftovers, write_bytes, write_json
+from hippopt.artifacts.part_borders import PartBorders
 from hippopt.console import Console
 from hippopt.errors import HippoptError, TrainingError
 from hippopt.imaging.augmentation import open_batches
@@ -21,6 +23,7 @@ from hippopt.training.fold import FoldInputs, FoldRequest, settings_of
 from hippopt.training.locator import train_locator
 from hippopt.training.loop import LoopHooks, train
 from hippopt.training.pace import ProgressBar, make_budget
+from hippopt.training.part_borders import fit_part_borders
 from hippopt.training.quick_validation import QuickValidation, region_windows, windows_around
 from hippopt.training.signals import StopSignals
 from hippopt.training.start import Progress, check_arrays, check_disk, check_progress, check_settings, check_unseen
@@ -80,6 +83,7 @@ def train_fold(
         + ", ".join(f"{count:,} {group}" for group, count in counts.items())
         + " parameters"
     )
+    inputs = replace(inputs, borders=_part_borders(inputs, console))
     if not _ensure_locator(request, inputs, folder, console, signals):
         save_resume(folder.resume, folder.resume_previous, tuned.resume_tensors(), optimizer, names, state)
         signals.stop_if_asked("while its locator was trained")
@@ -98,6 +102,22 @@ def _clear(folder: FoldFolder) -> None:
     masks = list(folder.validation.iterdir()) if folder.validation.is_dir() else []
     for path in (*files, *masks):
         path.unlink(missing_ok=True)
+
+
+def _part_borders(inputs: FoldInputs, console: Console) -> PartBorders | None:
+    """What the training labels tell of where the parts of the structure meet, where the plan asks for it."""
+    plan = inputs.plan
+    if not plan.part_borders:
+        return None
+    found = fit_part_borders([case.label for case in inputs.train], plan.class_names[1:], plan.target_spacing_mm)
+    if found is None:
+        console.say("no planes part the labels, or too few cases show them all: their borders are left to the network")
+        return None
+    console.say(
+        f"borders of {', '.join(found.parts)} across {'zyx'[found.axis]}: planes in {found.cases} cases but for {found.misplaced:.1%} of the voxels; "
+        "learned from cross-sections"
+    )
+    return found
 
 
 def _ensure_locator(request: FoldRequest, inputs: FoldInputs, folder: FoldFolder, console: Console, signals: StopSignals) -> bool:

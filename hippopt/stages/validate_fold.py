@@ -21,6 +21,7 @@ from hippopt.imaging.preparation import place_in_scan, restore_mask
 from hippopt.imaging.scan_source import coarse_shape, coarsen
 from hippopt.inference.located import segment_located
 from hippopt.inference.locating import locate
+from hippopt.inference.part_borders import learned_borders, place_borders
 from hippopt.inference.signal_table import ScoredSignals, write_signals
 from hippopt.inference.signals import SignalCollector, signal_flips
 from hippopt.inference.windows import Look, WindowSettings, predict_probabilities
@@ -54,6 +55,7 @@ def validate_fold(
     locator = read_locator(folder.locator, folder.locator_card, plan)[0] if plan.locator else None
     foreground = {name: value for name, value in plan.labels.items() if value}
     classes = {name: index for index, name in enumerate(plan.class_names) if index}
+    learned = learned_borders([card])
     scored, signal_rows = [], []
     for case, entry in console.track(cases, "validate", len(cases)):
         signals.stop_if_asked("in validation")
@@ -64,6 +66,7 @@ def validate_fold(
                 console.warn(f"{case.id}: {doubt}")
         else:
             probabilities = predict_probabilities([model], np.asarray(case.image), settings, device, collector.look)
+            probabilities = place_borders(probabilities, learned, plan.class_names, plan.target_spacing_mm)
             mask = restore_mask(probabilities, entry.properties, plan.label_values)
         label = read_scan(Path(raw[case.id].label))
         if label.array.shape != mask.shape:

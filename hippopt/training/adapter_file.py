@@ -39,6 +39,7 @@ def write_adapter(
         versions={"hippopt": __version__, "python": platform.python_version(), **{name: version(name) for name in libraries}},
         settings={**settings_of(request, inputs), "also_trained": list(plan.adapter.also_trained), "label_values": list(plan.label_values),
                   "seconds": round(state.elapsed_s, 1), "peak_memory_mb": round(peak_memory_mb(), 1), "best_step": state.best_step, "skipped_steps": state.skipped},
+        part_borders=inputs.borders,
     )  # fmt: skip
     save_tensors(path, tensors)
     write_json(card_path, card)

@@ -9,6 +9,7 @@ import torch
 from hippopt.artifacts.codec import content_hash
 from hippopt.artifacts.fingerprint import Fingerprint
 from hippopt.artifacts.methods import Method
+from hippopt.artifacts.part_borders import PartBorders
 from hippopt.artifacts.plan import Plan
 from hippopt.artifacts.weights import BaseCard
 from hippopt.imaging.patches import TrainingCase
@@ -34,8 +35,8 @@ class FoldRequest:
 
 @dataclass(frozen=True)
 class FoldInputs:
-    """What the stage works on: cases of the fold on disk, the base's tensors with its card, or None, and the run's
-    initial factors where the method has such."""
+    """What the stage works on: cases of the fold on disk, the base's tensors with its card, or None, the run's
+    initial factors where the method has such, and what the training labels tell of where parts meet."""
 
     plan: Plan
     fingerprint: Fingerprint
@@ -45,6 +46,7 @@ class FoldInputs:
     device: torch.device
     autocast: bool
     initial: InitialFactors | None = None
+    borders: PartBorders | None = None
 
 
 def settings_of(request: FoldRequest, inputs: FoldInputs) -> dict[str, Any]:

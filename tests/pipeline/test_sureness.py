@@ -203,8 +203,6 @@ def test_an_unusual_volume_is_flagged(sure_root: Path, tmp_path: Path, run_comma
     """By the cohort that the model carries: narrowed, so that a usual scan lies outside; a label it does not tell of is let be."""
     image = blob_case(100)[0]
     save_nifti(tmp_path / "scans" / "usual.nii.gz", image)
-    table, _, _ = predict(run_command, sure_root, tmp_path / "scans", tmp_path / "out")
-    assert "volume unusual" not in table.set_index("label").flag["front"]
     root = copied(sure_root, tmp_path)
     shutil.rmtree(root / "plans")  # a model that was installed knows the cohort from its own file
     cohort = {"schema": 1, "fingerprint_hash": json.loads((run_path(root) / "plan.json").read_text())["fingerprint_hash"],
