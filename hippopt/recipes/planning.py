@@ -69,6 +69,7 @@ def _say_decisions(plan: Plan, console: Console) -> None:
         ("patch_size", f"{patch} (Z, Y, X)"), ("batch_size", plan.batch_size), ("network", plan.network.size),
         ("augmentation", f"flips {list(plan.flip_axes)}"), ("folds", len(plan.folds)),
         ("locator", f"{plan.locator.spacing_mm:g} mm" if plan.locator else "none"), ("mirror_sides", str(plan.mirror_sides).lower()),
+        ("part_borders", str(plan.part_borders).lower()),
     ):  # fmt: skip
         edited = [name for name in plan.reasons if name.startswith(f"{key}.")]
         why = f"set by the user: {', '.join(edited)}" if edited else plan.reasons.get(key, "")
