@@ -142,11 +142,11 @@ def read_volumes(path: Path) -> Any:
 
 
 def keep_sureness(rows: list[Row], old: Any) -> list[Row]:
-    """Rows of a mask that was kept, with what the table said of its networks where the mask still has as many voxels."""
+    """Rows of a mask that was kept, with what the table said of it and its networks where the mask still has as many voxels."""
     known = {(row["scan"], row["label"]): row for row in old.to_dict(orient="records")}
     kept = []
     for row in rows:
         before = known.get((str(row["scan"]), str(row["label"])))
         same = before is not None and before["voxels"] == str(row["voxels"])
-        kept.append({**row, **{name: before[name] for name in SURE}} if before is not None and same else row)
+        kept.append({**row, **{name: before[name] for name in (*SURE, "flag")}} if before is not None and same else row)
     return kept

@@ -78,11 +78,12 @@ class Predictor:
     def load(
         cls, source: str | Path, dataset: str | None = None, run: str | None = None, folds: Sequence[int | str] | None = None,
         device: Literal["auto", "cpu", "cuda"] = "auto", tta: bool = False, checkpoint: Literal["last", "best"] = "last",
+        base: str | Path | None = None,
     ) -> "Predictor":  # fmt: skip
         """source: a workspace, a run's folder in one (results/DATASET/RUN), or a file of hippopt_export.
 
         dataset, run, folds, tta, checkpoint: as hippopt_predict's; needless where there is one. A file is checked whole, and
-        unpacked to a temporary folder that is gone once the networks are in memory. Raises HippoptError's kinds, in one line.
+        unpacked to a temporary folder that is gone once the networks are in memory; base: of one that was exported without it and that hippopt does not ship. Raises HippoptError's kinds, in one line.
         """
         path = Path(source)
         if not path.exists():
@@ -92,8 +93,12 @@ class Predictor:
                 raise UsageError(f"{path}: a model file holds one run; leave dataset and run out")
             with tempfile.TemporaryDirectory() as folder:
                 workspace = Workspace(Path(folder))
-                manifest, name = install_file(workspace, InstallRequest(path), SilentConsole())
+                manifest, name = install_file(
+                    workspace, InstallRequest(path, base=Path(base) if base is not None else None), SilentConsole()
+                )
                 return cls._open(workspace, manifest.dataset, name, folds, device, tta, checkpoint)
+        if base is not None:
+            raise UsageError(f"{path}: a workspace or a run's folder has its base; leave base out")
         if (path / "plan.json").is_file() and any(path.glob("*/adapter.json")):
             whole = path.resolve()
             if dataset is not None or run is not None:

@@ -161,3 +161,17 @@ def test_what_cannot_be_loaded_is_said_in_one_line(trained_root: Path, lora_root
             Predictor.load(*arguments, **{"device": "cpu", **options})
         assert "\n" not in str(raised.value)
     assert DATASET in str(trained_root / "results" / DATASET)
+
+
+def test_a_file_without_its_base_takes_it_from_elsewhere(lora_root: Path, tmp_path: Path, run_command: Command) -> None:
+    file = tmp_path / "model.zip"
+    assert run_command("export", "Blob", file, "--run", LORA, "--without-base", "--root", lora_root)[0] == 0
+    with pytest.raises(HippoptError):
+        Predictor.load(file, device="cpu")
+    (base,) = [path for path in (lora_root / "results" / "bases").glob("*.safetensors") if "-rank" not in path.name]
+    image = blob_case(100)[0].T
+    found = Predictor.load(file, device="cpu", base=base).predict(image, spacing_mm=(1, 1, 1))
+    wanted = Predictor.load(lora_root, run=LORA, device="cpu").predict(image, spacing_mm=(1, 1, 1))
+    np.testing.assert_array_equal(found.mask, wanted.mask)
+    with pytest.raises(UsageError, match="leave base out"):
+        Predictor.load(lora_root, run=LORA, device="cpu", base=base)

@@ -119,6 +119,11 @@ def test_kept_masks_keep_what_was_said_of_them(sure_root: Path, scans: Path, tmp
     text = (tmp_path / "out" / "volumes.tsv").read_bytes()
     again, out, _ = predict(run_command, sure_root, scans, tmp_path / "out")
     assert "kept 3" in out and (tmp_path / "out" / "volumes.tsv").read_bytes() == text and again.equals(first)
+    # what only the first run could know, as a locator's doubt, stays
+    (tmp_path / "out" / "volumes.tsv").write_bytes(text.replace(b"constant image; empty", b"side in doubt; empty"))
+    again, _, err = predict(run_command, sure_root, scans, tmp_path / "out", "--save-uncertainty")
+    assert (again[again.scan == "constant"].flag == "side in doubt; empty").all()
+    assert "3 kept masks get no maps" in err and not list((tmp_path / "out").glob("*_uncertainty.nii.gz"))
     # a mask that a person has changed since is another one: nothing is known of it
     mask = read_mask(tmp_path / "out" / "a.nii.gz").copy()
     mask[mask == 1] = 2
