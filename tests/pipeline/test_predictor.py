@@ -126,6 +126,20 @@ def test_runs_are_found_by_folder_by_file_and_by_name(lora_root: Path, scans: Pa
     assert one.probabilities is not None and both.probabilities is not None and (one.probabilities != both.probabilities).any()
 
 
+def test_a_file_without_its_base_is_given_that_base(lora_root: Path, scans: Path, tmp_path: Path, run_command: Command) -> None:
+    file, base = tmp_path / "model.zip", fold_path(lora_root) / "adapter.safetensors"
+    assert run_command("export", "Blob", file, "--root", lora_root, "--run", LORA, "--without-base")[0] == 0
+    with pytest.raises(HippoptError, match="from Python base=FILE"):
+        Predictor.load(file, device="cpu")
+    with pytest.raises(HippoptError, match="sha256"):
+        Predictor.load(file, device="cpu", base=fold_path(lora_root, 1) / "adapter.safetensors")
+    with pytest.raises(UsageError, match="only for a file"):
+        Predictor.load(lora_root, "Blob", LORA, device="cpu", base=base)
+    wanted = Predictor.load(lora_root, "Blob", LORA, device="cpu").predict(scans / "RAS.nii.gz").mask
+    found = Predictor.load(file, device="cpu", base=str(base)).predict(scans / "RAS.nii.gz").mask
+    assert wanted.any() and (found == wanted).all()
+
+
 def test_constant_scans_are_empty_not_errors(predictor: Predictor) -> None:
     found = predictor.predict(np.zeros((14, 26, 18)), spacing_mm=(1, 1, 1), uncertainty=True)
     assert not found.mask.any() and found.flags["front"] == ("constant image", "empty") and found.uncertainty is None
