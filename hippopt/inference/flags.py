@@ -5,8 +5,12 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from hippopt.artifacts.cohort import Cohort
+from hippopt.artifacts.regions import LEFT, RIGHT
 
 CONSTANT, UNLIKE, EMPTY = "constant image", "unlike training", "empty"
+NOT_LOCATED, OTHER_SIDE = "not located", "side in doubt"
+NO_SIDE = {LEFT: "no left side", RIGHT: "no right side"}
+LOCATING = (NOT_LOCATED, *NO_SIDE.values(), OTHER_SIDE)  # no mask tells these by itself
 AT_EDGE, PARTS, VOLUME, ASYMMETRY = "at edge", "several parts", "volume unusual", "asymmetry unusual"
 
 
