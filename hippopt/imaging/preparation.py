@@ -1,7 +1,7 @@
 """From a scan as stored to what the network sees, and back: orient, crop, normalise, resample."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,12 +17,31 @@ PIECE = 2**22  # values that are worked on at a time, of an image that has more
 
 
 @dataclass(frozen=True)
+class IntensityScale:
+    """How one channel is normalised: clipped to low..high, minus mean, over std."""
+
+    low: float
+    high: float
+    mean: float
+    std: float
+
+    @property
+    def constant(self) -> bool:
+        """Whether all voxels have one value after clipping; single bright ones on a constant image do not count."""
+        return self.low == self.high
+
+
+@dataclass(frozen=True)
 class PreparedCase:
-    """image: (C, Z, Y, X) float32 on RAS axes at the target spacing; label: (Z, Y, X) uint8 class indices, or None."""
+    """image: (C, Z, Y, X) float32 on RAS axes at the target spacing; label: (Z, Y, X) uint8 class indices, or None.
+
+    scales: how each channel was normalised.
+    """
 
     image: np.ndarray
     label: np.ndarray | None
     properties: CaseProperties
+    scales: tuple[IntensityScale, ...]
 
 
 def bounding_box(mask: np.ndarray) -> tuple[Triple, Triple] | None:
@@ -35,16 +54,6 @@ def bounding_box(mask: np.ndarray) -> tuple[Triple, Triple] | None:
         starts.append(int(line[0]))
         sizes.append(int(line[-1] - line[0] + 1))
     return (starts[0], starts[1], starts[2]), (sizes[0], sizes[1], sizes[2])
-
-
-@dataclass(frozen=True)
-class IntensityScale:
-    """How one channel is normalised: clipped to low..high, minus mean, over std."""
-
-    low: float
-    high: float
-    mean: float
-    std: float
 
 
 def measure(values: np.ndarray, settings: NormalisationSettings) -> IntensityScale:
@@ -73,14 +82,15 @@ def scaled(values: np.ndarray, scale: IntensityScale, settings: NormalisationSet
     return result.astype(np.float32)
 
 
-def normalise(image: np.ndarray, settings: NormalisationSettings) -> np.ndarray:
+def normalise(image: np.ndarray, settings: NormalisationSettings, scales: Sequence[IntensityScale] | None = None) -> np.ndarray:
     """(C, Z, Y, X) -> float32: each channel clipped to its percentiles and z-scored over the settings' region.
 
     With region "nonzero" the zeros stay 0, so that the background of a skull-stripped brain is the same everywhere.
+    scales: of the channels, where they were measured already.
     """
     out = np.empty(image.shape, dtype=np.float32)
     for channel, values in enumerate(image):
-        out[channel] = scaled(values, measure(values, settings), settings)
+        out[channel] = scaled(values, scales[channel] if scales else measure(values, settings), settings)
     return out
 
 
@@ -104,13 +114,15 @@ def prepare(image: np.ndarray, grid: Grid, plan: Plan, label: np.ndarray | None 
     properties = properties_of(ras, grid, plan)
     target, window = properties.prepared_shape, crop_window(properties)
     apart = resampling.separate_axis(properties.ras_spacing_mm, plan.target_spacing_mm)
-    prepared = resampling.resample_image(normalise(ras[:, window[0], window[1], window[2]], plan.normalisation), target, apart)
+    cropped = ras[:, window[0], window[1], window[2]]
+    scales = tuple(measure(values, plan.normalisation) for values in cropped)
+    prepared = resampling.resample_image(normalise(cropped, plan.normalisation, scales), target, apart)
     classes = None
     if label is not None:
         values = np.array(plan.label_values)
         indices = np.searchsorted(values, to_ras(label, grid)[window]).astype(np.uint8)
         classes = resampling.resample_label(indices, target, len(values), apart)
-    return PreparedCase(prepared, classes, properties)
+    return PreparedCase(prepared, classes, properties, scales)
 
 
 def properties_of(ras: np.ndarray, grid: Grid, plan: Plan) -> CaseProperties:

@@ -5,20 +5,21 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from hippopt.artifacts.cohort import Cohort
-from hippopt.imaging.preparation import Triple
+from hippopt.artifacts.regions import LEFT, RIGHT
 
 CONSTANT, UNLIKE, EMPTY = "constant image", "unlike training", "empty"
+NOT_LOCATED, OTHER_SIDE = "not located", "side in doubt"
+NO_SIDE = {LEFT: "no left side", RIGHT: "no right side"}
+LOCATING = (NOT_LOCATED, *NO_SIDE.values(), OTHER_SIDE)  # no mask tells these by itself
 AT_EDGE, PARTS, VOLUME, ASYMMETRY = "at edge", "several parts", "volume unusual", "asymmetry unusual"
 
 
-def touches_edge(inside: np.ndarray, box: tuple[Triple, Triple] | None = None) -> bool:
-    """Whether a mask (Z, Y, X) reaches the first or last voxel of its array, or of a box (start, size) in it, along any axis.
+def touches_edge(inside: np.ndarray) -> bool:
+    """Whether a mask (Z, Y, X) reaches the first or last voxel of its array along any axis.
 
     What lies beyond the edge was not seen, so that a structure which reaches it may be cut off.
     """
-    start, size = box or ((0, 0, 0), (inside.shape[0], inside.shape[1], inside.shape[2]))
-    seen = inside[tuple(slice(first, first + count) for first, count in zip(start, size, strict=True))]
-    return any(bool(np.take(seen, index, axis).any()) for axis in range(3) for index in (0, -1) if seen.shape[axis])
+    return any(bool(np.take(inside, index, axis).any()) for axis in range(3) for index in (0, -1) if inside.shape[axis])
 
 
 def label_flags(

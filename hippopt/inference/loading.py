@@ -17,7 +17,6 @@ from hippopt.imaging.scan_listing import ScanFiles
 from hippopt.imaging.scan_source import ScanSource
 from hippopt.inference.locating import Located, locate
 
-CONSTANT_STD = 1e-7  # of a channel after clipping: below it, all its voxels have one value
 MUCH_LARGER = 1.5  # a field of view this many times the largest of the training scans is worth a warning
 
 
@@ -49,11 +48,31 @@ def prepare_scan(
 ) -> LoadedScan:
     """Of scans that were read, one a channel. Raises ImageError where they cannot be segmented."""
     first = scans[0]
+    check_memory(first.path, first.grid.shape, preparation_bytes(first.grid, plan), memory_bytes)
+    image, warnings = _stacked(files, scans)
+    if plan.locator is not None:
+        return _located(files, first, image, plan, locators, warnings)
+    prepared = prepare(image, first.grid, plan)
+    empty = any(scale.constant for scale in prepared.scales)
+    if empty:
+        warnings.append(f"{files.id}: every voxel has one value; the mask is empty")
+    warnings += _size_warnings(files.id, prepared.image.shape[1:], plan)
+    return LoadedScan(files, first, prepared.image, prepared.properties, warnings, empty)
+
+
+def is_constant(files: ScanFiles, scans: Sequence[Scan], plan: Plan) -> bool:
+    """Whether `prepare_scan` would call these scans, one a channel, empty. Raises ImageError where their grids differ."""
+    image, _ = _stacked(files, scans)
+    return any(scale.constant for scale in ScanSource(image, scans[0].grid, plan).scales)
+
+
+def _stacked(files: ScanFiles, scans: Sequence[Scan]) -> tuple[np.ndarray, list[str]]:
+    """((C, Z, Y, X) float32 without NaN and Inf, what is to be said of it)."""
+    first = scans[0]
     warnings = [f"{files.id}: {note}" for scan in scans for note in scan.notes]
     for other in scans[1:]:
         if other.grid.shape != first.grid.shape or not np.allclose(other.grid.affine, first.grid.affine, atol=1e-2):
             raise ImageError(f"{other.path}: its grid differs from that of {first.path.name}; resample the channels to one grid")
-    check_memory(first.path, first.grid.shape, preparation_bytes(first.grid, plan), memory_bytes)
     arrays = [scan.array.astype(np.float32, copy=False) for scan in scans]
     image = np.stack(arrays) if len(arrays) > 1 else arrays[0][None]
     nan, infinite = int(np.isnan(image).sum()), int(np.isinf(image).sum())
@@ -61,15 +80,7 @@ def prepare_scan(
         counts = " and ".join(f"{count} voxels are {kind}" for kind, count in (("NaN", nan), ("Inf", infinite)) if count)
         warnings.append(f"{files.id}: {counts}; read as 0")
         image = np.nan_to_num(image, nan=0, posinf=0, neginf=0)
-    if plan.locator is not None:
-        return _located(files, first, image, plan, locators, warnings)
-    prepared = prepare(image, first.grid, plan)
-    # after clipping to percentiles, so that single bright voxels on a constant image do not count
-    empty = any(values.min() == values.max() for values in prepared.image)
-    if empty:
-        warnings.append(f"{files.id}: every voxel has one value; the mask is empty")
-    warnings += _size_warnings(files.id, prepared.image.shape[1:], plan)
-    return LoadedScan(files, first, prepared.image, prepared.properties, warnings, empty)
+    return image, warnings
 
 
 def _located(files: ScanFiles, scan: Scan, image: np.ndarray, plan: Plan, locators: Sequence[nn.Module], warnings: list[str]) -> LoadedScan:
@@ -77,7 +88,7 @@ def _located(files: ScanFiles, scan: Scan, image: np.ndarray, plan: Plan, locato
     assert plan.locator is not None
     source = ScanSource(image, scan.grid, plan)
     nothing = np.zeros((len(image), 0, 0, 0), np.float32)
-    if any(scale.std <= CONSTANT_STD for scale in source.scales):
+    if any(scale.constant for scale in source.scales):
         warnings.append(f"{files.id}: every voxel has one value; the mask is empty")
         return LoadedScan(files, scan, nothing, source.properties, warnings, True)
     located = locate(locators, source.coarse(plan.locator.spacing_mm), source.size_mm, source.properties.prepared_shape, source.box, plan)

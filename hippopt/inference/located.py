@@ -11,11 +11,11 @@ from hippopt.artifacts.plan import Plan, Triple
 from hippopt.artifacts.properties import CaseProperties
 from hippopt.artifacts.regions import LEFT, RIGHT, is_mirrored, network_classes, region_classes
 from hippopt.imaging.scan_source import restore_box
+from hippopt.inference.flags import NO_SIDE, NOT_LOCATED, OTHER_SIDE
 from hippopt.inference.locating import Located
 from hippopt.inference.sides import centres_of_sides, give_sides, right_half
 from hippopt.inference.windows import Look, WindowSettings, predict_probabilities
 
-NOT_LOCATED, OTHER_SIDE = "not located", "side in doubt"  # flags of volumes.tsv
 DOUBTFUL = 0.8  # share of what the network finds that it takes for the other side
 SIGMA = 0.125  # of a window's size: nnU-Net's Gaussian weights
 FAR = 1e-4  # weight of a window beyond the plane between the sides: only where no window of that side looks
@@ -42,7 +42,7 @@ def segment_located(
 ) -> Segmentation:  # fmt: skip
     """image: (C, Z, Y, X) prepared, needed only where the locator is unsure. settings: of the network's own classes.
 
-    look: is shown what each network finds, over its flips, before sides are given and the mean is taken.
+    look: is shown what each network finds in the scan as it is, without flips, before sides are given and the mean is taken.
     """
     if located.windows:
         return _by_windows(models, located, properties, plan, settings, device, look)
@@ -61,6 +61,8 @@ def _by_windows(
     last = _triple(min(shape[axis], max(start[axis] for start in starts) + patch[axis]) for axis in range(3))
     size = _triple(b - a for a, b in zip(first, last, strict=True))
     each = [np.zeros((len(plan.class_names), *size), np.float32) for _ in models]
+    apart = look is not None and len(settings.flips) > 1  # whether what is looked at is another thing than the average over flips
+    unflipped = [np.zeros_like(total) for total in each] if apart else each
     weights = np.full(size, 1e-20, np.float32)
     left, right = centres_of_sides(regions)
     on_right = right_half(first, size, step, left, right)
@@ -71,18 +73,20 @@ def _by_windows(
         weight = gaussian[part].copy()
         if name in (LEFT, RIGHT):
             weight[on_right[inside] != (name == RIGHT)] *= FAR
-        for model, total in zip(models, each, strict=True):
-            found = window_probabilities([model], window.image, name, plan, settings, device)
+        for model, total, plain in zip(models, each, unflipped, strict=True):
+            add = _adder(plain, inside, part, weight) if apart else None
+            found = window_probabilities([model], window.image, name, plan, settings, device, add)
             total[(slice(None), *inside)] += weight * found[(slice(None), *part)]
         weights[inside] += weight
-    for number, total in enumerate(each):
+    for total in (*each, *unflipped) if apart else each:
         total /= weights
         total[0][weights <= 1e-20] = 1
-        if look is not None:
-            look(number, (), total)
+    if look is not None:
+        for number, plain in enumerate(unflipped):
+            look(number, (), plain)
     total = _mean(each)
     moved = give_sides(total, on_right, plan)
-    flags, warnings = [f"no {name} side" for name in located.choice.absent], []
+    flags, warnings = [NO_SIDE[name] for name in located.choice.absent], []
     warnings += [f"the {name} side lies outside the image, and has no label" for name in located.choice.absent]
     if moved > DOUBTFUL:
         flags.append(OTHER_SIDE)
@@ -96,16 +100,33 @@ def _mean(each: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def window_probabilities(
-    models: Sequence[nn.Module], image: np.ndarray, region: str, plan: Plan, settings: WindowSettings, device: torch.device
-) -> np.ndarray:
-    """(L, *size) of the plan's classes, for a window or an image (C, *size) of this region."""
+    models: Sequence[nn.Module], image: np.ndarray, region: str, plan: Plan, settings: WindowSettings, device: torch.device,
+    look: Look | None = None,
+) -> np.ndarray:  # fmt: skip
+    """(L, *size) of the plan's classes, for a window or an image (C, *size) of this region. look: is shown each view of it."""
     mirrored = is_mirrored(plan, region)
-    found = predict_probabilities(models, image[..., ::-1] if mirrored else image, settings, device)
-    if not plan.mirror_sides:
-        return found
-    table = network_classes(plan, region)
-    found = found[..., ::-1] if mirrored else found
-    return np.stack([found[k] if index == 0 or k else np.zeros_like(found[0]) for index, k in enumerate(table)])
+
+    def of_plan(found: np.ndarray) -> np.ndarray:
+        if not plan.mirror_sides:
+            return found
+        found = found[..., ::-1] if mirrored else found
+        return np.stack([found[k] if index == 0 or k else np.zeros_like(found[0]) for index, k in enumerate(network_classes(plan, region))])
+
+    def show(number: int, axes: tuple[str, ...], found: np.ndarray) -> None:
+        assert look is not None
+        look(number, axes, of_plan(found))
+
+    return of_plan(predict_probabilities(models, image[..., ::-1] if mirrored else image, settings, device, show if look else None))
+
+
+def _adder(total: np.ndarray, inside: tuple[slice, ...], part: tuple[slice, ...], weight: np.ndarray | float) -> Look:
+    """Adds a part of the unflipped view to a part of `total`; other views are let be."""
+
+    def add(_: int, axes: tuple[str, ...], found: np.ndarray) -> None:
+        if not axes:
+            total[(slice(None), *inside)] += weight * found[(slice(None), *part)]
+
+    return add
 
 
 def _everywhere(
@@ -116,11 +137,16 @@ def _everywhere(
     shape = properties.prepared_shape
     if plan.mirror_sides:
         half, each = shape[2] // 2, []
+        apart = look is not None and len(settings.flips) > 1
         for number, model in enumerate(models):
-            sides = [window_probabilities([model], image, name, plan, settings, device) for name in (LEFT, RIGHT)]
-            each.append(np.concatenate([sides[0][..., :half], sides[1][..., half:]], -1))
+            each.append(np.zeros((len(plan.class_names), *shape), np.float32))
+            plain = np.zeros_like(each[-1]) if apart else each[-1]
+            for name, x in ((LEFT, slice(0, half)), (RIGHT, slice(half, None))):
+                part = (slice(None), slice(None), x)
+                add = _adder(plain, part, part, 1) if apart else None
+                each[-1][..., x] = window_probabilities([model], image, name, plan, settings, device, add)[..., x]
             if look is not None:
-                look(number, (), each[-1])
+                look(number, (), plain)
         found = _mean(each)
     else:
         found = predict_probabilities(models, image, settings, device, look)

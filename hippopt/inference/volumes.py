@@ -2,7 +2,7 @@
 
 import glob
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from hippopt.imaging.scan import Scan
 from hippopt.inference.calibration import volume_interval
 from hippopt.inference.cohort import Pairs, asymmetry_percent
 from hippopt.inference.contrast import contrast
-from hippopt.inference.flags import asymmetry_flags, label_flags, touches_edge
+from hippopt.inference.flags import LOCATING, asymmetry_flags, label_flags, touches_edge
 
 Row = dict[str, object]
 COLUMNS = (
@@ -130,23 +130,37 @@ def write_table(table: Any, path: Path) -> None:
     write_bytes(path, table.to_csv(sep="\t", index=False).encode(errors="backslashreplace"))
 
 
-def read_volumes(path: Path) -> Any:
-    """The table, every field as its text; an empty one where there is none or it has other columns."""
+def read_volumes(path: Path, warn: Callable[[str], None] | None = None) -> Any:
+    """The table, every field as its text; an empty one where there is none or it is another kind of table, which is warned of."""
     import pandas as pd
 
+    nothing = pd.DataFrame(columns=list(COLUMNS))
+    if not path.exists():
+        return nothing
     try:
         old = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False)
     except (OSError, ValueError):
-        return pd.DataFrame(columns=list(COLUMNS))
-    return old if list(old.columns) == list(COLUMNS) else pd.DataFrame(columns=list(COLUMNS))
+        old = None
+    if old is not None and list(old.columns) == list(COLUMNS):
+        return old
+    if warn is not None:
+        warn(
+            f"{path}: not a table with the columns of this version; it is replaced, its rows of other scans are lost, and kept masks have no "
+            "predicted Dice, interval, agreement or flags of the locator (--overwrite makes them anew)"
+        )
+    return nothing
 
 
-def keep_sureness(rows: list[Row], old: Any) -> list[Row]:
-    """Rows of a mask that was kept, with what the table said of it and its networks where the mask still has as many voxels."""
+def keep_known(rows: list[Row], old: Any) -> list[Row]:
+    """Rows of a mask that was kept, with what only its networks could tell, where the mask still has as many voxels as in the table."""
     known = {(row["scan"], row["label"]): row for row in old.to_dict(orient="records")}
     kept = []
     for row in rows:
         before = known.get((str(row["scan"]), str(row["label"])))
-        same = before is not None and before["voxels"] == str(row["voxels"])
-        kept.append({**row, **{name: before[name] for name in (*SURE, "flag")}} if before is not None and same else row)
+        if before is None or before["voxels"] != str(row["voxels"]):
+            kept.append(row)
+            continue
+        flags = [flag for flag in before["flag"].split("; ") if flag in LOCATING]
+        # the locator's come first, as where they were made
+        kept.append({**row, **{name: before[name] for name in SURE}, "flag": "; ".join(filter(None, (*flags, str(row["flag"]))))})
     return kept

@@ -74,7 +74,7 @@ def _outside_base(model: ModelFile, workspace: Workspace, request: InstallReques
         except WeightsError as error:
             raise WeightsError(
                 f"{request.source}: made without its base {entry.name}, and {str(error).partition('; ')[0]}; give that base with --base "
-                "FILE, or have the model exported with it"
+                "FILE (from Python base=FILE), or have the model exported with it"
             ) from None
     data = kept_bytes(request.base)
     found = hashlib.sha256(data).hexdigest()

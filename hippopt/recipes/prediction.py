@@ -186,8 +186,6 @@ def predict_scans(workspace: Workspace, dataset: str, request: PredictionRequest
     console.say(f"segmented {done}, kept {kept}, failed {failed}: {request.output}")
     if kept:
         console.say("kept masks were there already; --overwrite segments them anew")
-    if kept and (request.save_uncertainty or request.save_probabilities):
-        console.warn(f"{kept} kept masks get no maps of uncertainty or probabilities; --overwrite makes both")
     if failed:
         console.warn(f"{failed} scans failed, each with its reason in {request.output / 'failures.tsv'}")
     return failed

@@ -82,8 +82,9 @@ class Predictor:
     ) -> "Predictor":  # fmt: skip
         """source: a workspace, a run's folder in one (results/DATASET/RUN), or a file of hippopt_export.
 
-        dataset, run, folds, tta, checkpoint: as hippopt_predict's; needless where there is one. A file is checked whole, and
-        unpacked to a temporary folder that is gone once the networks are in memory; base: of one that was exported without it and that hippopt does not ship. Raises HippoptError's kinds, in one line.
+        dataset, run, folds, tta, checkpoint: as hippopt_predict's; needless where there is one. base: as hippopt_install's, a
+        file of the base, for a file that was exported without it. A file is checked whole, and unpacked to a temporary folder
+        that is gone once the networks are in memory. Raises HippoptError's kinds, in one line.
         """
         path = Path(source)
         if not path.exists():
@@ -93,12 +94,11 @@ class Predictor:
                 raise UsageError(f"{path}: a model file holds one run; leave dataset and run out")
             with tempfile.TemporaryDirectory() as folder:
                 workspace = Workspace(Path(folder))
-                manifest, name = install_file(
-                    workspace, InstallRequest(path, base=Path(base) if base is not None else None), SilentConsole()
-                )
+                request = InstallRequest(path, base=None if base is None else Path(base))
+                manifest, name = install_file(workspace, request, SilentConsole())
                 return cls._open(workspace, manifest.dataset, name, folds, device, tta, checkpoint)
         if base is not None:
-            raise UsageError(f"{path}: a workspace or a run's folder has its base; leave base out")
+            raise UsageError(f"base {base}: only for a file of hippopt_export; a workspace has its bases under results/bases")
         if (path / "plan.json").is_file() and any(path.glob("*/adapter.json")):
             whole = path.resolve()
             if dataset is not None or run is not None:

@@ -21,10 +21,16 @@ def calibrate_run(workspace: Workspace, dataset: str, run: str, plan: Plan, cons
     ready = {fold: folder for fold, folder in folders.items() if folder.summary.exists() and folder.signals.exists()}
     cards = {fold: read_card(folder.adapter_card) for fold, folder in ready.items()}
     made = None
-    if len(ready) >= LEAST_FOLDS:
+    plans: dict[str, list[str]] = {}
+    for fold, card in cards.items():
+        plans.setdefault(card.plan_hash, []).append(fold)
+    if len(plans) > 1:
+        # signals at other spacings are not comparable, and prediction refuses such folds together too
+        which = ", ".join(f"{plan_hash[:12]} (fold {' '.join(folds)})" for plan_hash, folds in plans.items())
+        console.warn(f"run {run}: its folds were trained with several plans, {which}: no calibration; train them with one plan")
+    elif len(ready) >= LEAST_FOLDS:
         table = read_signals({fold: folder.signals for fold, folder in ready.items()})
-        plan_hash = next(iter(cards.values())).plan_hash
-        made = fit_calibration(table, plan_hash, {fold: card.sha256 for fold, card in cards.items()})
+        made = fit_calibration(table, next(iter(plans)), {fold: card.sha256 for fold, card in cards.items()})
         if made is None:
             console.say(f"fewer than {LEAST_CASES} validated cases: this run predicts no Dice and no interval of volumes")
     if made is None:

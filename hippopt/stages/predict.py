@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,14 +19,14 @@ from hippopt.imaging.image_io import mask_ending, read_scan, write_array, write_
 from hippopt.imaging.memory_budget import machine_bytes
 from hippopt.imaging.scan_listing import ScanFiles
 from hippopt.inference.flags import CONSTANT, UNLIKE
-from hippopt.inference.loading import LoadedScan, load_scan
+from hippopt.inference.loading import LoadedScan, is_constant, load_scan
 from hippopt.inference.segmentation import Wanted, segment
 from hippopt.inference.volumes import (
     Row,
     Standards,
     Sureness,
     contrast_warning,
-    keep_sureness,
+    keep_known,
     read_volumes,
     volume_rows,
     write_table,
@@ -35,6 +36,7 @@ from hippopt.inference.windows import WindowSettings
 
 Rows = list[Row]
 VOLUMES = "volumes.tsv"
+UNCERTAINTY, PROBABILITIES = "uncertainty", "probabilities"  # maps beside a mask
 
 
 @dataclass(frozen=True)
@@ -68,16 +70,23 @@ def predict(
         console.warn(f"{files.id}: skipped; {reason}")
         failures.append({"scan": files.id, "files": ";".join(str(path) for path in files.channels), "reason": reason})
 
-    waiting, kept = [], 0
+    waiting, kept, without_maps = [], 0, 0
+    old = read_volumes(request.output / VOLUMES, console.warn)
     for files in scans:
         if request.overwrite or not mask_path(files, request.output).exists():
             waiting.append(files)
             continue
         try:
-            rows += _kept_rows(files, plan, request)
+            found = _kept_rows(files, plan, request, old)
+            rows += found
             kept += 1
+            without_maps += _lacks_maps(files, found, request)
         except Exception as error:  # whatever is wrong with one scan, the batch goes on
             fail(files, error)
+    if without_maps:
+        console.warn(
+            f"{without_maps} masks that were there already are kept, without the maps that were asked for; --overwrite makes both anew"
+        )
     bar = console.track(range(len(waiting)), "predict", len(waiting))
     done = 0
     for files, outcome in _loaded_ahead(waiting, plan, request):
@@ -106,12 +115,16 @@ def mask_path(files: ScanFiles, output: Path) -> Path:
     return output / (files.id + mask_ending(files.channels[0]))
 
 
-def _kept_rows(files: ScanFiles, plan: Plan, request: PredictRequest) -> Rows:
-    """Rows of a mask that is there already. Raises OutputError where it is no mask of this scan, and so may be a person's."""
+def _kept_rows(files: ScanFiles, plan: Plan, request: PredictRequest, old: Any) -> Rows:
+    """Rows of a mask that is there already. old: the table beside it.
+
+    Raises OutputError where it is no mask of this scan, and so may be a person's.
+    """
     if files.fault:
         raise ImageError(files.fault)
     path = mask_path(files, request.output)
-    scan = read_scan(files.channels[0], request.volume)
+    scans = [read_scan(channel, request.volume) for channel in files.channels]
+    scan = scans[0]
     try:
         mask = read_scan(path)
     except ImageError as error:
@@ -123,10 +136,21 @@ def _kept_rows(files: ScanFiles, plan: Plan, request: PredictRequest) -> Rows:
         unfit = f"holds other values than the labels {list(plan.label_values)}"
     if unfit:
         raise OutputError(f"{path}: is there already and {unfit}; choose another folder, or replace it with --overwrite")
-    flags = [CONSTANT] if scan.array.min() == scan.array.max() else []
+    flags = [CONSTANT] if is_constant(files, scans, plan) else []
     flags += [UNLIKE] if contrast_warning(files.id, mask.array, scan, request.standards.contrast) else []
     rows = volume_rows(files.id, mask.array, scan, plan, request.standards, Sureness(), flags)
-    return keep_sureness(rows, read_volumes(request.output / VOLUMES))
+    return keep_known(rows, old)
+
+
+def _lacks_maps(files: ScanFiles, rows: Rows, request: PredictRequest) -> bool:
+    """Whether a map that is wanted is not there beside a kept mask; a constant scan has none."""
+    asked = {UNCERTAINTY: request.wanted.uncertainty, PROBABILITIES: request.wanted.probabilities}
+    lacking = any(wanted and not _map_path(files, kind, request).exists() for kind, wanted in asked.items())
+    return lacking and not any(CONSTANT in str(row["flag"]).split("; ") for row in rows)
+
+
+def _map_path(files: ScanFiles, kind: str, request: PredictRequest) -> Path:
+    return request.output / f"{files.id}_{kind}.nii.gz"
 
 
 def _loaded_ahead(waiting: Sequence[ScanFiles], plan: Plan, request: PredictRequest) -> Iterator[tuple[ScanFiles, "Future[LoadedScan]"]]:
@@ -147,11 +171,11 @@ def _segment(
     found = segment(loaded, models, plan, request.windows, request.standards, request.wanted, device, request.borders)
     for warning in found.warnings:
         console.warn(warning)
-    name, scan = loaded.files.id, loaded.scan
+    files, scan = loaded.files, loaded.scan
     # the mask last: where it is there, all else of its scan is
     if found.uncertainty is not None:
-        write_array(request.output / f"{name}_uncertainty.nii.gz", found.uncertainty, scan.grid)
+        write_array(_map_path(files, UNCERTAINTY, request), found.uncertainty, scan.grid)
     if found.probabilities is not None:
-        write_probabilities(request.output / f"{name}_probabilities.nii.gz", found.probabilities, scan)
-    write_mask(mask_path(loaded.files, request.output), found.mask, scan)
+        write_probabilities(_map_path(files, PROBABILITIES, request), found.probabilities, scan)
+    write_mask(mask_path(files, request.output), found.mask, scan)
     return found.rows

@@ -80,3 +80,17 @@ def test_row_16_a_scan_that_broke_meanwhile_fails_and_its_mask_stays(trained_roo
     assert outcome[0] == 1 and list(failures(out)) == ["b"] and (out / "b.nii.gz").read_bytes() == mask
     (out / "b.nii.gz").unlink()
     assert_only_failed(run_predict(run_command, trained_root, scans, out), out, "b", ["a"], "empty file")
+
+
+@pytest.mark.parametrize("text", ["scan\tlabel\tvoxels\na\tfront\t9\n", "", "scan\t\xff\n"], ids=["other columns", "nothing", "no text"])
+def test_row_16_a_table_of_another_version_is_replaced_and_said_so(
+    trained_root: Path, tmp_path: Path, run_command: Command, text: str
+) -> None:
+    scans, out = write_scans(tmp_path / "scans", "a.nii.gz", "b.nii.gz"), tmp_path / "out"
+    assert "not a table" not in run_predict(run_command, trained_root, scans, out)[2]
+    table = volumes(out)
+    (out / "volumes.tsv").write_bytes(text.encode("latin-1"))
+    code, _, err = run_predict(run_command, trained_root, scans, out)
+    assert code == 0 and err.count(f"{out / 'volumes.tsv'}: not a table") == 1 and "--overwrite" in err
+    assert volumes(out).columns.tolist() == table.columns.tolist() and volumes(out).voxels.tolist() == table.voxels.tolist()
+    assert "not a table" not in run_predict(run_command, trained_root, scans, out)[2]

@@ -37,3 +37,6 @@ def test_row_23_prediction_gives_an_empty_mask_and_a_flag(
     assert not read_mask(tmp_path / "out" / "b.nii.gz").any()
     flags = volumes(tmp_path / "out").groupby("scan").flag.first()
     assert "constant image" in flags["b"] and "constant" not in flags["a"]
+    table = (tmp_path / "out" / "volumes.tsv").read_bytes()
+    assert "kept 2" in run_predict(run_command, trained_root, scans, tmp_path / "out")[1]
+    assert (tmp_path / "out" / "volumes.tsv").read_bytes() == table  # masks that are kept are judged alike

@@ -10,7 +10,8 @@ from torch import nn
 from hippopt.artifacts.plan import Plan
 from hippopt.artifacts.properties import CaseProperties
 from hippopt.artifacts.regions import LEFT, MIDDLE, RIGHT, is_mirrored, network_classes, other_side, region_classes
-from hippopt.inference.located import NOT_LOCATED, OTHER_SIDE, segment_located, window_probabilities
+from hippopt.inference.flags import NOT_LOCATED, OTHER_SIDE
+from hippopt.inference.located import segment_located, window_probabilities
 from hippopt.inference.locating import Located, RegionWindow, region_starts
 from hippopt.inference.regions import Choice, Region
 from hippopt.inference.sides import give_sides, right_half
@@ -157,6 +158,48 @@ def test_without_windows_the_network_looks_everywhere_and_says_so(mirror: bool) 
     classes = classes_of(found)
     assert (classes[..., :24] == 2 * scene()[0, ..., :24]).all() and (classes[..., 24:] == scene()[0, ..., 24:]).all()
     assert NOT_LOCATED in found.flags and "nothing is found" in found.warnings[0] and "everywhere" in found.warnings[0]
+
+
+class Turning(Bright):
+    """As it is on images that grow brighter along z; finds nothing in one that is flipped."""
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        logits = super().forward(image)
+        flipped = image[:, 0, -1].mean((1, 2)) < image[:, 0, 0].mean((1, 2))
+        logits[flipped] = torch.tensor([10.0] + [-10.0] * (self.classes - 1))[:, None, None, None]
+        return logits
+
+
+@pytest.mark.parametrize("mirror", [False, True])
+@pytest.mark.parametrize("everywhere", [False, True])
+def test_signals_are_of_the_unflipped_view_also_where_flips_are_averaged(mirror: bool, everywhere: bool) -> None:
+    """What is looked at is the same with and without flips, though the average is another: signals are calibrated on the former."""
+    plan = sided_plan(mirror)
+    image = np.maximum(scene(), 0.015 * np.arange(SHAPE[0], dtype=np.float32)[:, None, None])
+    where = located(LEFT, RIGHT)
+    if everywhere:
+        where = Located(Choice((), (), ("nothing is found",)), (), where.size_mm)
+    else:
+        boxes = [(slice(None), *(slice(a, a + n) for a, n in zip(window.start, PATCH, strict=True))) for window in where.windows]
+        windows = tuple(RegionWindow(w.region, w.start, image[box]) for w, box in zip(where.windows, boxes, strict=True))
+        where = Located(where.choice, windows, where.size_mm)
+    models = [Turning(2, 1) if mirror else Turning(3, says) for says in (1, 2)]
+    found, shown = [], []
+    for flips in (((),), ((), ("z",))):
+        views: dict[int, np.ndarray] = {}
+
+        def look(number: int, axes: tuple[str, ...], view: np.ndarray, views: dict[int, np.ndarray] = views) -> None:
+            if not axes:
+                assert number not in views
+                views[number] = view.copy()
+
+        now = WindowSettings(PATCH, len(plan.network_classes), flips)
+        found.append(segment_located(models, where, image, properties(), plan, now, torch.device("cpu"), look))
+        shown.append(views)
+    assert sorted(shown[0]) == sorted(shown[1]) == [0, 1]
+    for number in (0, 1):
+        np.testing.assert_allclose(shown[1][number], shown[0][number], atol=1e-6)
+    assert found[0].mean[1:].max() > 0.9 > 0.6 > found[1].mean[1:].max()  # the flips did count for the mask
 
 
 def test_a_large_region_gets_overlapping_windows_that_cover_it() -> None:

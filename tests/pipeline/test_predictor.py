@@ -126,6 +126,20 @@ def test_runs_are_found_by_folder_by_file_and_by_name(lora_root: Path, scans: Pa
     assert one.probabilities is not None and both.probabilities is not None and (one.probabilities != both.probabilities).any()
 
 
+def test_a_file_without_its_base_is_given_that_base(lora_root: Path, scans: Path, tmp_path: Path, run_command: Command) -> None:
+    file, base = tmp_path / "model.zip", fold_path(lora_root) / "adapter.safetensors"
+    assert run_command("export", "Blob", file, "--root", lora_root, "--run", LORA, "--without-base")[0] == 0
+    with pytest.raises(HippoptError, match="from Python base=FILE"):
+        Predictor.load(file, device="cpu")
+    with pytest.raises(HippoptError, match="sha256"):
+        Predictor.load(file, device="cpu", base=fold_path(lora_root, 1) / "adapter.safetensors")
+    with pytest.raises(UsageError, match="only for a file"):
+        Predictor.load(lora_root, "Blob", LORA, device="cpu", base=base)
+    wanted = Predictor.load(lora_root, "Blob", LORA, device="cpu").predict(scans / "RAS.nii.gz").mask
+    found = Predictor.load(file, device="cpu", base=str(base)).predict(scans / "RAS.nii.gz").mask
+    assert wanted.any() and (found == wanted).all()
+
+
 def test_constant_scans_are_empty_not_errors(predictor: Predictor) -> None:
     found = predictor.predict(np.zeros((14, 26, 18)), spacing_mm=(1, 1, 1), uncertainty=True)
     assert not found.mask.any() and found.flags["front"] == ("constant image", "empty") and found.uncertainty is None
@@ -161,17 +175,3 @@ def test_what_cannot_be_loaded_is_said_in_one_line(trained_root: Path, lora_root
             Predictor.load(*arguments, **{"device": "cpu", **options})
         assert "\n" not in str(raised.value)
     assert DATASET in str(trained_root / "results" / DATASET)
-
-
-def test_a_file_without_its_base_takes_it_from_elsewhere(lora_root: Path, tmp_path: Path, run_command: Command) -> None:
-    file = tmp_path / "model.zip"
-    assert run_command("export", "Blob", file, "--run", LORA, "--without-base", "--root", lora_root)[0] == 0
-    with pytest.raises(HippoptError):
-        Predictor.load(file, device="cpu")
-    (base,) = [path for path in (lora_root / "results" / "bases").glob("*.safetensors") if "-rank" not in path.name]
-    image = blob_case(100)[0].T
-    found = Predictor.load(file, device="cpu", base=base).predict(image, spacing_mm=(1, 1, 1))
-    wanted = Predictor.load(lora_root, run=LORA, device="cpu").predict(image, spacing_mm=(1, 1, 1))
-    np.testing.assert_array_equal(found.mask, wanted.mask)
-    with pytest.raises(UsageError, match="leave base out"):
-        Predictor.load(lora_root, run=LORA, device="cpu", base=base)

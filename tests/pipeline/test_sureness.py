@@ -12,8 +12,12 @@ import pytest
 
 from hippopt.artifacts.calibration import Calibration
 from hippopt.artifacts.codec import decode
+from hippopt.artifacts.plan import load_plan
+from hippopt.console import SilentConsole
 from hippopt.inference.signal_table import COLUMNS as SIGNAL_COLUMNS
 from hippopt.inference.volumes import COLUMNS
+from hippopt.stages.calibrate_run import calibrate_run
+from hippopt.workspace import Workspace
 from tests.synthetic import TINY, Command, blob_case, read_mask, save_nifti, volumes, write_dataset, write_scans
 from tests.trained import DATASET, assert_stopped, contents, copied, edit_json, fold_path, run_path, without_plots
 
@@ -119,11 +123,6 @@ def test_kept_masks_keep_what_was_said_of_them(sure_root: Path, scans: Path, tmp
     text = (tmp_path / "out" / "volumes.tsv").read_bytes()
     again, out, _ = predict(run_command, sure_root, scans, tmp_path / "out")
     assert "kept 3" in out and (tmp_path / "out" / "volumes.tsv").read_bytes() == text and again.equals(first)
-    # what only the first run could know, as a locator's doubt, stays
-    (tmp_path / "out" / "volumes.tsv").write_bytes(text.replace(b"constant image; empty", b"side in doubt; empty"))
-    again, _, err = predict(run_command, sure_root, scans, tmp_path / "out", "--save-uncertainty")
-    assert (again[again.scan == "constant"].flag == "side in doubt; empty").all()
-    assert "3 kept masks get no maps" in err and not list((tmp_path / "out").glob("*_uncertainty.nii.gz"))
     # a mask that a person has changed since is another one: nothing is known of it
     mask = read_mask(tmp_path / "out" / "a.nii.gz").copy()
     mask[mask == 1] = 2
@@ -132,6 +131,18 @@ def test_kept_masks_keep_what_was_said_of_them(sure_root: Path, scans: Path, tmp
     rows = changed[changed.scan == "a"].set_index("label")
     assert rows.loc["back", "predicted_dice"] == "" and "empty" in rows.loc["front", "flag"].split("; ")
     assert changed[changed.scan == "b"].astype(str).equals(first[first.scan == "b"].astype(str))
+
+
+def test_kept_masks_without_the_maps_asked_for_are_counted(trained_root: Path, scans: Path, tmp_path: Path, run_command: Command) -> None:
+    arguments, line = (run_command, trained_root, scans, tmp_path / "out"), "without the maps that were asked for"
+    predict(*arguments)
+    assert line not in predict(*arguments)[2]
+    err = predict(*arguments, "--save-uncertainty", "--save-probabilities")[2]
+    assert err.count(line) == 1 and f"2 masks that were there already are kept, {line}; --overwrite" in err  # a constant scan has no map
+    assert not list((tmp_path / "out").glob("*_uncertainty*"))
+    assert line not in predict(*arguments, "--save-uncertainty", "--overwrite")[2]
+    assert line not in predict(*arguments, "--save-uncertainty")[2]  # they are there
+    assert line in predict(*arguments, "--save-probabilities")[2]
 
 
 def test_a_single_fold_and_few_cases_predict_nothing(trained_root: Path, scans: Path, tmp_path: Path, run_command: Command) -> None:
@@ -171,6 +182,16 @@ def test_a_validated_fold_renews_the_calibration(sure_root: Path, tmp_path: Path
     (fold_path(root, 2) / "summary.json").unlink()
     outcome = run_command("train", "Blob", 2, "--root", root, "--method", "full", "--resume", "--device", "cpu")
     assert_stopped(outcome, fold_path(root, 1) / "signals.csv", "--resume", code=1)
+
+
+def test_folds_of_several_plans_are_not_fitted_together(sure_root: Path, tmp_path: Path) -> None:
+    root = copied(sure_root, tmp_path)
+    edit_json(fold_path(root, 3) / "adapter.json", lambda card: card.update(plan_hash="f" * 64))
+    console, plan = SilentConsole(), load_plan(run_path(root) / "plan.json")
+    assert calibrate_run(Workspace(root), DATASET, "full", plan, console) is None
+    assert not (run_path(root) / "calibration.json").exists()  # the one of before is of another network
+    (warning,) = console.warnings
+    assert "several plans" in warning and "ffffffffffff (fold 3)" in warning and "no calibration" in warning
 
 
 def test_an_exported_model_is_as_sure_elsewhere(sure_root: Path, scans: Path, tmp_path: Path, run_command: Command) -> None:

@@ -92,6 +92,23 @@ def test_a_scan_without_the_structure_is_looked_at_everywhere_and_flagged(head_r
     assert (probabilities.argmax(-1) == mask).all()
 
 
+def test_kept_masks_keep_the_flags_of_the_locator(head_root: Path, tmp_path: Path, run_command: Command) -> None:
+    image, out = new_head()[0], tmp_path / "out"
+    noise = nibabel.Nifti1Image(np.random.default_rng(0).normal(100, 20, image.shape).astype(np.float32), image.affine)
+    scans = save(tmp_path / "scans", noise=noise, half=image.slicer[: image.shape[0] // 2])
+    table, _ = predict(run_command, head_root, scans, out)
+    assert set(table.loc["noise"].flag.str.contains("not located")) == set(table.loc["half"].flag.str.contains("no right side")) == {True}
+    assert predict(run_command, head_root, scans, out)[0].equals(table)
+    # a label that a person has changed since is not what the locator's flag was said of
+    mask = nibabel.load(out / "half.nii.gz")
+    values = np.asarray(mask.dataobj).copy()
+    values[values == 1] = 0
+    nibabel.save(nibabel.Nifti1Image(values, mask.affine, mask.header), out / "half.nii.gz")
+    again, _ = predict(run_command, head_root, scans, out)
+    left, right = (again.loc[("half", f"structure_{side}"), "flag"].split("; ") for side in ("left", "right"))
+    assert "no right side" not in left and "no right side" in right and again.loc["noise"].equals(table.loc["noise"])
+
+
 def test_a_constant_scan_has_an_empty_mask(head_root: Path, tmp_path: Path, run_command: Command) -> None:
     flat = nibabel.Nifti1Image(np.full((20, 20, 20), 7, np.float32), np.diag([3, 3, 3, 1]))
     table, err = predict(run_command, head_root, save(tmp_path / "scans", flat=flat), tmp_path / "out")
