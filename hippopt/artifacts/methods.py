@@ -34,17 +34,17 @@ class MethodTraits:
 
 
 METHODS: dict[Method, MethodTraits] = {
-    "lora-pt": MethodTraits("principal tensor factors of the stacked weights, decoder and head", 1e-3, adapter="lora-pt", decomposes=True),
-    "decoder": MethodTraits("decoder and head", 1e-3),
+    "lora-pt": MethodTraits("principal tensor factors of the stacked weights, decoder and head", 3e-3, adapter="lora-pt", decomposes=True),
+    "decoder": MethodTraits("decoder and head", 3e-3),
     "full": MethodTraits("everything", 2e-3, parts=("all",), needs_base=False),
     "bitfit": MethodTraits("all biases, and the head", 2e-3, parts=("biases", "head")),
     "layernorm": MethodTraits("the transformer's layer norms, and the head", 2e-3, parts=("norms", "head")),
-    "lora": MethodTraits("two factors a weight matrix, decoder and head", 1e-3, adapter="peft"),
-    "dora": MethodTraits("as lora, and the norm of each output's weights", 1e-3, adapter="peft"),
-    "pissa": MethodTraits("as lora, from the weights' own singular vectors", 1e-3, adapter="peft", decomposes=True),
-    "adalora": MethodTraits("three factors a weight matrix, whose ranks are shared out while they train; decoder and head", 1e-3,
+    "lora": MethodTraits("two factors a weight matrix, decoder and head", 3e-3, adapter="peft"),
+    "dora": MethodTraits("as lora, and the norm of each output's weights", 3e-3, adapter="peft"),
+    "pissa": MethodTraits("as lora, from the weights' own singular vectors", 3e-3, adapter="peft", decomposes=True),
+    "adalora": MethodTraits("three factors a weight matrix, whose ranks are shared out while they train; decoder and head", 3e-3,
                             adapter="peft", known_steps=True),
-    "published": MethodTraits("the decoder without the head: what the published code of LoRA-PT trains", 1e-3, parts=("decoder",),
+    "published": MethodTraits("the decoder without the head: what the published code of LoRA-PT trains", 3e-3, parts=("decoder",),
                               trains_remade=False),
 }  # fmt: skip
 assert tuple(METHODS) == get_args(Method)
