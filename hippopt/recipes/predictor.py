@@ -98,7 +98,7 @@ class Predictor:
                 manifest, name = install_file(workspace, request, SilentConsole())
                 return cls._open(workspace, manifest.dataset, name, folds, device, tta, checkpoint)
         if base is not None:
-            raise UsageError(f"{path}: a workspace or a run's folder has its base; leave base out")
+            raise UsageError(f"base {base}: only for a file of hippopt_export; a workspace has its bases under results/bases")
         if (path / "plan.json").is_file() and any(path.glob("*/adapter.json")):
             whole = path.resolve()
             if dataset is not None or run is not None:

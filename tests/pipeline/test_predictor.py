@@ -133,7 +133,7 @@ def test_a_file_without_its_base_is_given_that_base(lora_root: Path, scans: Path
         Predictor.load(file, device="cpu")
     with pytest.raises(HippoptError, match="sha256"):
         Predictor.load(file, device="cpu", base=fold_path(lora_root, 1) / "adapter.safetensors")
-    with pytest.raises(UsageError, match="leave base out"):
+    with pytest.raises(UsageError, match="only for a file"):
         Predictor.load(lora_root, "Blob", LORA, device="cpu", base=base)
     wanted = Predictor.load(lora_root, "Blob", LORA, device="cpu").predict(scans / "RAS.nii.gz").mask
     found = Predictor.load(file, device="cpu", base=str(base)).predict(scans / "RAS.nii.gz").mask
