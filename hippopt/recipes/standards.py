@@ -41,7 +41,7 @@ def _calibration(workspace: Workspace, dataset: str, run: str, cards: Sequence[A
     path = workspace.run_calibration(dataset, run)
     if not path.exists():
         console.say(
-            f"run {run} has no calibration (it takes two validated folds and ten cases): no predicted Dice, no intervals of volumes"
+            f"run {run} has no calibration (it takes two validated folds of one plan, and ten cases): no predicted Dice, no intervals of volumes"
         )
         return None
     try:
