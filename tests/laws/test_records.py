@@ -28,6 +28,7 @@ from hippopt.artifacts.cohort import Cohort
 from hippopt.artifacts.fingerprint import Fingerprint
 from hippopt.artifacts.grid import Grid
 from hippopt.artifacts.model_file import ModelManifest, UsualContrast
+from hippopt.artifacts.part_borders import PartBorder, PartBorders
 from hippopt.artifacts.plan import AugmentationSettings, Plan
 from hippopt.artifacts.properties import CacheEntry
 from hippopt.artifacts.weights import AdapterCard, BaseCard, FactorsRecord, LocatorCard
@@ -55,6 +56,20 @@ def records(kind: type[msgspec.Struct]) -> st.SearchStrategy[msgspec.Struct]:
     return st.fixed_dictionaries(fields).map(lambda values: kind(**values))
 
 
+@st.composite
+def part_borders(draw: st.DrawFn) -> PartBorders:
+    """Sound ones: others cannot be made."""
+    parts = draw(st.lists(words, min_size=2, max_size=4, unique=True))
+    count = draw(st.integers(0, 3))
+    row = st.tuples(*[numbers] * count)
+    scale = st.tuples(*[st.floats(min_value=1e-6, max_value=1e6)] * count)
+    border = st.builds(PartBorder, offset=numbers, centre=row, scale=scale, weights=row)
+    return PartBorders(
+        axis=draw(st.integers(0, 2)), parts=tuple(parts), borders=tuple(draw(border) for _ in parts[1:]), cases=draw(st.integers(0, 99)),
+        misplaced=draw(numbers),
+    )  # fmt: skip
+
+
 def _values(kind: object) -> st.SearchStrategy:
     found = msgspec.inspect.type_info(kind)
     if isinstance(found, msgspec.inspect.UnionType):
@@ -64,6 +79,8 @@ def _values(kind: object) -> st.SearchStrategy:
 
 def _info(found: msgspec.inspect.Type) -> st.SearchStrategy:
     match found:
+        case msgspec.inspect.StructType(cls=cls) if cls is PartBorders:
+            return part_borders()
         case msgspec.inspect.StructType(cls=cls):
             return records(cls)
         case msgspec.inspect.IntType():
