@@ -1,12 +1,12 @@
 """What benchmarks/predict.py compares: five folds of hippopt and of nnU-Net v2, for crops and for whole brains.
 
     python -m benchmarks.predict_setup SETUP --nnunet-env DIR --crops SOURCE --brains SOURCE --labels hippocampus_left=48 hippocampus_right=47
-        [--subjects TABLE.tsv] [--only crops] [--steps 20] [--locator-steps 150] [--jobs N]
+        [--subjects TABLE.tsv] [--only crops] [--steps 20] [--locator-steps N] [--jobs N]
 
 SOURCE: labelled scans as hippopt_import takes them; --labels picks structures of the whole brains, --subjects is of the crops. In SETUP,
 which must be outside a checkout, are then the workspaces `crops` and `brains`, and `nnunet` with nnU-Net's three folders, whose raw data are
-links to the workspaces'. Networks train a few steps only, since nothing but their time is measured; the locators train longer, for
-they decide where hippopt looks. nnU-Net plans the same data sets, and its networks are saved as it initialises them. A data set that is
+links to the workspaces'. Networks train a few steps only, since nothing but their time is measured; the locators train as planned, for
+they decide where hippopt looks: after 150 of 400 steps the scan tried was not located, and hippopt looked everywhere. nnU-Net plans the same data sets, and its networks are saved as it initialises them. A data set that is
 there already is kept as far as it goes.
 """
 
@@ -50,7 +50,7 @@ def prepare_hippopt(options: argparse.Namespace, kind: str) -> None:
         more = ["--labels", *options.labels] if kind == "brain" and options.labels else []
         more += ["--subjects", str(options.subjects)] if kind == "crop" and options.subjects else []
         call(*hippopt("import", str(source), "--id", str(int(dataset[7:10])), "--name", name, *more, *root))
-    settings = ["--set", f"locator.steps={options.locator_steps}"] if kind == "brain" else []
+    settings = ["--set", f"locator.steps={options.locator_steps}"] if kind == "brain" and options.locator_steps else []
     if not (workspace / "results" / dataset).exists():
         call(*hippopt("plan", dataset, *root))
         if settings:
@@ -90,7 +90,7 @@ def main() -> int:
     parser.add_argument("--subjects", type=Path, metavar="TABLE", help="subjects of the crops")
     parser.add_argument("--only", choices=("crops", "brains"))
     parser.add_argument("--steps", type=int, default=20, help="of each fold (default: 20)")
-    parser.add_argument("--locator-steps", type=int, default=150, help="of each fold's locator (default: 150)")
+    parser.add_argument("--locator-steps", type=int, help="of each fold's locator (default: the plan's)")
     parser.add_argument("--jobs", type=int, help="folds side by side, and nnU-Net's workers")
     options = parser.parse_args()
     options.setup, options.nnunet_env = options.setup.resolve(), options.nnunet_env.resolve()
