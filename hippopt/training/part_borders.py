@@ -9,9 +9,7 @@ from hippopt.imaging.cross_sections import best_borders, largest_part, slice_fea
 
 LEAST_CASES = 4
 INVERSE_PENALTY = 3.0  # of the logistic regression on standardised features; from .5 to 10 hardly matters (docs/experiments.md)
-LARGEST_SHARE = (
-    0.01  # of the voxels that planes may misplace: labels of a protocol that cuts in slices have .002; others are better left to networks
-)
+LARGEST_SHARE = 0.01  # of the voxels that planes may misplace; labels of a protocol that cuts in slices have .002
 
 
 def fit_part_borders(label_maps: Sequence[np.ndarray], names: Sequence[str], spacing_mm: tuple[float, float, float]) -> PartBorders | None:
