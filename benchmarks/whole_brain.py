@@ -100,7 +100,7 @@ def main() -> None:
     import torch
 
     torch.set_num_threads(options.threads)
-    from hippopt.artifacts.plan import load_plan
+    from hippopt.artifacts.plan_rules import load_plan
     from hippopt.console import SilentConsole
     from hippopt.recipes.prediction import PredictionRequest, choose_run, predict_scans
     from hippopt.workspace import Workspace

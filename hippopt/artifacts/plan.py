@@ -3,17 +3,13 @@
 All triples are (Z, Y, X) on RAS axes, except where a name says otherwise.
 """
 
-import math
-from pathlib import Path
 from typing import Literal
 
 import msgspec
 
-from hippopt.artifacts.codec import SCHEMA, Record, content_hash, load_record
+from hippopt.artifacts.codec import SCHEMA, Record, content_hash
 from hippopt.artifacts.dataset import Side
-from hippopt.artifacts.fingerprint import Fingerprint
-from hippopt.artifacts.methods import METHODS, PLANNED, Method
-from hippopt.errors import PlanError, StaleArtifactError
+from hippopt.artifacts.methods import METHODS, Method
 
 Triple = tuple[int, int, int]
 StackName = Literal["attention", "mlp_up", "mlp_down"]
@@ -219,147 +215,3 @@ class Plan(Record, frozen=True, kw_only=True):
         return content_hash(
             [self.target_spacing_mm, self.crop, msgspec.to_builtins(self.normalisation), self.label_values, len(self.channel_names)]
         )
-
-
-def broken_rules(plan: Plan, fingerprint: Fingerprint | None = None) -> list[str]:
-    """The rules that a plan breaks, each as `key: value; rule`. Empty when it is sound."""
-    network, adapter, schedule = plan.network, plan.adapter, plan.schedule
-    rates = schedule.learning_rate
-    low, high = plan.normalisation.clip_percentiles
-    probabilities = [name for name in AugmentationSettings.__struct_fields__ if name.startswith("p_")]
-    rules = [
-        (all(size > 0 and size % TOKEN_VOXELS == 0 for size in plan.patch_size), "patch_size", plan.patch_size, "three multiples of 16, above 0"),
-        (plan.batch_size >= 1, "batch_size", plan.batch_size, "at least 1"),
-        (all(0 < mm < 100 for mm in plan.target_spacing_mm), "target_spacing_mm", plan.target_spacing_mm, "above 0 and below 100 mm"),
-        (0 <= plan.foreground_oversampling <= 1, "foreground_oversampling", plan.foreground_oversampling, "from 0 to 1"),
-        (0 <= low < high <= 100, "normalisation.clip_percentiles", (low, high), "0 <= low < high <= 100"),
-        (min(network.hidden_size, network.mlp_dim, network.num_heads, network.feature_size) > 0, "network", "", "sizes above 0"),
-        (network.num_heads > 0 and network.hidden_size % network.num_heads == 0, "network.hidden_size", network.hidden_size,
-         f"a multiple of num_heads = {network.num_heads}"),
-        (len(adapter.stacks) > 0 and len(set(adapter.stacks)) == len(adapter.stacks), "adapter.stacks", adapter.stacks,
-         f"some of {', '.join(STACKS)}, each once"),
-        (0 < adapter.s_rate < math.inf, "adapter.s_rate", adapter.s_rate, "above 0, in the method's learning rate"),
-        (all(name in ALSO_TRAINED or name.startswith(NAME_STARTS) for name in adapter.also_trained), "adapter.also_trained", adapter.also_trained,
-         f"each {', '.join(ALSO_TRAINED)} or a beginning of a parameter's name ({', '.join(NAME_STARTS)})"),
-        (schedule.steps >= 1 and schedule.steps_from(True) >= 1 and schedule.steps_per_epoch >= 1 and schedule.warmup_steps >= 0, "schedule", "",
-         "steps, steps_on_base and steps_per_epoch at least 1"),
-        (all(0 < rate < math.inf for rate in rates.values()) and set(PLANNED) <= set(rates) <= set(METHODS), "schedule.learning_rate", rates,
-         f"a rate above 0 for each of {', '.join(PLANNED)}, and for other methods that are named ({', '.join(m for m in METHODS if m not in PLANNED)})"),
-        (schedule.full_rate_on_base is None or 0 < schedule.full_rate_on_base < math.inf, "schedule.full_rate_on_base", schedule.full_rate_on_base,
-         "a rate above 0, or none for that of `full`"),
-        (schedule.gradient_clip > 0, "schedule.gradient_clip", schedule.gradient_clip, "above 0"),
-        (schedule.weight_decay >= 0 and schedule.poly_exponent >= 0, "schedule", "", "weight_decay and poly_exponent not below 0"),
-        (plan.seed >= 0, "seed", plan.seed, "not below 0"),
-        (all(0 <= getattr(plan.augmentation, name) <= 1 for name in probabilities), "augmentation", "", "probabilities from 0 to 1"),
-        (plan.labels.get("background") == 0, "labels", plan.labels, '"background" must be 0'),
-        (len(set(plan.labels.values())) == len(plan.labels), "labels", plan.labels, "one value a label"),
-        (all(value in plan.labels.values() for pair in plan.augmentation.swap_labels for value in pair), "augmentation.swap_labels",
-         plan.augmentation.swap_labels, "pairs of label values"),
-    ]  # fmt: skip
-    for name in AUGMENTATION_RANGES:
-        first, last = getattr(plan.augmentation, name)
-        rules.append((0 <= first <= last < math.inf, f"augmentation.{name}", (first, last), "0 <= low <= high"))
-    if fingerprint is not None:
-        same = plan.labels == fingerprint.labels and plan.channel_names == fingerprint.channel_names
-        rules.append((same, "labels, channel_names", "", "as in the data set's dataset.json"))
-    broken = [f"{key}: {value}; the rule: {rule}" for sound, key, value, rule in rules if not sound]
-    broken += _broken_ranks(adapter, network) + _broken_folds(plan, fingerprint) + _broken_locator(plan)
-    if plan.part_borders and (plan.locator is not None or plan.sides or len(plan.labels) < 3):
-        broken.append("part_borders: true; the rule: two labels or more without a side, in scans that are not located")
-    if fingerprint is not None:
-        broken += _broken_flips(plan, fingerprint)
-    return broken
-
-
-def _broken_ranks(adapter: AdapterSettings, network: NetworkSettings) -> list[str]:
-    bounds = {name: network.hidden_size if name == "attention" else min(network.hidden_size, network.mlp_dim) for name in adapter.stacks}
-    if isinstance(adapter.rank, int):
-        bound = min(bounds.values(), default=network.hidden_size)
-        sound = 1 <= adapter.rank <= bound
-        return [] if sound else [f"adapter.rank: {adapter.rank}; the rule: from 1 to {bound}, the smaller side of the stacked weights"]
-    if set(adapter.rank) != set(adapter.stacks):
-        return [f"adapter.rank: {adapter.rank}; the rule: one number, or one for each of adapter.stacks ({', '.join(adapter.stacks)})"]
-    return [
-        f"adapter.rank.{name}: {adapter.rank[name]}; the rule: from 1 to {bound}, the smaller side of this stack's weights"
-        for name, bound in bounds.items()
-        if not 1 <= adapter.rank[name] <= bound
-    ]
-
-
-def _broken_folds(plan: Plan, fingerprint: Fingerprint | None) -> list[str]:
-    subjects = {case.id: case.subject for case in fingerprint.cases} if fingerprint else {}
-    broken = []
-    for number, fold in enumerate(plan.folds):
-        both = sorted(set(fold.train) & set(fold.val))
-        if both:
-            broken.append(f"folds[{number}]: {', '.join(both[:3])} in train and val; the rule: no case on both sides")
-        unknown = sorted(set(fold.train + fold.val) - set(subjects)) if fingerprint else []
-        if unknown:
-            broken.append(f"folds[{number}]: {', '.join(unknown[:3])} unknown; the rule: only cases of the data set")
-        shared = {subjects.get(case, case) for case in fold.train} & {subjects.get(case, case) for case in fold.val}
-        if not both and shared:
-            broken.append(f"folds[{number}]: subject {sorted(shared)[0]} in train and val; the rule: a subject stands on one side")
-        if not fold.train or not fold.val:
-            broken.append(f"folds[{number}]: empty train or val; the rule: at least one case on each side")
-    return broken
-
-
-def _broken_locator(plan: Plan) -> list[str]:
-    found: list[str] = []
-    if plan.mirror_sides:
-        paired = {value for pair in plan.augmentation.swap_labels for value in pair}
-        if plan.locator is None:
-            found.append("mirror_sides: true; the rule: only where scans are located, since crops do not tell their side")
-        if (
-            not paired
-            or paired != {value for value in plan.labels.values() if value}
-            or set(plan.sides) != set(plan.labels) - {"background"}
-        ):
-            found.append(
-                "mirror_sides: true; the rule: every label has a side and a twin, as pairs (left, right) of augmentation.swap_labels"
-            )
-    locator = plan.locator
-    if locator is None:
-        return found
-    low, high = locator.volume_mm3
-    rules = [
-        (0 < locator.spacing_mm < math.inf, "spacing_mm", locator.spacing_mm, "above 0 mm"),
-        (len(locator.channels) >= 2 and min(locator.channels, default=0) >= 1, "channels", locator.channels, "two levels or more, each of at least 1"),
-        (locator.steps >= 1 and locator.batch_size >= 1, "steps", locator.steps, "steps and batch_size at least 1"),
-        (0 < locator.learning_rate < math.inf, "learning_rate", locator.learning_rate, "above 0"),
-        (locator.regions in (1, 2), "regions", locator.regions, "1 or 2"),
-        (locator.margin_mm >= 0 and locator.jitter_mm >= 0, "margin_mm", locator.margin_mm, "margin_mm and jitter_mm not below 0"),
-        (0 <= low <= high, "volume_mm3", locator.volume_mm3, "0 <= low <= high"),
-        (0 <= locator.patches_elsewhere <= 1, "patches_elsewhere", locator.patches_elsewhere, "from 0 to 1"),
-    ]  # fmt: skip
-    return found + [f"locator.{key}: {value}; the rule: {rule}" for sound, key, value, rule in rules if not sound]
-
-
-def _broken_flips(plan: Plan, fingerprint: Fingerprint) -> list[str]:
-    broken = []
-    for axis in plan.augmentation.flip_axes:
-        if axis == "x" and plan.sides and not plan.augmentation.swap_labels:
-            broken.append(
-                "augmentation.flip_axes: x; the rule: no flip across the midplane when labels have sides, unless swap_labels is given"
-            )
-        elif axis in fingerprint.ordered_axes and axis != "x":
-            broken.append(f"augmentation.flip_axes: {axis}; the rule: no flip along an axis along which the labels are ordered")
-    return broken
-
-
-def check_plan(plan: Plan, source: Path | str, fingerprint: Fingerprint | None = None) -> Plan:
-    """Return the plan if it is sound. Raises PlanError with every broken rule, StaleArtifactError for another fingerprint."""
-    if fingerprint is not None and plan.fingerprint_hash != fingerprint.dataset_hash:
-        raise StaleArtifactError(
-            f"{source}: made for data with hash {plan.fingerprint_hash[:12]}, but the data set now has {fingerprint.dataset_hash[:12]}; "
-            f"plan anew with `hippopt_plan {plan.dataset} --overwrite`, or restore the data"
-        )
-    broken = broken_rules(plan, fingerprint)
-    if broken:
-        raise PlanError("\n".join(f"{source}: {rule}" for rule in broken))
-    return plan
-
-
-def load_plan(path: Path, fingerprint: Fingerprint | None = None) -> Plan:
-    """Read and check a plan. Raises PlanError or StaleArtifactError."""
-    return check_plan(load_record(path, Plan, "hippopt_plan"), path, fingerprint)

@@ -53,7 +53,7 @@ def _work(options: argparse.Namespace, workspace: Workspace, console: TerminalCo
     dataset = workspace.resolve(options.dataset)
     from hippopt.artifacts.codec import load_record
     from hippopt.artifacts.fingerprint import Fingerprint
-    from hippopt.artifacts.plan import load_plan
+    from hippopt.artifacts.plan_rules import load_plan
     from hippopt.recipes.comparison import run_comparison
     from hippopt.recipes.comparison_grid import make_grid
     from hippopt.recipes.comparison_units import Commands, ComparisonRequest

@@ -58,7 +58,7 @@ def _work(options: argparse.Namespace, workspace: Workspace, console: TerminalCo
     dataset_name = workspace.resolve(options.dataset)
     from hippopt.artifacts.codec import load_record
     from hippopt.artifacts.fingerprint import Fingerprint
-    from hippopt.artifacts.plan import load_plan
+    from hippopt.artifacts.plan_rules import load_plan
 
     fingerprint = load_record(workspace.fingerprint(dataset_name), Fingerprint, f"hippopt_plan {dataset_name}")
     plan = load_plan(workspace.plan(dataset_name), fingerprint)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hippopt.artifacts.model_file import DATASET_NAME, RUN_NAME, ModelManifest
-from hippopt.artifacts.plan import load_plan
+from hippopt.artifacts.plan_rules import load_plan
 from hippopt.artifacts.writable_folder import check_writable
 from hippopt.console import Console
 from hippopt.errors import OutputError, UsageError, WeightsError

@@ -11,7 +11,8 @@ from torch import nn
 from hippopt import __version__
 from hippopt.artifacts.codec import parse_json, write_json
 from hippopt.artifacts.part_borders import PartBorders
-from hippopt.artifacts.plan import Plan, load_plan
+from hippopt.artifacts.plan import Plan
+from hippopt.artifacts.plan_rules import load_plan
 from hippopt.artifacts.weights import AdapterCard
 from hippopt.artifacts.writable_folder import check_writable
 from hippopt.console import Console

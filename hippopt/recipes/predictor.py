@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from hippopt.artifacts.grid import Grid
-from hippopt.artifacts.plan import load_plan
+from hippopt.artifacts.plan_rules import load_plan
 from hippopt.console import SilentConsole
 from hippopt.errors import HippoptError, UsageError
 from hippopt.imaging.array_scan import scan_of_array

@@ -13,8 +13,9 @@ import torch
 
 from hippopt.artifacts.codec import load_record
 from hippopt.artifacts.fingerprint import Fingerprint
-from hippopt.artifacts.plan import NetworkSettings, NormalisationSettings, Triple, load_plan
+from hippopt.artifacts.plan import NetworkSettings, NormalisationSettings, Triple
 from hippopt.artifacts.plan_edits import apply_synthesis_settings
+from hippopt.artifacts.plan_rules import load_plan
 from hippopt.artifacts.synthesis import SynthesisSettings
 from hippopt.artifacts.weights import BaseCard
 from hippopt.console import Console, SilentConsole

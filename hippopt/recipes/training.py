@@ -13,7 +13,8 @@ from hippopt.artifacts.codec import content_hash
 from hippopt.artifacts.dataset import Dataset
 from hippopt.artifacts.fingerprint import Fingerprint
 from hippopt.artifacts.methods import METHODS, Method, check_library
-from hippopt.artifacts.plan import STACKS, Plan, check_plan
+from hippopt.artifacts.plan import STACKS, Plan
+from hippopt.artifacts.plan_rules import check_plan
 from hippopt.artifacts.properties import CacheEntry
 from hippopt.console import Console
 from hippopt.errors import PlanError, TrainingError, UsageError

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 from hippopt.artifacts.dataset import Case, Dataset, load_dataset
 from hippopt.artifacts.fingerprint import CaseFingerprint, Fingerprint
-from hippopt.artifacts.plan import Plan, load_plan
+from hippopt.artifacts.plan import Plan
 from hippopt.artifacts.plan_edits import plan_changes
+from hippopt.artifacts.plan_rules import load_plan
 from hippopt.artifacts.properties import CacheEntry
 from hippopt.errors import DatasetError, StaleArtifactError, TrainingError
 from hippopt.imaging.patches import TrainingCase

@@ -15,7 +15,7 @@ from hippopt.artifacts.checked_zip import CHUNK
 from hippopt.artifacts.codec import Record, atomic_path, canonical_json
 from hippopt.artifacts.methods import METHODS
 from hippopt.artifacts.model_file import BASE_CARD, BASE_WEIGHTS, MANIFEST, RUN, BaseEntry, Member, ModelManifest
-from hippopt.artifacts.plan import load_plan
+from hippopt.artifacts.plan_rules import load_plan
 from hippopt.artifacts.weights import AdapterCard, BaseCard
 from hippopt.console import Console
 from hippopt.errors import OutputError

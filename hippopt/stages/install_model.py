@@ -26,7 +26,8 @@ from hippopt.artifacts.model_file import (
     UsualContrast,
     missing_and_stray,
 )
-from hippopt.artifacts.plan import Plan, check_plan
+from hippopt.artifacts.plan import Plan
+from hippopt.artifacts.plan_rules import check_plan
 from hippopt.artifacts.weights import AdapterCard, BaseCard
 from hippopt.artifacts.whole_folder import whole_folder
 from hippopt.console import Console

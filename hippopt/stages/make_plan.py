@@ -4,8 +4,9 @@ from pathlib import Path
 
 from hippopt.artifacts.codec import load_record, write_json
 from hippopt.artifacts.fingerprint import Fingerprint
-from hippopt.artifacts.plan import Plan, check_plan, load_plan
+from hippopt.artifacts.plan import Plan
 from hippopt.artifacts.plan_edits import apply_settings, plan_changes
+from hippopt.artifacts.plan_rules import check_plan, load_plan
 from hippopt.console import Console
 from hippopt.errors import PlanError
 from hippopt.networks.unetr import SIZES

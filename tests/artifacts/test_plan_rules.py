@@ -7,7 +7,8 @@ import pytest
 
 from hippopt.artifacts.codec import content_hash, write_json
 from hippopt.artifacts.fingerprint import Fingerprint
-from hippopt.artifacts.plan import AUGMENTATION_RANGES, AugmentationSettings, Fold, Plan, broken_rules, check_plan, load_plan
+from hippopt.artifacts.plan import AUGMENTATION_RANGES, AugmentationSettings, Fold, Plan
+from hippopt.artifacts.plan_rules import broken_rules, check_plan, load_plan
 from hippopt.errors import PlanError
 from tests.records import case_of_boxes, changed, fingerprint_of, small_plan
 

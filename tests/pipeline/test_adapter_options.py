@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from hippopt.artifacts.codec import decode
-from hippopt.artifacts.plan import load_plan
+from hippopt.artifacts.plan_rules import load_plan
 from hippopt.artifacts.weights import AdapterCard, BaseCard
 from hippopt.errors import StaleArtifactError, WeightsError
 from hippopt.networks.restoring import read_card, restore

@@ -72,7 +72,7 @@ def test_another_network_has_no_default(trained_root: Path, shipping: Path) -> N
     """A base of another width cannot be adapted, so nothing is shipped for such a plan."""
     import msgspec
 
-    from hippopt.artifacts.plan import load_plan
+    from hippopt.artifacts.plan_rules import load_plan
     from hippopt.networks.unetr import SIZES
     from tests.trained import plan_path
 

@@ -12,7 +12,7 @@ import pytest
 
 from hippopt.artifacts.calibration import Calibration
 from hippopt.artifacts.codec import decode
-from hippopt.artifacts.plan import load_plan
+from hippopt.artifacts.plan_rules import load_plan
 from hippopt.console import SilentConsole
 from hippopt.inference.signal_table import COLUMNS as SIGNAL_COLUMNS
 from hippopt.inference.volumes import COLUMNS

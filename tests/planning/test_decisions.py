@@ -4,7 +4,8 @@ import msgspec
 import pytest
 
 from hippopt.artifacts.dataset import Side
-from hippopt.artifacts.plan import AdapterSettings, Plan, broken_rules, check_plan
+from hippopt.artifacts.plan import AdapterSettings, Plan
+from hippopt.artifacts.plan_rules import broken_rules, check_plan
 from hippopt.errors import PlanError, StaleArtifactError
 from hippopt.networks.memory import training_bytes
 from hippopt.networks.unetr import SIZES

@@ -2,7 +2,7 @@
 
 import pytest
 
-from hippopt.artifacts.plan import broken_rules
+from hippopt.artifacts.plan_rules import broken_rules
 from hippopt.planning.decisions import Machine, decide
 from tests.records import TINY_NETWORK, Triple, case_of_boxes, changed, fingerprint_of, front_and_back
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hippopt.artifacts.plan import load_plan
+from hippopt.artifacts.plan_rules import load_plan
 from hippopt.imaging.image_io import read_scan
 from hippopt.imaging.orientation import to_ras
 from hippopt.imaging.scan_source import ScanSource
