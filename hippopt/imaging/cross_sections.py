@@ -10,14 +10,6 @@ NEIGHBOURS_MM = (-4.0, -2.0, -1.0, 0.0, 1.0, 2.0, 4.0)
 FEATURES = 2 * len(NEIGHBOURS_MM) + 2
 
 
-def largest_part(inside: np.ndarray) -> np.ndarray:
-    """(Z, Y, X) bool: the largest 26-connected part of a mask that is not empty."""
-    from scipy import ndimage
-
-    parts, count = ndimage.label(inside, np.ones((3, 3, 3)))
-    return inside if count < 2 else parts == int(np.bincount(parts.ravel())[1:].argmax()) + 1
-
-
 def slice_features(inside: np.ndarray, axis: int, spacing_mm: float) -> tuple[np.ndarray, int]:
     """((N, FEATURES), first slice) of a mask (Z, Y, X) that is not empty; spacing_mm: along the axis.
 

@@ -13,6 +13,7 @@ from typing import Literal
 import numpy as np
 
 from hippopt.artifacts.grid import Grid
+from hippopt.imaging.mask_parts import largest_part
 from hippopt.imaging.orientation import ras_triple, to_ras
 
 STEP_MM = 2.0  # voxels are thinned to about this: a volume of litres needs no more
@@ -58,7 +59,7 @@ def head_size(image: np.ndarray, grid: Grid) -> HeadSize:
     # bright fat and single bright voxels, capped, do not raise the threshold above tissue
     bright = values > threshold_otsu(np.minimum(values, np.percentile(values, 99)))
     # filled first: the dark skull may part the scalp from the brain
-    inside = _largest_part(_filled(bright))
+    inside = largest_part(_filled(bright), over_corners=False)
     top = int(np.flatnonzero(inside.any((1, 2)))[-1])
     layers = round(HEAD_DEPTH_MM / steps[0])
     if top + 1 < layers:  # the field of view ends above the base of the skull
@@ -79,18 +80,7 @@ def _masked_part(values: np.ndarray) -> np.ndarray | None:
     background = values == found[counts.argmax()]
     if counts.max() <= 0.5 * faces.size or float(background.mean()) < LEAST_BACKGROUND or background.all():
         return None
-    return _largest_part(~background)
-
-
-def _largest_part(inside: np.ndarray) -> np.ndarray:
-    from scipy import ndimage
-
-    parts, count = ndimage.label(inside)
-    if count <= 1:
-        return inside
-    sizes = np.bincount(parts.ravel())
-    sizes[0] = 0
-    return np.asarray(parts == sizes.argmax())
+    return largest_part(~background, over_corners=False)
 
 
 def _filled(inside: np.ndarray) -> np.ndarray:

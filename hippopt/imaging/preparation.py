@@ -10,6 +10,7 @@ from hippopt.artifacts.grid import Grid
 from hippopt.artifacts.plan import NormalisationSettings, Plan
 from hippopt.artifacts.properties import CaseProperties
 from hippopt.imaging import resampling
+from hippopt.imaging.mask_parts import bounding_box
 from hippopt.imaging.orientation import from_ras, ras_shape, ras_triple, to_ras
 
 Triple = tuple[int, int, int]
@@ -42,18 +43,6 @@ class PreparedCase:
     label: np.ndarray | None
     properties: CaseProperties
     scales: tuple[IntensityScale, ...]
-
-
-def bounding_box(mask: np.ndarray) -> tuple[Triple, Triple] | None:
-    """(start, size) of the true voxels of a (Z, Y, X) mask, or None when there are none."""
-    starts, sizes = [], []
-    for axis in range(3):
-        line = np.flatnonzero(mask.any(tuple(other for other in range(3) if other != axis)))
-        if line.size == 0:
-            return None
-        starts.append(int(line[0]))
-        sizes.append(int(line[-1] - line[0] + 1))
-    return (starts[0], starts[1], starts[2]), (sizes[0], sizes[1], sizes[2])
 
 
 def measure(values: np.ndarray, settings: NormalisationSettings) -> IntensityScale:

@@ -10,6 +10,7 @@ from torch import nn
 from hippopt.artifacts.plan import Plan, Triple
 from hippopt.artifacts.properties import CaseProperties
 from hippopt.artifacts.regions import LEFT, RIGHT, is_mirrored, network_classes, region_classes
+from hippopt.imaging.mask_parts import bounding_box
 from hippopt.imaging.scan_source import restore_box
 from hippopt.inference.flags import NO_SIDE, NOT_LOCATED, OTHER_SIDE
 from hippopt.inference.locating import Located
@@ -202,10 +203,8 @@ def _overlap(start: Triple, patch: Triple, first: Triple, size: Triple) -> tuple
 
 def _box_of(mask: np.ndarray) -> tuple[Triple, Triple]:
     """(first, last + 1) of the true voxels; one voxel where there is none."""
-    lines = [np.flatnonzero(mask.any(tuple(other for other in range(3) if other != axis))) for axis in range(3)]
-    if not len(lines[0]):
-        return (0, 0, 0), (1, 1, 1)
-    return _triple(line[0] for line in lines), _triple(line[-1] + 1 for line in lines)
+    start, size = bounding_box(mask) or ((0, 0, 0), (1, 1, 1))
+    return start, _triple(first + count for first, count in zip(start, size, strict=True))
 
 
 def _triple(values: object) -> Triple:

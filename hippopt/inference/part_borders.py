@@ -7,7 +7,8 @@ import numpy as np
 from hippopt.artifacts.part_borders import PartBorders
 from hippopt.artifacts.weights import AdapterCard
 from hippopt.errors import WeightsError
-from hippopt.imaging.cross_sections import FEATURES, largest_part, slice_features
+from hippopt.imaging.cross_sections import FEATURES, slice_features
+from hippopt.imaging.mask_parts import largest_part
 
 NETWORK_WEIGHT = 0.3  # of the networks' log-odds of a slice beside those of its cross-section (docs/experiments.md)
 DOUBT = 0.02  # added to the networks' share of a slice: no slice is certain

@@ -11,6 +11,8 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
+from hippopt.imaging.mask_parts import bounding_box
+
 SHELL_VOXELS = 2  # how far "around" a mask reaches: where its border may truly lie
 FLIPPED_NETWORKS = 2  # of an ensemble: the flips of more tell little more
 
@@ -136,8 +138,8 @@ def _certainty_around(probabilities: np.ndarray, inside: np.ndarray) -> float:
 
 
 def _box_around(inside: np.ndarray) -> tuple[slice, slice, slice]:
-    slices = []
-    for axis in range(3):
-        line = np.flatnonzero(inside.any(tuple(other for other in range(3) if other != axis)))
-        slices.append(slice(max(int(line[0]) - SHELL_VOXELS, 0), int(line[-1]) + 1 + SHELL_VOXELS))
-    return (slices[0], slices[1], slices[2])
+    """The box of a mask that is not empty, SHELL_VOXELS wider on each side."""
+    found = bounding_box(inside)
+    assert found is not None
+    z, y, x = (slice(max(first - SHELL_VOXELS, 0), first + count + SHELL_VOXELS) for first, count in zip(*found, strict=True))
+    return z, y, x

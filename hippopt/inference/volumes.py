@@ -14,7 +14,7 @@ from hippopt.artifacts.codec import write_bytes
 from hippopt.artifacts.cohort import Cohort
 from hippopt.artifacts.plan import Plan
 from hippopt.imaging.head_size import head_size
-from hippopt.imaging.preparation import bounding_box
+from hippopt.imaging.mask_parts import bounding_box
 from hippopt.imaging.scan import Scan
 from hippopt.inference.calibration import volume_interval
 from hippopt.inference.cohort import Pairs, asymmetry_percent

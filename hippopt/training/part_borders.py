@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from hippopt.artifacts.part_borders import PartBorder, PartBorders
-from hippopt.imaging.cross_sections import best_borders, largest_part, slice_features
+from hippopt.imaging.cross_sections import best_borders, slice_features
+from hippopt.imaging.mask_parts import largest_part
 
 LEAST_CASES = 4
 INVERSE_PENALTY = 3.0  # of the logistic regression on standardised features; from .5 to 10 hardly matters (docs/experiments.md)

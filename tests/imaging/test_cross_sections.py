@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from hippopt.imaging.cross_sections import FEATURES, NEIGHBOURS_MM, best_borders, largest_part, slice_features
+from hippopt.imaging.cross_sections import FEATURES, NEIGHBOURS_MM, best_borders, slice_features
+from hippopt.imaging.mask_parts import largest_part
 
 
 def test_features_of_a_box_that_doubles() -> None:

@@ -1,0 +1,25 @@
+"""Where the voxels of a mask lie, and which of them hang together."""
+
+import numpy as np
+
+Triple = tuple[int, int, int]
+
+
+def bounding_box(mask: np.ndarray) -> tuple[Triple, Triple] | None:
+    """(start, size) of the true voxels of a (Z, Y, X) mask, or None when there are none."""
+    starts, sizes = [], []
+    for axis in range(3):
+        line = np.flatnonzero(mask.any(tuple(other for other in range(3) if other != axis)))
+        if line.size == 0:
+            return None
+        starts.append(int(line[0]))
+        sizes.append(int(line[-1] - line[0] + 1))
+    return (starts[0], starts[1], starts[2]), (sizes[0], sizes[1], sizes[2])
+
+
+def largest_part(inside: np.ndarray, over_corners: bool = True) -> np.ndarray:
+    """(Z, Y, X) bool: the largest part of a mask that is not empty; 26-connected, or only over faces."""
+    from scipy import ndimage
+
+    parts, count = ndimage.label(inside, np.ones((3, 3, 3)) if over_corners else None)
+    return inside if count < 2 else np.asarray(parts == int(np.bincount(parts.ravel())[1:].argmax()) + 1)
