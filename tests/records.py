@@ -67,6 +67,10 @@ def case_of_boxes(
         labels[label] = LabelStatistics(
             voxels=voxels, volume_mm3=voxels * math.prod(spacing_mm), centroid_mm=(z, y, x), box=box(start, size, spacing_mm), components=1
         )
+    spans = [found for found in boxes.values() if found is not None]
+    low = [min(start[axis] for start, _ in spans) for axis in range(3)] if spans else []
+    high = [max(start[axis] + size[axis] for start, size in spans) for axis in range(3)] if spans else []
+    foreground = box((low[0], low[1], low[2]), (high[0] - low[0], high[1] - low[1], high[2] - low[2]), spacing_mm) if spans else None
     statistics = ChannelStatistics(
         mean=100.0, std=20.0, minimum=0.0, maximum=200.0, percentile_00_5=10.0, percentile_99_5=190.0,
         foreground_mean=120.0, foreground_std=9.0,
@@ -74,7 +78,7 @@ def case_of_boxes(
     return CaseFingerprint(
         id=name, subject=subject or name, grid=grid_of_code("RAS", shape, spacing_mm), orientation="RAS", ras_shape=shape,
         ras_spacing_mm=spacing_mm, nonzero_box=box(*(nonzero or ((0, 0, 0), shape)), spacing_mm), nonzero_fraction=nonzero_fraction,
-        foreground_box=None, channels=(statistics,), labels=labels, image_hash=f"image {name}", label_hash=f"label {name}", files=(), notes=(),
+        foreground_box=foreground, channels=(statistics,), labels=labels, image_hash=f"image {name}", label_hash=f"label {name}", files=(), notes=(),
     )  # fmt: skip
 
 

@@ -82,7 +82,8 @@ class AdapterSettings(Record, frozen=True, kw_only=True):
     """LoRA-PT (lora_pt.md); `rank`, `stacks` and `also_trained` hold for lora, dora, pissa and adalora too.
 
     rank: one tubal rank, or one for each of `stacks`. core: form of S. balance: whether sqrt(S) is shared into both sides.
-    also_trained: of ALSO_TRAINED, or beginnings of parameter names of MONAI's UNETR. s_rate: the rate of S, in the method's.
+    also_trained: of ALSO_TRAINED, or beginnings of parameter names of MONAI's UNETR. factor_rate: the rate of
+    lora-pt's factors, in the method's, which is that of all else that trains; s_rate: the rate of S, in the factors'.
     attention: one stack of 48 slices, or four of 12 (query, key, value, output), each at the rank of `attention`.
     """
 
@@ -91,6 +92,7 @@ class AdapterSettings(Record, frozen=True, kw_only=True):
     core: Literal["diagonal", "dense"]
     balance: bool
     also_trained: tuple[str, ...]
+    factor_rate: float = 1.0
     s_rate: float = 1.0
     attention: Literal["one", "four"] = "one"
 
@@ -159,6 +161,7 @@ class Plan(Record, frozen=True, kw_only=True):
     largest_scan_mm: the largest field of view of the training scans after the crop; a much larger scan is warned of.
     locator: None where the scans are crops around the structure, which are segmented as a whole.
     mirror_sides: the network knows one side only, and sees the right one mirrored; pairs of labels are `swap_labels`.
+    centre_window: the scans are crops somewhat larger than the patch, with the structure in the middle, where one window sees it whole.
     part_borders: all labels are parts of one structure, one after the other along an axis; where they meet is learned from its cross-sections.
     """
 
@@ -185,6 +188,7 @@ class Plan(Record, frozen=True, kw_only=True):
     locator: LocatorSettings | None = None
     mirror_sides: bool = False
     part_borders: bool = False
+    centre_window: bool = False
 
     @property
     def label_values(self) -> tuple[int, ...]:

@@ -11,13 +11,15 @@ from hippopt.imaging.augmentation import AXIS_INDEX
 from hippopt.imaging.patches import Triple, centre_start, cut
 
 OVERLAP = 0.5  # nnU-Net's: windows at half steps
+CENTRE_REACH = 1.5  # an image of at most so many patches along each axis is a crop around the structure: its middle may do
 
 
 @dataclass(frozen=True)
 class WindowSettings:
     """flips: combinations of axes to average over (the empty one included); swap: classes to exchange with a flip along x.
 
-    also_shown: flips that are only shown to whoever looks, of the first `shown_networks` networks.
+    also_shown: flips that are only shown to whoever looks, of the first `shown_networks` networks. centre: look once, at the middle of an
+    image somewhat larger than the patch, where what is found there does not reach the window's faces.
     """
 
     patch_size: Triple
@@ -27,6 +29,7 @@ class WindowSettings:
     batch: int = 2
     also_shown: tuple[tuple[str, ...], ...] = ()
     shown_networks: int = 0
+    centre: bool = False
 
 
 # what looks at each view: (number of the network, flipped axes, probabilities (L, Z, Y, X) on the image's own axes, not to be changed)
@@ -46,19 +49,24 @@ def predict_probabilities(
 ) -> np.ndarray:
     """Mean softmax probabilities (L, Z, Y, X) float32 of (C, Z, Y, X), over models and flips.
 
-    An image that fits the patch is seen in one window, centred; a larger one in windows at half steps with Gaussian weights.
+    An image that fits the patch is seen in one window, centred; a larger one in windows at half steps with Gaussian weights, or in
+    its middle alone where `settings.centre` allows and the first network finds nothing at the faces; beyond it all is then background.
     look: is shown what each network finds in each flip, before the mean is taken.
     """
     tensor = torch.from_numpy(np.array(image, dtype=np.float32, order="C"))  # a copy, since a memory-mapped image is read-only
     total: torch.Tensor | None = None
     with torch.inference_mode():
+        first = _middle_alone(models[0].eval(), tensor, settings, device) if models else None
         for number, model in enumerate(models):
             model.eval()
             shown = settings.also_shown if look is not None and number < settings.shown_networks else ()
             for axes in (*settings.flips, *(axes for axes in shown if axes not in settings.flips)):
                 dims = [1 + AXIS_INDEX[axis] for axis in axes]
                 flipped = torch.flip(tensor, dims) if dims else tensor
-                probabilities = _one_view(model, flipped, settings, device)
+                if first is not None and number == 0 and not axes:
+                    probabilities = first
+                else:
+                    probabilities = (_sliding if first is None else _middle)(model, flipped, settings, device)
                 if dims:
                     probabilities = torch.flip(probabilities, dims)
                     if "x" in axes:
@@ -79,22 +87,52 @@ def _swapped_order(settings: WindowSettings) -> list[int]:
     return order
 
 
-def _one_view(model: nn.Module, image: torch.Tensor, settings: WindowSettings, device: torch.device) -> torch.Tensor:
+def _middle_alone(model: nn.Module, image: torch.Tensor, settings: WindowSettings, device: torch.device) -> torch.Tensor | None:
+    """What the window in the middle shows, where it is enough: it holds the image, or what lies in it stays clear of where it cuts the image."""
+    shape, patch = (image.shape[1], image.shape[2], image.shape[3]), settings.patch_size
+    fits = all(size <= limit for size, limit in zip(shape, patch, strict=True))
+    near = all(size <= CENTRE_REACH * limit for size, limit in zip(shape, patch, strict=True))
+    if not fits and not (settings.centre and near):
+        return None
+    seen = _middle(model, image, settings, device)
+    if fits:
+        return seen
+    places = (seen.argmax(0) > 0).nonzero()
+    if not len(places):
+        return None
+    starts, first, last = centre_start(shape, patch), places.amin(0).tolist(), places.amax(0).tolist()
+    clear = all(
+        size <= limit or (low > start and high < start + limit - 1)
+        for size, limit, start, low, high in zip(shape, patch, starts, first, last, strict=True)
+    )
+    return seen if clear else None
+
+
+def _middle(model: nn.Module, image: torch.Tensor, settings: WindowSettings, device: torch.device) -> torch.Tensor:
+    """Probabilities (L, Z, Y, X) of the whole image by the window in its middle; beyond the window all is background."""
     patch = settings.patch_size
     shape = (image.shape[1], image.shape[2], image.shape[3])
-    if all(size <= limit for size, limit in zip(shape, patch, strict=True)):
-        start = centre_start(shape, patch)
-        window = torch.from_numpy(cut(image.numpy(), start, patch))[None].to(device)
-        probabilities = torch.softmax(model(window).float(), 1)[0].cpu()
-        inside = tuple(slice(-first, -first + size) for first, size in zip(start, shape, strict=True))
-        return probabilities[(slice(None), *inside)].clone()
+    start = centre_start(shape, patch)
+    window = torch.from_numpy(cut(image.numpy(), start, patch))[None].to(device)
+    seen = torch.softmax(model(window).float(), 1)[0].cpu()
+    whole = torch.zeros((settings.classes, *shape))
+    whole[0] = 1
+    spans = [(max(0, first), min(size, first + limit)) for first, size, limit in zip(start, shape, patch, strict=True)]
+    there = (slice(None), *(slice(low, high) for low, high in spans))
+    here = (slice(None), *(slice(low - first, high - first) for first, (low, high) in zip(start, spans, strict=True)))
+    whole[there] = seen[here]
+    return whole
+
+
+def _sliding(model: nn.Module, image: torch.Tensor, settings: WindowSettings, device: torch.device) -> torch.Tensor:
+    """Probabilities (L, Z, Y, X) by windows at half steps."""
     from monai.inferers.utils import sliding_window_inference
 
     def predictor(windows: torch.Tensor) -> torch.Tensor:
         return torch.softmax(model(windows).float(), 1)
 
     found = sliding_window_inference(
-        image[None], patch, settings.batch, predictor, overlap=OVERLAP, mode="gaussian", sw_device=device, device="cpu"
+        image[None], settings.patch_size, settings.batch, predictor, overlap=OVERLAP, mode="gaussian", sw_device=device, device="cpu"
     )
     assert isinstance(found, torch.Tensor)
     return found[0]

@@ -74,18 +74,20 @@ class Tuned:
         if isinstance(self.adaptation, PeftAdapter):
             self.adaptation.after_update(updates, total)
 
-    def rated(self, s_rate: float) -> list[tuple[float, list[str]]]:
-        """Names of `trainable`, in groups of one learning rate, each in the method's rate: `s_rate` for S, 1 for the rest.
+    def rated(self, settings: AdapterSettings) -> list[tuple[float, list[str]]]:
+        """Names of `trainable`, in groups of one learning rate, each in the method's: `factor_rate` for the factors of lora-pt,
+        times `s_rate` for S, and 1 for all else.
 
         Factors stand apart from the rest: weight decay would pull R + P towards R, away from the base, so they have none.
         """
         names = list(self.trainable())
         factors = [name for name in names if is_factor(name)]
-        own = [name for name in factors if s_rate != 1 and name.endswith(".s")]
+        rate = settings.factor_rate if self.method == "lora-pt" else 1.0
+        own = [name for name in factors if settings.s_rate != 1 and name.endswith(".s")]
         groups = (
             (1.0, [name for name in names if name not in factors]),
-            (1.0, [name for name in factors if name not in own]),
-            (s_rate, own),
+            (rate, [name for name in factors if name not in own]),
+            (rate * settings.s_rate, own),
         )
         return [group for group in groups if group[1]]
 

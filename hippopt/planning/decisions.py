@@ -68,6 +68,7 @@ def decide(fingerprint: Fingerprint, machine: Machine, seed: int = 0, network: N
     if locator is not None:
         reasons["foreground_oversampling"] = "as nnU-Net's, of the patches that do not lie around a region (locator.patches_elsewhere)"
     parts, reasons["part_borders"] = _part_borders(locator is not None, fingerprint)
+    centre, reasons["centre_window"] = space.centre_window(fingerprint, spacing, crop, patch, locator is not None)
     mirror, reasons["mirror_sides"] = _mirror_sides(locator is not None, fingerprint)
     reasons["seed"] = "keys the folds, the initial weights and every batch"
     return Plan(
@@ -76,7 +77,7 @@ def decide(fingerprint: Fingerprint, machine: Machine, seed: int = 0, network: N
         normalisation=NormalisationSettings(scheme="zscore", region=region, clip_percentiles=(0.5, 99.5)),
         largest_scan_mm=_largest_scan(fingerprint, crop), patch_size=patch, batch_size=batch, foreground_oversampling=1 / 3, network=chosen, adapter=adapter,
         augmentation=augmentation, schedule=schedule, seed=seed, folds=folds, reasons=reasons,
-        locator=locator, mirror_sides=mirror, part_borders=parts,
+        locator=locator, mirror_sides=mirror, part_borders=parts, centre_window=centre,
     )  # fmt: skip
 
 
@@ -159,6 +160,10 @@ def _adapter(reasons: dict[str, str]) -> AdapterSettings:
     reasons["adapter.balance"] = (
         "sqrt(S) is shared into both sides, so that one learning rate serves all factors under AdamW; a start, not a finding"
     )
+    reasons["adapter.factor_rate"] = (
+        "a tenth: each number of a factor moves many weights of all layers at once, and at the decoder's rate of 3e-3 training came apart "
+        "(rank 16 with ten cases, rank 4 with 166); from .03 to .3 the Dice is the same (docs/experiments.md)"
+    )
     reasons["adapter.s_rate"] = "1: with balance, S has entries like those of U and V; without it, S is tens of times larger and wants more"
     reasons["adapter.attention"] = "one stack of 48, as in the paper"
     reasons["adapter.also_trained"] = (
@@ -171,6 +176,7 @@ def _adapter(reasons: dict[str, str]) -> AdapterSettings:
         core="diagonal",
         balance=True,
         also_trained=("decoder", "head", "norms", "encoders"),
+        factor_rate=0.1,
         s_rate=1.0,
         attention="one",
     )

@@ -14,6 +14,7 @@ MARGIN_MM = 8.0  # context on each side of the structure: half a token
 NONZERO_SHARE = 0.75  # nnU-Net's: a crop to the non-zero box that removes more than a quarter is worth it
 BATCH_SHARE = 0.05  # nnU-Net's: a batch holds at most 5 % of all voxels
 CPU_BATCH = 2
+MIDDLE_SHARE = 0.9  # of the cases, whose structure lies in the middle
 MOST_OF_STRUCTURE = 0.85  # of the structure's length, which a patch inside the image must hold
 
 
@@ -110,6 +111,32 @@ def patch_size(fingerprint: Fingerprint, spacing: Spacing, crop: str, fits: Call
     elif any(side < want for want, side in zip(needed, patch, strict=True)):
         reason += ", less where the images end before: a padded patch costs as much as a full one, and buys less (docs/experiments.md)"
     return (patch[0], patch[1], patch[2]), reason
+
+
+def centre_window(fingerprint: Fingerprint, spacing: Spacing, crop: str, patch: Triple, located: bool) -> tuple[bool, str]:
+    """Whether a window in the middle of a scan is enough: the scans are crops somewhat larger than the patch, with the structure in their middle."""
+    held = [_held(case, spacing, crop, patch) for case in fingerprint.cases if case.foreground_box is not None]
+    fit = all(size <= limit for case in fingerprint.cases for size, limit in zip(prepared_shape(case, spacing, crop), patch, strict=True))
+    if located or fit or not held:
+        return False, "only where scans are crops somewhat larger than the patch"
+    share = sum(held) / len(held)
+    found = f"the patch in the middle of the image holds the whole structure in {share:.0%} of the cases"
+    if share < MIDDLE_SHARE:
+        return False, f"{found}, too few to look there alone"
+    return (
+        True,
+        f"{found}: one window is as good as the four or eight at half steps there (docs/experiments.md); where what it finds reaches its faces, all of them look",
+    )
+
+
+def _held(case: CaseFingerprint, spacing: Spacing, crop: str, patch: Triple) -> bool:
+    """Whether the patch, in the middle of the prepared image, holds all labelled voxels of a case."""
+    assert case.foreground_box is not None
+    step, box = np.array(case.ras_spacing_mm), case.foreground_box
+    first, size = (case.nonzero_box.start, case.nonzero_box.size) if crop == "nonzero" else ((0, 0, 0), case.ras_shape)
+    middle, half = np.array(size) * step / 2, np.array(patch) * spacing / 2
+    start = np.subtract(box.start, first) * step
+    return bool(np.all(start >= middle - half) and np.all(start + np.array(box.size) * step <= middle + half))
 
 
 def batch_size(

@@ -152,7 +152,7 @@ def open_run(
             "the best checkpoint was chosen on its fold's validation cases: figures on those are optimistic, and no Dice is predicted"
         )
     flips = flip_combinations(plan.flip_axes) if tta else ((),)
-    windows = WindowSettings(plan.patch_size, len(plan.network_classes), flips, class_pairs(plan))
+    windows = WindowSettings(plan.patch_size, len(plan.network_classes), flips, class_pairs(plan), centre=plan.centre_window)
     locators, sha256 = load_locators(workspace, dataset, run, folds, plan)
     cards = [read_card(workspace.fold(dataset, run, fold).adapter_card) for fold in folds]
     standards = load_standards(workspace, dataset, run, plan, cards, console, calibrated=not best)

@@ -172,7 +172,7 @@ def _set_up(
     tuned = tune(model, request.method, plan.network, plan.adapter, remade, initial, values)
     tuned.model.to(inputs.device)
     parameters = tuned.trainable()
-    groups = tuned.rated(plan.adapter.s_rate)
+    groups = tuned.rated(plan.adapter)
     names = [name for _, group in groups for name in group]
     optimizer = torch.optim.AdamW(
         [{"params": [parameters[name] for name in group], "rate": rate,

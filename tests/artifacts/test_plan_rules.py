@@ -54,6 +54,7 @@ BROKEN: list[tuple[dict[str, Any], str]] = [
     ({"adapter__rank": {"attention": 4, "mlp_up": 4, "mlp_down": 4, "query": 4}}, "adapter.rank"),
     ({"adapter__stacks": ()}, "adapter.stacks"),
     ({"adapter__stacks": ("mlp_up", "mlp_up")}, "adapter.stacks"),
+    ({"adapter__factor_rate": 0.0}, "adapter.factor_rate"),
     ({"adapter__s_rate": 0.0}, "adapter.s_rate"),
     ({"adapter__s_rate": float("inf")}, "adapter.s_rate"),
     ({"adapter__also_trained": ("decoder", "heads")}, "adapter.also_trained"),
@@ -143,7 +144,7 @@ def test_the_bound_of_a_rank_is_that_of_its_stack() -> None:
 def test_a_plan_without_the_later_options_means_their_defaults() -> None:
     """Adapters and runs name the plan they were trained with by its hash."""
     data = msgspec.to_builtins(small_plan())
-    for name in ("s_rate", "attention"):
+    for name in ("factor_rate", "s_rate", "attention"):
         del data["adapter"][name]
     old = msgspec.convert(data, Plan)
     assert old == small_plan()

@@ -149,3 +149,67 @@ def test_subsets_of_the_axes() -> None:
     assert flip_combinations(()) == ((),)
     assert {frozenset(axes) for axes in flip_combinations(("x", "y"))} == {frozenset(), frozenset("x"), frozenset("y"), frozenset("xy")}
     assert len(flip_combinations(("x", "y", "z"))) == 8
+
+
+class Bright(nn.Module):
+    """Class 1 where the image is above 0; notes how many windows it was shown."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.windows = 0
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.windows += len(x)
+        return torch.cat([-9 * x, 9 * x, torch.full_like(x, -99)], 1)
+
+
+def blob(shape: Triple, low: Triple, high: Triple) -> np.ndarray:
+    """(1, Z, Y, X), -1 but for a box of 1."""
+    image = np.full((1, *shape), -1, np.float32)
+    image[(0, *(slice(first, last) for first, last in zip(low, high, strict=True)))] = 1
+    return image
+
+
+# a patch of 16 x 32 x 16 in the middle of 20 x 40 x 16 holds rows 2 to 17 and 4 to 35, all of x
+ROOMY: Triple = (20, 40, 16)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "alone"),
+    [
+        ((5, 8, 0), (12, 30, 16), True),  # reaches the image's own edge along x, where the window cuts nothing
+        ((3, 5, 3), (17, 35, 9), True),
+        ((2, 8, 3), (12, 30, 9), False),  # touches a face that cuts the image
+        ((5, 8, 3), (18, 30, 9), False),
+        ((5, 8, 3), (12, 36, 9), False),
+        ((0, 0, 0), (1, 3, 3), False),  # nothing in the middle
+    ],
+)
+def test_the_middle_alone_where_what_it_shows_stays_clear_of_the_faces(low: Triple, high: Triple, alone: bool) -> None:
+    models = [Bright(), Bright()]
+    image = blob(ROOMY, low, high)
+    found = predict(models, image, centre=True)
+    assert [model.windows for model in models] == ([1, 1] if alone else [4 + 1, 4])
+    np.testing.assert_array_equal(found.argmax(0), image[0] > 0)
+    np.testing.assert_allclose(found.sum(0), 1, atol=1e-5)
+    everywhere = predict([Bright()], image)
+    np.testing.assert_allclose(found, everywhere, atol=1e-5)
+
+
+def test_the_middle_alone_only_of_images_hardly_larger_than_the_patch() -> None:
+    model = Bright()
+    predict([model], blob((25, 40, 16), (10, 15, 3), (15, 20, 9)), centre=True)
+    assert model.windows == 6  # 3 x 2 x 1
+    model = Bright()
+    predict([model], blob(ROOMY, (5, 8, 3), (12, 30, 9)))
+    assert model.windows == 4
+
+
+def test_flips_and_looks_see_the_middle_too() -> None:
+    looks: list[tuple[int, tuple[str, ...]]] = []
+    model, image = Bright(), blob(ROOMY, (5, 8, 3), (12, 30, 9))
+    settings = WindowSettings(PATCH, 3, flip_combinations(("x",)), also_shown=(("y",),), shown_networks=1, centre=True)
+    found = predict_probabilities([model, model], image, settings, CPU, lambda number, axes, _: looks.append((number, axes)))
+    assert looks == [(0, ()), (0, ("x",)), (0, ("y",)), (1, ()), (1, ("x",))]
+    assert model.windows == 5
+    np.testing.assert_array_equal(found.argmax(0), image[0] > 0)

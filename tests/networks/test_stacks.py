@@ -96,18 +96,21 @@ def test_every_option_starts_from_the_base_and_trains() -> None:
         assert all(bool(parameter.grad.any()) for parameter in found.trainable().values()), settings
 
 
-def test_a_rate_of_its_own_for_s() -> None:
+def test_rates_of_their_own_for_the_factors_and_for_s() -> None:
     found = tuned(balance=False)
     names = list(found.trainable())
-    (one, rest), (_, factors) = found.rated(1.0)
+    (one, rest), (rate, factors) = found.rated(found_settings(factor_rate=0.1))
+    assert (one, rate) == (1.0, 0.1)
     assert rest + factors == sorted(names, key=lambda name: name.startswith(TRAINED))
     assert all(name.startswith(REST) for name in rest) and all(name.startswith(TRAINED) for name in factors)
-    (one, rest), (_, sides), (own, cores) = found.rated(30.0)
-    assert (one, own) == (1.0, 30.0)
+    (one, rest), (_, sides), (own, cores) = found.rated(found_settings(factor_rate=0.1, s_rate=30.0))
+    assert (one, own) == (1.0, pytest.approx(3.0))
     assert cores == [f"{TRAINED}{stack}.s" for stack in STACKS]
     assert sorted(rest + sides + cores) == sorted(names)
     full = tune(unetr(), "full", NETWORK, found_settings(), ())
-    assert [rate for rate, _ in full.rated(30.0)] == [1.0]  # no factors, so nothing of a rate of its own
+    assert [rate for rate, _ in full.rated(found_settings(factor_rate=0.1, s_rate=30.0))] == [
+        1.0
+    ]  # no factors, so nothing of a rate of its own
 
 
 def test_what_is_stacked_never_trains_beside_its_factors() -> None:

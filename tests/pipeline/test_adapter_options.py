@@ -31,7 +31,7 @@ from tests.trained import (
 )
 
 OPTIONS = {
-    "rank": {"attention": 1, "mlp_up": 3, "mlp_down": 2}, "core": "dense", "balance": False, "s_rate": 30.0, "attention": "four",
+    "rank": {"attention": 1, "mlp_up": 3, "mlp_down": 2}, "core": "dense", "balance": False, "factor_rate": 0.5, "s_rate": 60.0, "attention": "four",
     "also_trained": ["decoder", "head", "norms"],
 }  # fmt: skip
 RUN = "lora-pt-r1-3-2"
