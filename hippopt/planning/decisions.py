@@ -43,11 +43,9 @@ def decide(fingerprint: Fingerprint, machine: Machine, seed: int = 0, network: N
     reasons: dict[str, str] = {}
     spacing, reasons["target_spacing_mm"] = space.target_spacing(fingerprint)
     crop, region, reasons["crop"], reasons["normalisation"] = space.crop_rule(fingerprint)
-    chosen = network or SIZES["base" if machine.kind == "cuda" else "small"]
-    reasons["network"] = (
-        "set by the user" if network else f"`{chosen.size}`: " + ("the paper's UNETR; a GPU is there" if machine.kind == "cuda" else
-        "no GPU here, and the paper's UNETR (`base`) takes several times longer a step on a CPU")
-    )  # fmt: skip
+    chosen, reasons["network"] = _network(fingerprint, machine)
+    if network is not None:
+        chosen, reasons["network"] = network, "set by the user"
     channels, classes = len(fingerprint.channel_names), len(fingerprint.labels)
     budget = machine.memory_gb * 1e9
 
@@ -79,6 +77,18 @@ def decide(fingerprint: Fingerprint, machine: Machine, seed: int = 0, network: N
         augmentation=augmentation, schedule=schedule, seed=seed, folds=folds, reasons=reasons,
         locator=locator, mirror_sides=mirror, part_borders=parts, centre_window=centre,
     )  # fmt: skip
+
+
+def _network(fingerprint: Fingerprint, machine: Machine) -> tuple[NetworkSettings, str]:
+    """The size for which a base ships; where none does, what the machine can train."""
+    if len(fingerprint.channel_names) == 1:
+        return SIZES["small"], (
+            "`small`: a base of this size ships, and a base buys more than size: pre-trained for as many steps, the paper's UNETR (`base`), ten "
+            "times as large, was no better on unseen label maps (docs/experiments.md)"
+        )
+    if machine.kind == "cuda":
+        return SIZES["base"], "`base`: the paper's UNETR; a GPU is there, and no base ships for several channels"
+    return SIZES["small"], "`small`: no GPU here, and the paper's UNETR (`base`) takes several times longer a step on a CPU"
 
 
 def _largest_scan(fingerprint: Fingerprint, crop: str) -> tuple[float, float, float]:

@@ -7,6 +7,7 @@ from hippopt.artifacts.dataset import Side
 from hippopt.artifacts.plan import AdapterSettings, Plan
 from hippopt.artifacts.plan_rules import broken_rules, check_plan
 from hippopt.errors import PlanError, StaleArtifactError
+from hippopt.networks.base_files import default_base
 from hippopt.networks.memory import training_bytes
 from hippopt.networks.unetr import SIZES
 from hippopt.planning.decisions import Machine, decide
@@ -46,9 +47,17 @@ def test_the_same_data_give_the_same_plan() -> None:
     assert decide(front_and_back(), CPU, 3, TINY_NETWORK).folds != decide(front_and_back(), CPU, 4, TINY_NETWORK).folds
 
 
-def test_a_gpu_gets_the_papers_network() -> None:
-    plan = decide(front_and_back(), Machine("cuda", 80.0))
-    assert plan.network == SIZES["base"]
+def test_the_network_is_the_one_that_a_base_ships_for() -> None:
+    for machine in (CPU, Machine("cuda", 80.0)):
+        plan = decide(front_and_back(), machine)
+        assert plan.network == SIZES["small"] and default_base(plan) is not None
+
+
+def test_of_several_channels_a_gpu_gets_the_papers_network() -> None:
+    several = msgspec.structs.replace(front_and_back(), channel_names=("T1", "T2"))
+    assert decide(several, CPU).network == SIZES["small"]
+    plan = decide(several, Machine("cuda", 80.0))
+    assert plan.network == SIZES["base"] and default_base(plan) is None
     # 10 images of 40 x 56 x 40 are 896,000 voxels: 5 % hold no patch of 49,152, and 2 is the least
     assert plan.patch_size == (32, 48, 32) and plan.batch_size == 2
 
