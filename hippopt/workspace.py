@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hippopt.artifacts.dataset import FOLDER_PATTERN
-from hippopt.errors import DatasetError, HippoptError, UsageError
+from hippopt.artifacts.fold_names import fold_of_folder, folder_of_fold
+from hippopt.errors import DatasetError, UsageError
 
 INITIAL_FACTORS = "initial.safetensors"
 
@@ -76,7 +77,7 @@ class Workspace:
         return dataset[11:] if len(alike) <= 1 else dataset
 
     def fold(self, dataset: str, run: str, fold: str) -> "FoldFolder":
-        return FoldFolder(self.run(dataset, run) / (f"fold_{fold}" if fold.isdigit() else fold.replace("-", "_")))
+        return FoldFolder(self.run(dataset, run) / folder_of_fold(fold))
 
     def base(self, sha256: str) -> Path:
         return self.bases / f"{sha256[:12]}.safetensors"
@@ -122,12 +123,12 @@ class Workspace:
 
     def trained_folds(self, dataset: str, run: str) -> list[str]:
         """Names of the finished folds of a run."""
-        return [_fold_name(card.parent.name) for card in sorted(self.run(dataset, run).glob("*/adapter.json"))]
+        return [fold_of_folder(card.parent.name) for card in sorted(self.run(dataset, run).glob("*/adapter.json"))]
 
     def begun_folds(self, dataset: str, run: str) -> list[str]:
         """Names of the folds of a run that are unfinished, or being trained."""
         found = {path.parent.name for name in ("resume*.safetensors", "lock.json") for path in self.run(dataset, run).glob(f"*/{name}")}
-        return [_fold_name(folder) for folder in sorted(found)]
+        return [fold_of_folder(folder) for folder in sorted(found)]
 
     def runs(self, dataset: str) -> list[str]:
         """Runs of a data set that hold at least one finished fold."""
@@ -283,10 +284,6 @@ class ComparisonFolder:
         return self.path / "logs" / f"{run}-{fold}.log"
 
 
-def _fold_name(folder: str) -> str:
-    return folder.removeprefix("fold_") if folder.startswith("fold_") else folder.replace("_", "-")
-
-
 def dataset_name(number: int, name: str) -> str:
     """`DatasetNNN_Name`. Raises DatasetError for a number or a name that nnU-Net's layout does not allow."""
     if not 0 < number < 1000:
@@ -294,15 +291,3 @@ def dataset_name(number: int, name: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
         raise DatasetError(f"--name {name!r}: letters, digits, - and _ only")
     return f"Dataset{number:03d}_{name}"
-
-
-def fold_names(requested: str, count: int) -> list[str]:
-    """The folds that `0`-`4`, `all` or `full-data` stand for. Raises HippoptError listing the valid ones."""
-    valid = [str(number) for number in range(count)]
-    if requested == "all":
-        if valid:
-            return valid
-        raise HippoptError("fold all: the plan has no folds (too few subjects); use full-data")
-    if requested in valid or requested == "full-data":
-        return [requested]
-    raise HippoptError(f"fold {requested!r}: choose one of {', '.join([*valid, 'all', 'full-data'])}")

@@ -11,7 +11,7 @@ RUN, BASE_WEIGHTS, BASE_CARD = "run/", "base/weights.safetensors", "base/card.js
 # members are stored by the names that they have in the run's folder
 ALLOWED = re.compile(
     r"manifest\.json|base/(weights\.safetensors|card\.json)|run/((plan|contrast|cohort|calibration)\.json|initial\.safetensors)"
-    r"|run/(fold_[0-9]{1,3}|full_data)/(adapter(_best)?|locator)\.(safetensors|json)"
+    r"|run/(fold_[0-9]{1,3}|full_data(_[2-9])?)/(adapter(_best)?|locator)\.(safetensors|json)"
 )
 # what prediction can do without: the records by which it judges masks
 OPTIONAL = ("contrast.json", "cohort.json", "calibration.json")

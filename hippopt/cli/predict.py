@@ -4,6 +4,7 @@ import argparse
 import time
 from pathlib import Path
 
+from hippopt.artifacts.fold_names import fit_number
 from hippopt.cli.command import make_parser, run
 from hippopt.cli.console import TerminalConsole
 from hippopt.errors import UsageError
@@ -15,7 +16,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("-i", dest="source", type=Path, required=True, metavar="IN", help="a scan, or a folder of scans")
     parser.add_argument("-o", dest="output", type=Path, required=True, metavar="OUT", help="folder for masks, volumes.tsv and failures.tsv")
     parser.add_argument("-d", "--dataset", metavar="DATASET", help="whose networks to use; needless where there is one")
-    parser.add_argument("-f", "--folds", nargs="+", metavar="FOLD", help="folds to ensemble; default: all that are trained")
+    parser.add_argument(
+        "-f",
+        "--folds",
+        nargs="+",
+        metavar="FOLD",
+        help="folds to ensemble, full-data for all fits on all cases; default: all that are trained",
+    )
     parser.add_argument("--run", metavar="RUN", help="which run; needless where there is one")
     parser.add_argument("--tta", action="store_true", help="average over the flips of training too")
     parser.add_argument("--checkpoint", choices=("last", "best"), default="last", help="best: chosen on its own validation cases")
@@ -32,7 +39,7 @@ def _work(options: argparse.Namespace, workspace: Workspace, console: TerminalCo
     started = time.perf_counter()
     dataset = workspace.resolve(options.dataset)
     if options.folds is not None:
-        bad = [fold for fold in options.folds if not fold.isdigit() and fold != "full-data"]
+        bad = [fold for fold in options.folds if not fold.isdigit() and not fit_number(fold)]
         if bad:
             raise UsageError(f"--folds {' '.join(bad)}: give numbers, or full-data")
     from hippopt.recipes.prediction import PredictionRequest, predict_scans

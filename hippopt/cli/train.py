@@ -5,18 +5,26 @@ import math
 import re
 import time
 
+from hippopt.artifacts.fold_names import fold_names
 from hippopt.artifacts.methods import METHODS, Method, check_library
 from hippopt.cli.child_commands import train_command
 from hippopt.cli.command import make_parser, run
 from hippopt.cli.console import TerminalConsole
 from hippopt.errors import UsageError
-from hippopt.workspace import Workspace, fold_names
+from hippopt.workspace import Workspace
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = make_parser("hippopt_train", "Train a fold of a planned data set and validate it on whole cases.")
     parser.add_argument("dataset", metavar="DATASET", help="4, 004, Name or Dataset004_Name")
-    parser.add_argument("fold", metavar="FOLD", help="0 to 4, all (each fold in turn), or full-data (train on everything)")
+    parser.add_argument(
+        "fold",
+        metavar="FOLD",
+        help="0 to 4, all (each fold in turn), or full-data (train on everything; full-data-2 and so on are further fits)",
+    )
+    parser.add_argument(
+        "--fits", type=int, default=1, metavar="N", help="fits of full-data, each with a seed of its own, to be averaged in prediction"
+    )
     parser.add_argument("--method", choices=tuple(METHODS), metavar="METHOD", help="what trains; default: lora-pt with a base, else full. "
                         + "; ".join(f"{name}: {traits.trains}" for name, traits in METHODS.items()))  # fmt: skip
     parser.add_argument(
@@ -62,7 +70,7 @@ def _work(options: argparse.Namespace, workspace: Workspace, console: TerminalCo
 
     fingerprint = load_record(workspace.fingerprint(dataset_name), Fingerprint, f"hippopt_plan {dataset_name}")
     plan = load_plan(workspace.plan(dataset_name), fingerprint)
-    folds = fold_names(options.fold, len(plan.folds))
+    folds = fold_names(options.fold, len(plan.folds), options.fits)
     from hippopt.networks.base_files import default_base
 
     shipped = default_base(plan) if options.base is None else None

@@ -10,6 +10,7 @@ from typing import TypeVar
 from hippopt.artifacts.codec import load_record
 from hippopt.artifacts.dataset import Dataset, load_dataset
 from hippopt.artifacts.fingerprint import Fingerprint
+from hippopt.artifacts.fold_names import FULL_DATA
 from hippopt.artifacts.methods import METHODS, Method
 from hippopt.artifacts.plan import Plan
 from hippopt.errors import DatasetError, UsageError, WeightsError
@@ -21,7 +22,6 @@ from hippopt.workspace import Workspace
 SCRATCH = "scratch"  # method full from random weights
 ROWS = (*METHODS, SCRATCH)
 REFERENCES = ("decoder", "full")
-FULL_DATA = "full-data"
 Number = TypeVar("Number", int, float)
 
 

@@ -10,6 +10,7 @@ from torch import nn
 
 from hippopt import __version__
 from hippopt.artifacts.codec import parse_json, write_json
+from hippopt.artifacts.fold_names import FULL_DATA, fit_number
 from hippopt.artifacts.part_borders import PartBorders
 from hippopt.artifacts.plan import Plan
 from hippopt.artifacts.plan_rules import load_plan
@@ -95,7 +96,8 @@ def choose_folds(workspace: Workspace, dataset: str, run: str, asked: tuple[str,
         missing = [fold for fold in asked if fold not in there]
         if missing:
             raise UsageError(f"--folds {' '.join(missing)}: not trained in run {run} (there: {' '.join(there)})")
-        return list(dict.fromkeys(asked))
+        fits = [fold for fold in there if fit_number(fold)]
+        return list(dict.fromkeys(each for fold in asked for each in (fits if fold == FULL_DATA else [fold])))
     numbered = [fold for fold in there if fold.isdigit()]
     if numbered and len(numbered) < expected:
         console.warn(f"run {run}: {len(numbered)} of {expected} folds are trained; predicting with fold {' '.join(numbered)}")

@@ -12,6 +12,7 @@ import pandas as pd
 from hippopt.artifacts.codec import content_hash
 from hippopt.artifacts.dataset import Dataset
 from hippopt.artifacts.fingerprint import Fingerprint
+from hippopt.artifacts.fold_names import fit_number
 from hippopt.artifacts.methods import METHODS, Method, check_library
 from hippopt.artifacts.plan import STACKS, Plan
 from hippopt.artifacts.plan_rules import check_plan
@@ -185,7 +186,7 @@ def _prepare(
             autocast,
         )
         asked = FoldRequest(
-            run=run, fold=fold, method=request.method, seed=plan.seed if request.seed is None else request.seed, steps=request.steps,
+            run=run, fold=fold, method=request.method, seed=(plan.seed if request.seed is None else request.seed) + (fit_number(fold) or 1) - 1, steps=request.steps,
             minutes=request.minutes, workers=workers, resume=resume, overwrite=request.overwrite,
             allow_seen=request.allow_seen, allow_change=request.allow_change,
         )  # fmt: skip

@@ -60,6 +60,6 @@ def settings_of(request: FoldRequest, inputs: FoldInputs) -> dict[str, Any]:
 
 def fold_cases(plan: Plan, fingerprint: Fingerprint, fold: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """(train, val) case ids of a fold's name."""
-    if fold == "full-data":
+    if not fold.isdigit():  # full-data, full-data-2, ...
         return tuple(case.id for case in fingerprint.cases), ()
     return plan.folds[int(fold)].train, plan.folds[int(fold)].val
