@@ -78,6 +78,9 @@ class AugmentationSettings(Record, frozen=True, kw_only=True):
     elastic_voxels: tuple[float, float] = (1.0, 4.0)
 
 
+CENTRE_REACH = 1.5  # an image of at most so many patches along each axis is a crop around the structure: its middle may do
+
+
 class AdapterSettings(Record, frozen=True, kw_only=True):
     """LoRA-PT (lora_pt.md); `rank`, `stacks` and `also_trained` hold for lora, dora, pissa and adalora too.
 

@@ -21,7 +21,7 @@ def _parser() -> argparse.ArgumentParser:
         "--folds",
         nargs="+",
         metavar="FOLD",
-        help="folds to ensemble, full-data for all fits on all cases; default: all that are trained",
+        help="folds to ensemble; default: the numbered ones that are trained, or else full-data and its further fits",
     )
     parser.add_argument("--run", metavar="RUN", help="which run; needless where there is one")
     parser.add_argument("--tta", action="store_true", help="average over the flips of training too")

@@ -5,7 +5,7 @@ import math
 import re
 import time
 
-from hippopt.artifacts.fold_names import fold_names
+from hippopt.artifacts.fold_names import fit_number, fold_names
 from hippopt.artifacts.methods import METHODS, Method, check_library
 from hippopt.cli.child_commands import train_command
 from hippopt.cli.command import make_parser, run
@@ -23,7 +23,7 @@ def _parser() -> argparse.ArgumentParser:
         help="0 to 4, all (each fold in turn), or full-data (train on everything; full-data-2 and so on are further fits)",
     )
     parser.add_argument(
-        "--fits", type=int, default=1, metavar="N", help="fits of full-data, each with a seed of its own, to be averaged in prediction"
+        "--fits", type=int, default=1, metavar="N", help="fits of full-data, each with a seed of its own, averaged in prediction"
     )
     parser.add_argument("--method", choices=tuple(METHODS), metavar="METHOD", help="what trains; default: lora-pt with a base, else full. "
                         + "; ".join(f"{name}: {traits.trains}" for name, traits in METHODS.items()))  # fmt: skip
@@ -94,8 +94,9 @@ def _work(options: argparse.Namespace, workspace: Workspace, console: TerminalCo
     short, run = workspace.short_name(dataset_name), run_name(method, options.rank or plan.adapter.rank, options.name)
     trained = workspace.trained_folds(dataset_name, run)
     left = [str(number) for number in range(len(plan.folds)) if str(number) not in trained]
-    more = f"hippopt_train {short} {left[0]} ... for the next fold, or " if left and "full-data" not in folds else ""
-    console.say(f"next: {more}hippopt_predict -i IN -o OUT -d {short} --run {run}")
+    more = f"hippopt_train {short} {left[0]} ... for the next fold, or " if left and not any(map(fit_number, folds)) else ""
+    chosen = f" -f {' '.join(folds)}" if any(map(fit_number, folds)) and any(fold.isdigit() for fold in trained) else ""
+    console.say(f"next: {more}hippopt_predict -i IN -o OUT -d {short} --run {run}{chosen}")
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -72,14 +72,17 @@ def scaled(values: np.ndarray, scale: IntensityScale, settings: NormalisationSet
 
 
 def normalise(image: np.ndarray, settings: NormalisationSettings, scales: Sequence[IntensityScale] | None = None) -> np.ndarray:
-    """(C, Z, Y, X) -> float32: each channel clipped to its percentiles and z-scored over the settings' region.
+    """(C, Z, Y, X) -> float32: each channel clipped to its percentiles and z-scored over the settings' region, slab by slab.
 
     With region "nonzero" the zeros stay 0, so that the background of a skull-stripped brain is the same everywhere.
     scales: of the channels, where they were measured already.
     """
     out = np.empty(image.shape, dtype=np.float32)
+    step = max(1, PIECE // max(1, math.prod(image.shape[2:])))  # float64 of a whole large scan would be most of the peak memory
     for channel, values in enumerate(image):
-        out[channel] = scaled(values, scales[channel] if scales else measure(values, settings), settings)
+        scale = scales[channel] if scales else measure(values, settings)
+        for first in range(0, len(values), step):
+            out[channel, first : first + step] = scaled(values[first : first + step], scale, settings)
     return out
 
 

@@ -7,11 +7,11 @@ import numpy as np
 import torch
 from torch import nn
 
+from hippopt.artifacts.plan import CENTRE_REACH
 from hippopt.imaging.augmentation import AXIS_INDEX
 from hippopt.imaging.patches import Triple, centre_start, cut
 
 OVERLAP = 0.5  # nnU-Net's: windows at half steps
-CENTRE_REACH = 1.5  # an image of at most so many patches along each axis is a crop around the structure: its middle may do
 
 
 @dataclass(frozen=True)
@@ -50,23 +50,23 @@ def predict_probabilities(
     """Mean softmax probabilities (L, Z, Y, X) float32 of (C, Z, Y, X), over models and flips.
 
     An image that fits the patch is seen in one window, centred; a larger one in windows at half steps with Gaussian weights, or in
-    its middle alone where `settings.centre` allows and the first network finds nothing at the faces; beyond it all is then background.
+    its middle alone where `settings.centre` allows and no network finds anything at the faces; beyond it all is then background.
     look: is shown what each network finds in each flip, before the mean is taken.
     """
     tensor = torch.from_numpy(np.array(image, dtype=np.float32, order="C"))  # a copy, since a memory-mapped image is read-only
     total: torch.Tensor | None = None
     with torch.inference_mode():
-        first = _middle_alone(models[0].eval(), tensor, settings, device) if models else None
+        middles = _middles(models, tensor, settings, device)
         for number, model in enumerate(models):
             model.eval()
             shown = settings.also_shown if look is not None and number < settings.shown_networks else ()
             for axes in (*settings.flips, *(axes for axes in shown if axes not in settings.flips)):
                 dims = [1 + AXIS_INDEX[axis] for axis in axes]
                 flipped = torch.flip(tensor, dims) if dims else tensor
-                if first is not None and number == 0 and not axes:
-                    probabilities = first
+                if middles and not axes:
+                    probabilities = middles[number]
                 else:
-                    probabilities = (_sliding if first is None else _middle)(model, flipped, settings, device)
+                    probabilities = (_middle if middles else _sliding)(model, flipped, settings, device)
                 if dims:
                     probabilities = torch.flip(probabilities, dims)
                     if "x" in axes:
@@ -87,25 +87,23 @@ def _swapped_order(settings: WindowSettings) -> list[int]:
     return order
 
 
-def _middle_alone(model: nn.Module, image: torch.Tensor, settings: WindowSettings, device: torch.device) -> torch.Tensor | None:
-    """What the window in the middle shows, where it is enough: it holds the image, or what lies in it stays clear of where it cuts the image."""
+def _middles(models: Sequence[nn.Module], image: torch.Tensor, settings: WindowSettings, device: torch.device) -> list[torch.Tensor]:
+    """What each network sees in the window in the middle, where that is enough: it holds the image, or what they find in it stays clear
+    of where it cuts the image. Else empty."""
     shape, patch = (image.shape[1], image.shape[2], image.shape[3]), settings.patch_size
-    fits = all(size <= limit for size, limit in zip(shape, patch, strict=True))
-    near = all(size <= CENTRE_REACH * limit for size, limit in zip(shape, patch, strict=True))
-    if not fits and not (settings.centre and near):
-        return None
-    seen = _middle(model, image, settings, device)
-    if fits:
-        return seen
-    places = (seen.argmax(0) > 0).nonzero()
-    if not len(places):
-        return None
-    starts, first, last = centre_start(shape, patch), places.amin(0).tolist(), places.amax(0).tolist()
-    clear = all(
-        size <= limit or (low > start and high < start + limit - 1)
-        for size, limit, start, low, high in zip(shape, patch, starts, first, last, strict=True)
-    )
-    return seen if clear else None
+    cut_axes = [axis for axis in range(3) if shape[axis] > patch[axis]]
+    if cut_axes and not (settings.centre and all(size <= CENTRE_REACH * limit for size, limit in zip(shape, patch, strict=True))):
+        return []
+    starts = centre_start(shape, patch)
+    seen: list[torch.Tensor] = []
+    for model in models:
+        seen.append(_middle(model.eval(), image, settings, device))
+        places = (seen[-1].argmax(0) > 0).nonzero()
+        for axis in cut_axes:
+            found = places[:, axis]
+            if not len(found) or int(found.min()) <= starts[axis] or int(found.max()) >= starts[axis] + patch[axis] - 1:
+                return []
+    return seen
 
 
 def _middle(model: nn.Module, image: torch.Tensor, settings: WindowSettings, device: torch.device) -> torch.Tensor:

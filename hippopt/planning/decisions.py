@@ -66,7 +66,7 @@ def decide(fingerprint: Fingerprint, machine: Machine, seed: int = 0, network: N
     if locator is not None:
         reasons["foreground_oversampling"] = "as nnU-Net's, of the patches that do not lie around a region (locator.patches_elsewhere)"
     parts, reasons["part_borders"] = _part_borders(locator is not None, fingerprint)
-    centre, reasons["centre_window"] = space.centre_window(fingerprint, spacing, crop, patch, locator is not None)
+    centre, reasons["centre_window"] = space.centre_window(fingerprint, spacing, crop, patch, parts)
     mirror, reasons["mirror_sides"] = _mirror_sides(locator is not None, fingerprint)
     reasons["seed"] = "keys the folds, the initial weights and every batch"
     return Plan(
@@ -198,7 +198,7 @@ def _schedule(reasons: dict[str, str], cases: int, patch: Triple) -> ScheduleSet
     steps = 3000 if few else round(4000 * max(1.0, small))
     reasons["schedule"] = (
         "AdamW, since transformers train badly under plain SGD; from random weights 2e-3 learns much faster than 5e-4; from a base 3e-3 is better "
-        "than 1e-3 for every method in as many steps, whereas 6e-3 comes apart (docs/experiments.md)"
+        "than 1e-3 for every method in as many steps, and 6e-3 is no better (docs/experiments.md)"
     )
     reasons["schedule.steps"] = (
         f"{cases} cases: from a base half of the steps that random weights need, so that five folds take two cores half an hour (docs/experiments.md)"

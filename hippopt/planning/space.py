@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 
 from hippopt.artifacts.fingerprint import CaseFingerprint, Fingerprint
-from hippopt.artifacts.plan import TOKEN_VOXELS, Triple
+from hippopt.artifacts.plan import CENTRE_REACH, TOKEN_VOXELS, Triple
 
 Spacing = tuple[float, float, float]
 MARGIN_MM = 8.0  # context on each side of the structure: half a token
@@ -85,7 +85,7 @@ def patch_size(fingerprint: Fingerprint, spacing: Spacing, crop: str, fits: Call
     """Smallest multiples of 16 that cover the structure with its margin, or less where an image ends before.
 
     An axis of small images is not padded to the next multiple of 16, as long as the one below holds most of the structure: a
-    patch that is half empty costs as much as a full one, and several windows a scan beat one (docs/experiments.md).
+    patch that is half empty costs as much as a full one, and smaller ones were better in the same time (docs/experiments.md).
 
     `fits(patch)` says whether two samples of it fit the memory; the axis longest relative to the structure shrinks first.
     Raises ValueError when even one token does not fit.
@@ -113,19 +113,25 @@ def patch_size(fingerprint: Fingerprint, spacing: Spacing, crop: str, fits: Call
     return (patch[0], patch[1], patch[2]), reason
 
 
-def centre_window(fingerprint: Fingerprint, spacing: Spacing, crop: str, patch: Triple, located: bool) -> tuple[bool, str]:
-    """Whether a window in the middle of a scan is enough: the scans are crops somewhat larger than the patch, with the structure in their middle."""
-    held = [_held(case, spacing, crop, patch) for case in fingerprint.cases if case.foreground_box is not None]
-    fit = all(size <= limit for case in fingerprint.cases for size, limit in zip(prepared_shape(case, spacing, crop), patch, strict=True))
-    if located or fit or not held:
-        return False, "only where scans are crops somewhat larger than the patch"
+def centre_window(fingerprint: Fingerprint, spacing: Spacing, crop: str, patch: Triple, part_borders: bool) -> tuple[bool, str]:
+    """Whether a window in the middle of a scan is enough: the scans are crops somewhat larger than the patch, with the structure in their
+    middle, and the borders between its parts are found otherwise."""
+    cases = [case for case in fingerprint.cases if case.foreground_box is not None]
+    held = [_held(case, spacing, crop, patch) for case in cases]
+    patches = [max(size / limit for size, limit in zip(prepared_shape(case, spacing, crop), patch, strict=True)) for case in cases]
+    near = sum(count <= CENTRE_REACH for count in patches)
+    if not part_borders or not cases or max(patches) <= 1 or near < MIDDLE_SHARE * len(cases):
+        return False, (
+            f"only where scans are crops somewhat larger than the patch (at most {CENTRE_REACH:g} times) and the borders between parts are found by "
+            "cross-sections, for which alone it was measured (docs/experiments.md)"
+        )
     share = sum(held) / len(held)
     found = f"the patch in the middle of the image holds the whole structure in {share:.0%} of the cases"
     if share < MIDDLE_SHARE:
         return False, f"{found}, too few to look there alone"
     return (
         True,
-        f"{found}: one window is as good as the four or eight at half steps there (docs/experiments.md); where what it finds reaches its faces, all of them look",
+        f"{found}: one window there is as good as four or eight at half steps, with borders by cross-sections (docs/experiments.md); where what is found reaches its faces, they all look",
     )
 
 

@@ -10,7 +10,7 @@ from torch import nn
 
 from hippopt import __version__
 from hippopt.artifacts.codec import parse_json, write_json
-from hippopt.artifacts.fold_names import FULL_DATA, fit_number
+from hippopt.artifacts.fold_names import fit_number
 from hippopt.artifacts.part_borders import PartBorders
 from hippopt.artifacts.plan import Plan
 from hippopt.artifacts.plan_rules import load_plan
@@ -90,17 +90,19 @@ def choose_run(workspace: Workspace, dataset: str, run: str | None) -> str:
 
 
 def choose_folds(workspace: Workspace, dataset: str, run: str, asked: tuple[str, ...] | None, expected: int, console: Console) -> list[str]:
-    """Folds to ensemble: those asked for, else all that are finished. Raises UsageError for one that was asked for and is missing."""
+    """Folds to ensemble: those asked for, else all that are finished, the numbered ones where there are such. Raises UsageError for one that was asked for and is missing."""
     there = workspace.trained_folds(dataset, run)
     if asked is not None:
         missing = [fold for fold in asked if fold not in there]
         if missing:
             raise UsageError(f"--folds {' '.join(missing)}: not trained in run {run} (there: {' '.join(there)})")
-        fits = [fold for fold in there if fit_number(fold)]
-        return list(dict.fromkeys(each for fold in asked for each in (fits if fold == FULL_DATA else [fold])))
+        return list(dict.fromkeys(asked))
     numbered = [fold for fold in there if fold.isdigit()]
     if numbered and len(numbered) < expected:
         console.warn(f"run {run}: {len(numbered)} of {expected} folds are trained; predicting with fold {' '.join(numbered)}")
+    fits = [fold for fold in there if fit_number(fold)]
+    if numbered and fits:
+        console.say(f"run {run}: predicting with the folds; for what was trained on all cases, -f {' '.join(fits)}")
     return numbered or there
 
 
@@ -157,6 +159,9 @@ def open_run(
     windows = WindowSettings(plan.patch_size, len(plan.network_classes), flips, class_pairs(plan), centre=plan.centre_window)
     locators, sha256 = load_locators(workspace, dataset, run, folds, plan)
     cards = [read_card(workspace.fold(dataset, run, fold).adapter_card) for fold in folds]
+    if len({(card.step, card.base_sha256) for card in cards}) > 1:
+        each = ", ".join(f"{fold}: {card.step}" for fold, card in zip(folds, cards, strict=True))
+        console.warn(f"run {run}: its folds were trained for other numbers of steps or from other bases (steps of {each}); choose with -f")
     standards = load_standards(workspace, dataset, run, plan, cards, console, calibrated=not best)
     return OpenRun(run, tuple(folds), plan, models, windows, standards, device, locators, tuple(sha256), learned_borders(cards))
 

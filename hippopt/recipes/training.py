@@ -31,7 +31,7 @@ from hippopt.scoring.tables import read_case_table, summarise, write_csv, write_
 from hippopt.stages.adopt_base import adopt_base, load_known_base
 from hippopt.stages.calibrate_run import calibrate_run
 from hippopt.stages.decompose_base import decompose_base
-from hippopt.stages.train_fold import check_start, fold_progress, train_fold
+from hippopt.stages.train_fold import check_start, clear_fold, fold_progress, train_fold
 from hippopt.stages.validate_fold import validate_fold
 from hippopt.training.fold import FoldInputs, FoldRequest, fold_cases
 from hippopt.training.lock import fold_lock
@@ -100,6 +100,7 @@ def train_folds(
         jobs = _with_initial(workspace, dataset_name, run, plan, jobs, console)
         dice: dict[str, float] = {}
         if side_by_side is not None and len(jobs) > 1:
+            _clear_all([job for job in jobs if request.overwrite and not job.request.resume], console)
             dice = train_side_by_side(jobs, request, side_by_side, signals, console)
             jobs = []
         for job in jobs:
@@ -117,6 +118,15 @@ def train_folds(
     _say_out_of_fold(workspace, dataset_name, run, plan, console)
     calibrate_run(workspace, dataset_name, run, plan, console)
     return dice
+
+
+def _clear_all(jobs: Sequence[FoldJob], console: Console) -> None:
+    """Before folds are trained anew side by side: a process of one fold would find the others finished, by another plan perhaps."""
+    for job in jobs:
+        with fold_lock(job.folder.lock) as stale:
+            if stale:
+                console.warn(f"{job.folder.lock}: left by a process that is gone; taken over")
+            clear_fold(job.folder)
 
 
 def _with_initial(workspace: Workspace, dataset: str, run: str, plan: Plan, jobs: list[FoldJob], console: Console) -> list[FoldJob]:
@@ -190,6 +200,7 @@ def _prepare(
             minutes=request.minutes, workers=workers, resume=resume, overwrite=request.overwrite,
             allow_seen=request.allow_seen, allow_change=request.allow_change,
         )  # fmt: skip
+        _check_seed(workspace, dataset_name, run, asked, folds)
         folder = workspace.fold(dataset_name, run, fold)
         if resume:
             asked = with_earlier_settings(asked, folder.run_settings, request.seed is not None)
@@ -198,6 +209,16 @@ def _prepare(
         check_start(job.request, job.inputs, job.folder)
     console.say(f"run {run}: {note}, {precision}, {plan.network.size} network")
     return dataset, jobs
+
+
+def _check_seed(workspace: Workspace, dataset: str, run: str, request: FoldRequest, folds: Sequence[str]) -> None:
+    """Raises TrainingError where a fit on all cases would be one that is there already, under another name."""
+    others = [fold for fold in workspace.trained_folds(dataset, run) if fit_number(fold) and fold not in (request.fold, *folds)]
+    for other in others if fit_number(request.fold) else ():
+        if read_card(workspace.fold(dataset, run, other).adapter_card).settings.get("seed") == request.seed:
+            raise TrainingError(
+                f"fold {request.fold}: seed {request.seed} is that of {other}, so both would be the same fit; give another --seed"
+            )
 
 
 def _folds_to_do(

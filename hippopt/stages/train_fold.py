@@ -68,7 +68,7 @@ def train_fold(
     tuned, state, names, optimizer, reports = _set_up(request, inputs, folder, console)
     check_disk(tuned, folder.path)
     if request.overwrite:
-        _clear(folder)
+        clear_fold(folder)
     write_json(run_plan, inputs.plan)
     write_json(folder.run_settings, settings_of(request, inputs))
     _report_base(reports, folder, console)
@@ -95,7 +95,7 @@ def train_fold(
         leftover.unlink(missing_ok=True)
 
 
-def _clear(folder: FoldFolder) -> None:
+def clear_fold(folder: FoldFolder) -> None:
     """Remove the results of an earlier training, the card that makes them count first."""
     files = [folder.adapter_card, folder.best_adapter_card, folder.summary, folder.metrics, folder.signals, folder.adapter, folder.best_adapter, folder.resume,
              folder.resume_previous, folder.run_settings, folder.log, folder.progress, folder.base_report, folder.locator_card, folder.locator]  # fmt: skip

@@ -25,7 +25,11 @@ def check_progress(request: FoldRequest, progress: Progress, folder: Path) -> No
     if request.resume and progress == "new":
         raise TrainingError(f"{folder}: nothing to resume; start without --resume")
     if progress != "new" and not request.resume and not request.overwrite:
-        remedy = "--overwrite to train it anew" if progress == "finished" else "--resume to continue it or --overwrite to train it anew"
+        remedy = (
+            "--overwrite to train it anew (or, with others beside it, --resume to keep it)"
+            if progress == "finished"
+            else "--resume to continue it or --overwrite to train it anew"
+        )
         raise TrainingError(f"{folder}: this fold is {progress} already; add {remedy}")
 
 

@@ -196,6 +196,20 @@ def test_the_middle_alone_where_what_it_shows_stays_clear_of_the_faces(low: Trip
     np.testing.assert_allclose(found, everywhere, atol=1e-5)
 
 
+def test_the_middle_alone_where_every_network_is_clear_of_the_faces() -> None:
+    """Whatever their order: one that finds nothing there must not decide for those that do."""
+
+    class Shy(Bright):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return super().forward(x - 1)
+
+    image = blob(ROOMY, (5, 8, 3), (12, 30, 9))
+    image[0, 2, 10, 5] = 0.5  # at a face of the window; only Bright sees it
+    found = [predict(models, image, centre=True) for models in ([Bright(), Shy()], [Shy(), Bright()])]
+    np.testing.assert_allclose(found[0], found[1], atol=1e-6)
+    np.testing.assert_allclose(found[0], predict([Bright(), Shy()], image), atol=1e-5)
+
+
 def test_the_middle_alone_only_of_images_hardly_larger_than_the_patch() -> None:
     model = Bright()
     predict([model], blob((25, 40, 16), (10, 15, 3), (15, 20, 9)), centre=True)

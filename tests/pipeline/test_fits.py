@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tests.synthetic import Command, read_mask, write_scans
-from tests.trained import assert_stopped, copied, fold_path, run_path, train_arguments, without_plots
+from tests.trained import assert_stopped, copied, edit_json, fold_path, plan_path, run_path, train_arguments, without_plots
 
 RUN = "full"
 
@@ -48,8 +48,7 @@ def test_prediction_averages_them(fitted: Path, tmp_path: Path, run_command: Com
     scans = write_scans(tmp_path / "scans", "a.nii.gz", "b.nii.gz")
     by_default = masks(run_command, fitted, scans, tmp_path / "a")
     assert json.loads((tmp_path / "a" / "prediction.json").read_text())["folds"] == ["full-data", "full-data-2"]
-    asked = masks(run_command, fitted, scans, tmp_path / "b", "-f", "full-data")
-    assert json.loads((tmp_path / "b" / "prediction.json").read_text())["folds"] == ["full-data", "full-data-2"]
+    asked = masks(run_command, fitted, scans, tmp_path / "b", "-f", "full-data", "full-data-2")
     second = masks(run_command, fitted, scans, tmp_path / "c", "-f", "full-data-2")
     assert json.loads((tmp_path / "c" / "prediction.json").read_text())["folds"] == ["full-data-2"]
     assert all(np.array_equal(a, b) for a, b in zip(by_default, asked, strict=True))
@@ -74,6 +73,46 @@ def test_further_fits_keep_the_earlier(fitted: Path, tmp_path: Path, run_command
     assert "finished and kept" in out
     assert (run_path(root, RUN) / "full_data" / "adapter.safetensors").read_bytes() == before
     assert (run_path(root, RUN) / "full_data_3" / "adapter.json").exists()
+
+
+def test_no_two_are_the_same_fit(fitted: Path, tmp_path: Path, run_command: Command) -> None:
+    root = copied(fitted, tmp_path)
+    outcome = run_command("train", *train_arguments(root, "--seed", 4, fold="full-data-3"))
+    assert_stopped(outcome, "seed 6", "full-data-2", "--seed")
+    assert not (run_path(root, RUN) / "full_data_3").exists()
+
+
+def test_beside_folds_they_are_asked_for(trained_root: Path, tmp_path: Path, run_command: Command) -> None:
+    root, scans = copied(trained_root, tmp_path), write_scans(tmp_path / "scans", "a.nii.gz")
+    with without_plots():
+        code, out, err = run_command("train", *train_arguments(root, "--fits", 2, fold="full-data"))
+    assert code == 0 and "--run full -f full-data full-data-2" in out, err
+    code, out, err = run_command("predict", "-i", scans, "-o", tmp_path / "out", "--root", root, "--device", "cpu")
+    assert code == 0 and "-f full-data full-data-2" in out, err
+    assert json.loads((tmp_path / "out" / "prediction.json").read_text())["folds"] == ["0", "1"]
+
+
+def test_all_are_trained_anew_by_another_plan(fitted: Path, tmp_path: Path, run_command: Command) -> None:
+    """Side by side: a process that trains one of them must not be stopped by the others' old plan."""
+    root = copied(fitted, tmp_path)
+    edit_json(plan_path(root), lambda data: data["schedule"].update(weight_decay=0.02))
+    arguments = train_arguments(root, "--fits", 2, "--seed", 5, "--jobs", 2, fold="full-data")
+    assert_stopped(run_command("train", *arguments), "another plan", "--overwrite")
+    code, _, err = run_command("train", *arguments, "--overwrite")
+    assert code == 0, err
+    cards = [
+        [json.loads((run_path(each, RUN) / name / "adapter.json").read_text()) for name in ("full_data", "full_data_2")]
+        for each in (root, fitted)
+    ]
+    assert cards[0][0]["plan_hash"] == cards[0][1]["plan_hash"] != cards[1][0]["plan_hash"]
+
+
+def test_networks_of_other_lengths_are_told_of(fitted: Path, tmp_path: Path, run_command: Command) -> None:
+    root, scans = copied(fitted, tmp_path), write_scans(tmp_path / "scans", "a.nii.gz")
+    with without_plots():
+        assert run_command("train", *train_arguments(root, "--seed", 5, fold="full-data-3", steps=4))[0] == 0
+    code, _, err = run_command("predict", "-i", scans, "-o", tmp_path / "out", "--root", root, "--device", "cpu")
+    assert code == 0 and "full-data: 3, full-data-2: 3, full-data-3: 4" in err, err
 
 
 def test_fits_are_of_full_data_only(trained_root: Path, run_command: Command) -> None:

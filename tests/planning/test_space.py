@@ -137,35 +137,38 @@ def test_batches(cases: int, on_cpu: bool, budget: float, wanted: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("shape", "boxes", "spacing", "nonzero", "located", "wanted"),
+    ("shape", "boxes", "spacing", "nonzero", "parts", "wanted"),
     [
-        ((20, 40, 20), ((3, 6, 3), (14, 28, 14)), (1.0, 1.0, 1.0), None, False, True),
-        ((20, 40, 20), ((2, 4, 2), (16, 32, 16)), (1.0, 1.0, 1.0), None, False, True),  # fills the patch to its faces
-        ((20, 40, 20), ((1, 6, 3), (14, 28, 14)), (1.0, 1.0, 1.0), None, False, False),  # one voxel before it
-        ((20, 40, 20), ((3, 6, 3), (14, 31, 14)), (1.0, 1.0, 1.0), None, False, False),  # one behind
-        ((16, 32, 16), ((3, 6, 3), (5, 5, 5)), (1.0, 1.0, 1.0), None, False, False),  # the patch holds the image: nothing to save
-        ((20, 40, 20), ((3, 6, 3), (14, 28, 14)), (1.0, 1.0, 1.0), None, True, False),
-        ((40, 40, 20), ((5, 6, 3), (30, 28, 14)), (0.5, 1.0, 1.0), None, False, True),  # 20 mm along z, of which 2.5 to 17.5 are labelled
+        ((20, 40, 20), ((3, 6, 3), (14, 28, 14)), (1.0, 1.0, 1.0), None, True, True),
+        ((20, 40, 20), ((2, 4, 2), (16, 32, 16)), (1.0, 1.0, 1.0), None, True, True),  # fills the patch to its faces
+        ((20, 40, 20), ((1, 6, 3), (14, 28, 14)), (1.0, 1.0, 1.0), None, True, False),  # one voxel before it
+        ((20, 40, 20), ((3, 6, 3), (14, 31, 14)), (1.0, 1.0, 1.0), None, True, False),  # one behind
+        ((16, 32, 16), ((3, 6, 3), (5, 5, 5)), (1.0, 1.0, 1.0), None, True, False),  # the patch holds the image: nothing to save
+        ((20, 40, 25), ((3, 6, 6), (14, 28, 14)), (1.0, 1.0, 1.0), None, True, False),  # over 1.5 patches
+        ((20, 40, 20), ((3, 6, 3), (14, 28, 14)), (1.0, 1.0, 1.0), None, False, False),
+        ((40, 40, 20), ((5, 6, 3), (30, 28, 14)), (0.5, 1.0, 1.0), None, True, True),  # 20 mm along z, of which 2.5 to 17.5 are labelled
         (
             (40, 40, 20),
             ((22, 6, 3), (14, 28, 14)),
             (1.0, 1.0, 1.0),
             ((19, 0, 0), (20, 40, 20)),
-            False,
+            True,
             True,
         ),  # in the crop's middle, not the image's
     ],
 )
 def test_one_window_in_the_middle(
-    shape: Triple, boxes: tuple[Triple, Triple], spacing: Spacing, nonzero: tuple[Triple, Triple] | None, located: bool, wanted: bool
+    shape: Triple, boxes: tuple[Triple, Triple], spacing: Spacing, nonzero: tuple[Triple, Triple] | None, parts: bool, wanted: bool
 ) -> None:
     fingerprint = fingerprint_of([case_of_boxes(f"case_{i}", {"label": boxes}, shape, spacing, nonzero=nonzero) for i in range(3)])
     crop = "nonzero" if nonzero else "none"
-    assert space.centre_window(fingerprint, (1.0, 1.0, 1.0), crop, (16, 32, 16), located)[0] == wanted
+    assert space.centre_window(fingerprint, (1.0, 1.0, 1.0), crop, (16, 32, 16), parts)[0] == wanted
 
 
 def test_one_window_in_the_middle_may_miss_a_tenth_of_the_cases() -> None:
     inside, outside = ((3, 6, 3), (14, 28, 14)), ((0, 0, 0), (14, 28, 14))
     for missed, wanted in ((1, True), (2, False)):
         cases = [case_of_boxes(f"case_{i}", {"label": outside if i < missed else inside}, (20, 40, 20)) for i in range(10)]
-        assert space.centre_window(fingerprint_of(cases), (1.0, 1.0, 1.0), "none", (16, 32, 16), False)[0] == wanted
+        assert space.centre_window(fingerprint_of(cases), (1.0, 1.0, 1.0), "none", (16, 32, 16), True)[0] == wanted
+        cases = [case_of_boxes(f"case_{i}", {"label": inside}, (20, 49 if i < missed else 40, 20)) for i in range(10)]
+        assert space.centre_window(fingerprint_of(cases), (1.0, 1.0, 1.0), "none", (16, 32, 16), True)[0] == wanted
