@@ -21,7 +21,7 @@ from tests.synthetic import Command
 from tests.trained import DATASET, copied, fold_path, signal_at, without_plots
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")]
-SAME = 0.999  # share of voxels: convolutions round otherwise, so a voxel on the border may change sides
+SAME = 0.98  # Dice: convolutions round otherwise, so a voxel on the border may change sides
 
 
 def masks(run_command: Command, root: Path, scans: Path, output: Path, device: str, *more: object) -> list[np.ndarray]:
@@ -33,7 +33,9 @@ def masks(run_command: Command, root: Path, scans: Path, output: Path, device: s
 def assert_alike(first: list[np.ndarray], second: list[np.ndarray]) -> None:
     assert len(first) == len(second) > 0
     for a, b in zip(first, second, strict=True):
-        assert np.mean(a == b) >= SAME
+        for label in (1, 2):
+            mine, other = a == label, b == label
+            assert mine.any() and 2 * (mine & other).sum() >= SAME * (mine.sum() + other.sum())
 
 
 @pytest.mark.parametrize("method", METHODS)
