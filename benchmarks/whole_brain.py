@@ -21,7 +21,11 @@ import nibabel
 import numpy as np
 
 ORIENTATIONS = ("PIR", "LPS", "RAS", "LAS")
-SPACINGS_MM = {"0.8 mm": (0.8, 0.8, 0.8), "1 x 1 x 2 mm": (1.0, 1.0, 2.0)}
+RESAMPLED = {  # spacing and spline order
+    "0.8 mm": ((0.8, 0.8, 0.8), 1),
+    "0.8 mm, cubic": ((0.8, 0.8, 0.8), 3),
+    "1 x 1 x 2 mm": ((1.0, 1.0, 2.0), 1),
+}
 SHIFT_VOXELS = 15
 LOBES_MARGIN_MM = 25.0  # around both structures: a box of the temporal lobes
 CUT_SHARE = 0.3
@@ -38,6 +42,14 @@ def resampled(image: Image, spacing_mm: tuple[float, float, float], order: int) 
     from nibabel.processing import resample_to_output
 
     return resample_to_output(reoriented(image, "RAS"), spacing_mm, order=order, mode="nearest")
+
+
+def resampled_label(label: Image, spacing_mm: tuple[float, float, float], truth: tuple[int, int]) -> Image:
+    """Each structure linearly, cut at one half: by nearest neighbour it would lose up to .018 of Dice against itself."""
+    data = np.rint(np.asarray(label.dataobj))
+    parts = [resampled(nibabel.Nifti1Image((data == value).astype(np.float32), label.affine), spacing_mm, 1) for value in truth]
+    values = sum(value * (np.asarray(part.dataobj) > 0.5) for value, part in zip(truth, parts, strict=True))
+    return nibabel.Nifti1Image(values.astype(np.int16), parts[0].affine)
 
 
 def boxed(image: Image, start: np.ndarray, stop: np.ndarray) -> Image:
@@ -57,8 +69,8 @@ def copies(image: Image, label: Image, truth: tuple[int, int]) -> dict[str, tupl
     made = {"original": (image, reoriented(label, "".join(nibabel.aff2axcodes(image.affine))))}
     for code in ORIENTATIONS:
         made[code] = (reoriented(scan, code), reoriented(label, code))
-    for name, spacing in SPACINGS_MM.items():
-        made[name] = (resampled(scan, spacing, 1), resampled(label, spacing, 0))
+    for name, (spacing, order) in RESAMPLED.items():
+        made[name] = (resampled(scan, spacing, order), resampled_label(label, spacing, truth))
     data = np.asarray(label.dataobj)
     where = np.argwhere(np.isin(np.rint(data), truth))
     margin = LOBES_MARGIN_MM / np.array(label.header.get_zooms()[:3])

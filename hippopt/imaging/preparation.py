@@ -12,6 +12,7 @@ from hippopt.artifacts.properties import CaseProperties
 from hippopt.imaging import resampling
 from hippopt.imaging.mask_parts import bounding_box
 from hippopt.imaging.orientation import from_ras, ras_shape, ras_triple, to_ras
+from hippopt.imaging.ringing import without_ringing
 
 Triple = tuple[int, int, int]
 PIECE = 2**22  # values that are worked on at a time, of an image that has more
@@ -102,7 +103,7 @@ def preparation_bytes(grid: Grid, plan: Plan) -> float:
 
 def prepare(image: np.ndarray, grid: Grid, plan: Plan, label: np.ndarray | None = None) -> PreparedCase:
     """image (C, Z, Y, X) and label (Z, Y, X; values as in the files), both on the file's axes -> PreparedCase."""
-    ras = to_ras(image, grid)
+    ras = to_ras(without_ringing(image, plan)[0], grid)
     properties = properties_of(ras, grid, plan)
     target, window = properties.prepared_shape, crop_window(properties)
     apart = resampling.separate_axis(properties.ras_spacing_mm, plan.target_spacing_mm)

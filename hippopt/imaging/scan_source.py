@@ -22,6 +22,7 @@ from hippopt.imaging.resampling import (
     resize_matrix,
     separate_axis,
 )
+from hippopt.imaging.ringing import without_ringing
 
 Triple = tuple[int, int, int]
 Slices = tuple[slice, slice, slice]
@@ -43,8 +44,8 @@ class ScanSource:
     """image: (C, Z, Y, X) on the file's axes, as read. Raises nothing: checks are the caller's."""
 
     def __init__(self, image: np.ndarray, grid: Grid, plan: Plan) -> None:
-        self.image, self.grid, self.plan = image, grid, plan
-        self.ras = to_ras(image, grid)
+        self.image, self.grid, self.plan = without_ringing(image, plan)[0], grid, plan
+        self.ras = to_ras(self.image, grid)
         self.properties: CaseProperties = properties_of(self.ras, grid, plan)
         self.cropped = self.ras[(slice(None), *crop_window(self.properties))]
 

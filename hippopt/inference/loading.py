@@ -12,6 +12,7 @@ from hippopt.errors import ImageError
 from hippopt.imaging.image_io import read_scan
 from hippopt.imaging.memory_budget import check_memory
 from hippopt.imaging.preparation import preparation_bytes, prepare
+from hippopt.imaging.ringing import without_ringing
 from hippopt.imaging.scan import Scan
 from hippopt.imaging.scan_listing import ScanFiles
 from hippopt.imaging.scan_source import ScanSource
@@ -50,6 +51,11 @@ def prepare_scan(
     first = scans[0]
     check_memory(first.path, first.grid.shape, preparation_bytes(first.grid, plan), memory_bytes)
     image, warnings = _stacked(files, scans)
+    image, rings = without_ringing(image, plan)
+    if rings:
+        warnings.append(
+            f"{files.id}: values a little below 0, as interpolation leaves them around a stripped brain; what is near 0 is read as background"
+        )
     if plan.locator is not None:
         return _located(files, first, image, plan, locators, warnings)
     prepared = prepare(image, first.grid, plan)

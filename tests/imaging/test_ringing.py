@@ -1,0 +1,57 @@
+"""Backgrounds that ring: back to 0 there, and nothing else is touched."""
+
+import numpy as np
+import pytest
+from scipy.ndimage import binary_erosion, zoom
+
+from hippopt.imaging.ringing import without_ringing
+from tests.records import changed, small_plan
+
+STRIPPED = changed(small_plan(), crop="nonzero", normalisation__region="nonzero")
+
+
+def brain() -> np.ndarray:
+    """(1, 40, 40, 40): a ball of tissue within zeros."""
+    z, y, x = np.indices((40, 40, 40)) - 19.5
+    ball = z**2 + y**2 + x**2 < 14**2
+    return np.where(ball, np.random.default_rng(0).uniform(400, 1000, ball.shape), 0)[None].astype(np.float32)
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.int16])
+def test_a_cubic_copy_has_its_background_back(kind: type) -> None:
+    image = brain()
+    copy = zoom(image[0], 1.25, order=3)[None].astype(kind)
+    inside = zoom((image[0] > 0).astype(np.float32), 1.25, order=1)[None] > 0.5
+    assert copy.min() < 0 and (copy != 0).sum() > 1.1 * inside.sum()
+    cleaned, rings = without_ringing(copy, STRIPPED)
+    assert rings and cleaned.dtype == copy.dtype and cleaned.min() == 0
+    assert abs((cleaned != 0).sum() / inside.sum() - 1) < 0.06
+    deep = binary_erosion(inside[0], iterations=2)
+    np.testing.assert_array_equal(cleaned[0][deep], copy[0][deep])
+    again, more = without_ringing(cleaned, STRIPPED)
+    assert again is cleaned and not more
+
+
+def test_what_does_not_ring_is_returned_as_it_is() -> None:
+    clean = brain()
+    assert without_ringing(clean, STRIPPED)[0] is clean
+    signed = np.where(clean > 0, (clean - 700) / 150, 0)  # z-scored tissue: its negative values are meant
+    assert without_ringing(signed, STRIPPED) == (signed, False)
+    dark = np.where(clean > 0, clean - 1100, 0)
+    assert without_ringing(dark, STRIPPED) == (dark, False)
+
+
+def test_only_under_plans_that_go_by_zeros() -> None:
+    ringing = zoom(brain()[0], 1.25, order=3)[None]
+    whole = changed(small_plan(), crop="none", normalisation__region="image")
+    assert without_ringing(ringing, whole) == (ringing, False)
+    assert without_ringing(ringing, changed(whole, crop="nonzero"))[1]
+
+
+def test_channel_by_channel() -> None:
+    clean, ringing = zoom(brain()[0], 1.25, order=1), zoom(brain()[0], 1.25, order=3)
+    both = np.stack([clean, ringing])
+    cleaned, rings = without_ringing(both, STRIPPED)
+    assert rings
+    np.testing.assert_array_equal(cleaned[0], clean)
+    assert cleaned[1].min() == 0
