@@ -25,7 +25,7 @@ def test_a_cubic_copy_has_its_background_back(kind: type) -> None:
     assert copy.min() < 0 and (copy != 0).sum() > 1.1 * inside.sum()
     cleaned, rings = without_ringing(copy, STRIPPED)
     assert rings and cleaned.dtype == copy.dtype and cleaned.min() == 0
-    assert abs((cleaned != 0).sum() / inside.sum() - 1) < 0.06
+    assert 1 <= (cleaned != 0).sum() / inside.sum() < 1.15  # a blurred rim; before it were 1.8 (int16) and 5.5 times
     deep = binary_erosion(inside[0], iterations=2)
     np.testing.assert_array_equal(cleaned[0][deep], copy[0][deep])
     again, more = without_ringing(cleaned, STRIPPED)
