@@ -164,7 +164,8 @@ class Plan(Record, frozen=True, kw_only=True):
     largest_scan_mm: the largest field of view of the training scans after the crop; a much larger scan is warned of.
     locator: None where the scans are crops around the structure, which are segmented as a whole.
     mirror_sides: the network knows one side only, and sees the right one mirrored; pairs of labels are `swap_labels`.
-    centre_window: the scans are crops somewhat larger than the patch, with the structure in the middle, where one window sees it whole.
+    centre_window: the scans are crops somewhat larger than the patch, with the structure in the middle, where one window of several networks
+    sees it as well as overlapping ones.
     part_borders: all labels are parts of one structure, one after the other along an axis; where they meet is learned from its cross-sections.
     """
 

@@ -12,13 +12,14 @@ from hippopt.imaging.augmentation import AXIS_INDEX
 from hippopt.imaging.patches import Triple, centre_start, cut
 
 OVERLAP = 0.5  # nnU-Net's: windows at half steps
+SEVERAL = 3  # networks, whose mean needs no overlapping windows (docs/experiments.md: one network is .001 to .003 better with them)
 
 
 @dataclass(frozen=True)
 class WindowSettings:
     """flips: combinations of axes to average over (the empty one included); swap: classes to exchange with a flip along x.
 
-    also_shown: flips that are only shown to whoever looks, of the first `shown_networks` networks. centre: look once, at the middle of an
+    also_shown: flips that are only shown to whoever looks, of the first `shown_networks` networks. centre: several networks look once, at the middle of an
     image somewhat larger than the patch, where what is found there does not reach the window's faces.
     """
 
@@ -50,7 +51,7 @@ def predict_probabilities(
     """Mean softmax probabilities (L, Z, Y, X) float32 of (C, Z, Y, X), over models and flips.
 
     An image that fits the patch is seen in one window, centred; a larger one in windows at half steps with Gaussian weights, or in
-    its middle alone where `settings.centre` allows and no network finds anything at the faces; beyond it all is then background.
+    its middle alone where `settings.centre` allows, there are SEVERAL networks, and none finds anything at the faces; beyond it all is then background.
     look: is shown what each network finds in each flip, before the mean is taken.
     """
     tensor = torch.from_numpy(np.array(image, dtype=np.float32, order="C"))  # a copy, since a memory-mapped image is read-only
@@ -92,7 +93,8 @@ def _middles(models: Sequence[nn.Module], image: torch.Tensor, settings: WindowS
     of where it cuts the image. Else empty."""
     shape, patch = (image.shape[1], image.shape[2], image.shape[3]), settings.patch_size
     cut_axes = [axis for axis in range(3) if shape[axis] > patch[axis]]
-    if cut_axes and not (settings.centre and all(size <= CENTRE_REACH * limit for size, limit in zip(shape, patch, strict=True))):
+    near = all(size <= CENTRE_REACH * limit for size, limit in zip(shape, patch, strict=True))
+    if cut_axes and not (settings.centre and near and len(models) >= SEVERAL):
         return []
     starts = centre_start(shape, patch)
     seen: list[torch.Tensor] = []

@@ -131,7 +131,7 @@ def centre_window(fingerprint: Fingerprint, spacing: Spacing, crop: str, patch: 
         return False, f"{found}, too few to look there alone"
     return (
         True,
-        f"{found}: one window there is as good as four or eight at half steps, with borders by cross-sections (docs/experiments.md); where what is found reaches its faces, they all look",
+        f"{found}: for three networks or more one window there is as good as four or eight at half steps, with borders by cross-sections (docs/experiments.md); where what is found reaches its faces, they all look",
     )
 
 

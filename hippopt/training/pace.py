@@ -2,7 +2,6 @@
 
 import time
 
-from hippopt.artifacts.plan import CENTRE_REACH
 from hippopt.console import Console
 from hippopt.networks.tuning import Tuned
 from hippopt.training.checkpoint import LoopState
@@ -29,9 +28,6 @@ def _validation_seconds(tuned: Tuned, quick: QuickValidation, inputs: FoldInputs
     if inputs.plan.locator is not None:  # a window or two a region
         return 5 + 1.3 * 2 * inputs.plan.locator.regions * len(inputs.val) * per_window + len(inputs.val)
     for case in inputs.val:
-        if inputs.plan.centre_window and all(size <= CENTRE_REACH * side for size, side in zip(case.label.shape, patch, strict=True)):
-            windows += 1.5  # now and then all of them are needed
-            continue
         steps = [
             max(1, -(-(size - side) // (side // 2)) + 1) if size > side else 1 for size, side in zip(case.label.shape, patch, strict=True)
         ]

@@ -186,10 +186,10 @@ ROOMY: Triple = (20, 40, 16)
     ],
 )
 def test_the_middle_alone_where_what_it_shows_stays_clear_of_the_faces(low: Triple, high: Triple, alone: bool) -> None:
-    models = [Bright(), Bright()]
+    models = [Bright(), Bright(), Bright()]
     image = blob(ROOMY, low, high)
     found = predict(models, image, centre=True)
-    assert [model.windows for model in models] == ([1, 1] if alone else [4 + 1, 4])
+    assert [model.windows for model in models] == ([1, 1, 1] if alone else [4 + 1, 4, 4])
     np.testing.assert_array_equal(found.argmax(0), image[0] > 0)
     np.testing.assert_allclose(found.sum(0), 1, atol=1e-5)
     everywhere = predict([Bright()], image)
@@ -205,25 +205,32 @@ def test_the_middle_alone_where_every_network_is_clear_of_the_faces() -> None:
 
     image = blob(ROOMY, (5, 8, 3), (12, 30, 9))
     image[0, 2, 10, 5] = 0.5  # at a face of the window; only Bright sees it
-    found = [predict(models, image, centre=True) for models in ([Bright(), Shy()], [Shy(), Bright()])]
+    found = [predict(models, image, centre=True) for models in ([Bright(), Shy(), Shy()], [Shy(), Bright(), Shy()])]
     np.testing.assert_allclose(found[0], found[1], atol=1e-6)
-    np.testing.assert_allclose(found[0], predict([Bright(), Shy()], image), atol=1e-5)
+    np.testing.assert_allclose(found[0], predict([Bright(), Shy(), Shy()], image), atol=1e-5)
 
 
 def test_the_middle_alone_only_of_images_hardly_larger_than_the_patch() -> None:
     model = Bright()
-    predict([model], blob((25, 40, 16), (10, 15, 3), (15, 20, 9)), centre=True)
-    assert model.windows == 6  # 3 x 2 x 1
+    predict([model] * 3, blob((25, 40, 16), (10, 15, 3), (15, 20, 9)), centre=True)
+    assert model.windows == 3 * 6  # 3 x 2 x 1
     model = Bright()
-    predict([model], blob(ROOMY, (5, 8, 3), (12, 30, 9)))
-    assert model.windows == 4
+    predict([model] * 3, blob(ROOMY, (5, 8, 3), (12, 30, 9)))
+    assert model.windows == 3 * 4
+
+
+@pytest.mark.parametrize(("networks", "windows"), [(1, 4), (2, 4), (3, 1), (5, 1)])
+def test_the_middle_alone_of_several_networks(networks: int, windows: int) -> None:
+    model = Bright()
+    predict([model] * networks, blob(ROOMY, (5, 8, 3), (12, 30, 9)), centre=True)
+    assert model.windows == networks * windows
 
 
 def test_flips_and_looks_see_the_middle_too() -> None:
     looks: list[tuple[int, tuple[str, ...]]] = []
     model, image = Bright(), blob(ROOMY, (5, 8, 3), (12, 30, 9))
     settings = WindowSettings(PATCH, 3, flip_combinations(("x",)), also_shown=(("y",),), shown_networks=1, centre=True)
-    found = predict_probabilities([model, model], image, settings, CPU, lambda number, axes, _: looks.append((number, axes)))
-    assert looks == [(0, ()), (0, ("x",)), (0, ("y",)), (1, ()), (1, ("x",))]
-    assert model.windows == 5
+    found = predict_probabilities([model] * 3, image, settings, CPU, lambda number, axes, _: looks.append((number, axes)))
+    assert looks == [(0, ()), (0, ("x",)), (0, ("y",)), (1, ()), (1, ("x",)), (2, ()), (2, ("x",))]
+    assert model.windows == 7
     np.testing.assert_array_equal(found.argmax(0), image[0] > 0)
