@@ -12,6 +12,7 @@ from hippopt.imaging.augmentation import AXIS_INDEX
 from hippopt.imaging.patches import Triple, centre_start, cut
 
 OVERLAP = 0.5  # nnU-Net's: windows at half steps
+TOUCH_SHARE = 0.005  # of what is found, at a face: a rounded end that just reaches it; a structure that goes on shows its cross-section
 SEVERAL = 3  # networks, whose mean needs no overlapping windows (docs/experiments.md: one network is .001 to .003 better with them)
 
 
@@ -51,7 +52,7 @@ def predict_probabilities(
     """Mean softmax probabilities (L, Z, Y, X) float32 of (C, Z, Y, X), over models and flips.
 
     An image that fits the patch is seen in one window, centred; a larger one in windows at half steps with Gaussian weights, or in
-    its middle alone where `settings.centre` allows, there are SEVERAL networks, and none finds anything at the faces; beyond it all is then background.
+    its middle alone where `settings.centre` allows, there are SEVERAL networks, and none finds more than a touch at the faces; beyond it all is then background.
     look: is shown what each network finds in each flip, before the mean is taken.
     """
     tensor = torch.from_numpy(np.array(image, dtype=np.float32, order="C"))  # a copy, since a memory-mapped image is read-only
@@ -89,8 +90,8 @@ def _swapped_order(settings: WindowSettings) -> list[int]:
 
 
 def _middles(models: Sequence[nn.Module], image: torch.Tensor, settings: WindowSettings, device: torch.device) -> list[torch.Tensor]:
-    """What each network sees in the window in the middle, where that is enough: it holds the image, or what they find in it stays clear
-    of where it cuts the image. Else empty."""
+    """What each network sees in the window in the middle, where that is enough: it holds the image, or what they find in it does not
+    go on where it cuts the image. Else empty."""
     shape, patch = (image.shape[1], image.shape[2], image.shape[3]), settings.patch_size
     cut_axes = [axis for axis in range(3) if shape[axis] > patch[axis]]
     near = all(size <= CENTRE_REACH * limit for size, limit in zip(shape, patch, strict=True))
@@ -100,11 +101,10 @@ def _middles(models: Sequence[nn.Module], image: torch.Tensor, settings: WindowS
     seen: list[torch.Tensor] = []
     for model in models:
         seen.append(_middle(model.eval(), image, settings, device))
-        places = (seen[-1].argmax(0) > 0).nonzero()
-        for axis in cut_axes:
-            found = places[:, axis]
-            if not len(found) or int(found.min()) <= starts[axis] or int(found.max()) >= starts[axis] + patch[axis] - 1:
-                return []
+        found = seen[-1].argmax(0) > 0
+        faces = [found.select(axis, place) for axis in cut_axes for place in (starts[axis], starts[axis] + patch[axis] - 1)]
+        if cut_axes and (not found.any() or max(int(face.sum()) for face in faces) > TOUCH_SHARE * int(found.sum())):
+            return []
     return seen
 
 
