@@ -121,8 +121,8 @@ def test_what_is_stacked_never_trains_beside_its_factors() -> None:
     assert slots and not slots & trained and "vit.norm.weight" in trained
 
 
-def found_settings() -> AdapterSettings:
-    return AdapterSettings(rank=2, stacks=STACKS, core="diagonal", balance=True, also_trained=("decoder",))
+def found_settings(**rates: float) -> AdapterSettings:
+    return AdapterSettings(rank=2, stacks=STACKS, core="diagonal", balance=True, also_trained=("decoder",), **rates)
 
 
 def test_a_merged_network_has_the_keys_the_shapes_and_the_function() -> None:
