@@ -205,7 +205,7 @@ def test_a_base_that_has_seen_the_test_scans_is_refused(root: Path, run_command:
 
 def test_as_processes_stopped_by_a_signal_and_continued(root: Path, tmp_path: Path) -> None:
     """Two trainings side by side; Ctrl-C reaches both, and the same command goes on where they stopped."""
-    arguments = ["Blob", "--root", root, "--base", fold_path(root), "--device", "cpu", "--steps", 40, "--folds", 1, "--allow-seen", "--jobs", 2,
+    arguments = ["Blob", "--root", root, "--base", fold_path(root), "--device", "cpu", "--steps", 120, "--folds", 1, "--allow-seen", "--jobs", 2,
                  "--methods", "decoder", "layernorm"]  # fmt: skip
     edit_json(plan_path(root), lambda data: data["schedule"].update(steps_per_epoch=20))  # a learning curve is drawn after each
     texts = [str(argument) for argument in arguments]
