@@ -159,7 +159,7 @@ def open_run(
     windows = WindowSettings(plan.patch_size, len(plan.network_classes), flips, class_pairs(plan), centre=plan.centre_window)
     locators, sha256 = load_locators(workspace, dataset, run, folds, plan)
     cards = [read_card(workspace.fold(dataset, run, fold).adapter_card) for fold in folds]
-    if len({(card.step, card.base_sha256) for card in cards}) > 1:
+    if len({(card.settings.get("steps"), card.settings.get("minutes"), card.base_sha256) for card in cards}) > 1:
         each = ", ".join(f"{fold}: {card.step}" for fold, card in zip(folds, cards, strict=True))
         console.warn(f"run {run}: its folds were trained for other numbers of steps or from other bases (steps of {each}); choose with -f")
     standards = load_standards(workspace, dataset, run, plan, cards, console, calibrated=not best)
