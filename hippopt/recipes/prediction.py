@@ -24,7 +24,9 @@ from hippopt.inference.part_borders import learned_borders
 from hippopt.inference.segmentation import Wanted
 from hippopt.inference.volumes import Standards
 from hippopt.inference.windows import WindowSettings, flip_combinations
+from hippopt.networks.convolution import quicken
 from hippopt.networks.device import choose_device
+from hippopt.networks.lean_import import import_monai
 from hippopt.networks.locator import read_locator
 from hippopt.networks.restoring import read_card, restore
 from hippopt.recipes.standards import load_standards
@@ -129,7 +131,7 @@ def load_models(
         tuned = restore(card, adapter, folder.initial_factors, base if card.base_sha256 else None, plan)
         if tuned.adaptation is not None:
             tuned.adaptation.merge()
-        models.append(tuned.model.to(device).eval())
+        models.append(quicken(tuned.model.to(device).eval()))
     return models
 
 
@@ -178,6 +180,7 @@ def predict_scans(workspace: Workspace, dataset: str, request: PredictionRequest
         console.warn(note)
     folds = choose_folds(workspace, dataset, run, request.folds, len(plan.folds), console)
     device, note = choose_device(request.device)
+    import_monai()
     opened = open_run(workspace, dataset, run, plan, folds, device, request.checkpoint, request.tta, console)
     console.say(f"run {run}, fold {' '.join(folds)}, {note}: {len(scans)} scans")
     identity = _identity(workspace, dataset, run, folds, request) | (
