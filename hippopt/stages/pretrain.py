@@ -52,7 +52,7 @@ def pretrain(
     with the state saved.
     """
     check_pretraining(request, folder)
-    settings = settings_of(request, inputs)
+    settings = settings_of(request, inputs) | {"processes": group.size}  # each takes scans of its own: another number goes through others
     if request.resume:
         check_settings(folder.run_settings, settings, "train anew with --overwrite")
     model, state, optimizer = _set_up(request, inputs, folder, console)

@@ -62,7 +62,7 @@ def join_processes(device: str) -> ProcessGroup:
         return ProcessGroup()
     import torch.distributed as distributed
 
-    distributed.init_process_group("nccl" if device == "cuda" else "gloo")
-    if device == "cuda":
+    if device == "cuda":  # before the group is made: NCCL takes the current device
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
+    distributed.init_process_group("nccl" if device == "cuda" else "gloo")
     return ProcessGroup(distributed.get_rank(), size)

@@ -53,6 +53,12 @@ def test_interrupted_is_the_same_as_uninterrupted(tmp_path: Path, label_maps: Pa
     assert code == 143 and "--resume" in err
     code, _, err = run_command(*arguments, "--name", "parts", "--seed", 5, "--resume")
     assert code == 1 and "seed 0 -> 5" in err
+    settings = pretraining(tmp_path, "parts") / "run.json"
+    begun = json.loads(settings.read_text())
+    settings.write_text(json.dumps({**begun, "processes": 2}))
+    code, _, err = run_command(*arguments, "--name", "parts", "--resume")
+    assert code == 1 and "processes 2 -> 1" in err
+    settings.write_text(json.dumps(begun))
     assert run_command(*arguments, "--name", "parts", "--resume")[0] == 0
     assert_same_tensors(pretraining(tmp_path, "whole") / "base.safetensors", pretraining(tmp_path, "parts") / "base.safetensors")
 
