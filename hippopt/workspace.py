@@ -92,6 +92,12 @@ class Workspace:
     def comparison(self, dataset: str, name: str) -> "ComparisonFolder":
         return ComparisonFolder(self.dataset_results(dataset) / "comparisons" / name)
 
+    def compared_runs(self, dataset: str) -> set[str]:
+        """Runs that comparisons of methods trained, told by the logs that they keep."""
+        folders = [ComparisonFolder(path) for path in self.dataset_results(dataset).glob("comparisons/*")]
+        every = [(run, fold) for run in self.runs(dataset) for fold in self.trained_folds(dataset, run)]
+        return {run for run, fold in every if any(folder.log(run, fold).exists() for folder in folders)}
+
     def datasets(self) -> list[str]:
         """Names of the data sets that have a raw-data folder, a plan or results here."""
         names: set[str] = set()

@@ -3,7 +3,10 @@
 from hippopt.artifacts.codec import SCHEMA, Record
 
 LEAST_SCANS = 10  # with fewer, nothing is called unusual
-FENCE = 1.5  # Tukey's: a value this many interquartile ranges beyond a quartile is an outlier
+FENCE, OUTER_FENCE = 1.5, 3.0  # Tukey's: a value this many interquartile ranges beyond a quartile is an outlier, or far out
+FEW_SCANS = (
+    20  # quartiles of fewer are too rough for the inner fence: of ten, it called 7 % of ordinary volumes unusual (docs/experiments.md)
+)
 
 
 class Spread(Record, frozen=True, kw_only=True):
@@ -19,7 +22,7 @@ class Spread(Record, frozen=True, kw_only=True):
         """(low, high) beyond which a value is an outlier; None where there are too few scans to tell."""
         if self.scans < LEAST_SCANS:
             return None
-        reach = FENCE * (self.third_quartile - self.first_quartile)
+        reach = (FENCE if self.scans >= FEW_SCANS else OUTER_FENCE) * (self.third_quartile - self.first_quartile)
         return self.first_quartile - reach, self.third_quartile + reach
 
     def unusual(self, value: float) -> bool:

@@ -1,15 +1,19 @@
 """Edits of a plan and of other records: applied by key, and shown as differences."""
 
 import json
+import re
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
-from hippopt.artifacts.codec import decode
+from hippopt.artifacts.case_tables import near_names
 from hippopt.artifacts.plan import Plan
 from hippopt.artifacts.synthesis import SynthesisSettings
 from hippopt.errors import PlanError
+
+R = TypeVar("R")
+NUMBER = re.compile(r"[-+]?(\d+\.\d*|\.\d+)([eE][-+]?\d+)?")  # .5 and 5. are numbers to all but JSON
 
 
 def plan_changes(old: Plan, new: Plan) -> list[str]:
@@ -32,14 +36,25 @@ def apply_settings(plan: Plan, settings: list[str], source: Path) -> Plan:
     data: dict[str, Any] = msgspec.to_builtins(plan)
     for key in _set_values(data, settings, ("schema", "fingerprint_hash", "reasons"), "plan"):
         data["reasons"][key] = "set by the user"
-    return decode(data, Plan, Path(f"--set {' '.join(settings)} ({source.name})"))
+    return _record(data, Plan, f"--set {' '.join(settings)} ({source.name})")
 
 
 def apply_synthesis_settings(synthesis: SynthesisSettings, settings: list[str]) -> SynthesisSettings:
     """`apply_settings` for how scans are made from label maps. Raises PlanError."""
     data: dict[str, Any] = msgspec.to_builtins(synthesis)
+    text = f"--set {' '.join(settings)}"
     _set_values(data, settings, ("patch_size",), "synthesis settings")
-    return decode(data, SynthesisSettings, Path(f"--set {' '.join(settings)}"))
+    for name, value in data.items():
+        if name.startswith(("p_", "share_")) and isinstance(value, int | float) and not 0 <= value <= 1:
+            raise PlanError(f"{text}: {name} {value}; a share of the scans, from 0 to 1")
+    return _record(data, SynthesisSettings, text)
+
+
+def _record(data: dict[str, Any], kind: type[R], text: str) -> R:
+    try:
+        return msgspec.convert(data, kind)
+    except msgspec.ValidationError as error:
+        raise PlanError(f"{text}: {error}; give another value") from None
 
 
 def _set_values(data: dict[str, Any], settings: list[str], fixed: tuple[str, ...], of: str) -> list[str]:
@@ -48,12 +63,16 @@ def _set_values(data: dict[str, Any], settings: list[str], fixed: tuple[str, ...
     for setting in settings:
         key, equals, text = setting.partition("=")
         path = key.strip().split(".")
+        if not equals:
+            raise PlanError(f"--set {setting}: no value; write key=value")
         parent: Any = data
-        for part in path[:-1]:
-            parent = parent.get(part) if isinstance(parent, dict) else None
-        if not equals or not isinstance(parent, dict) or path[-1] not in parent or path[0] in fixed:
-            known = ", ".join(name for name in data if name not in fixed)
-            raise PlanError(f"--set {setting}: unknown key or no value; write key=value with a key of the {of} ({known})")
+        for depth, part in enumerate(path):
+            known = [name for name in parent if depth or name not in fixed] if isinstance(parent, dict) else []
+            if part not in known:
+                where = f"{of}'s {'.'.join(path[:depth])}" if depth else of
+                near = near_names(part, known) or (f"; there are {', '.join(known)}" if known else "; it has no keys of its own")
+                raise PlanError(f"--set {setting}: no {part!r} in the {where}{near}")
+            parent = parent[part] if depth < len(path) - 1 else parent
         parent[path[-1]] = _parse_value(text, parent[path[-1]])
         keys.append(key.strip())
     return keys
@@ -61,13 +80,13 @@ def _set_values(data: dict[str, Any], settings: list[str], fixed: tuple[str, ...
 
 def _parse_value(text: str, old: Any) -> Any:
     if isinstance(old, list | tuple) and not text.lstrip().startswith("["):
-        text = "[" + ",".join(part if _is_json(part) else json.dumps(part.strip()) for part in text.split(",") if part.strip()) + "]"
-    return json.loads(text) if _is_json(text) else text
+        return [_value(part.strip()) for part in text.split(",") if part.strip()]
+    return _value(text)
 
 
-def _is_json(text: str) -> bool:
+def _value(text: str) -> Any:
+    """JSON, a number that JSON would write otherwise, or the text itself."""
     try:
-        json.loads(text)
+        return json.loads(text)
     except ValueError:
-        return False
-    return True
+        return float(text) if NUMBER.fullmatch(text.strip()) else text

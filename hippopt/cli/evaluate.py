@@ -3,11 +3,15 @@
 import argparse
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hippopt.cli.command import make_parser, run
 from hippopt.cli.console import TerminalConsole
-from hippopt.errors import HippoptError
+from hippopt.errors import HippoptError, UsageError
 from hippopt.workspace import Workspace
+
+if TYPE_CHECKING:
+    from hippopt.stages.evaluate import LabelNames
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -38,7 +42,15 @@ def _work(options: argparse.Namespace, workspace: Workspace, console: TerminalCo
             if options.dataset:
                 raise
             console.warn(f"label names not taken from {folder / 'dataset.json'}: {str(error).splitlines()[0]}")
+    if options.dataset:
+        _check_labels(options.predictions, folder.name, names, workspace)
     table, faults = evaluate(options.predictions, options.labels, names, options.jobs, console)
+    strangers = sorted(set(table.case) - set(names.subjects))
+    if options.dataset and strangers:
+        console.warn(
+            f"{len(strangers)} of {table.case.nunique()} cases are not of {folder.name} ({strangers[0]}, ...): each counts as a subject of its "
+            "own; where several scans are of one person, import them with --subjects and name that data set with -d"
+        )
     output = options.output or options.predictions / "metrics.csv"
     write_csv(output, table)
     summary = summarise(table)
@@ -51,6 +63,23 @@ def _work(options: argparse.Namespace, workspace: Workspace, console: TerminalCo
     for fault in faults:
         console.warn(fault)
     return 1 if faults else 0
+
+
+def _check_labels(predictions: Path, dataset: str, names: "LabelNames", workspace: Workspace) -> None:
+    """Raises UsageError where masks of hippopt_predict are to be named by a data set of other labels than those they were made for."""
+    from hippopt.artifacts.codec import parse_json
+    from hippopt.artifacts.dataset import load_dataset
+    from hippopt.recipes.prediction import PROVENANCE
+
+    try:
+        made = parse_json((predictions / PROVENANCE).read_bytes(), predictions / PROVENANCE)
+        source = load_dataset(workspace.dataset_folder(str(made["dataset"])))
+    except (OSError, HippoptError, KeyError, TypeError):
+        return  # not of hippopt_predict, or of a data set that is not here
+    if source.foreground != names.foreground:
+        raise UsageError(
+            f"-d {dataset}: its labels {names.foreground} are not those of the masks, made for {made['dataset']} {source.foreground}"
+        )
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -1,7 +1,8 @@
-"""A numpy array as a scan."""
+"""A numpy array as a scan, and a nibabel image."""
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -44,3 +45,19 @@ def scan_of_array(array: np.ndarray, spacing_mm: Sequence[float] | None, affine:
     with np.errstate(over="ignore", invalid="ignore"):
         values = np.ascontiguousarray(array, dtype=kind)
     return Scan(path, values, grid_of(size, checked_affine(path, matrix, notes)), None, notes)
+
+
+def is_nibabel(thing: object) -> bool:
+    """Whether it is a nibabel image of voxels; told without importing nibabel."""
+    return type(thing).__module__.partition(".")[0] == "nibabel" and hasattr(thing, "dataobj")
+
+
+def scan_of_nibabel(image: Any, name: str, volume: int | None = None) -> Scan:
+    """A nibabel image, whose axes are (X, Y, Z), as a scan. volume: which one of a 4D image. Raises ImageError, UsageError."""
+    if len(image.shape) > 4:
+        raise ImageError(f"{name}: {len(image.shape)} axes; give one 3D volume")
+    _, chosen = checked_size(Path(name), image.shape, volume, [])
+    array = np.asarray(image.dataobj[..., chosen] if len(image.shape) == 4 else image.dataobj)
+    if image.affine is None:
+        raise ImageError(f"{name}: no affine; give the array with spacing_mm")
+    return scan_of_array(array.T, None, image.affine, name)

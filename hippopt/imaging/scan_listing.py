@@ -29,6 +29,7 @@ def list_scans(source: Path, channel_names: Sequence[str]) -> tuple[list[ScanFil
     """
     files, notes = _files(source)
     found: dict[str, dict[int, Path]] = {}
+    further: list[Path] = []
     for path in files:
         kind = split_ending(path.name)
         stem = kind[0] if kind else path.name
@@ -36,6 +37,7 @@ def list_scans(source: Path, channel_names: Sequence[str]) -> tuple[list[ScanFil
             continue  # the pair is listed by its .img
         match = CHANNEL.match(stem)
         number, name = (int(match[2]), match[1]) if match and (len(channel_names) > 1 or int(match[2]) == 0) else (0, stem)
+        further += [path] if match and match[1] in found and name == stem else []
         taken = found.setdefault(name, {})
         if number in taken:
             raise DatasetError(f"{path}: ambiguous, {taken[number].name} is the same scan; keep one of them")
@@ -45,6 +47,11 @@ def list_scans(source: Path, channel_names: Sequence[str]) -> tuple[list[ScanFil
         other = folded.setdefault(name.strip().lower(), name)
         if other != name:
             raise DatasetError(f"{source}: scans {other!r} and {name!r} differ in letter case or blanks only; rename one")
+    if further:
+        notes.append(
+            f"{source}: {len(further)} files are named like further channels ({further[0].name}, ...); the network takes one, so each is taken "
+            "for a scan of its own"
+        )
     return [_scan(name, found[name], channel_names) for name in sorted(found)], notes
 
 

@@ -142,6 +142,7 @@ def _run(setting: Setting, units: Sequence[Unit], commands: Commands, signals: S
         unit = left[job.name]
         try:
             if reason is None:
+                check_same(setting, unit)  # the plan may have been edited meanwhile
                 score(setting, unit, console)
         except HippoptError as error:
             reason = str(error).splitlines()[0]

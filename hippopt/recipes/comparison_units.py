@@ -99,9 +99,14 @@ def check_same(setting: Setting, unit: Unit) -> None:
         "steps": setting.steps, "minutes": None, "base_sha256": base,
     }  # fmt: skip
     found = read_card(path).settings
-    changed = [f"{key} {found.get(key)} -> {value}" for key, value in wanted.items() if found.get(key) != value]
+    changed = [f"{key} {_short(found.get(key))} -> {_short(value)}" for key, value in wanted.items() if found.get(key) != value]
     if changed:
         raise TrainingError(f"{path.parent}: trained otherwise ({'; '.join(changed)}); give --name for a comparison of its own")
+
+
+def _short(value: object) -> object:
+    """A hash by its first digits."""
+    return value[:12] if isinstance(value, str) else value
 
 
 def unit_text(unit: Unit) -> str:

@@ -78,8 +78,11 @@ def check_output(source: Path, output: Path) -> None:
 
 
 def choose_run(workspace: Workspace, dataset: str, run: str | None) -> str:
-    """The run asked for, or the only one with finished folds. Raises UsageError."""
+    """The run asked for, or the only one with finished folds that no comparison trained. Raises UsageError."""
     runs = workspace.runs(dataset)
+    if run is None and len(runs) > 1:  # what a comparison trained is there to be compared
+        compared = workspace.compared_runs(dataset)
+        runs = [name for name in runs if name not in compared] or runs
     if run is not None:
         if run not in runs:
             raise UsageError(f"--run {run}: no finished fold in {workspace.run(dataset, run)} (runs: {', '.join(runs) or 'none'})")
@@ -155,7 +158,8 @@ def open_run(
     best = checkpoint == "best"
     if best:
         console.warn(
-            "the best checkpoint was chosen on its fold's validation cases: figures on those are optimistic, and no Dice is predicted"
+            "the best checkpoint was chosen on its fold's validation cases (of full-data on training cases): figures on those are "
+            "optimistic, and no Dice is predicted"
         )
     flips = flip_combinations(plan.flip_axes) if tta else ((),)
     windows = WindowSettings(plan.patch_size, len(plan.network_classes), flips, class_pairs(plan), centre=plan.centre_window)

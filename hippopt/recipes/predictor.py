@@ -12,7 +12,7 @@ from hippopt.artifacts.grid import Grid
 from hippopt.artifacts.plan_rules import load_plan
 from hippopt.console import SilentConsole
 from hippopt.errors import HippoptError, UsageError
-from hippopt.imaging.array_scan import scan_of_array
+from hippopt.imaging.array_scan import is_nibabel, scan_of_array, scan_of_nibabel
 from hippopt.imaging.image_io import is_itk, itk_of, read_scan, scan_of_itk
 from hippopt.imaging.memory_budget import machine_bytes
 from hippopt.imaging.scan import Scan
@@ -24,7 +24,8 @@ from hippopt.recipes.model_files import InstallRequest, install_file
 from hippopt.recipes.prediction import OpenRun, choose_folds, choose_run, open_run
 from hippopt.workspace import Workspace
 
-Source = Any  # a path, a SimpleITK image or a numpy array (Z, Y, X); one a channel, in a list, where there are several
+# a path, a SimpleITK image, a nibabel image or a numpy array (Z, Y, X); one a channel, in a list, where there are several
+Source = Any
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ class Predictor:
 
     @classmethod
     def load(
-        cls, source: str | Path, dataset: str | None = None, run: str | None = None, folds: Sequence[int | str] | None = None,
+        cls, source: str | Path, dataset: str | None = None, run: str | None = None, folds: Sequence[int | str] | int | str | None = None,
         device: Literal["auto", "cpu", "cuda"] = "auto", tta: bool = False, checkpoint: Literal["last", "best"] = "last",
         base: str | Path | None = None,
     ) -> "Predictor":  # fmt: skip
@@ -107,12 +108,16 @@ class Predictor:
                 raise UsageError(f"{path}: a run's folder lies under results/DATASET/ of its workspace, with its base; give it there")
             return cls._open(Workspace(whole.parent.parent.parent), whole.parent.name, whole.name, folds, device, tta, checkpoint)
         workspace = Workspace(path)
+        if not workspace.datasets():
+            raise UsageError(
+                f"{path}: no workspace and no run's folder; give one, such as results/DATASET/RUN, or a file of hippopt_export"
+            )
         found = workspace.resolve(dataset)
         return cls._open(workspace, found, run, folds, device, tta, checkpoint)
 
     @classmethod
     def _open(
-        cls, workspace: Workspace, dataset: str, run: str | None, folds: Sequence[int | str] | None, device: str, tta: bool, checkpoint: str
+        cls, workspace: Workspace, dataset: str, run: str | None, folds: Sequence[int | str] | int | str | None, device: str, tta: bool, checkpoint: str
     ) -> "Predictor":  # fmt: skip
         if checkpoint not in ("last", "best"):
             raise UsageError(f"checkpoint {checkpoint!r}: last or best")
@@ -121,7 +126,7 @@ class Predictor:
         console = SilentConsole()
         name = choose_run(workspace, dataset, run)
         plan = load_plan(workspace.run_plan(dataset, name))
-        asked = None if folds is None else tuple(str(fold) for fold in folds)
+        asked = None if folds is None else tuple(str(fold) for fold in ([folds] if isinstance(folds, str | int) else folds))
         chosen = choose_folds(workspace, dataset, name, asked, len(plan.folds), console)
         opened = open_run(workspace, dataset, name, plan, chosen, choose_device(device)[0], checkpoint, tta, console)
         return cls(opened, [*console.lines, *console.warnings])
@@ -130,9 +135,10 @@ class Predictor:
         self, scan: Source | Sequence[Source], *, spacing_mm: Sequence[float] | None = None, affine: Any = None, name: str | None = None,
         volume: int | None = None, uncertainty: bool = False, probabilities: bool = False,
     ) -> Prediction:  # fmt: skip
-        """Segment one scan: a path, a SimpleITK image, or a numpy array (Z, Y, X); a list of them, one a channel, where there are several.
+        """Segment one scan: a path, a SimpleITK or nibabel image, or a numpy array (Z, Y, X); a list of them, one a channel, where there are several.
 
-        spacing_mm: (z, y, x), for an array on RAS axes; affine: 4 x 4, voxel (x, y, z, 1) to RAS mm, for an array on any.
+        spacing_mm: (z, y, x), for an array on RAS axes; affine: 4 x 4, voxel (x, y, z, 1) to RAS mm, for an array on any: the array is still
+        (Z, Y, X), the transpose of nibabel's (X, Y, Z).
         name: of the scan in the rows. volume: which one of a 4D file. Raises ImageError where it cannot be segmented.
         """
         sources = list(scan) if isinstance(scan, list | tuple) else [scan]
@@ -154,13 +160,17 @@ class Predictor:
     @staticmethod
     def _scan(source: Source, spacing_mm: Sequence[float] | None, affine: Any, volume: int | None, name: str) -> Scan:
         if isinstance(source, np.ndarray):
+            if isinstance(spacing_mm, int | float):
+                raise UsageError(f"spacing_mm {spacing_mm}: give three sizes in mm, (z, y, x)")
             return scan_of_array(source, spacing_mm, affine, name)
         if spacing_mm is not None or affine is not None:
-            raise UsageError("spacing_mm and affine are for numpy arrays; files and SimpleITK images bring their own")
+            raise UsageError("spacing_mm and affine are for numpy arrays; files and images bring their own")
+        if is_nibabel(source):
+            return scan_of_nibabel(source, name, volume)
         if is_itk(source):
             return scan_of_itk(source, Path(name), volume)
         if isinstance(source, str | Path):
             if not Path(source).exists():
                 raise HippoptError(f"{source}: not found")
             return read_scan(Path(source), volume)
-        raise UsageError(f"a scan of type {type(source).__name__}; give a path, a SimpleITK image or a numpy array (Z, Y, X)")
+        raise UsageError(f"a scan of type {type(source).__name__}; give a path, a SimpleITK or nibabel image, or a numpy array (Z, Y, X)")

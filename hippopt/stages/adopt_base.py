@@ -38,7 +38,7 @@ def adopt_base(requested: str, plan: Plan, workspace: Workspace, console: Consol
         shipped = [file for file in shipped_bases() if file.stem == requested]
         if shipped:
             return adopt_base(str(shipped[0]), plan, workspace, console)
-        names = ", ".join([*(card.name for _, card in known), *(file.stem for file in shipped_bases())]) or "none"
+        names = ", ".join(dict.fromkeys([*(card.name for _, card in known), *(file.stem for file in shipped_bases())])) or "none"
         raise WeightsError(f"--base {requested}: no such file, and no single base of that name (known: {names}); give a file")
     if path.is_dir():
         path = path / "adapter.safetensors"

@@ -1,5 +1,6 @@
 """Stage 7: segment new scans with the ensemble of a run. One bad scan is listed, and the rest go on."""
 
+import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ from hippopt.artifacts.codec import one_line
 from hippopt.artifacts.part_borders import PartBorders
 from hippopt.artifacts.plan import Plan
 from hippopt.console import Console
-from hippopt.errors import HippoptError, ImageError, OutputError
+from hippopt.errors import HippoptError, ImageError, Interrupted, OutputError
 from hippopt.imaging.image_io import mask_ending, read_scan, write_array, write_mask, write_probabilities
 from hippopt.imaging.memory_budget import machine_bytes
 from hippopt.imaging.scan_listing import ScanFiles
@@ -33,10 +34,12 @@ from hippopt.inference.volumes import (
     write_volumes,
 )
 from hippopt.inference.windows import WindowSettings
+from hippopt.training.signals import StopSignals
 
 Rows = list[Row]
 VOLUMES = "volumes.tsv"
 UNCERTAINTY, PROBABILITIES = "uncertainty", "probabilities"  # maps beside a mask
+SAVE_EVERY_S = 10.0  # the tables, while scans are segmented
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,8 @@ def predict(
 ) -> tuple[int, int, int]:
     """Write one mask a scan, `volumes.tsv` and `failures.tsv`: (segmented, kept, failed).
 
-    A mask that is there already is kept. The next scan is read and prepared while the network works on this one.
+    A mask that is there already is kept. The next scan is read and prepared while the network works on this one. The tables
+    are written as the work goes on. Raises Interrupted after SIGINT or SIGTERM, once the scan at hand is finished.
     """
     import pandas as pd
 
@@ -87,26 +91,43 @@ def predict(
         console.warn(
             f"{without_maps} masks that were there already are kept, without the maps that were asked for; --overwrite makes both anew"
         )
+    done, tried, saved = 0, 0, time.monotonic()
+
+    def save() -> None:
+        write_volumes(rows, request.output / VOLUMES)
+        failed = request.output / "failures.tsv"
+        if failures:
+            write_table(pd.DataFrame(failures), failed)
+        else:
+            failed.unlink(missing_ok=True)
+
     bar = console.track(range(len(waiting)), "predict", len(waiting))
-    done = 0
-    for files, outcome in _loaded_ahead(waiting, plan, request):
-        next(bar, None)
+    with StopSignals() as signals:
         try:
-            loaded = outcome.result()
-            for warning in loaded.warnings:
-                console.warn(warning)
-            rows += _segment(loaded, models, plan, request, device, console)
-            done += 1
-        except Exception as error:
-            fail(files, error)
-    for _ in bar:
-        pass
-    write_volumes(rows, request.output / VOLUMES)
-    failed = request.output / "failures.tsv"
-    if failures:
-        write_table(pd.DataFrame(failures), failed)
-    else:
-        failed.unlink(missing_ok=True)
+            for files, outcome in _loaded_ahead(waiting, plan, request):
+                if signals.stopping:
+                    break
+                next(bar, None)
+                tried += 1
+                try:
+                    loaded = outcome.result()
+                    for warning in loaded.warnings:
+                        console.warn(warning)
+                    rows += _segment(loaded, models, plan, request, device, console)
+                    done += 1
+                except Exception as error:
+                    fail(files, error)
+                if time.monotonic() - saved > SAVE_EVERY_S:  # what networks said of a mask cannot be had from the mask again
+                    save()
+                    saved = time.monotonic()
+            else:
+                for _ in bar:
+                    pass
+        finally:
+            save()
+    if signals.number is not None and tried < len(waiting):
+        left = f"{len(waiting) - tried} of {len(scans)} scans to go"
+        raise Interrupted(f"stopped by a signal, {left}; the same command, without --overwrite, continues", 128 + signals.number)
     return done, kept, len(failures)
 
 

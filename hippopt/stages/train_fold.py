@@ -198,7 +198,7 @@ def _run_loop(
     names: list[str], optimizer: torch.optim.Optimizer, started: float, signals: StopSignals,
 ) -> None:  # fmt: skip
     plan = inputs.plan
-    looked_at = inputs.val or inputs.train
+    looked_at, kind = (inputs.val, "validation") if inputs.val else (inputs.train, "training")
     windows = region_windows(looked_at, plan) if plan.locator else windows_around(looked_at, plan.patch_size)
     quick = QuickValidation(windows, len(plan.network_classes), inputs.device)
     budget = make_budget(request, inputs, tuned, quick, state, started)
@@ -219,10 +219,10 @@ def _run_loop(
             current.best_dice, current.best_step = current.smoothed_dice, current.step
             write_adapter(folder.best_adapter, folder.best_adapter_card, request, inputs, tuned, current, "best")
         write_bytes(folder.log, pd.DataFrame(current.rows).to_csv(index=False).encode())
-        plot_progress(current.rows, f"{request.run}, fold {request.fold}", folder.progress)
+        plot_progress(current.rows, f"{request.run}, fold {request.fold}", folder.progress, kind)
         save()
         console.say(
-            f"step {current.step}: loss {row['train_loss']:.4f}, quick Dice {dice:.4f} (smoothed {current.smoothed_dice:.4f}), "
+            f"step {current.step}: loss {row['train_loss']:.4f}, quick Dice on {kind} cases {dice:.4f} (smoothed {current.smoothed_dice:.4f}), "
             f"{row['seconds_a_step']:.2f} s a step, {row['wait_share']:.1%} waiting for data"
         )
 

@@ -21,12 +21,14 @@ Progress = Literal["new", "begun", "trained", "finished"]
 def check_progress(request: FoldRequest, progress: Progress, folder: Path) -> None:
     """Raises TrainingError where what was asked does not fit what is there: results are never replaced unasked."""
     if request.resume and progress == "finished":
-        raise TrainingError(f"{folder}: this fold is finished; add --overwrite (without --resume) to train it anew")
+        raise TrainingError(
+            f"{folder}: this fold is finished, nothing is left to resume; it is kept (--overwrite instead of --resume trains it anew)"
+        )
     if request.resume and progress == "new":
         raise TrainingError(f"{folder}: nothing to resume; start without --resume")
     if progress != "new" and not request.resume and not request.overwrite:
         remedy = (
-            "--overwrite to train it anew (or, with others beside it, --resume to keep it)"
+            "--overwrite to train it anew, or --name for a run of its own; where several folds are asked for, --resume keeps those that are finished"
             if progress == "finished"
             else "--resume to continue it or --overwrite to train it anew"
         )

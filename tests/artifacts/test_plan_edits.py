@@ -24,6 +24,8 @@ SOURCE = Path("plan.json")
         ("crop=nonzero", {"crop": "nonzero"}),
         ('crop="nonzero"', {"crop": "nonzero"}),
         ("foreground_oversampling=1", {"foreground_oversampling": 1.0}),
+        ("foreground_oversampling=.5", {"foreground_oversampling": 0.5}),
+        ("target_spacing_mm=1.,.5,2", {"target_spacing_mm": (1.0, 0.5, 2.0)}),
         ("normalisation.region=nonzero", {"normalisation__region": "nonzero"}),
         ("normalisation.clip_percentiles=1,99", {"normalisation__clip_percentiles": (1.0, 99.0)}),
         ("network.hidden_size=96", {"network__hidden_size": 96}),
@@ -53,7 +55,8 @@ def test_settings_of_the_synthesis() -> None:
     usual = SynthesisSettings(patch_size=(32, 48, 32))
     found = apply_synthesis_settings(usual, ["offset_mm=6", "field_of_view=0.5,1"])
     assert found == SynthesisSettings(patch_size=(32, 48, 32), offset_mm=6.0, field_of_view=(0.5, 1.0))
-    for setting in ("offset=6", "patch_size=16,16,16", "share_t1", "gamma=strong"):
+    assert apply_synthesis_settings(usual, ["share_t1=.5"]).share_t1 == 0.5
+    for setting in ("offset=6", "patch_size=16,16,16", "share_t1", "gamma=strong", "share_t1=7", "p_flip=-.1"):
         with pytest.raises(PlanError, match=setting):
             apply_synthesis_settings(usual, [setting])
 
@@ -99,3 +102,19 @@ def test_differences_are_named() -> None:
     assert plan_changes(small_plan(), new) == ["batch_size: 2 -> 4", "schedule.learning_rate.full: 0.0005 -> 0.0001"]
     assert plan_changes(small_plan(), changed(small_plan(), folds=small_plan().folds * 9)) == ["folds: changed"]  # too long to show
     assert plan_changes(small_plan(), small_plan()) == []
+
+
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ("batchsize=4", "no 'batchsize' in the plan; near matches: batch_size"),
+        ("adapter.rnk=8", "no 'rnk' in the plan's adapter; near matches: rank"),
+        ("seed.x=8", "it has no keys of its own"),
+        ("batch_size", "no value"),
+        ("batch_size=many", "give another value"),
+    ],
+)
+def test_a_wrong_setting_says_what_is_wrong(setting: str, words: str) -> None:
+    with pytest.raises(PlanError, match=words) as found:
+        apply_settings(small_plan(), [setting], SOURCE)
+    assert "mend the file" not in str(found.value)

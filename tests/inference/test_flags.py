@@ -26,7 +26,9 @@ def sided_cohort(count: int = 11, parts: int = 1) -> Cohort:
 def test_quartiles_by_hand() -> None:
     cohort = sided_cohort()
     assert cohort.volumes[PAIR[0]] == Spread(scans=11, first_quartile=65, median=90, third_quartile=115)
-    assert cohort.volumes[PAIR[0]].limits == (65 - 75, 115 + 75)
+    assert cohort.volumes[PAIR[0]].limits == (65 - 150, 115 + 150)  # few scans: the outer fence
+    assert sided_cohort(21).volumes[PAIR[0]] == Spread(scans=21, first_quartile=90, median=140, third_quartile=190)
+    assert sided_cohort(21).volumes[PAIR[0]].limits == (90 - 150, 190 + 150)
     assert cohort.asymmetry[PAIR[0]].median == pytest.approx(200 * (90 - 100) / 190, abs=1e-3)
 
 
@@ -41,15 +43,16 @@ def test_only_the_cases_named_count() -> None:
 def test_fewer_than_ten_scans_make_nothing_unusual() -> None:
     assert Spread(scans=9, first_quartile=1, median=1, third_quartile=1).limits is None
     assert not Spread(scans=9, first_quartile=1, median=1, third_quartile=1).unusual(99)
-    assert Spread(scans=10, first_quartile=1, median=1, third_quartile=2).unusual(3.6)
-    assert not Spread(scans=10, first_quartile=1, median=1, third_quartile=2).unusual(3.5)
+    for scans, limit in ((10, 5.0), (19, 5.0), (20, 3.5)):
+        assert Spread(scans=scans, first_quartile=1, median=1, third_quartile=2).unusual(limit + 0.1)
+        assert not Spread(scans=scans, first_quartile=1, median=1, third_quartile=2).unusual(limit)
 
 
 def test_label_flags() -> None:
     cohort, sides = sided_cohort(), {PAIR[0]: "left"}
     assert label_flags(PAIR[0], 90, 1, False, sides, cohort) == []
     assert label_flags(PAIR[0], 0, 0, False, sides, cohort) == [EMPTY]
-    assert label_flags(PAIR[0], 191, 2, True, sides, cohort) == [AT_EDGE, PARTS, VOLUME]
+    assert label_flags(PAIR[0], 266, 2, True, sides, cohort) == [AT_EDGE, PARTS, VOLUME]
     # a label without a side may have as many parts as it had in training; where that is unknown, any number
     both = Cohort(fingerprint_hash="", volumes={}, parts={"hippocampus": 2}, asymmetry={})
     assert label_flags("hippocampus", 90, 2, False, {}, both) == []
@@ -81,14 +84,14 @@ def test_a_mask_at_the_edge_of_the_scan(axis: int, end: int) -> None:
 def test_rows_hold_sides_asymmetry_and_flags() -> None:
     plan = small_plan(labels={"background": 0, PAIR[0]: 1, PAIR[1]: 2}, sides={PAIR[0]: "left", PAIR[1]: "right"})
     mask = np.zeros((20, 20, 20), np.uint8)
-    mask[5:10, 5:10, 2:6] = 1  # 100 voxels
+    mask[5:12, 5:10, 2:6] = 1  # 140 voxels
     mask[5:10, 5:10, 12:15] = 2  # 75, and one at the edge
     mask[0, 0, 0] = 2
     scan = scan_of_array(np.zeros(mask.shape, np.float32), (1, 1, 2), None, "scan")
     left, right = volume_rows("scan", mask, scan, plan, Standards(pairs=(PAIR,), cohort=sided_cohort()), Sureness())
-    assert (left["side"], left["voxels"], left["volume_mm3"], left["components"]) == ("left", 100, 200.0, 1)
+    assert (left["side"], left["voxels"], left["volume_mm3"], left["components"]) == ("left", 140, 280.0, 1)
     assert (right["side"], right["voxels"], right["components"]) == ("right", 76, 2)
-    assert left["asymmetry_percent"] == right["asymmetry_percent"] == round(200 * 24 / 176, 2)
-    assert left["flag"] == "volume unusual"  # beyond 190
+    assert left["asymmetry_percent"] == right["asymmetry_percent"] == round(200 * 64 / 216, 2)
+    assert left["flag"] == "volume unusual"  # beyond 265
     assert right["flag"] == "at edge; several parts; volume unusual"
     assert left["predicted_dice"] is None and left["head_size_of"] == "-"

@@ -45,6 +45,8 @@ class Runner:
     def __call__(self, jobs: Sequence[Job], at_once: int, signals: Any, on_done: Any) -> None:
         for job in jobs:
             reason = None
+            job.log.parent.mkdir(parents=True, exist_ok=True)
+            job.log.touch()
             for command in job.commands:
                 name, arguments = command[2].split("hippopt.cli.")[1].split(" ")[0], list(command[3:])
                 self.ran.append(f"{name} {' '.join(arguments)}")
@@ -222,3 +224,29 @@ def test_as_processes_stopped_by_a_signal_and_continued(root: Path, tmp_path: Pa
     logs = [path.read_text() for path in (folder(root) / "logs").iterdir()]
     assert len(logs) == 2 and all("resumed at step" in log for log in logs)
     assert list(pd.read_csv(folder(root) / "comparison.csv")["row"]) == ["decoder", "layernorm"] and "2 of 2" in out
+
+
+def test_an_edited_plan_does_not_enter_a_table(root: Path, runner: Runner, run_command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The plan is edited between the first training and the second: the second is refused, not put beside the first."""
+    original = Runner.__call__
+
+    def call(self: Runner, jobs: Sequence[Job], at_once: int, signals: Any, on_done: Any) -> None:
+        for number, job in enumerate(jobs):
+            if number:
+                edit_json(plan_path(root), lambda plan: plan["augmentation"].update(p_noise=0.5))
+            original(self, [job], at_once, signals, on_done)
+
+    monkeypatch.setattr(Runner, "__call__", call)
+    code, _, err = compare(run_command, root, "--test", "Test", "--methods", "decoder", "full")
+    assert code == 1 and "full" in err and "trained otherwise (plan_hash" in err
+    assert set(pd.read_csv(root / "results" / DATASET / "comparisons" / "compare" / "cases.csv").row) == {"decoder"}
+
+
+def test_runs_of_a_comparison_are_no_candidates(root: Path, runner: Runner, run_command: Command, tmp_path: Path) -> None:
+    """After a comparison, hippopt_predict still takes the only run that was trained by itself."""
+    assert compare(run_command, root, "--test", "Test", "--methods", "decoder")[0] == 0
+    assert len([path for path in run_path(root).parent.iterdir() if (path / "plan.json").exists()]) > 1
+    scans = root / "raw_data" / TEST / "imagesTr"
+    code, _, err = run_command("predict", "-i", scans, "-o", tmp_path / "out", "--root", root, "-d", "Blob", "-f", 0, "--device", "cpu")
+    assert code == 0, err
+    assert json.loads((tmp_path / "out" / "prediction.json").read_text())["run"] == run_path(root).name

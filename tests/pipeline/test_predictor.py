@@ -54,7 +54,7 @@ NAMES = ["RAS", "LPS", "PIR", "nan"]
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("kind", ["path", "text", "itk", "array"])
+@pytest.mark.parametrize("kind", ["path", "text", "itk", "nibabel", "array"])
 def test_every_kind_of_input_gives_the_voxels_of_the_file(predictor: Predictor, predicted: Path, scans: Path, name: str, kind: str) -> None:
     path = scans / f"{name}.nii.gz"
     image = nibabel.load(path)
@@ -64,6 +64,8 @@ def test_every_kind_of_input_gives_the_voxels_of_the_file(predictor: Predictor, 
         kept = array.copy()
         found = predictor.predict(array, affine=image.affine, name=name, uncertainty=True, probabilities=True)
         np.testing.assert_array_equal(array, kept)  # what was given is not changed
+    elif kind == "nibabel":
+        found = predictor.predict(image, name=name, uncertainty=True, probabilities=True)
     elif kind == "itk":
         found = predictor.predict(sitk.ReadImage(str(path)), name=name, uncertainty=True, probabilities=True)
     else:
@@ -154,7 +156,7 @@ def test_what_cannot_be_segmented_is_said_in_one_line(predictor: Predictor, scan
         (ImageError, "colour or complex", array.astype(complex), {"spacing_mm": (1, 1, 1)}), (ImageError, "NaN or Inf", array, {"affine": np.full((4, 4), np.nan)}),
         (UsageError, "three sizes", array, {"spacing_mm": (1, 1)}), (UsageError, "takes 1", [array, array], {"spacing_mm": (1, 1, 1)}),
         (HippoptError, "not found", tmp_path / "absent.nii.gz", {}), (UsageError, "bring their own", scans / "RAS.nii.gz", {"spacing_mm": (1, 1, 1)}),
-        (UsageError, "of type int", 3, {}), (ImageError, "several values", sitk.Image([9, 9, 9], sitk.sitkVectorFloat32, 3), {}),
+        (UsageError, "give three sizes", array, {"spacing_mm": 1.0}), (UsageError, "of type int", 3, {}), (ImageError, "several values", sitk.Image([9, 9, 9], sitk.sitkVectorFloat32, 3), {}),
     ]  # fmt: skip
     for kind, words, source, options in faults:
         with pytest.raises(kind, match=words) as raised:
@@ -168,7 +170,8 @@ def test_what_cannot_be_loaded_is_said_in_one_line(trained_root: Path, lora_root
         ((tmp_path / "absent",), {}, "not found"), ((tmp_path / "text.zip",), {}, "text.zip"), ((lora_root,), {}, "several runs"),
         ((trained_root, "Other"), {}, "not found under"), ((trained_root,), {"folds": [4]}, "not trained"),
         ((run_path(trained_root), "Blob"), {}, "leave dataset and run out"), ((trained_root,), {"device": "tpu"}, "auto, cpu or cuda"),
-        ((trained_root,), {"checkpoint": "first"}, "last or best"), ((fold_path(trained_root),), {}, "no data set"),
+        ((trained_root,), {"checkpoint": "first"}, "last or best"), ((fold_path(trained_root),), {}, "no workspace and no run's folder"),
+        ((trained_root,), {"folds": "full-data"}, "folds full-data: not trained"),
     ]  # fmt: skip
     for arguments, options, words in faults:
         with pytest.raises(HippoptError, match=words) as raised:

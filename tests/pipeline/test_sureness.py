@@ -1,8 +1,11 @@
 """How sure a run is: from the folds' signals to predicted Dice, flags and maps in what hippopt_predict writes."""
 
 import json
+import os
 import shutil
+import signal
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import nibabel
@@ -14,8 +17,10 @@ from hippopt.artifacts.calibration import Calibration
 from hippopt.artifacts.codec import decode
 from hippopt.artifacts.plan_rules import load_plan
 from hippopt.console import SilentConsole
+from hippopt.inference.loading import LoadedScan
 from hippopt.inference.signal_table import COLUMNS as SIGNAL_COLUMNS
 from hippopt.inference.volumes import COLUMNS
+from hippopt.stages import predict as stage
 from hippopt.stages.calibrate_run import calibrate_run
 from hippopt.workspace import Workspace
 from tests.synthetic import TINY, Command, blob_case, read_mask, save_nifti, volumes, write_dataset, write_scans
@@ -232,7 +237,7 @@ def test_an_unusual_volume_is_flagged(sure_root: Path, tmp_path: Path, run_comma
     root = copied(sure_root, tmp_path)
     shutil.rmtree(root / "plans")  # a model that was installed knows the cohort from its own file
     cohort = {"schema": 1, "fingerprint_hash": json.loads((run_path(root) / "plan.json").read_text())["fingerprint_hash"],
-              "volumes": {"front": {"scans": 12, "first_quartile": 5.0, "median": 6.0, "third_quartile": 7.0}}, "parts": {}, "asymmetry": {}}  # fmt: skip
+              "volumes": {"front": {"scans": 22, "first_quartile": 5.0, "median": 6.0, "third_quartile": 7.0}}, "parts": {}, "asymmetry": {}}  # fmt: skip
     (run_path(root) / "cohort.json").write_text(json.dumps(cohort))
     table, _, _ = predict(run_command, root, tmp_path / "scans", tmp_path / "out2")
     flags = table.set_index("label").flag
@@ -244,3 +249,44 @@ def test_maps_beside_masks_are_not_scored(sure_root: Path, tmp_path: Path, run_c
     predict(run_command, sure_root, labels / "imagesTr", tmp_path / "out", "--save-uncertainty", "-f", 0)
     code, out, err = run_command("evaluate", "-p", tmp_path / "out", "-l", labels / "labelsTr", "-d", "Blob", "--root", sure_root)
     assert code == 0 and "uncertainty" not in err and "12 cases" in out, err
+
+
+def test_a_stopped_prediction_keeps_what_the_networks_said(
+    sure_root: Path, tmp_path: Path, run_command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SIGTERM within the second of three scans: it is finished, both have their rows, and the same command goes on to the same table."""
+    scans = write_scans(tmp_path / "scans", "a.nii.gz", "b.nii.gz", "c.nii.gz")
+    whole, _, _ = predict(run_command, sure_root, scans, tmp_path / "whole")
+    original = stage._segment
+
+    def segment(loaded: LoadedScan, *more: Any) -> Any:
+        if loaded.files.id == "b":
+            os.kill(os.getpid(), signal.SIGTERM)
+        return original(loaded, *more)
+
+    monkeypatch.setattr(stage, "_segment", segment)
+    arguments = ("predict", "-i", scans, "-o", tmp_path / "parts", "--root", sure_root, "--device", "cpu")
+    code, _, err = run_command(*arguments)
+    assert code == 143 and "stopped by a signal, 1 of 3 scans to go; the same command" in err
+    rows = volumes(tmp_path / "parts")
+    assert set(rows.scan) == {"a", "b"} and rows.predicted_dice.astype(float).between(0, 1).all()
+    assert not (tmp_path / "parts" / "c.nii.gz").exists()
+    assert run_command(*arguments)[0] == 0
+    pd.testing.assert_frame_equal(volumes(tmp_path / "parts"), whole)
+
+
+def test_tables_are_written_while_scans_are_segmented(
+    sure_root: Path, scans: Path, tmp_path: Path, run_command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A kill that cannot be caught costs the rows of some seconds."""
+    original, seen = stage._segment, []
+
+    def segment(loaded: LoadedScan, *more: Any) -> Any:
+        table = tmp_path / "out" / "volumes.tsv"
+        seen.append(set(volumes(tmp_path / "out").scan) if table.exists() else set())
+        return original(loaded, *more)
+
+    monkeypatch.setattr(stage, "_segment", segment)
+    monkeypatch.setattr(stage, "SAVE_EVERY_S", 0.0)
+    predict(run_command, sure_root, scans, tmp_path / "out")
+    assert seen == [set(), {"a"}, {"a", "b"}]

@@ -72,6 +72,6 @@ def test_a_short_training_is_called_short(workspace: Path, run_command: Command)
 
 
 def test_the_next_command_names_the_data_set_so_that_it_is_found(workspace: Path, run_command: Command) -> None:
-    assert "next: hippopt_train Blob 0" in run_command("plan", "7", "--root", workspace, "--device", "cpu", "--set", *TINY)[1]
+    assert "next: hippopt_train Blob all" in run_command("plan", "7", "--root", workspace, "--device", "cpu", "--set", *TINY)[1]
     (workspace / "raw_data" / "Dataset008_Blob").mkdir()
-    assert "next: hippopt_train Dataset007_Blob 0" in run_command("plan", "7", "--root", workspace, "--device", "cpu")[1]
+    assert "next: hippopt_train Dataset007_Blob all" in run_command("plan", "7", "--root", workspace, "--device", "cpu")[1]

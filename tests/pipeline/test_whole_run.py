@@ -1,13 +1,15 @@
 """Whole small runs by the commands, as a user types them."""
 
 import json
+import shutil
 from pathlib import Path
 
 import nibabel
 import numpy as np
 import pandas as pd
 
-from tests.synthetic import TINY, Command
+from tests.synthetic import TINY, Command, write_dataset
+from tests.trained import DATASET, copied, edit_json
 
 
 def test_plan_train_predict_evaluate(trained_root: Path, tmp_path: Path, run_command: Command) -> None:
@@ -47,3 +49,25 @@ def test_a_few_steps_learn_the_blob(workspace: Path, run_command: Command) -> No
     assert code == 0, err
     metrics = pd.read_csv(workspace / "results" / "Dataset007_Blob" / "full" / "fold_0" / "metrics.csv")
     assert metrics[metrics.label == "mean foreground"].dice.mean() > 0.9
+
+
+def test_scores_over_subjects_need_to_know_them(trained_root: Path, tmp_path: Path, run_command: Command) -> None:
+    """Cases that the data set named does not hold are told; a data set of other labels than the masks' is refused, and nothing written."""
+    root = copied(trained_root, tmp_path)
+    folder = write_dataset(root, 4, "Dataset008_Test", first=100, per_subject=2)
+    masks = tmp_path / "masks"
+    shutil.copytree(folder / "labelsTr", masks)
+    (masks / "prediction.json").write_text(json.dumps({"dataset": DATASET}))
+
+    def evaluate(dataset: str) -> tuple[int, str, str]:
+        return run_command("evaluate", "-p", masks, "-l", folder / "labelsTr", "-d", dataset, "--root", root)
+
+    code, out, err = evaluate("Test")
+    assert code == 0 and "4 cases of 2 subjects" in out and err == ""
+    code, out, err = evaluate("Blob")
+    assert code == 0 and "4 cases of 4 subjects" in out and f"4 of 4 cases are not of {DATASET}" in err
+    other = write_dataset(root, 4, "Dataset009_Other", first=100)
+    edit_json(other / "dataset.json", lambda data: data.update(labels={"background": 0, "left": 1, "right": 2}))
+    before = (masks / "metrics.csv").read_bytes()
+    code, _, err = evaluate("Other")
+    assert code == 2 and "are not those of the masks" in err and (masks / "metrics.csv").read_bytes() == before
