@@ -6,6 +6,11 @@ from typing import Protocol, TypeVar
 T = TypeVar("T")
 
 
+def counted(number: int, noun: str) -> str:
+    """`1 scan`, `2 scans`."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 class Console(Protocol):
     """Receives the messages and the progress of a stage."""
 

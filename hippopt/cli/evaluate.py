@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from hippopt.cli.command import make_parser, run
 from hippopt.cli.console import TerminalConsole
+from hippopt.console import counted
 from hippopt.errors import HippoptError, UsageError
 from hippopt.workspace import Workspace
 
@@ -55,7 +56,7 @@ def _work(options: argparse.Namespace, workspace: Workspace, console: TerminalCo
     write_csv(output, table)
     summary = summarise(table)
     write_json(output.with_suffix(".json"), summary)
-    console.say(f"{table.case.nunique()} cases of {table.subject.nunique()} subjects:")
+    console.say(f"{counted(table.case.nunique(), 'case')} of {counted(table.subject.nunique(), 'subject')}:")
     say_summary(summary, console)
     if table.note.fillna("").astype(bool).any():
         console.say(f"empty labels: {EMPTY_RULE}")

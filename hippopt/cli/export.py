@@ -5,6 +5,7 @@ from pathlib import Path
 
 from hippopt.cli.command import make_parser, run
 from hippopt.cli.console import TerminalConsole
+from hippopt.console import counted
 from hippopt.workspace import Workspace
 
 
@@ -36,7 +37,7 @@ def _work(options: argparse.Namespace, workspace: Workspace, console: TerminalCo
     if manifest.base is not None:
         base += f" {base_mb:.1f} MB" if manifest.base.included else ", not included"
     console.say(
-        f"run {manifest.run} of {dataset}: {len(manifest.folds)} folds {run_mb:.1f} MB, {base}; "
+        f"run {manifest.run} of {dataset}: {counted(len(manifest.folds), 'fold')} {run_mb:.1f} MB, {base}; "
         f"{options.file}: {options.file.stat().st_size / 1e6:.1f} MB"
     )
     comes_along = manifest.base is None or manifest.base.included or is_shipped(manifest.base.sha256)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from hippopt.cli.command import make_parser, run
 from hippopt.cli.console import TerminalConsole
+from hippopt.console import counted
 from hippopt.workspace import Workspace
 
 
@@ -24,7 +25,7 @@ def _work(options: argparse.Namespace, workspace: Workspace, console: TerminalCo
     manifest, name = install_file(workspace, request, console)
     size = sum(member.size for member in manifest.members) / 1e6
     console.say(
-        f"run {name} of {manifest.dataset}: {len(manifest.folds)} folds, {size:.1f} MB checked: {workspace.run(manifest.dataset, name)}"
+        f"run {name} of {manifest.dataset}: {counted(len(manifest.folds), 'fold')}, {size:.1f} MB checked: {workspace.run(manifest.dataset, name)}"
     )
     console.say(f"next: hippopt_predict -i IN -o OUT -d {workspace.short_name(manifest.dataset)} --run {name}")
 

@@ -33,7 +33,7 @@ def _parser() -> argparse.ArgumentParser:
         help="how scans are made, e.g. share_t1=1 or offset_mm=6",
     )
     parser.add_argument("--batch-size", type=int, default=2, help="for --synthetic")
-    parser.add_argument("--base", type=Path, metavar="FILE", help="a base file to go on from")
+    parser.add_argument("--base", type=Path, metavar="FILE|NAME", help="a base file to go on from, or the name of one that is shipped")
     parser.add_argument("--name", metavar="NAME", help="of the base; default: synthetic-SIZE or the data set's name")
     budget = parser.add_mutually_exclusive_group()
     budget.add_argument("--steps", type=int, help="number of steps")

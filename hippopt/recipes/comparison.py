@@ -9,7 +9,7 @@ from hippopt.artifacts.fingerprint import Fingerprint
 from hippopt.artifacts.methods import check_library
 from hippopt.artifacts.plan import Plan
 from hippopt.artifacts.weights import BaseCard
-from hippopt.console import Console
+from hippopt.console import Console, counted
 from hippopt.errors import HippoptError, UsageError
 from hippopt.networks.base_files import default_base
 from hippopt.recipes.child_processes import Job, run_jobs, threads_each
@@ -66,7 +66,7 @@ def run_comparison(
         console.warn("--choose is not needed: no method has several learning rates")
     setting = _check(workspace, dataset, plan, fingerprint, request, reported, choosing, console)
     cores = threads_each(request.jobs)
-    console.say(f"{len(grid.rows)} rows, {request.jobs} trainings side by side, {cores} thread{'s' if cores > 1 else ''} each")
+    console.say(f"{counted(len(grid.rows), 'row')}, {counted(request.jobs, 'training')} side by side, {counted(cores, 'thread')} each")
     chosen: dict[str, float] = {}
     choices = pd.DataFrame(columns=list(CHOICE_COLUMNS))
     with StopSignals() as signals, fold_lock(setting.folder.lock):

@@ -16,7 +16,7 @@ from hippopt.artifacts.plan import Plan
 from hippopt.artifacts.plan_rules import load_plan
 from hippopt.artifacts.weights import AdapterCard
 from hippopt.artifacts.writable_folder import check_writable
-from hippopt.console import Console
+from hippopt.console import Console, counted
 from hippopt.errors import OutputError, PlanError, StaleArtifactError, UsageError, WeightsError
 from hippopt.imaging.augmentation import class_pairs
 from hippopt.imaging.scan_listing import list_scans
@@ -186,7 +186,7 @@ def predict_scans(workspace: Workspace, dataset: str, request: PredictionRequest
     device, note = choose_device(request.device)
     import_monai()
     opened = open_run(workspace, dataset, run, plan, folds, device, request.checkpoint, request.tta, console)
-    console.say(f"run {run}, fold {' '.join(folds)}, {note}: {len(scans)} scans")
+    console.say(f"run {run}, fold {' '.join(folds)}, {note}: {counted(len(scans), 'scan')}")
     identity = _identity(workspace, dataset, run, folds, request) | (
         {"locators_sha256": list(opened.locators_sha256)} if opened.locators else {}
     )

@@ -23,7 +23,7 @@ from hippopt.errors import UsageError
 from hippopt.imaging.augmentation import open_batches
 from hippopt.imaging.label_maps import ANTERIOR, CLASSES, POSTERIOR, LabelMaps, read_label_maps, read_table
 from hippopt.imaging.synthesis import Synthesiser, synthetic_batch, synthetic_batches
-from hippopt.networks.base_files import read_base
+from hippopt.networks.base_files import read_base, shipped_bases
 from hippopt.networks.device import choose_device
 from hippopt.networks.tensor_files import file_sha256
 from hippopt.networks.unetr import SIZES
@@ -78,7 +78,9 @@ def pretrain_base(workspace: Workspace, source: SourceRequest, request: Pretrain
         try:
             if group.first:
                 precision = "bfloat16" if inputs.autocast else "float32"
-                console.say(f"pre-training {request.name}: {note}, {precision}, {inputs.network.size} network, {group.size} process(es)")
+                console.say(
+                    f"pre-training {request.name}: {note}, {precision}, {inputs.network.size} network, {group.size} process{'es' if group.size > 1 else ''}"
+                )
                 with fold_lock(folder.lock) as stale:
                     if stale:
                         console.warn(f"{folder.lock}: left by a process that is gone; taken over")
@@ -111,7 +113,10 @@ def _synthesis(source: SourceRequest) -> SynthesisSettings:
 
 
 def _start(source: SourceRequest) -> Base | None:
-    return read_base(source.base) if source.base is not None else None
+    if source.base is None:
+        return None
+    shipped = {path.stem: path for path in shipped_bases()}
+    return read_base(source.base if source.base.exists() else shipped.get(str(source.base), source.base))
 
 
 def _all_seen(own: Sequence[str], start: Base | None) -> tuple[str, ...] | None:
