@@ -38,7 +38,7 @@ def plot_contours(panels: Sequence[Panel], path: Path, title: str = "reference i
         axis.imshow(image, cmap="gray", origin="lower", vmin=float(np.percentile(image, 1)), vmax=float(np.percentile(image, 99)))
         for values, colour in ((mask, "red"), (reference, "lime")):  # the reference above
             if values.any():
-                axis.contour(values, levels=np.arange(0.5, max(2, values.max())), colors=colour, linewidths=0.8)
+                axis.contour(values, levels=np.arange(0.5, max(2, values.max())), colors=colour, linewidths=1)
         axis.set_title(panel.title, fontsize=9)
     figure.suptitle(title)
     write_atomically(path, lambda temporary: figure.savefig(temporary, dpi=90, format="png"))
