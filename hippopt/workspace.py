@@ -9,6 +9,7 @@ from hippopt.artifacts.fold_names import fold_of_folder, folder_of_fold
 from hippopt.errors import DatasetError, UsageError
 
 INITIAL_FACTORS = "initial.safetensors"
+PROVENANCE = "prediction.json"  # beside the masks of hippopt_predict: what made them
 
 
 @dataclass(frozen=True)

@@ -67,6 +67,8 @@ def _set_values(data: dict[str, Any], settings: list[str], fixed: tuple[str, ...
             raise PlanError(f"--set {setting}: no value; write key=value")
         parent: Any = data
         for depth, part in enumerate(path):
+            if not depth and part in fixed:
+                raise PlanError(f"--set {setting}: {part} of the {of} cannot be set")
             known = [name for name in parent if depth or name not in fixed] if isinstance(parent, dict) else []
             if part not in known:
                 where = f"{of}'s {'.'.join(path[:depth])}" if depth else of

@@ -9,7 +9,7 @@ from hippopt.cli.command import make_parser, run
 from hippopt.cli.console import TerminalConsole
 from hippopt.console import counted
 from hippopt.errors import HippoptError, UsageError
-from hippopt.workspace import Workspace
+from hippopt.workspace import PROVENANCE, Workspace
 
 if TYPE_CHECKING:
     from hippopt.stages.evaluate import LabelNames
@@ -44,12 +44,12 @@ def _work(options: argparse.Namespace, workspace: Workspace, console: TerminalCo
                 raise
             console.warn(f"label names not taken from {folder / 'dataset.json'}: {str(error).splitlines()[0]}")
     if options.dataset:
-        _check_labels(options.predictions, folder.name, names, workspace)
+        _check_labels(options.predictions, folder.name, names, workspace, console)
     table, faults = evaluate(options.predictions, options.labels, names, options.jobs, console)
     strangers = sorted(set(table.case) - set(names.subjects))
     if options.dataset and strangers:
         console.warn(
-            f"{len(strangers)} of {table.case.nunique()} cases are not of {folder.name} ({strangers[0]}, ...): each counts as a subject of its "
+            f"{len(strangers)} of {counted(table.case.nunique(), 'case')} not known in {folder.name} ({strangers[0]}{', ...' if len(strangers) > 1 else ''}): each counts as a subject of its "
             "own; where several scans are of one person, import them with --subjects and name that data set with -d"
         )
     output = options.output or options.predictions / "metrics.csv"
@@ -66,21 +66,27 @@ def _work(options: argparse.Namespace, workspace: Workspace, console: TerminalCo
     return 1 if faults else 0
 
 
-def _check_labels(predictions: Path, dataset: str, names: "LabelNames", workspace: Workspace) -> None:
-    """Raises UsageError where masks of hippopt_predict are to be named by a data set of other labels than those they were made for."""
+def _check_labels(predictions: Path, dataset: str, names: "LabelNames", workspace: Workspace, console: TerminalConsole) -> None:
+    """Warns where masks of hippopt_predict are to be named by a data set whose labels are named otherwise than those they were made for;
+    raises UsageError where a label of one name has another value there."""
     from hippopt.artifacts.codec import parse_json
     from hippopt.artifacts.dataset import load_dataset
-    from hippopt.recipes.prediction import PROVENANCE
 
     try:
         made = parse_json((predictions / PROVENANCE).read_bytes(), predictions / PROVENANCE)
         source = load_dataset(workspace.dataset_folder(str(made["dataset"])))
     except (OSError, HippoptError, KeyError, TypeError):
         return  # not of hippopt_predict, or of a data set that is not here
-    if source.foreground != names.foreground:
+    theirs, ours = source.foreground, names.foreground
+    if not ours or theirs == ours:
+        return
+    if any(ours.get(name, value) != value for name, value in theirs.items()):
         raise UsageError(
-            f"-d {dataset}: its labels {names.foreground} are not those of the masks, made for {made['dataset']} {source.foreground}"
+            f"-d {dataset}: its labels {ours} are not those of the masks, made for {made['dataset']} {theirs}; name another data set, or leave -d out"
         )
+    console.warn(
+        f"-d {dataset} names labels otherwise ({ours}) than {made['dataset']}, for which the masks were made ({theirs}); compared by value"
+    )
 
 
 def main(arguments: list[str] | None = None) -> int:

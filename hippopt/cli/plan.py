@@ -37,7 +37,7 @@ def _work(options: argparse.Namespace, workspace: Workspace, console: TerminalCo
         verify_only=options.verify_only, preprocess=not options.no_preprocess, fix_headers=options.fix_headers, overwrite=options.overwrite,
     )  # fmt: skip
     plan = plan_dataset(workspace, name, request, console)
-    following = f"; next: hippopt_train {workspace.short_name(name)} all" if plan is not None else ""
+    following = f"; next: hippopt_train {workspace.short_name(name)} {'all' if plan.folds else 'full-data'}" if plan is not None else ""
     console.say(f"done in {time.perf_counter() - started:.1f} s{following}")
 
 

@@ -1,5 +1,7 @@
 """A numpy array as a scan, and a nibabel image."""
 
+import math
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -7,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from hippopt.errors import ImageError, UsageError
-from hippopt.imaging.nifti_header import checked_affine, checked_size, grid_of
+from hippopt.imaging.memory_budget import check_memory, machine_bytes
+from hippopt.imaging.nifti_header import checked_affine, checked_size, grid_of, nifti_affine
 from hippopt.imaging.scan import Scan
 
 
@@ -53,11 +56,19 @@ def is_nibabel(thing: object) -> bool:
 
 
 def scan_of_nibabel(image: Any, name: str, volume: int | None = None) -> Scan:
-    """A nibabel image, whose axes are (X, Y, Z), as a scan. volume: which one of a 4D image. Raises ImageError, UsageError."""
-    if len(image.shape) > 4:
-        raise ImageError(f"{name}: {len(image.shape)} axes; give one 3D volume")
-    _, chosen = checked_size(Path(name), image.shape, volume, [])
-    array = np.asarray(image.dataobj[..., chosen] if len(image.shape) == 4 else image.dataobj)
+    """A nibabel image, whose axes are (X, Y, Z), as its file would be read. volume: which one of several. Raises ImageError, UsageError."""
+    path, notes = Path(name), list[str]()
+    size, chosen = checked_size(path, image.shape, volume, notes)
     if image.affine is None:
         raise ImageError(f"{name}: no affine; give the array with spacing_mm")
-    return scan_of_array(array.T, None, image.affine, name)
+    affine, header = image.affine, image.header
+    if hasattr(header, "get_sform") and np.allclose(affine, header.get_best_affine(), atol=1e-4):
+        affine = nifti_affine(path, header, notes)  # in mm, whatever the header's unit, and with what is to be said of it
+    check_memory(path, size[::-1], 12.0 * math.prod(size), machine_bytes())
+    try:
+        array = np.asarray(image.dataobj[(slice(None),) * 3 + np.unravel_index(chosen, image.shape[3:], "F")])
+    except (OSError, EOFError, ValueError, zlib.error) as error:
+        raise ImageError(f"{name}: cannot be read ({error}); copy the file anew") from None
+    scan = scan_of_array(array.T, None, affine, name)
+    scan.notes[:0] = notes
+    return scan

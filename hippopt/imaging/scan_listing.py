@@ -49,7 +49,7 @@ def list_scans(source: Path, channel_names: Sequence[str]) -> tuple[list[ScanFil
             raise DatasetError(f"{source}: scans {other!r} and {name!r} differ in letter case or blanks only; rename one")
     if further:
         notes.append(
-            f"{source}: {len(further)} files are named like further channels ({further[0].name}, ...); the network takes one, so each is taken "
+            f"{source}: files named like further channels ({further[0].name}, ...); the network takes one, so each is taken "
             "for a scan of its own"
         )
     return [_scan(name, found[name], channel_names) for name in sorted(found)], notes

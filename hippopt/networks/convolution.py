@@ -9,7 +9,13 @@ class _OneDnnConv3d(nn.Conv3d):
     in aten/src/ATen/native/Convolution.cpp), and else unfolds the input, which takes several times as long."""
 
     def _conv_forward(self, input: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
-        if len(input) > 1 or input.dim() != 5 or input.device.type != "cpu" or input.dtype != torch.float32 or torch.is_grad_enabled():
+        plain = (
+            input.device.type == "cpu"
+            and input.dtype == torch.float32
+            and not torch.is_grad_enabled()
+            and not torch.is_autocast_enabled("cpu")
+        )
+        if len(input) > 1 or input.dim() != 5 or not plain:
             return super()._conv_forward(input, weight, bias)
         return torch.mkldnn_convolution(input, weight, bias, self.padding, self.stride, self.dilation, self.groups)  # type: ignore[attr-defined, no-any-return]
 

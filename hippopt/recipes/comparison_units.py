@@ -15,13 +15,13 @@ from hippopt.console import Console
 from hippopt.errors import DatasetError, PlanError, TrainingError
 from hippopt.networks.restoring import read_card
 from hippopt.recipes.comparison_grid import Cases, Combination, Contents, Grid
-from hippopt.recipes.prediction import PROVENANCE, PredictionRequest
+from hippopt.recipes.prediction import PredictionRequest
 from hippopt.recipes.training import TrainingRequest, adjusted_plan
 from hippopt.scoring.comparison import foreground
 from hippopt.scoring.tables import read_case_table, write_csv
 from hippopt.stages.evaluate import LabelNames, evaluate
 from hippopt.stages.train_fold import fold_progress
-from hippopt.workspace import ComparisonFolder, FoldFolder, Workspace
+from hippopt.workspace import PROVENANCE, ComparisonFolder, FoldFolder, Workspace
 
 METRICS = "metrics.csv"  # beside the masks of a data set
 
@@ -101,7 +101,9 @@ def check_same(setting: Setting, unit: Unit) -> None:
     found = read_card(path).settings
     changed = [f"{key} {_short(found.get(key))} -> {_short(value)}" for key, value in wanted.items() if found.get(key) != value]
     if changed:
-        raise TrainingError(f"{path.parent}: trained otherwise ({'; '.join(changed)}); give --name for a comparison of its own")
+        raise TrainingError(
+            f"{path.parent}: trained otherwise ({'; '.join(changed)}); remove that folder to train it anew, or give --name for a comparison of its own"
+        )
 
 
 def _short(value: object) -> object:
@@ -135,7 +137,11 @@ def commands_left(setting: Setting, unit: Unit, commands: Commands) -> tuple[tup
 
 
 def is_scored(setting: Setting, unit: Unit) -> bool:
-    """Whether a unit's scores are there, and of the adapter that is there now."""
+    """Whether a unit's scores are there, of the adapter that is there now, and of what is compared."""
+    try:
+        check_same(setting, unit)
+    except TrainingError:
+        return False
     if unit.dataset is None:
         return setting.fold(unit).summary.exists()
     path, card = setting.masks(unit) / PROVENANCE, setting.fold(unit).adapter_card

@@ -32,9 +32,7 @@ from hippopt.networks.restoring import read_card, restore
 from hippopt.recipes.standards import load_standards
 from hippopt.stages.adopt_base import load_known_base
 from hippopt.stages.predict import PredictRequest, predict
-from hippopt.workspace import Workspace
-
-PROVENANCE = "prediction.json"  # beside the masks: what made them
+from hippopt.workspace import PROVENANCE, Workspace
 
 
 @dataclass(frozen=True)

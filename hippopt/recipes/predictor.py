@@ -126,7 +126,7 @@ class Predictor:
         console = SilentConsole()
         name = choose_run(workspace, dataset, run)
         plan = load_plan(workspace.run_plan(dataset, name))
-        asked = None if folds is None else tuple(str(fold) for fold in ([folds] if isinstance(folds, str | int) else folds))
+        asked = None if folds is None else tuple(str(fold) for fold in np.atleast_1d(folds).tolist())
         chosen = choose_folds(workspace, dataset, name, asked, len(plan.folds), console)
         opened = open_run(workspace, dataset, name, plan, chosen, choose_device(device)[0], checkpoint, tta, console)
         return cls(opened, [*console.lines, *console.warnings])
@@ -160,7 +160,7 @@ class Predictor:
     @staticmethod
     def _scan(source: Source, spacing_mm: Sequence[float] | None, affine: Any, volume: int | None, name: str) -> Scan:
         if isinstance(source, np.ndarray):
-            if isinstance(spacing_mm, int | float):
+            if spacing_mm is not None and np.ndim(spacing_mm) == 0:
                 raise UsageError(f"spacing_mm {spacing_mm}: give three sizes in mm, (z, y, x)")
             return scan_of_array(source, spacing_mm, affine, name)
         if spacing_mm is not None or affine is not None:

@@ -14,7 +14,7 @@ from torch import nn
 from hippopt.artifacts.codec import one_line
 from hippopt.artifacts.part_borders import PartBorders
 from hippopt.artifacts.plan import Plan
-from hippopt.console import Console
+from hippopt.console import Console, counted
 from hippopt.errors import HippoptError, ImageError, Interrupted, OutputError
 from hippopt.imaging.image_io import mask_ending, read_scan, write_array, write_mask, write_probabilities
 from hippopt.imaging.memory_budget import machine_bytes
@@ -105,8 +105,6 @@ def predict(
     with StopSignals() as signals:
         try:
             for files, outcome in _loaded_ahead(waiting, plan, request):
-                if signals.stopping:
-                    break
                 next(bar, None)
                 tried += 1
                 try:
@@ -120,14 +118,17 @@ def predict(
                 if time.monotonic() - saved > SAVE_EVERY_S:  # what networks said of a mask cannot be had from the mask again
                     save()
                     saved = time.monotonic()
-            else:
-                for _ in bar:
-                    pass
+                if signals.stopping:
+                    break
         finally:
             save()
+            for _ in bar:
+                pass
     if signals.number is not None and tried < len(waiting):
-        left = f"{len(waiting) - tried} of {len(scans)} scans to go"
-        raise Interrupted(f"stopped by a signal, {left}; the same command, without --overwrite, continues", 128 + signals.number)
+        left = f"{len(waiting) - tried} of {counted(len(scans), 'scan')} to go"
+        raise Interrupted(
+            f"stopped by a signal, {left}; the same command {'starts over' if request.overwrite else 'continues'}", 128 + signals.number
+        )
     return done, kept, len(failures)
 
 
@@ -176,13 +177,16 @@ def _map_path(files: ScanFiles, kind: str, request: PredictRequest) -> Path:
 
 def _loaded_ahead(waiting: Sequence[ScanFiles], plan: Plan, request: PredictRequest) -> Iterator[tuple[ScanFiles, "Future[LoadedScan]"]]:
     memory = machine_bytes()
-    with ThreadPoolExecutor(1) as pool:
+    pool = ThreadPoolExecutor(1)
+    try:
         futures: list[Future[LoadedScan]] = []
         for position, files in enumerate(waiting):
             while len(futures) < min(position + 2, len(waiting)):
                 futures.append(pool.submit(load_scan, waiting[len(futures)], plan, request.volume, memory, request.locators))
             yield files, futures[position]
             futures[position] = Future()  # lets go of the scan's memory
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _segment(

@@ -54,7 +54,7 @@ def pretrain(
     check_pretraining(request, folder)
     settings = settings_of(request, inputs) | {"processes": group.size}  # each takes scans of its own: another number goes through others
     if request.resume:
-        check_settings(folder.run_settings, settings, "train anew with --overwrite")
+        check_settings(folder.run_settings, settings, "train anew with --overwrite", ("processes",))
     model, state, optimizer = _set_up(request, inputs, folder, console)
     parameters = dict(model.named_parameters())
     check_space(folder.path, 8 * tensor_bytes(parameters))  # two or three resume files with the optimiser's moments, and the base

@@ -1,6 +1,6 @@
 """Checks before a fold is trained: cheap, and before anything is changed."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -54,17 +54,21 @@ def with_earlier_settings(request: FoldRequest, started_with: Path, seed_given: 
     return request
 
 
-def check_settings(started_with: Path, settings: dict[str, Any], otherwise: str = "add --allow-change") -> None:
+def check_settings(
+    started_with: Path, settings: dict[str, Any], otherwise: str = "add --allow-change", later: Collection[str] = ()
+) -> None:
     """Raises TrainingError, with the differences, where a run would be resumed with other settings than it began with.
 
-    otherwise: what a user can do who cannot give the old settings.
+    otherwise: what a user can do who cannot give the old settings. later: settings that earlier versions did not write down.
     """
     if not started_with.exists():
         raise TrainingError(f"{started_with}: missing, so whether the settings are the same cannot be told; {otherwise}")
     old = parse_json(started_with.read_bytes(), started_with)
     if not isinstance(old, dict):
         raise TrainingError(f"{started_with}: not the settings of a run; restore it, or {otherwise}")
-    changed = [f"{key} {old.get(key)} -> {new}" for key, new in settings.items() if old.get(key) != new]
+    changed = [
+        f"{key} {old.get(key)} -> {new}" for key, new in settings.items() if old.get(key) != new and (key in old or key not in later)
+    ]
     if changed:
         raise TrainingError(f"{started_with}: started with other settings ({'; '.join(changed)}); give the old ones, or {otherwise}")
 

@@ -76,7 +76,7 @@ def test_row_51_planning_keeps_a_broken_plan_as_it_is_and_stops(trained_root: Pa
 @pytest.mark.parametrize(
     ("setting", "word"),
     [("batch_size=0", "at least 1"), ("batchsize=2", "near matches: batch_size"), ("patch_size=16,20,16", "multiples of 16"), ("network.size=huge", "tiny"),
-     ("seed", "key=value"), ("schedule.steps=many", "steps"), ("folds.0=1", "no keys of its own"), ("fingerprint_hash=0", "no 'fingerprint_hash' in the plan")],
+     ("seed", "key=value"), ("schedule.steps=many", "steps"), ("folds.0=1", "no keys of its own"), ("fingerprint_hash=0", "fingerprint_hash of the plan cannot be set")],
 )  # fmt: skip
 def test_row_51_a_bad_setting_stops_and_leaves_the_plan(root: Path, run_command: Command, setting: str, word: str) -> None:
     before = contents(root)

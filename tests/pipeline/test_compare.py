@@ -226,7 +226,10 @@ def test_as_processes_stopped_by_a_signal_and_continued(root: Path, tmp_path: Pa
     assert list(pd.read_csv(folder(root) / "comparison.csv")["row"]) == ["decoder", "layernorm"] and "2 of 2" in out
 
 
-def test_an_edited_plan_does_not_enter_a_table(root: Path, runner: Runner, run_command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("reported", [("--test", "Test"), ("--folds", 0)])
+def test_an_edited_plan_does_not_enter_a_table(
+    root: Path, runner: Runner, run_command: Command, monkeypatch: pytest.MonkeyPatch, reported: tuple[object, ...]
+) -> None:
     """The plan is edited between the first training and the second: the second is refused, not put beside the first."""
     original = Runner.__call__
 
@@ -237,7 +240,7 @@ def test_an_edited_plan_does_not_enter_a_table(root: Path, runner: Runner, run_c
             original(self, [job], at_once, signals, on_done)
 
     monkeypatch.setattr(Runner, "__call__", call)
-    code, _, err = compare(run_command, root, "--test", "Test", "--methods", "decoder", "full")
+    code, _, err = compare(run_command, root, *reported, "--methods", "decoder", "full")
     assert code == 1 and "full" in err and "trained otherwise (plan_hash" in err
     assert set(pd.read_csv(root / "results" / DATASET / "comparisons" / "compare" / "cases.csv").row) == {"decoder"}
 

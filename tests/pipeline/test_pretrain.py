@@ -58,7 +58,7 @@ def test_interrupted_is_the_same_as_uninterrupted(tmp_path: Path, label_maps: Pa
     settings.write_text(json.dumps({**begun, "processes": 2}))
     code, _, err = run_command(*arguments, "--name", "parts", "--resume")
     assert code == 1 and "processes 2 -> 1" in err
-    settings.write_text(json.dumps(begun))
+    settings.write_text(json.dumps({key: value for key, value in begun.items() if key != "processes"}))  # as earlier versions wrote it
     assert run_command(*arguments, "--name", "parts", "--resume")[0] == 0
     assert_same_tensors(pretraining(tmp_path, "whole") / "base.safetensors", pretraining(tmp_path, "parts") / "base.safetensors")
 

@@ -273,6 +273,8 @@ def test_a_stopped_prediction_keeps_what_the_networks_said(
     assert not (tmp_path / "parts" / "c.nii.gz").exists()
     assert run_command(*arguments)[0] == 0
     pd.testing.assert_frame_equal(volumes(tmp_path / "parts"), whole)
+    code, _, err = run_command(*arguments, "--overwrite")
+    assert code == 143 and "the same command starts over" in err and set(volumes(tmp_path / "parts").scan) == {"a", "b", "c"}
 
 
 def test_tables_are_written_while_scans_are_segmented(

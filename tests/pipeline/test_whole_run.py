@@ -65,9 +65,12 @@ def test_scores_over_subjects_need_to_know_them(trained_root: Path, tmp_path: Pa
     code, out, err = evaluate("Test")
     assert code == 0 and "4 cases of 2 subjects" in out and err == ""
     code, out, err = evaluate("Blob")
-    assert code == 0 and "4 cases of 4 subjects" in out and f"4 of 4 cases are not of {DATASET}" in err
+    assert code == 0 and "4 cases of 4 subjects" in out and f"4 of 4 cases not known in {DATASET}" in err
     other = write_dataset(root, 4, "Dataset009_Other", first=100)
     edit_json(other / "dataset.json", lambda data: data.update(labels={"background": 0, "left": 1, "right": 2}))
+    code, out, err = evaluate("Other")
+    assert code == 0 and "left: Dice 1.0000" in out and "names labels otherwise" in err
+    edit_json(other / "dataset.json", lambda data: data.update(labels={"background": 0, "front": 2, "back": 1}))
     before = (masks / "metrics.csv").read_bytes()
     code, _, err = evaluate("Other")
     assert code == 2 and "are not those of the masks" in err and (masks / "metrics.csv").read_bytes() == before
