@@ -57,3 +57,8 @@ def shipped_bases() -> list[Path]:
     """The base files that come with hippopt."""
     folder = Path(str(files("hippopt") / "bases"))
     return sorted(folder.glob("*.safetensors")) if folder.is_dir() else []
+
+
+def shipped_base(name: str) -> Path | None:
+    """The base file of this name that comes with hippopt."""
+    return next((path for path in shipped_bases() if path.stem == name), None)

@@ -23,7 +23,7 @@ from hippopt.errors import UsageError
 from hippopt.imaging.augmentation import open_batches
 from hippopt.imaging.label_maps import ANTERIOR, CLASSES, POSTERIOR, LabelMaps, read_label_maps, read_table
 from hippopt.imaging.synthesis import Synthesiser, synthetic_batch, synthetic_batches
-from hippopt.networks.base_files import read_base, shipped_bases
+from hippopt.networks.base_files import read_base, shipped_base
 from hippopt.networks.device import choose_device
 from hippopt.networks.tensor_files import file_sha256
 from hippopt.networks.unetr import SIZES
@@ -115,8 +115,7 @@ def _synthesis(source: SourceRequest) -> SynthesisSettings:
 def _start(source: SourceRequest) -> Base | None:
     if source.base is None:
         return None
-    shipped = {path.stem: path for path in shipped_bases()}
-    return read_base(source.base if source.base.exists() else shipped.get(str(source.base), source.base))
+    return read_base(source.base if source.base.exists() else shipped_base(str(source.base)) or source.base)
 
 
 def _all_seen(own: Sequence[str], start: Base | None) -> tuple[str, ...] | None:

@@ -12,7 +12,7 @@ from hippopt.artifacts.plan import NetworkSettings, Plan, Triple
 from hippopt.artifacts.weights import AdapterCard, BaseCard
 from hippopt.console import Console
 from hippopt.errors import PlanError, WeightsError
-from hippopt.networks.base_files import known_base_file, shipped_bases
+from hippopt.networks.base_files import known_base_file, shipped_base, shipped_bases
 from hippopt.networks.base_weights import OLD_PATCH, PATCH_WEIGHT, POSITION, image_tokens
 from hippopt.networks.tensor_files import check_space, file_sha256, read_state, tensor_bytes, tensors_sha256, to_bytes
 from hippopt.networks.tuning import REST
@@ -35,9 +35,9 @@ def adopt_base(requested: str, plan: Plan, workspace: Workspace, console: Consol
         ]
         if len(fitting) == 1:
             return fitting[0]
-        shipped = [file for file in shipped_bases() if file.stem == requested]
-        if shipped:
-            return adopt_base(str(shipped[0]), plan, workspace, console)
+        shipped = shipped_base(requested)
+        if shipped is not None:
+            return adopt_base(str(shipped), plan, workspace, console)
         names = ", ".join(dict.fromkeys([*(card.name for _, card in known), *(file.stem for file in shipped_bases())])) or "none"
         raise WeightsError(f"--base {requested}: no such file, and no single base of that name (known: {names}); give a file")
     if path.is_dir():
