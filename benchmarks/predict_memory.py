@@ -26,8 +26,8 @@ LIMIT_GB = 1.5
 
 def write_head(path: Path, shape: tuple[int, int, int], spacing_mm: float) -> None:
     """An ellipsoid of coarse noise, int16, in zeros, and a bright one in its middle; (Z, Y, X)."""
-    from hippopt.imaging.image_io import write_array
-    from hippopt.imaging.nifti_header import grid_of
+    from hippopt.files.image_io import write_array
+    from hippopt.files.nifti_header import grid_of
 
     rng = np.random.default_rng(0)
     head = np.empty(shape, np.int16)
@@ -50,8 +50,8 @@ def measure(scan: Path, crop: str, uncertainty: bool) -> dict[str, float]:
     """GB beyond the network after each step, and seconds."""
     import torch
 
-    from hippopt.imaging.image_io import write_mask
-    from hippopt.imaging.scan_listing import ScanFiles
+    from hippopt.files.image_io import write_mask
+    from hippopt.files.scan_listing import ScanFiles
     from hippopt.inference.loading import load_scan
     from hippopt.inference.segmentation import Wanted, segment
     from hippopt.inference.volumes import Standards

@@ -26,9 +26,9 @@ def main() -> None:
     import torch
 
     from hippopt.artifacts.synthesis import SynthesisSettings
+    from hippopt.batches.label_maps import CLASSES, read_label_maps, read_table
+    from hippopt.batches.synthesis import Synthesiser, synthetic_batch
     from hippopt.console import SilentConsole
-    from hippopt.imaging.label_maps import CLASSES, read_label_maps, read_table
-    from hippopt.imaging.synthesis import Synthesiser, synthetic_batch
     from hippopt.networks.unetr import SIZES, build_unetr
     from hippopt.training.loop import segmentation_loss
     from hippopt.training.precision import use_bfloat16

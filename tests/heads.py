@@ -7,7 +7,7 @@ from pathlib import Path
 import nibabel
 import numpy as np
 
-from hippopt.imaging.phantom_head import Head, draw_head, render_head
+from tests.phantom_head import Head, draw_head, render_head
 from tests.synthetic import save_nifti
 
 DATASET = "Dataset008_Head"

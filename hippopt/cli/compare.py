@@ -54,9 +54,9 @@ def _work(options: argparse.Namespace, workspace: Workspace, console: TerminalCo
     from hippopt.artifacts.codec import load_record
     from hippopt.artifacts.fingerprint import Fingerprint
     from hippopt.artifacts.plan_rules import load_plan
-    from hippopt.recipes.comparison import run_comparison
-    from hippopt.recipes.comparison_grid import make_grid
-    from hippopt.recipes.comparison_units import Commands, ComparisonRequest
+    from hippopt.recipes.comparison.compare import run_comparison
+    from hippopt.recipes.comparison.grid import make_grid
+    from hippopt.recipes.comparison.units import Commands, ComparisonRequest
 
     fingerprint = load_record(workspace.fingerprint(dataset), Fingerprint, f"hippopt_plan {dataset}")
     plan = load_plan(workspace.plan(dataset), fingerprint)

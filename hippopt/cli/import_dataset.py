@@ -35,7 +35,7 @@ def _work(options: argparse.Namespace, workspace: Workspace, console: TerminalCo
         raise UsageError("--jobs must be above 0")
     started = time.perf_counter()
     dataset = dataset_name(options.number, options.name)
-    from hippopt.imaging.parcellation import parse_picks
+    from hippopt.sources.parcellation import parse_picks
     from hippopt.stages.import_dataset import ImportRequest, import_dataset
 
     request = ImportRequest(

@@ -7,6 +7,8 @@ import numpy as np
 
 from hippopt.artifacts.grid import Grid
 
+AXIS_INDEX = {"z": 0, "y": 1, "x": 2}  # of arrays (Z, Y, X)
+
 
 def axis_codes(grid: Grid) -> tuple[tuple[int, int], ...]:
     """For each file axis (x, y, z): the RAS axis (0, 1, 2) nearest to it and the sign of its direction.

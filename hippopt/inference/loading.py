@@ -9,12 +9,12 @@ from torch import nn
 from hippopt.artifacts.plan import Plan
 from hippopt.artifacts.properties import CaseProperties
 from hippopt.errors import ImageError
-from hippopt.imaging.image_io import read_scan
+from hippopt.files.image_io import read_scan
+from hippopt.files.scan import Scan
+from hippopt.files.scan_listing import ScanFiles
 from hippopt.imaging.memory_budget import check_memory
 from hippopt.imaging.preparation import preparation_bytes, prepare
 from hippopt.imaging.ringing import without_ringing
-from hippopt.imaging.scan import Scan
-from hippopt.imaging.scan_listing import ScanFiles
 from hippopt.imaging.scan_source import ScanSource
 from hippopt.inference.locating import Located, locate
 

@@ -9,7 +9,7 @@ from torch import nn
 
 from hippopt.artifacts.plan import Plan, Triple
 from hippopt.artifacts.regions import region_classes
-from hippopt.imaging.patches import centre_start
+from hippopt.batches.patches import centre_start
 from hippopt.inference.regions import Choice, Region, choose_regions
 from hippopt.networks.locator import coarse_probabilities
 

@@ -13,9 +13,9 @@ from hippopt.artifacts.calibration import Calibration
 from hippopt.artifacts.codec import write_bytes
 from hippopt.artifacts.cohort import Cohort
 from hippopt.artifacts.plan import Plan
+from hippopt.files.scan import Scan
 from hippopt.imaging.head_size import head_size
 from hippopt.imaging.mask_parts import bounding_box
-from hippopt.imaging.scan import Scan
 from hippopt.inference.calibration import volume_interval
 from hippopt.inference.cohort import Pairs, asymmetry_percent
 from hippopt.inference.contrast import contrast

@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from hippopt.artifacts.plan import CENTRE_REACH
-from hippopt.imaging.augmentation import AXIS_INDEX
-from hippopt.imaging.patches import Triple, centre_start, cut
+from hippopt.batches.patches import Triple, centre_start, cut
+from hippopt.imaging.orientation import AXIS_INDEX
 
 OVERLAP = 0.5  # nnU-Net's: windows at half steps
 TOUCH_SHARE = 0.005  # of what is found, at a face: a rounded end that just reaches it; a structure that goes on shows its cross-section

@@ -12,12 +12,12 @@ from hippopt.artifacts.fingerprint import Fingerprint
 from hippopt.artifacts.plan import Plan
 from hippopt.artifacts.weights import Method
 from hippopt.console import Console
-from hippopt.imaging.image_io import read_scan, write_array
-from hippopt.imaging.nifti_header import grid_of
-from hippopt.imaging.phantom import draw_phantom, render
-from hippopt.imaging.phantom_baseline import Scan, threshold_baseline
+from hippopt.files.image_io import read_scan, write_array
+from hippopt.files.nifti_header import grid_of
 from hippopt.imaging.preparation import prepare
 from hippopt.networks.base_files import default_base
+from hippopt.phantoms.baseline import Scan, threshold_baseline
+from hippopt.phantoms.phantom import draw_phantom, render
 from hippopt.recipes.planning import PlanningRequest, plan_dataset
 from hippopt.recipes.prediction import PredictionRequest, predict_scans
 from hippopt.recipes.training import TrainingRequest, run_name, train_folds

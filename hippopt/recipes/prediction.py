@@ -16,10 +16,10 @@ from hippopt.artifacts.plan import Plan
 from hippopt.artifacts.plan_rules import load_plan
 from hippopt.artifacts.weights import AdapterCard
 from hippopt.artifacts.writable_folder import check_writable
+from hippopt.batches.augmentation import class_pairs
 from hippopt.console import Console, counted
 from hippopt.errors import OutputError, PlanError, StaleArtifactError, UsageError, WeightsError
-from hippopt.imaging.augmentation import class_pairs
-from hippopt.imaging.scan_listing import list_scans
+from hippopt.files.scan_listing import list_scans
 from hippopt.inference.part_borders import learned_borders
 from hippopt.inference.segmentation import Wanted
 from hippopt.inference.volumes import Standards

@@ -12,11 +12,11 @@ from hippopt.artifacts.grid import Grid
 from hippopt.artifacts.plan_rules import load_plan
 from hippopt.console import SilentConsole
 from hippopt.errors import HippoptError, UsageError
-from hippopt.imaging.array_scan import is_nibabel, scan_of_array, scan_of_nibabel
-from hippopt.imaging.image_io import is_itk, itk_of, read_scan, scan_of_itk
+from hippopt.files.array_scan import is_nibabel, scan_of_array, scan_of_nibabel
+from hippopt.files.image_io import is_itk, itk_of, read_scan, scan_of_itk
+from hippopt.files.scan import Scan
+from hippopt.files.scan_listing import ScanFiles, scan_name
 from hippopt.imaging.memory_budget import machine_bytes
-from hippopt.imaging.scan import Scan
-from hippopt.imaging.scan_listing import ScanFiles, scan_name
 from hippopt.inference.loading import prepare_scan
 from hippopt.inference.segmentation import Wanted, segment
 from hippopt.networks.device import choose_device

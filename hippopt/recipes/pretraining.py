@@ -18,11 +18,11 @@ from hippopt.artifacts.plan_edits import apply_synthesis_settings
 from hippopt.artifacts.plan_rules import load_plan
 from hippopt.artifacts.synthesis import SynthesisSettings
 from hippopt.artifacts.weights import BaseCard
+from hippopt.batches.augmentation import open_batches
+from hippopt.batches.label_maps import ANTERIOR, CLASSES, POSTERIOR, LabelMaps, read_label_maps, read_table
+from hippopt.batches.synthesis import Synthesiser, synthetic_batch, synthetic_batches
 from hippopt.console import Console, SilentConsole
 from hippopt.errors import UsageError
-from hippopt.imaging.augmentation import open_batches
-from hippopt.imaging.label_maps import ANTERIOR, CLASSES, POSTERIOR, LabelMaps, read_label_maps, read_table
-from hippopt.imaging.synthesis import Synthesiser, synthetic_batch, synthetic_batches
 from hippopt.networks.base_files import read_base, shipped_base
 from hippopt.networks.device import choose_device
 from hippopt.networks.tensor_files import file_sha256

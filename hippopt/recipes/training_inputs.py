@@ -8,9 +8,9 @@ from hippopt.artifacts.plan import Plan
 from hippopt.artifacts.plan_edits import plan_changes
 from hippopt.artifacts.plan_rules import load_plan
 from hippopt.artifacts.properties import CacheEntry
+from hippopt.batches.patches import TrainingCase
 from hippopt.errors import DatasetError, StaleArtifactError, TrainingError
-from hippopt.imaging.patches import TrainingCase
-from hippopt.imaging.survey import file_stamp, survey_case
+from hippopt.sources.survey import file_stamp, survey_case
 from hippopt.stages.extract_fingerprint import dataset_hash
 from hippopt.stages.preprocess import CachePaths, cache_key, cached_entry
 from hippopt.workspace import Workspace

@@ -11,7 +11,7 @@ import pandas as pd
 from hippopt.artifacts.dataset import image_files, split_ending
 from hippopt.console import Console
 from hippopt.errors import DatasetError, ImageError
-from hippopt.imaging.image_io import Scan, read_scan
+from hippopt.files.image_io import Scan, read_scan
 from hippopt.scoring.metrics import score_case
 from hippopt.scoring.tables import ScoredCase, case_table
 

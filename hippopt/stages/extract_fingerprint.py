@@ -8,9 +8,9 @@ import numpy as np
 from hippopt.artifacts.codec import content_hash
 from hippopt.artifacts.dataset import Dataset
 from hippopt.artifacts.fingerprint import CaseFingerprint, Fingerprint
-from hippopt.imaging.survey import CaseSurvey
 from hippopt.planning.geometry import geometric_sides, ordered_axes, side_warnings
 from hippopt.planning.mirrored_cases import mirrored_cases
+from hippopt.sources.survey import CaseSurvey
 
 SPREAD = 20.0  # a case whose contrast differs from the median this many times is worth a word
 SHOWN = 5

@@ -12,10 +12,10 @@ from hippopt.artifacts.codec import write_json
 from hippopt.artifacts.whole_folder import whole_folder
 from hippopt.console import Console
 from hippopt.errors import DatasetError, OutputError, UsageError
-from hippopt.imaging.case_import import CaseOutcome, import_case
-from hippopt.imaging.parcellation import Picks, listed_values, missing_numbers
-from hippopt.imaging.source_description import named_sides
-from hippopt.imaging.source_layouts import Source, SourceCase, clashing_ids, list_source
+from hippopt.sources.case_import import CaseOutcome, import_case
+from hippopt.sources.description import named_sides
+from hippopt.sources.layouts import Source, SourceCase, clashing_ids, list_source
+from hippopt.sources.parcellation import Picks, listed_values, missing_numbers
 from hippopt.workspace import Workspace
 
 MANY_LABELS = 20

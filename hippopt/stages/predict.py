@@ -16,9 +16,9 @@ from hippopt.artifacts.part_borders import PartBorders
 from hippopt.artifacts.plan import Plan
 from hippopt.console import Console, counted
 from hippopt.errors import HippoptError, ImageError, Interrupted, OutputError
-from hippopt.imaging.image_io import mask_ending, read_scan, write_array, write_mask, write_probabilities
+from hippopt.files.image_io import mask_ending, read_scan, write_array, write_mask, write_probabilities
+from hippopt.files.scan_listing import ScanFiles
 from hippopt.imaging.memory_budget import machine_bytes
-from hippopt.imaging.scan_listing import ScanFiles
 from hippopt.inference.flags import CONSTANT, UNLIKE
 from hippopt.inference.loading import LoadedScan, is_constant, load_scan
 from hippopt.inference.segmentation import Wanted, segment

@@ -14,11 +14,11 @@ from hippopt.artifacts.plan import Plan
 from hippopt.artifacts.properties import CacheEntry
 from hippopt.console import Console
 from hippopt.errors import DatasetError, ImageError, PlanError, StaleArtifactError
-from hippopt.imaging.image_io import read_scan
+from hippopt.files.image_io import read_scan
 from hippopt.imaging.memory_budget import SHARE, check_memory, machine_bytes
 from hippopt.imaging.orientation import to_ras
 from hippopt.imaging.preparation import preparation_bytes, prepare
-from hippopt.imaging.survey import hash_arrays
+from hippopt.sources.survey import hash_arrays
 
 
 @dataclass(frozen=True)

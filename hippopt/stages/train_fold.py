@@ -8,9 +8,9 @@ import torch
 
 from hippopt.artifacts.codec import remove_leftovers, write_bytes, write_json
 from hippopt.artifacts.part_borders import PartBorders
+from hippopt.batches.augmentation import open_batches
 from hippopt.console import Console
 from hippopt.errors import HippoptError, TrainingError
-from hippopt.imaging.augmentation import open_batches
 from hippopt.networks.base_weights import KeyReport
 from hippopt.networks.locator import read_locator, write_locator
 from hippopt.networks.restoring import build_with_base

@@ -12,11 +12,11 @@ from hippopt.artifacts.dataset import Dataset
 from hippopt.artifacts.plan import Plan
 from hippopt.artifacts.properties import CacheEntry
 from hippopt.artifacts.weights import BaseCard
+from hippopt.batches.augmentation import class_pairs
+from hippopt.batches.patches import TrainingCase, Triple, cut
 from hippopt.console import Console
 from hippopt.errors import ImageError
-from hippopt.imaging.augmentation import class_pairs
-from hippopt.imaging.image_io import mask_ending, read_scan, write_mask
-from hippopt.imaging.patches import TrainingCase, Triple, cut
+from hippopt.files.image_io import mask_ending, read_scan, write_mask
 from hippopt.imaging.preparation import place_in_scan, restore_mask
 from hippopt.imaging.scan_source import coarse_shape, coarsen
 from hippopt.inference.located import segment_located

@@ -7,8 +7,8 @@ from pathlib import Path
 from hippopt.artifacts.dataset import Dataset, hidden_note
 from hippopt.console import Console
 from hippopt.errors import DatasetError, ImageError
-from hippopt.imaging.image_io import mask_ending, read_scan, write_mask
-from hippopt.imaging.survey import CaseSurvey, affines_agree, holds_mask, survey_case
+from hippopt.files.image_io import mask_ending, read_scan, write_mask
+from hippopt.sources.survey import CaseSurvey, affines_agree, holds_mask, survey_case
 
 
 def verify_dataset(dataset: Dataset, jobs: int, console: Console, fix_headers: bool = False) -> list[CaseSurvey]:

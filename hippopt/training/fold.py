@@ -12,7 +12,7 @@ from hippopt.artifacts.methods import Method
 from hippopt.artifacts.part_borders import PartBorders
 from hippopt.artifacts.plan import Plan
 from hippopt.artifacts.weights import BaseCard
-from hippopt.imaging.patches import TrainingCase
+from hippopt.batches.patches import TrainingCase
 from hippopt.networks.initial_factors import InitialFactors
 
 

@@ -9,8 +9,8 @@ from torch import nn
 
 from hippopt.artifacts.plan import Plan
 from hippopt.artifacts.regions import LEFT, RIGHT, region_classes
-from hippopt.imaging.locator_batches import CoarseCase, LocatorAugmentation, canvas_of, locator_batch
-from hippopt.imaging.patches import TrainingCase
+from hippopt.batches.locator_batches import CoarseCase, LocatorAugmentation, canvas_of, locator_batch
+from hippopt.batches.patches import TrainingCase
 from hippopt.imaging.scan_source import coarse_shape, coarsen
 from hippopt.networks.locator import build_locator, multiple_of, pad_value
 

@@ -8,8 +8,8 @@ from torch import nn
 
 from hippopt.artifacts.plan import Plan
 from hippopt.artifacts.regions import region_classes
-from hippopt.imaging.patches import TrainingCase, Triple, centre_start, cut
-from hippopt.imaging.region_patches import as_network_sees, region_middles, window_start
+from hippopt.batches.patches import TrainingCase, Triple, centre_start, cut
+from hippopt.batches.region_patches import as_network_sees, region_middles, window_start
 
 CASES = 8
 

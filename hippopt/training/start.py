@@ -9,8 +9,8 @@ import numpy as np
 
 from hippopt.artifacts.codec import parse_json
 from hippopt.artifacts.plan import Plan
+from hippopt.batches.patches import TrainingCase
 from hippopt.errors import PlanError, StaleArtifactError, TrainingError, WeightsError
-from hippopt.imaging.patches import TrainingCase
 from hippopt.networks.tensor_files import check_space, tensor_bytes
 from hippopt.networks.tuning import Tuned
 from hippopt.training.fold import FoldInputs, FoldRequest

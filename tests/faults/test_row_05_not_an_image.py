@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from hippopt.errors import ImageError
-from hippopt.imaging.image_io import read_scan
+from hippopt.files.image_io import read_scan
 from tests.synthetic import Command, assert_only_failed, run_plan, run_predict, write_scans
 from tests.trained import assert_stopped
 

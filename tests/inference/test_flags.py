@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from hippopt.artifacts.cohort import Cohort, Spread
-from hippopt.imaging.array_scan import scan_of_array
+from hippopt.files.array_scan import scan_of_array
 from hippopt.inference.cohort import asymmetry_percent, cohort_of
 from hippopt.inference.flags import ASYMMETRY, AT_EDGE, EMPTY, PARTS, VOLUME, asymmetry_flags, label_flags, touches_edge
 from hippopt.inference.volumes import Standards, Sureness, volume_rows

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from hippopt.artifacts.plan import Plan
-from hippopt.imaging.array_scan import scan_of_array
-from hippopt.imaging.scan_listing import ScanFiles
+from hippopt.files.array_scan import scan_of_array
+from hippopt.files.scan_listing import ScanFiles
 from hippopt.inference.loading import is_constant, prepare_scan
 from tests.inference.test_regions import SETTINGS
 from tests.records import changed, small_plan

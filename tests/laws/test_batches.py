@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hippopt.artifacts.plan import AugmentationSettings, Plan
-from hippopt.imaging.augmentation import MirrorWithSwap, PatchLoader, class_pairs, open_batches, swap_classes
-from hippopt.imaging.patches import TrainingCase, cut, draw_start
+from hippopt.batches.augmentation import MirrorWithSwap, PatchLoader, class_pairs, open_batches, swap_classes
+from hippopt.batches.patches import TrainingCase, cut, draw_start
 from tests.laws.strategies import labels, noise, seeds, shapes
 from tests.records import changed, small_plan
 

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from hippopt.artifacts.grid import Grid
 from hippopt.artifacts.plan import NormalisationSettings
+from hippopt.batches.patches import cut
 from hippopt.imaging.mask_parts import bounding_box
 from hippopt.imaging.orientation import from_ras, ras_shape, ras_triple, to_ras
-from hippopt.imaging.patches import cut
 from hippopt.imaging.preparation import normalise, place_in_scan, prepare, restore_mask, restore_probabilities
 from tests.laws.strategies import CODES, labels, noise, seeds, shapes, straight_grids
 from tests.records import grid_of_code, small_plan

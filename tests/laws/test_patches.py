@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hippopt.imaging.patches import JITTER_VOXELS, TrainingCase, centre_start, draw_start
+from hippopt.batches.patches import JITTER_VOXELS, TrainingCase, centre_start, draw_start
 from tests.laws.strategies import labels, seeds, shapes
 
 Triple = tuple[int, int, int]

@@ -9,10 +9,10 @@ import torch
 
 from hippopt.artifacts.plan import Plan
 from hippopt.artifacts.regions import LEFT, RIGHT
-from hippopt.imaging.augmentation import PatchLoader
-from hippopt.imaging.locator_batches import CoarseCase, LocatorAugmentation, locator_batch
-from hippopt.imaging.patches import TrainingCase
-from hippopt.imaging.region_patches import as_network_sees, draw_place, region_middles
+from hippopt.batches.augmentation import PatchLoader
+from hippopt.batches.locator_batches import CoarseCase, LocatorAugmentation, locator_batch
+from hippopt.batches.patches import TrainingCase
+from hippopt.batches.region_patches import as_network_sees, draw_place, region_middles
 from hippopt.training.locator import swapped_regions
 from hippopt.training.quick_validation import region_windows
 from tests.inference.test_sides import sided_plan

@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hippopt.artifacts.grid import Grid
+from hippopt.batches.patches import cut
 from hippopt.imaging import preparation
 from hippopt.imaging.orientation import to_ras
-from hippopt.imaging.patches import cut
 from hippopt.imaging.preparation import place_in_scan, prepare, restore_probabilities
 from hippopt.imaging.resampling import average_matrix
 from hippopt.imaging.scan_source import ScanSource, coarse_shape, coarsen, restore_box

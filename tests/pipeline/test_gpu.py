@@ -10,10 +10,10 @@ from safetensors.torch import load_file
 
 from hippopt.artifacts.methods import METHODS
 from hippopt.artifacts.synthesis import SynthesisSettings
+from hippopt.batches.label_maps import read_label_maps, read_table
+from hippopt.batches.synthesis import Synthesiser, synthetic_batch
 from hippopt.console import SilentConsole
-from hippopt.imaging.image_io import read_scan
-from hippopt.imaging.label_maps import read_label_maps, read_table
-from hippopt.imaging.synthesis import Synthesiser, synthetic_batch
+from hippopt.files.image_io import read_scan
 from tests.heads import DATASET as HEADS
 from tests.heads import new_head
 from tests.label_maps import write_label_maps

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from hippopt.artifacts.plan_rules import load_plan
-from hippopt.imaging.image_io import read_scan
+from hippopt.files.image_io import read_scan
 from hippopt.imaging.orientation import to_ras
 from hippopt.imaging.scan_source import ScanSource
 from hippopt.inference.regions import choose_regions

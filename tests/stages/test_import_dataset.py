@@ -12,7 +12,7 @@ import SimpleITK as sitk
 from hippopt.artifacts.dataset import load_dataset
 from hippopt.console import SilentConsole
 from hippopt.errors import DatasetError
-from hippopt.imaging.image_io import read_scan
+from hippopt.files.image_io import read_scan
 from hippopt.stages.import_dataset import ImportRequest, ImportSummary, import_dataset
 from hippopt.workspace import Workspace
 from tests.import_sources import AFFINE, SHAPE, labels, made, read, save, scan, unzip, write_case_folders, write_decathlon, write_pair

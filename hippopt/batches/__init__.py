@@ -1,0 +1,1 @@
+"""What training sees: patches, augmentation, and scans made from label maps. The only importer of batchgenerators."""

@@ -1,0 +1,161 @@
+"""Brain label maps as a source of synthetic scans: a table says what each value is, each map is read once and cropped to the brain.
+
+The hippocampus is split into a front and a back half of equal volume a side: users' labels are often head and body with tail,
+and a network that has learned an order along the structure need not learn it from ten scans.
+"""
+
+import csv
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+from scipy import ndimage
+
+from hippopt.artifacts.dataset import image_files
+from hippopt.console import Console
+from hippopt.errors import DatasetError, HippoptError
+from hippopt.files.file_kind import near_matches
+from hippopt.files.image_io import read_scan
+from hippopt.imaging.orientation import ras_triple, to_ras
+
+TARGET = "hippocampus"
+CLASSES = ("background", "hippocampus_anterior", "hippocampus_posterior", "amygdala", "ventricle", "white_matter", "cortex", "deep_grey")
+ANTERIOR, POSTERIOR = CLASSES.index("hippocampus_anterior"), CLASSES.index("hippocampus_posterior")
+HEAD = "head"  # the tissue of values that the table does not name: skull, skin, muscle
+MARGIN_MM = 60.0  # around the structures: what a rotated, enlarged patch can reach
+LEAST_SHARE = 0.4  # of the larger side's volume: a smaller hippocampus was not segmented whole
+
+
+@dataclass(frozen=True)
+class LabelTable:
+    """What the values of a label map mean: for each known value a tissue (its intensity) and a class of the network ("" for none)."""
+
+    tissues: dict[int, str]
+    classes: dict[int, str]
+
+
+@dataclass(frozen=True)
+class LabelMap:
+    """One map on RAS axes, cropped around its hippocampi.
+
+    tissue: (Z, Y, X) uint8 indices into the `tissues` of the collection; around: uint8 indices into CLASSES, the hippocampus filled
+    with what lies next to it; half: int8, 1 in the hippocampus's front half, -1 in its back half, 0 elsewhere.
+    centres: the middle of each usable hippocampus's box, voxels; extents_mm: the box's size.
+    """
+
+    name: str
+    tissue: np.ndarray
+    around: np.ndarray
+    half: np.ndarray
+    spacing_mm: tuple[float, float, float]
+    centres: tuple[tuple[float, float, float], ...]
+    extents_mm: tuple[tuple[float, float, float], ...]
+
+
+@dataclass(frozen=True)
+class LabelMaps:
+    """All maps of a folder and the names of the tissues that their `tissue` arrays index."""
+
+    maps: tuple[LabelMap, ...]
+    tissues: tuple[str, ...]
+
+    def split(self, last: int) -> tuple["LabelMaps", "LabelMaps"]:
+        """(all but the last ones, the last ones)."""
+        return LabelMaps(self.maps[:-last], self.tissues), LabelMaps(self.maps[-last:], self.tissues)
+
+
+def read_table(path: Path | None = None) -> LabelTable:
+    """A table of tab-separated `value, name, tissue, class`; without a path FreeSurfer's. Raises DatasetError naming the line."""
+    source = path or files("hippopt.batches") / "label_tables" / "freesurfer.tsv"
+    tissues: dict[int, str] = {}
+    classes: dict[int, str] = {}
+    known = {TARGET, *CLASSES[3:], ""}
+    try:
+        rows = list(csv.DictReader(source.read_text().splitlines(), delimiter="\t"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise DatasetError(f"{source}: the label table cannot be read ({error}); give a table of value, name, tissue, class") from None
+    for number, row in enumerate(rows, 2):
+        value, tissue, kind = row.get("value") or "", row.get("tissue") or "", row.get("class") or ""
+        if not value.isdigit() or not tissue or kind not in known:
+            raise DatasetError(
+                f"{source}: line {number}: needs a whole number, a tissue and a class of {', '.join(sorted(known - {''}))} or none, separated by tabs"
+            )
+        tissues[int(value)], classes[int(value)] = tissue, kind
+    if TARGET not in classes.values():
+        raise DatasetError(f"{source}: no value has the class {TARGET}; name it in the table")
+    return LabelTable(tissues, classes)
+
+
+def read_label_maps(folder: Path, table: LabelTable, console: Console) -> LabelMaps:
+    """Read every map of a folder. Values that the table does not know are tissues of their own.
+
+    Raises DatasetError naming all files that cannot be used: unreadable, not whole numbers, without a hippocampus.
+    """
+    if not folder.is_dir():
+        raise DatasetError(f"{folder.absolute()}: no such folder{near_matches(folder)}; give a folder of label maps")
+    paths = image_files(folder)
+    tissues = ["air", *sorted(set(table.tissues.values()) - {"air", HEAD})]
+    maps, faults = [], []
+    for path in console.track(paths, "read label maps", len(paths)):
+        try:
+            maps.append(_read_map(path, table, tissues))
+        except HippoptError as error:
+            faults.append(str(error))
+    if faults:
+        raise DatasetError("\n".join(faults))
+    if not maps:
+        raise DatasetError(f"{folder}: no label map in it; give a folder of NIfTI, NRRD or MetaImage label maps")
+    return LabelMaps(tuple(maps), tuple(tissues))
+
+
+def _read_map(path: Path, table: LabelTable, tissues: list[str]) -> LabelMap:
+    scan = read_scan(path)
+    values = to_ras(scan.array, scan.grid)
+    rounded = np.rint(values).astype(np.int32)
+    if not np.array_equal(rounded, values):
+        raise DatasetError(f"{path}: holds other values than whole numbers, so it is no label map; give label maps only")
+    if rounded.min() < 0:
+        raise DatasetError(f"{path}: holds negative values, so it is no label map; give label maps only")
+    spacing = ras_triple(scan.grid.spacing_mm, scan.grid)
+    known = np.zeros(max(int(rounded.max()), *table.classes) + 1, bool)
+    known[[value for value, kind in table.classes.items() if kind == TARGET]] = True
+    hippocampus = known[rounded]
+    found = np.argwhere(hippocampus)
+    if len(found) == 0:
+        raise DatasetError(f"{path}: no hippocampus in it, by the label table; give maps that have one, or another label table")
+    margin = np.ceil(MARGIN_MM / np.array(spacing)).astype(int)
+    first, last = np.maximum(found.min(0) - margin, 0), np.minimum(found.max(0) + margin + 1, rounded.shape)
+    box = (slice(first[0], last[0]), slice(first[1], last[1]), slice(first[2], last[2]))
+    rounded, hippocampus = np.ascontiguousarray(rounded[box]), hippocampus[box]
+    present = np.flatnonzero(np.bincount(rounded.ravel()))
+    tissue_of, class_of = np.zeros(int(present.max()) + 1, np.uint8), np.zeros(int(present.max()) + 1, np.uint8)
+    for value in map(int, present):
+        name = table.tissues.get(value, HEAD)
+        name = f"{HEAD} {value}" if name == HEAD else name
+        if name not in tissues:
+            tissues.append(name)
+        tissue_of[value] = tissues.index(name)
+        kind = table.classes.get(value, "")
+        class_of[value] = CLASSES.index(kind) if kind and kind != TARGET else 0
+    half = np.zeros(rounded.shape, np.int8)
+    centres, extents = [], []
+    sides = [np.argwhere(rounded == value) for value in present if table.classes.get(int(value)) == TARGET]
+    largest = max(len(side) for side in sides)
+    for side in sides:
+        half[tuple(side.T)] = np.where(side[:, 1] >= np.median(side[:, 1]), 1, -1)
+        if len(side) >= LEAST_SHARE * largest:
+            low, high = side.min(0), side.max(0)
+            centres.append(_triple((low + high) / 2))
+            extents.append(_triple((high - low + 1) * np.array(spacing)))
+    return LabelMap(path.name, tissue_of[rounded], _filled(class_of[rounded], hippocampus), half, spacing, tuple(centres), tuple(extents))
+
+
+def _filled(classes: np.ndarray, hole: np.ndarray) -> np.ndarray:
+    """Classes with the hole taken by the nearest class around it, so that its border can move to between two voxels."""
+    nearest = ndimage.distance_transform_edt(hole, return_distances=False, return_indices=True)
+    return classes[tuple(nearest)]
+
+
+def _triple(values: np.ndarray) -> tuple[float, float, float]:
+    return (float(values[0]), float(values[1]), float(values[2]))

@@ -1,0 +1,95 @@
+"""Which scans a prediction is to segment: files of a folder, grouped into channels."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hippopt.artifacts.dataset import hidden_note, image_files, is_text, split_ending
+from hippopt.errors import DatasetError
+from hippopt.files.file_kind import near_matches
+
+CHANNEL = re.compile(r"^(.*)_(\d{4})$")
+
+
+@dataclass(frozen=True)
+class ScanFiles:
+    """One scan: its id and a file for each channel. fault: why it cannot be segmented, known from the names alone."""
+
+    id: str
+    channels: tuple[Path, ...]
+    fault: str | None = None
+
+
+def list_scans(source: Path, channel_names: Sequence[str]) -> tuple[list[ScanFiles], list[str]]:
+    """(scans, notes) of a folder or of one file. nnU-Net's `ID_0000` names are grouped by ID.
+
+    With one channel, any other name is a scan of its own. Raises DatasetError when there is nothing to do, or when two
+    files claim one id.
+    """
+    files, notes = _files(source)
+    found: dict[str, dict[int, Path]] = {}
+    further: list[Path] = []
+    for path in files:
+        kind = split_ending(path.name)
+        stem = kind[0] if kind else path.name
+        if kind and kind[1].lower() == ".hdr" and path.with_suffix(".img").exists() and len(files) > 1:
+            continue  # the pair is listed by its .img
+        match = CHANNEL.match(stem)
+        number, name = (int(match[2]), match[1]) if match and (len(channel_names) > 1 or int(match[2]) == 0) else (0, stem)
+        further += [path] if match and match[1] in found and name == stem else []
+        taken = found.setdefault(name, {})
+        if number in taken:
+            raise DatasetError(f"{path}: ambiguous, {taken[number].name} is the same scan; keep one of them")
+        taken[number] = path
+    folded: dict[str, str] = {}
+    for name in found:
+        other = folded.setdefault(name.strip().lower(), name)
+        if other != name:
+            raise DatasetError(f"{source}: scans {other!r} and {name!r} differ in letter case or blanks only; rename one")
+    if further:
+        notes.append(
+            f"{source}: files named like further channels ({further[0].name}, ...); the network takes one, so each is taken "
+            "for a scan of its own"
+        )
+    return [_scan(name, found[name], channel_names) for name in sorted(found)], notes
+
+
+def scan_name(path: Path) -> str:
+    """The id of a scan of one channel, or of the first of several, as `list_scans` gives it."""
+    kind = split_ending(path.name)
+    stem = kind[0] if kind else path.name
+    match = CHANNEL.match(stem)
+    return match[1] if match and int(match[2]) == 0 else stem
+
+
+def _files(source: Path) -> tuple[list[Path], list[str]]:
+    if not source.is_dir():
+        if not source.exists() and not source.is_symlink():
+            raise DatasetError(f"-i {source.absolute()}: not found{near_matches(source)}")
+        return [source], []
+    try:
+        files = image_files(source)
+        hidden = hidden_note(source)
+        others = sorted(path.name for path in source.iterdir() if path.is_file() and not path.name.startswith(".") and path not in files)
+    except OSError as error:
+        raise DatasetError(f"-i {source}: cannot be read ({error.strerror}); change its permissions with chmod or its owner") from None
+    notes = [hidden] if hidden else []
+    if others:
+        notes.append(f"{source}: {len(others)} files that are no images ({others[0]}, ...) ignored")
+    if not files:
+        raise DatasetError(f"-i {source}: no image files in it (.nii.gz, .nii, .nrrd, .mha, .mhd, .hdr/.img)")
+    return files, notes
+
+
+def _scan(name: str, parts: dict[int, Path], channel_names: Sequence[str]) -> ScanFiles:
+    paths = tuple(parts[number] for number in sorted(parts))
+    fault = None
+    if sorted(parts) != list(range(len(channel_names))):
+        fault = (
+            f"{paths[0]}: channel{'s' if len(parts) > 1 else ''} {', '.join(f'{number:04d}' for number in sorted(parts))} found, but the "
+            f"network takes {len(channel_names)} ({', '.join(channel_names)}), named {name}_0000, _0001, ..."
+        )
+    elif not all(is_text(path.name) for path in paths):
+        fault = f"{paths[0].name!r}: its name is not UTF-8 and cannot stand in a table; rename it"
+    return ScanFiles(name, paths, fault)

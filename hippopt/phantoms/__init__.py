@@ -1,0 +1,1 @@
+"""Synthetic anatomy for the demo and the tests."""

@@ -1,0 +1,181 @@
+"""The units of a comparison: what is left to do for one, and its scores once it is done."""
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import pandas as pd
+
+from hippopt.artifacts.codec import content_hash, parse_json
+from hippopt.artifacts.plan import Plan
+from hippopt.artifacts.weights import BaseCard
+from hippopt.console import Console
+from hippopt.errors import DatasetError, PlanError, TrainingError
+from hippopt.networks.restoring import read_card
+from hippopt.recipes.comparison.grid import Cases, Combination, Contents, Grid
+from hippopt.recipes.prediction import PredictionRequest
+from hippopt.recipes.training import TrainingRequest, adjusted_plan
+from hippopt.scoring.comparison import foreground
+from hippopt.scoring.tables import read_case_table, write_csv
+from hippopt.stages.evaluate import LabelNames, evaluate
+from hippopt.stages.train_fold import fold_progress
+from hippopt.workspace import PROVENANCE, ComparisonFolder, FoldFolder, Workspace
+
+METRICS = "metrics.csv"  # beside the masks of a data set
+
+
+@dataclass(frozen=True)
+class ComparisonRequest:
+    """What the user asked of hippopt_compare. `test` or `folds`, never both; None and empty stand for the plan's or the machine's choice."""
+
+    grid: Grid
+    test: str | None = None
+    folds: tuple[str, ...] = ()
+    choose: tuple[str, ...] = ()
+    steps: int | None = None
+    base: str | None = None
+    name: str = "compare"
+    jobs: int = 1
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    allow_seen: bool = False
+
+
+@dataclass(frozen=True)
+class Commands:
+    """The commands of hippopt as a child process is given them: (data set, fold, request), (data set, request) -> arguments."""
+
+    train: Callable[[str, str, TrainingRequest], tuple[str, ...]]
+    predict: Callable[[str, PredictionRequest], tuple[str, ...]]
+
+
+@dataclass(frozen=True)
+class Unit:
+    """One training with its scores: on the fold's own validation cases, or on the scans of `dataset`."""
+
+    combination: Combination
+    run: str
+    fold: str
+    dataset: str | None
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What all units share. contents: by data set, of those that are predicted."""
+
+    workspace: Workspace
+    dataset: str
+    plan: Plan
+    request: ComparisonRequest
+    steps: int
+    base: tuple[Path, BaseCard] | None
+    contents: dict[str, Contents]
+    folder: ComparisonFolder
+
+    def units(self, combinations: Sequence[Combination], cases: Cases) -> list[Unit]:
+        """Every fold of every combination."""
+        return [
+            Unit(each, each.run(self.request.name, self.plan), fold, cases.dataset) for each in combinations for fold in cases.folds
+        ]  # fmt: skip
+
+    def fold(self, unit: Unit) -> FoldFolder:
+        return self.workspace.fold(self.dataset, unit.run, unit.fold)
+
+    def masks(self, unit: Unit) -> Path:
+        assert unit.dataset is not None
+        return self.folder.masks(unit.dataset, unit.run)
+
+
+def check_same(setting: Setting, unit: Unit) -> None:
+    """Raises TrainingError where a run of this name is there that was trained otherwise."""
+    path = setting.fold(unit).adapter_card
+    if not path.exists():
+        return
+    row = unit.combination.row
+    base = setting.base[1].sha256 if setting.base and row.needs_base else None
+    wanted = {
+        "plan_hash": content_hash(adjusted_plan(setting.plan, row.method, row.rank, unit.combination.rate)), "seed": unit.combination.seed,
+        "steps": setting.steps, "minutes": None, "base_sha256": base,
+    }  # fmt: skip
+    found = read_card(path).settings
+    changed = [f"{key} {_short(found.get(key))} -> {_short(value)}" for key, value in wanted.items() if found.get(key) != value]
+    if changed:
+        raise TrainingError(
+            f"{path.parent}: trained otherwise ({'; '.join(changed)}); remove that folder to train it anew, or give --name for a comparison of its own"
+        )
+
+
+def _short(value: object) -> object:
+    """A hash by its first digits."""
+    return value[:12] if isinstance(value, str) else value
+
+
+def unit_text(unit: Unit) -> str:
+    place = f"fold {unit.fold}" if unit.dataset is None else f"on {unit.dataset}"
+    return f"{unit.combination.text}, {place}"
+
+
+def commands_left(setting: Setting, unit: Unit, commands: Commands) -> tuple[tuple[str, ...], ...]:
+    """What is left to do for a unit: nothing where its scores are there."""
+    request, combination, needed = setting.request, unit.combination, list[tuple[str, ...]]()
+    progress = fold_progress(setting.fold(unit), unit.fold.isdigit())
+    if progress != "finished":
+        training = TrainingRequest(
+            method=combination.row.method, base=str(setting.base[0]) if setting.base and combination.row.needs_base else None,
+            rank=combination.row.rank, name=combination.suffix(request.name), steps=setting.steps, resume=progress != "new",
+            allow_seen=request.allow_seen, device=request.device, seed=combination.seed, learning_rate=combination.rate,
+        )  # fmt: skip
+        needed.append(commands.train(setting.dataset, unit.fold, training))
+    if unit.dataset is not None and not is_scored(setting, unit):
+        scans = setting.workspace.dataset_folder(unit.dataset) / "imagesTr"
+        asked = PredictionRequest(
+            source=scans, output=setting.masks(unit), folds=(unit.fold,), run=unit.run, overwrite=True, device=request.device
+        )
+        needed.append(commands.predict(setting.dataset, asked))
+    return tuple(needed)
+
+
+def is_scored(setting: Setting, unit: Unit) -> bool:
+    """Whether a unit's scores are there, of the adapter that is there now, and of what is compared."""
+    try:
+        check_same(setting, unit)
+    except TrainingError:
+        return False
+    if unit.dataset is None:
+        return setting.fold(unit).summary.exists()
+    path, card = setting.masks(unit) / PROVENANCE, setting.fold(unit).adapter_card
+    if not (path.is_file() and card.is_file() and (setting.masks(unit) / METRICS).is_file()):
+        return False
+    try:
+        made = parse_json(path.read_bytes(), path)
+    except PlanError:
+        return False
+    return isinstance(made, dict) and made.get("adapters_sha256") == [read_card(card).sha256]
+
+
+def score(setting: Setting, unit: Unit, console: Console) -> None:
+    """Score the masks of a data set; a fold's own validation has been scored by its training."""
+    if unit.dataset is None:
+        return
+    contents = setting.contents[unit.dataset]
+    names = LabelNames(contents.dataset.foreground, contents.subjects)
+    labels = setting.workspace.dataset_folder(unit.dataset) / "labelsTr"
+    table, faults = evaluate(setting.masks(unit), labels, names, os.cpu_count() or 1, console)
+    if faults or set(table.case) != set(contents.subjects):
+        raise DatasetError((faults or [f"{setting.masks(unit)}: {len(contents.subjects) - table.case.nunique()} scans without a mask"])[0])
+    write_csv(setting.masks(unit) / METRICS, table)
+
+
+def case_scores(setting: Setting, unit: Unit) -> pd.DataFrame:
+    """Mean-foreground scores of a unit, a row a case."""
+    path = setting.fold(unit).metrics if unit.dataset is None else setting.masks(unit) / METRICS
+    return foreground(read_case_table(path))
+
+
+def all_case_scores(setting: Setting, combination: Combination, cases: Cases) -> pd.DataFrame | None:
+    """Of all folds of a combination; None where one is missing."""
+    units = setting.units([combination], cases)
+    if not all(is_scored(setting, unit) for unit in units):
+        return None
+    return pd.concat([case_scores(setting, unit) for unit in units], ignore_index=True)

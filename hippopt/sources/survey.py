@@ -1,0 +1,221 @@
+"""Survey of one case: its files are read once, for verification, fingerprint and content hashes alike."""
+
+import hashlib
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from hippopt.artifacts.dataset import Case, Dataset
+from hippopt.artifacts.fingerprint import Box, CaseFingerprint, ChannelStatistics, FileStamp, LabelStatistics
+from hippopt.artifacts.grid import Grid
+from hippopt.errors import ImageError
+from hippopt.files.image_io import Scan, read_scan
+from hippopt.imaging.mask_parts import bounding_box
+from hippopt.imaging.memory_budget import check_memory, machine_bytes
+from hippopt.imaging.orientation import orientation_code, ras_triple, to_ras
+
+AFFINE_TOLERANCE_MM = 1e-3  # per voxel step; the origin may differ by this times the extent
+FEW_VOXELS = 5  # no structure, but a stray stroke of the brush
+BYTES_A_VOXEL = 24  # of each file while a case is surveyed: stored, as float32, as float64 for sums, and masks
+
+
+@dataclass
+class CaseSurvey:
+    """What was found: a fingerprint where the case could be read, faults that stop a plan, notes that do not.
+
+    on_zero: share of the labelled voxels that lie on image voxels of value 0.
+    """
+
+    case: str
+    fingerprint: CaseFingerprint | None = None
+    on_zero: float = 0.0
+    faults: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def hash_arrays(*arrays: np.ndarray) -> str:
+    """sha256 (hex) of shapes and values. Whole numbers hash alike however they are stored: as float32."""
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(str(array.shape).encode())
+        digest.update(np.ascontiguousarray(array, dtype=np.float32).data)
+    return digest.hexdigest()
+
+
+def file_stamp(path: str) -> FileStamp:
+    """Size and modification time of a file."""
+    stat = Path(path).stat()
+    return FileStamp(path=path, size=stat.st_size, modified_ns=stat.st_mtime_ns)
+
+
+def survey_case(case: Case, dataset: Dataset) -> CaseSurvey:
+    """Read and check one case. Never raises for what the files hold."""
+    survey = CaseSurvey(case.id)
+    scans: list[Scan] = []
+    for path in (*case.channels, case.label):
+        try:
+            scans.append(read_scan(Path(path)))
+        except ImageError as error:
+            survey.faults.append(str(error))
+    if survey.faults:
+        return survey
+    *channels, label = scans
+    try:
+        for scan in scans:
+            needed = BYTES_A_VOXEL * math.prod(scan.grid.shape) * len(scans)
+            check_memory(scan.path, scan.grid.shape, needed, machine_bytes())
+    except ImageError as error:
+        survey.faults.append(str(error))
+        return survey
+    survey.notes += [note for scan in scans for note in scan.notes]
+    for other in (*channels[1:], label):
+        _compare_grids(channels[0], other, survey)
+    for scan in channels:
+        _check_values(scan, survey)
+    values = _check_label(label, dataset, survey)
+    if survey.faults:
+        return survey
+    image = np.stack([scan.array.astype(np.float32, copy=False) for scan in channels])
+    survey.fingerprint = _describe(case, dataset, image, values, label, channels[0], survey)
+    return survey
+
+
+def _compare_grids(first: Scan, other: Scan, survey: CaseSurvey) -> None:
+    if first.grid.shape != other.grid.shape:
+        survey.faults.append(
+            f"{other.path}: shape {other.grid.shape} (Z, Y, X), but {first.path.name} has {first.grid.shape}; resample one to the other"
+        )
+        return
+    if not affines_agree(first.grid, other.grid):
+        a, b = (np.round(np.array(scan.grid.affine)[:3], 4).tolist() for scan in (first, other))
+        survey.faults.append(
+            f"{other.path}: its affine {b} differs from {a} of {first.path.name}; if the voxels do match, run `hippopt_plan --fix-headers`"
+        )
+
+
+def affines_agree(first: Grid, other: Grid) -> bool:
+    """Whether the voxels of two grids of one shape lie in the same places, but for the rounding of headers."""
+    a, b = np.array(first.affine), np.array(other.affine)
+    far = np.abs(a[:3] - b[:3])
+    return bool(far[:, :3].max() <= AFFINE_TOLERANCE_MM and far[:, 3].max() <= AFFINE_TOLERANCE_MM * max(first.shape))
+
+
+def _check_values(scan: Scan, survey: CaseSurvey) -> None:
+    if scan.array.dtype.kind == "f":
+        nan, infinite = int(np.isnan(scan.array).sum()), int(np.isinf(scan.array).sum())
+        if nan or infinite:
+            counts = " and ".join(f"{count} voxels are {kind}" for kind, count in (("NaN", nan), ("Inf", infinite)) if count)
+            survey.faults.append(f"{scan.path}: {counts}; replace them, for example by 0")
+            return
+    low, high = scan.array.min(), scan.array.max()
+    if low == high:
+        survey.faults.append(f"{scan.path}: every voxel is {low}; remove the case or restore the scan")
+
+
+def holds_mask(array: np.ndarray) -> bool:
+    """Whether all values are whole numbers that a mask's file can hold."""
+    return bool(np.isfinite(array).all() and (array == np.round(array)).all() and array.min() >= 0 and array.max() <= 65535)
+
+
+def _check_label(label: Scan, dataset: Dataset, survey: CaseSurvey) -> np.ndarray:
+    values, counts = np.unique(label.array, return_counts=True)
+    declared = set(dataset.labels.values())
+    if label.array.dtype.kind == "f" and not np.isfinite(values).all():
+        survey.faults.append(f"{label.path}: NaN or Inf in a label; draw it anew")
+    elif label.array.dtype.kind == "f" and (values != np.round(values)).any():
+        broken = values[values != np.round(values)]
+        survey.faults.append(
+            f"{label.path}: {broken.size} values are not whole ({', '.join(f'{v:.4g}' for v in broken[:5])} ...); "
+            "it was interpolated: resample the label by nearest neighbour"
+        )
+    else:
+        unknown = [(int(v), int(n)) for v, n in zip(values, counts, strict=True) if int(v) not in declared]
+        if unknown:
+            listed = ", ".join(f"{v} ({n} voxels)" for v, n in unknown[:8])
+            negative = " negative" if unknown[0][0] < 0 else ""
+            survey.faults.append(
+                f"{label.path}:{negative} values {listed} are not in dataset.json's labels {sorted(declared)}; "
+                "declare them, or pick structures with `hippopt_import --labels`"
+            )
+    return label.array
+
+
+def _describe(
+    case: Case, dataset: Dataset, image: np.ndarray, label: np.ndarray, label_scan: Scan, first: Scan, survey: CaseSurvey
+) -> CaseFingerprint:
+    grid = first.grid
+    ras_image, ras_label = to_ras(image, grid), to_ras(label, grid)
+    spacing = ras_triple(grid.spacing_mm, grid)
+    shape = ras_label.shape
+    nonzero = (ras_image != 0).any(0)
+    foreground = ras_label != 0
+    fg_box = bounding_box(foreground)
+    statistics = {}
+    for name, value in dataset.foreground.items():
+        statistics[name] = _label_statistics(ras_label == value, spacing, grid.voxel_volume_mm3)
+        survey.notes += _label_notes(f"{label_scan.path.name}: label {name}", statistics[name])
+    if foreground.any():
+        survey.on_zero = float((~nonzero & foreground).sum() / foreground.sum())
+    box = bounding_box(nonzero) or ((0, 0, 0), (shape[0], shape[1], shape[2]))
+    return CaseFingerprint(
+        id=case.id, subject=case.subject, grid=grid, orientation=orientation_code(grid),
+        ras_shape=(shape[0], shape[1], shape[2]), ras_spacing_mm=spacing,
+        nonzero_box=_box(box, spacing), nonzero_fraction=round(float(nonzero.mean()), 4),
+        foreground_box=_box(fg_box, spacing) if fg_box else None,
+        channels=tuple(_channel_statistics(values, foreground) for values in ras_image), labels=statistics,
+        # hashed on RAS axes: the same scan stored another way is still the same scan
+        image_hash=hash_arrays(ras_image), label_hash=hash_arrays(ras_label),
+        files=tuple(file_stamp(path) for path in (*case.channels, case.label)), notes=tuple(survey.notes),
+    )  # fmt: skip
+
+
+def _label_notes(label: str, found: LabelStatistics) -> list[str]:
+    if found.voxels == 0:
+        return [f"{label} is empty"]
+    notes = []
+    if found.voxels <= FEW_VOXELS:
+        notes.append(f"{label} has {found.voxels} voxel{'s' if found.voxels > 1 else ''} only")
+    if found.components > 1:
+        islands = found.components - 1
+        notes.append(f"{label} has {islands} island{'s' if islands > 1 else ''} besides its largest part")
+    return notes
+
+
+def _box(box: tuple[tuple[int, int, int], tuple[int, int, int]], spacing: tuple[float, float, float]) -> Box:
+    start, size = box
+    z, y, x = (round(count * step, 3) for count, step in zip(size, spacing, strict=True))
+    return Box(start=start, size=size, size_mm=(z, y, x))
+
+
+def _channel_statistics(values: np.ndarray, foreground: np.ndarray) -> ChannelStatistics:
+    low, high = np.percentile(values, (0.5, 99.5))
+    inside = values[foreground].astype(np.float64) if foreground.any() else np.zeros(1)
+    whole = values.astype(np.float64)
+    return ChannelStatistics(
+        mean=float(whole.mean()), std=float(whole.std()), minimum=float(values.min()), maximum=float(values.max()),
+        percentile_00_5=float(low), percentile_99_5=float(high),
+        foreground_mean=float(inside.mean()), foreground_std=float(inside.std()),
+    )  # fmt: skip
+
+
+def _label_statistics(mask: np.ndarray, spacing: tuple[float, float, float], voxel_mm3: float) -> LabelStatistics:
+    from scipy import ndimage
+
+    found = bounding_box(mask)
+    if found is None:
+        return LabelStatistics(voxels=0, volume_mm3=0.0, centroid_mm=None, box=None, components=0)
+    start, size = found
+    part = mask[tuple(slice(first, first + count) for first, count in zip(start, size, strict=True))]
+    indices = np.nonzero(part)
+    z, y, x = (
+        round(float((index.mean() + first - (total - 1) / 2) * step), 3)
+        for index, first, total, step in zip(indices, start, mask.shape, spacing, strict=True)
+    )
+    # 26-connected: voxels that touch at a corner belong together
+    components = int(ndimage.label(part, np.ones((3, 3, 3)))[1])
+    voxels = int(part.sum())
+    return LabelStatistics(
+        voxels=voxels, volume_mm3=round(voxels * voxel_mm3, 3), centroid_mm=(z, y, x), box=_box(found, spacing), components=components
+    )
