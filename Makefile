@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 MINUTES ?= 8
 
-.PHONY: demo test check lint slow clean
+.PHONY: demo test check lint slow docs clean
 
 demo: $(INSTALLED)
 	$(BIN)/hippopt_demo --minutes $(MINUTES)
@@ -23,6 +23,10 @@ check: lint test
 
 slow: $(INSTALLED)
 	$(BIN)/pytest -m "slow or gpu"
+
+# pages made from the code: docs/tree.md, docs/faults.md
+docs: $(INSTALLED)
+	$(BIN)/python docs/generate.py
 
 # torch first and pinned: asked for without its version, an index may hand out a build of several gigabytes
 $(INSTALLED): pyproject.toml constraints.txt

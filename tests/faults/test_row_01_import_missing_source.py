@@ -1,4 +1,4 @@
-"""Row 1: a path that is missing is told in full, with near matches."""
+"""A source that does not exist is named in full, with the names that come near it."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Paths that do not exist: the resolved path and what comes near it."""
+"""A path that does not exist is named in full, with the names that come near it."""
 
 from pathlib import Path
 

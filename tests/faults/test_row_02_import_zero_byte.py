@@ -1,4 +1,4 @@
-"""Rows 2, 4, 5, 10: files that are empty, no scan, or a broken link are named, all of them together."""
+"""An import names files that are empty, are no scan, or are broken links, all of them together (rows 2, 4, 5 and 10)."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Files of zero bytes."""
+"""A file of zero bytes is named, and its scan is left out."""
 
 from pathlib import Path
 

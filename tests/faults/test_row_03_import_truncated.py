@@ -1,4 +1,4 @@
-"""Row 3: a truncated file is found, although good images are copied without being read."""
+"""An import finds a truncated file, although it copies good images without reading them."""
 
 from pathlib import Path
 

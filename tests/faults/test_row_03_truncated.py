@@ -1,4 +1,4 @@
-"""Files that end too early, and data that do not fit their check sum."""
+"""A file that ends too early, or does not fit its check sum, is named with the bytes that are there and those that should be."""
 
 import gzip
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Names that say gzip of files that are not, and the other way round."""
+"""A name that says gzip of a file that is not, or the other way round, does no harm: the first bytes decide."""
 
 import gzip
 from pathlib import Path

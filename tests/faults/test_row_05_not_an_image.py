@@ -1,4 +1,4 @@
-"""Files that are no image volumes: the found type is named. And headers of noise: always one line, never a traceback."""
+"""A file that is no image volume is refused with the kind of file that was found; a header of noise gives one line, never a traceback."""
 
 import gzip
 from pathlib import Path

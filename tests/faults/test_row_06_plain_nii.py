@@ -1,4 +1,4 @@
-"""Plain .nii where .nii.gz is expected: the same result."""
+"""A plain .nii gives the same result as a .nii.gz."""
 
 import gzip
 import json

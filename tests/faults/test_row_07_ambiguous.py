@@ -1,4 +1,4 @@
-"""Two files of one case."""
+"""Two files of one case stop the command, since nobody can tell which is meant."""
 
 import gzip
 from pathlib import Path

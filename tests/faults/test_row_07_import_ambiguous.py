@@ -1,4 +1,4 @@
-"""Rows 7, 8, 12, 45: which files make up a case must be beyond doubt."""
+"""An import stops where it is in doubt which files make up a case (rows 7, 8, 12 and 45)."""
 
 import shutil
 from pathlib import Path

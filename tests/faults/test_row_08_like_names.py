@@ -1,4 +1,4 @@
-"""Ids that are equal up to letter case or blanks: on some disks they are one file."""
+"""Ids that are equal up to letter case or blanks stop the command, since on some disks they are one file."""
 
 from pathlib import Path
 

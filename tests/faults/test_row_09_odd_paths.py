@@ -1,4 +1,4 @@
-"""Letters beyond ASCII, blanks and quotes in paths work; bytes that are no text are told of."""
+"""Letters beyond ASCII, blanks and quotes in paths work, and a name whose bytes are no text is told of."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Links to nothing and links in a circle."""
+"""A link to nothing, or in a circle, is named as such."""
 
 from pathlib import Path
 

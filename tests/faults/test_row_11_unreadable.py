@@ -1,4 +1,4 @@
-"""Files and folders without the permission to read them."""
+"""A file or folder that may not be read is named with its permission."""
 
 import shutil
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""The ._NAME files that macOS leaves beside every file it copies."""
+"""The ._NAME files that macOS leaves beside files are passed over with a note."""
 
 from pathlib import Path
 

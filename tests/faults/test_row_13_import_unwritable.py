@@ -1,4 +1,4 @@
-"""Rows 11, 13, 65: what may not be read or written, and full disks."""
+"""An import tells of what may not be read or written, and of a full disk, before anything is lost (rows 11, 13 and 65)."""
 
 import contextlib
 import os

@@ -1,4 +1,4 @@
-"""The output folder is the input folder."""
+"""An output folder that is the input folder stops the command."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Folders without a scan."""
+"""A folder without a scan stops the command."""
 
 from pathlib import Path
 

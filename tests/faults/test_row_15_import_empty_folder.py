@@ -1,4 +1,4 @@
-"""Rows 14 and 15: an empty source, and a source that is the data set itself."""
+"""An empty source, and a source that is the data set itself, stop an import (rows 14 and 15)."""
 
 from pathlib import Path
 

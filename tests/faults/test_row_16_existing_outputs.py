@@ -1,4 +1,4 @@
-"""Masks that are there already: kept where they belong to their scan, never replaced unasked."""
+"""Masks that are there already are kept where they belong to their scan, and are never replaced unasked."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Row 16: a data set that is there is kept unless --overwrite; a number belongs to one name."""
+"""A data set that is there is kept unless --overwrite is given, and a number belongs to one name."""
 
 from pathlib import Path
 

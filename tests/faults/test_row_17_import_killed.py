@@ -1,4 +1,4 @@
-"""Row 17: an import that is killed half way leaves nothing under the final name, and its traces go with the next one."""
+"""An import that is killed leaves nothing under the final name, and the next import removes its traces."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""A prediction that is killed while it writes."""
+"""A prediction that is killed while it writes leaves no half-written mask."""
 
 import signal
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Images of two dimensions, and stacks of one slice."""
+"""An image of two dimensions, or of one slice, is refused."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Four dimensions: one volume is taken, of several one must be chosen."""
+"""Of an image of four dimensions one volume is taken where there is one, and must be chosen where there are several."""
 
 from pathlib import Path
 

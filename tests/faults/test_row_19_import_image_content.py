@@ -1,4 +1,4 @@
-"""Rows 18, 19, 20, 36: images that cannot be a channel, or do not belong to their label."""
+"""An import names images that cannot be a channel, or do not belong to their label (rows 18, 19, 20 and 36)."""
 
 from pathlib import Path
 

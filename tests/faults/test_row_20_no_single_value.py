@@ -1,4 +1,4 @@
-"""Voxels that are not one real number: colour, complex, vectors."""
+"""Voxels that are not one real number (colour, complex numbers, vectors) are refused."""
 
 from pathlib import Path
 

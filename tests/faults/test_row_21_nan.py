@@ -1,4 +1,4 @@
-"""Rows 21 and 22, NaN and Inf: an error when planning, 0 with a count when predicting."""
+"""NaN is an error when planning, and is read as 0 with a count when predicting."""
 
 from pathlib import Path
 

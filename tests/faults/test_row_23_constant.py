@@ -1,4 +1,4 @@
-"""Images of one value: an error when planning; when predicting an empty mask, a warning and a flag."""
+"""An image of one value is an error when planning; when predicting it gives an empty mask, a warning and a flag."""
 
 from pathlib import Path
 

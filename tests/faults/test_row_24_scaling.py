@@ -1,4 +1,4 @@
-"""Scaling that is no scaling: slopes of 0 or NaN, and those that overflow. The stored values are used, with a warning."""
+"""A scaling that is none (a slope of 0 or NaN, or one that overflows) is left out with a warning, and the stored values are used."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Intensities of any size: each image is normalised by itself, and single bright voxels are clipped."""
+"""Intensities may have any size: each image is normalised by itself, and single bright voxels are clipped."""
 
 from pathlib import Path
 

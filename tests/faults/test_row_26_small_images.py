@@ -1,4 +1,4 @@
-"""Images smaller than the patch: padded, and cropped back."""
+"""An image smaller than the patch is padded, and its mask is cropped back."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Images beyond the memory: refused with numbers, before they are read."""
+"""An image that does not fit into memory is refused with numbers before it is read."""
 
 import os
 from pathlib import Path

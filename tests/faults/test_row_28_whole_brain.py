@@ -1,4 +1,4 @@
-"""A scan whose field of view is much larger than that of the training scans; and whole brains for a model that was trained on such."""
+"""A field of view much larger than that of the training scans is warned of, and a model of whole brains locates the structure in it."""
 
 import json
 from pathlib import Path

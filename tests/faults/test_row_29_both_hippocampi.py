@@ -1,4 +1,4 @@
-"""Two structures in the field: a model of crops reports their number, one of whole brains tells left from right."""
+"""Where two structures lie in the field, a model of crops reports their number, and a model of whole brains tells left from right."""
 
 from pathlib import Path
 

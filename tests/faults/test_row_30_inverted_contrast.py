@@ -1,4 +1,4 @@
-"""Another contrast than that of the training scans: what is found is dark where it was bright."""
+"""A scan in which the structure is dark where the training scans have it bright is warned of and flagged."""
 
 import shutil
 from pathlib import Path

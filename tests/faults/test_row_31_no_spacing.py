@@ -1,4 +1,4 @@
-"""Voxel sizes of zero, below zero, NaN or infinity."""
+"""A voxel size that is zero, negative, NaN or infinite is refused."""
 
 from pathlib import Path
 

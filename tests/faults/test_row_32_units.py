@@ -1,4 +1,4 @@
-"""Voxel sizes that no scan of a head has: converted where the header states the unit, else a warning."""
+"""A voxel size that no scan of a head has is converted where the header states the unit, and is warned of elsewhere."""
 
 from pathlib import Path
 

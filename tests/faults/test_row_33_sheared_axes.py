@@ -1,4 +1,4 @@
-"""Axes that are not at right angles: a little is repaired with a note, much is refused."""
+"""Axes that are nearly at right angles are put right with a note, and others are refused."""
 
 from pathlib import Path
 

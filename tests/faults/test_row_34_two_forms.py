@@ -1,4 +1,4 @@
-"""qform and sform: which of them holds, and that the mask keeps both as they are."""
+"""Where qform and sform differ, a stated rule says which of them holds, and the mask keeps both as they are."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Cases stored in other orientations: brought to one, and masks brought back."""
+"""Cases in different orientations are brought to one, and their masks are brought back."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A label of another shape than its image."""
+"""A label of another shape than its image is refused."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""A label mirrored left to right: a suspicion, and a warning."""
+"""A label that seems to be mirrored from left to right is warned of."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Rows 39 to 41: label values that are not whole, negative, or not declared. All are told with their values, nothing is guessed."""
+"""Label values that are not whole, are negative, or are not declared are told with their counts, and nothing is guessed (rows 39 to 41)."""
 
 from pathlib import Path
 

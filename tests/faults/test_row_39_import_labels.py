@@ -1,4 +1,4 @@
-"""Rows 39, 40, 41, 43: labels with values that are not whole, negative, undeclared or nowhere."""
+"""An import tells of labels whose values are not whole, negative, undeclared or nowhere (rows 39, 40, 41 and 43)."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Label values with gaps: classes of the network without gaps, and the values again in masks."""
+"""Label values with gaps become classes without gaps, and are the same values again in the masks."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Labels of nothing: a warning, and scores by the stated rule."""
+"""An empty label is warned of, and is scored by the stated rule."""
 
 import json
 from pathlib import Path

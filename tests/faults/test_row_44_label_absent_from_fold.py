@@ -1,4 +1,4 @@
-"""A label that few cases have: spread over the folds, and a warning where a fold has none."""
+"""A label that few cases have is spread over the folds, and a fold without it is warned of."""
 
 import json
 from pathlib import Path

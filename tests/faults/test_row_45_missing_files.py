@@ -1,4 +1,4 @@
-"""Images without a label, labels without an image: all of them are listed."""
+"""Images without a label and labels without an image are listed, all of them."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Labels of single voxels, and islands beside a structure."""
+"""Labels of a single voxel, and islands beside a structure, are warned of with their number."""
 
 from pathlib import Path
 

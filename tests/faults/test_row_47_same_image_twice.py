@@ -1,4 +1,4 @@
-"""One image under two names, and several scans of one patient: never on both sides of a fold."""
+"""One image under two names, and several scans of one person, never stand on both sides of a fold."""
 
 import json
 from pathlib import Path

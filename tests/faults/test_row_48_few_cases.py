@@ -1,4 +1,4 @@
-"""Fewer than five cases: as many folds as subjects, and none for a single one."""
+"""Fewer than five cases give as many folds as there are subjects, and a single subject gives none."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A fold that the plan does not have."""
+"""A fold that the plan does not have is refused with the list of those that it has."""
 
 from pathlib import Path
 

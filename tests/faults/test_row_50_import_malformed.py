@@ -1,4 +1,4 @@
-"""Rows 50 and 54: malformed descriptions, subject tables and case lists."""
+"""A malformed description, subject table or case list stops an import with the line and the column (rows 50 and 54)."""
 
 from pathlib import Path
 

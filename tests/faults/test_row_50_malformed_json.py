@@ -1,4 +1,4 @@
-"""JSON files that cannot be parsed, or lack a key."""
+"""A JSON file that cannot be parsed, or lacks a key, is named with the line and the column."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""A plan edited by hand, or by --set, against its rules."""
+"""A plan edited by hand, or by --set, is held against its rules, and the rule that it breaks is named."""
 
 from pathlib import Path
 from typing import Any

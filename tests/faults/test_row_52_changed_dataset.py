@@ -1,4 +1,4 @@
-"""A plan for other data than those at hand."""
+"""A plan that was made for other data than those at hand is refused."""
 
 import os
 import shutil

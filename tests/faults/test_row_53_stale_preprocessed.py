@@ -1,4 +1,4 @@
-"""Preprocessed cases that were made with another plan, or are damaged."""
+"""Preprocessed cases that were made with another plan, or are damaged, are never trained on."""
 
 from pathlib import Path
 

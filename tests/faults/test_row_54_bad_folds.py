@@ -1,4 +1,4 @@
-"""Folds of the plan that name unknown cases or let cases or subjects leak."""
+"""Folds that name unknown cases, or put a case or a subject on both sides, are refused."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Base weights that are missing, damaged, or of another network."""
+"""Base weights that are missing, damaged, or of another network are refused with a report of their keys."""
 
 from pathlib import Path
 

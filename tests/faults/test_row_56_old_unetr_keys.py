@@ -1,4 +1,4 @@
-"""Weights of older UNETRs: perceptron patch embedding, class token, conv3 of blocks that do not use it."""
+"""Weights of older UNETRs are converted, and every converted key is reported."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A tubal rank above the smaller side of the stacked weights."""
+"""A tubal rank above the smaller side of the stacked weights is refused with the bound."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Files whose unpickling would run code."""
+"""A file whose unpickling would run code is refused, and the code does not run."""
 
 import pickle
 from collections.abc import Callable

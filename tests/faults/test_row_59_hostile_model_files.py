@@ -1,4 +1,4 @@
-"""Model files that are hostile, damaged, or would replace a model: refused before any write."""
+"""A model file that is hostile, damaged, or would replace a model is refused before anything is written."""
 
 import contextlib
 import dataclasses

@@ -1,4 +1,4 @@
-"""SIGKILL at any moment of writing a checkpoint."""
+"""SIGKILL at any moment of writing a checkpoint leaves the former checkpoint whole."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""--resume where no checkpoint is."""
+"""--resume where there is no checkpoint is refused."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Resuming a run under another plan, seed or length."""
+"""Resuming under another plan, seed or length is refused with the differences."""
 
 from pathlib import Path
 

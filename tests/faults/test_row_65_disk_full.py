@@ -1,4 +1,4 @@
-"""A disk that is full before training, or runs full in it."""
+"""A disk that is full, or runs full during training, is told of in one line, and former checkpoints stay."""
 
 import errno
 import os

@@ -1,4 +1,4 @@
-"""--device where no GPU can be used."""
+"""--device cuda where no GPU can be used stops the command, and --device auto goes on with the CPU and says so."""
 
 from pathlib import Path
 

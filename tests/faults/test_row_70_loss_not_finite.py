@@ -1,4 +1,4 @@
-"""A loss or a gradient that is not finite."""
+"""Steps whose loss or gradient is not finite are skipped; after several in a row training stops and names the cases."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Two processes on one fold."""
+"""A second process on a fold is refused while the first lives, and a lock that a dead process left is taken over."""
 
 import errno
 import fcntl

@@ -1,4 +1,4 @@
-"""Training a fold that is finished."""
+"""A finished fold is not trained again unless --overwrite is given."""
 
 import json
 from pathlib import Path

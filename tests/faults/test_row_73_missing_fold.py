@@ -1,4 +1,4 @@
-"""Prediction where not all folds are trained."""
+"""A prediction uses the folds that are trained and says which are missing; a missing fold that was named stops it."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Folds that were trained with different plans."""
+"""Folds that were trained with different plans are not averaged."""
 
 import shutil
 from pathlib import Path

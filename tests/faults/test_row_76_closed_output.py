@@ -1,4 +1,4 @@
-"""Nobody reads what a command prints."""
+"""A command whose output nobody reads any more finishes its work without a traceback."""
 
 import os
 from pathlib import Path

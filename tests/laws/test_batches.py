@@ -36,6 +36,14 @@ def augmented() -> Plan:
     return changed(small_plan(patch_size=PATCH), **EVERYTHING)
 
 
+@pytest.mark.parametrize("name", [name for name in AugmentationSettings.__struct_fields__ if name.startswith("p_")])
+def test_every_probability_of_the_plan_changes_batches(cases: list[TrainingCase], name: str) -> None:
+    plain, always = (
+        next(iter(PatchLoader(cases, changed(small_plan(patch_size=PATCH), **{f"augmentation__{name}": p}), 5, 0, 0))) for p in (0.0, 1.0)
+    )
+    assert not torch.equal(plain["image"], always["image"])
+
+
 def check_same(first: dict[str, Any], second: dict[str, Any]) -> None:
     assert first["cases"] == second["cases"]
     assert torch.equal(first["image"], second["image"]) and torch.equal(first["label"], second["label"])
