@@ -27,17 +27,23 @@ AUGMENTATION_RANGES = (
     "elastic_voxels",
 )
 NAME_STARTS = ("vit.", "encoder", "decoder", "out.")  # of parameters of MONAI's UNETR
-TOKEN_VOXELS = 16  # a UNETR's patch embedding: one token covers 16 x 16 x 16 voxels
+TOKEN_SIZES = (8, 16)  # voxels along each axis that one token of the transformer covers
 
 
 class NetworkSettings(Record, frozen=True, kw_only=True):
-    """A UNETR of 12 layers. `size` names the row of hippopt.networks.unetr.SIZES that it came from, or "custom"."""
+    """A UNETR of 12 layers. `size` names the row of hippopt.networks.unetr.SIZES that it came from, or "custom".
+
+    token_size: one token of the transformer covers so many voxels along each axis. transformer: whether its blocks are there; without them each is
+    the identity, and the convolutions do all the work.
+    """
 
     size: str
     hidden_size: int
     mlp_dim: int
     num_heads: int
     feature_size: int
+    token_size: int = 16
+    transformer: bool = True
 
 
 class NormalisationSettings(Record, frozen=True, kw_only=True):

@@ -5,19 +5,21 @@ from pathlib import Path
 
 from hippopt.artifacts.codec import load_record
 from hippopt.artifacts.fingerprint import Fingerprint
-from hippopt.artifacts.methods import METHODS, PLANNED
+from hippopt.artifacts.methods import METHODS, PLANNED, Method
 from hippopt.artifacts.plan import (
     ALSO_TRAINED,
     AUGMENTATION_RANGES,
     NAME_STARTS,
     STACKS,
-    TOKEN_VOXELS,
+    TOKEN_SIZES,
     AdapterSettings,
     AugmentationSettings,
     NetworkSettings,
     Plan,
 )
 from hippopt.errors import PlanError, StaleArtifactError
+
+TRANSFORMER_STACKS = ("attention", "mlp_up", "mlp_down")
 
 
 def broken_rules(plan: Plan, fingerprint: Fingerprint | None = None) -> list[str]:
@@ -27,7 +29,9 @@ def broken_rules(plan: Plan, fingerprint: Fingerprint | None = None) -> list[str
     low, high = plan.normalisation.clip_percentiles
     probabilities = [name for name in AugmentationSettings.__struct_fields__ if name.startswith("p_")]
     rules = [
-        (all(size > 0 and size % TOKEN_VOXELS == 0 for size in plan.patch_size), "patch_size", plan.patch_size, "three multiples of 16, above 0"),
+        (network.token_size in TOKEN_SIZES, "network.token_size", network.token_size, " or ".join(map(str, TOKEN_SIZES))),
+        (all(size > 0 and size % max(1, network.token_size) == 0 for size in plan.patch_size), "patch_size", plan.patch_size,
+         f"three multiples of {network.token_size} (network.token_size), above 0"),
         (plan.batch_size >= 1, "batch_size", plan.batch_size, "at least 1"),
         (all(0 < mm < 100 for mm in plan.target_spacing_mm), "target_spacing_mm", plan.target_spacing_mm, "above 0 and below 100 mm"),
         (0 <= plan.foreground_oversampling <= 1, "foreground_oversampling", plan.foreground_oversampling, "from 0 to 1"),
@@ -145,6 +149,26 @@ def _broken_flips(plan: Plan, fingerprint: Fingerprint) -> list[str]:
         elif axis in fingerprint.ordered_axes and axis != "x":
             broken.append(f"augmentation.flip_axes: {axis}; the rule: no flip along an axis along which the labels are ordered")
     return broken
+
+
+def stacks_without_weights(plan: Plan) -> list[str]:
+    """Those of the plan's `adapter.stacks` whose weights its network does not have."""
+    return [] if plan.network.transformer else [name for name in plan.adapter.stacks if name in TRANSFORMER_STACKS]
+
+
+def default_method(plan: Plan, base: bool) -> Method:
+    """lora-pt from a base, where the network has the weights that it adapts; else full."""
+    return "lora-pt" if base and not stacks_without_weights(plan) else "full"
+
+
+def check_adaptable(plan: Plan, method: Method) -> None:
+    """Raises PlanError where a method would adapt weights that the plan's network does not have."""
+    missing = stacks_without_weights(plan) if METHODS[method].adapter is not None else []
+    if missing:
+        raise PlanError(
+            f"adapter.stacks: {', '.join(missing)} are weights of the transformer, which this plan leaves out (network.transformer: false), so "
+            f"{method} has nothing to adapt there; use --method full or decoder, or `hippopt_plan --set network.transformer=true`"
+        )
 
 
 def check_plan(plan: Plan, source: Path | str, fingerprint: Fingerprint | None = None) -> Plan:

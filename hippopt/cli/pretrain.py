@@ -5,6 +5,7 @@ import re
 import time
 from pathlib import Path
 
+from hippopt.artifacts.plan import TOKEN_SIZES
 from hippopt.cli.command import make_parser, run
 from hippopt.cli.console import TerminalConsole
 from hippopt.errors import UsageError
@@ -21,7 +22,18 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--hold-out", type=int, default=2, metavar="N", help="label maps kept for validation")
     parser.add_argument("--size", help="of the network: base (the paper's), small or tiny; default: the plan's, or small")
     parser.add_argument(
-        "--patch", type=int, nargs=3, default=[48, 64, 48], metavar=("Z", "Y", "X"), help="voxels, multiples of 16, for --synthetic"
+        "--patch",
+        type=int,
+        nargs=3,
+        default=[48, 64, 48],
+        metavar=("Z", "Y", "X"),
+        help="voxels, multiples of the token size, for --synthetic",
+    )
+    parser.add_argument(
+        "--token-size",
+        type=int,
+        choices=TOKEN_SIZES,
+        help="voxels along each axis of a transformer's token; default: the plan's or the base's, or 16",
     )
     parser.add_argument(
         "--set",
@@ -60,8 +72,9 @@ def _work(options: argparse.Namespace, workspace: Workspace, console: TerminalCo
         raise UsageError("name a data set, or give --synthetic DIR")
     if options.dataset is not None and options.synthetic is not None:
         raise UsageError(f"{options.dataset} and --synthetic exclude each other: learn from a data set, or from label maps")
-    if any(size <= 0 or size % 16 for size in options.patch):
-        raise UsageError(f"--patch {' '.join(map(str, options.patch))}: three multiples of 16, above 0")
+    token = options.token_size or min(TOKEN_SIZES)  # without one, the recipe knows better
+    if any(size <= 0 or size % token for size in options.patch):
+        raise UsageError(f"--patch {' '.join(map(str, options.patch))}: three multiples of {token}, the token size, above 0")
     if options.settings and not options.synthetic:
         raise UsageError("--set tells how scans are made from label maps: give --synthetic DIR")
     if options.resume and options.overwrite:
@@ -76,7 +89,7 @@ def _work(options: argparse.Namespace, workspace: Workspace, console: TerminalCo
     name = options.name or (f"synthetic-{options.size or 'small'}" if options.synthetic else workspace.resolve(options.dataset))
     patch = (options.patch[0], options.patch[1], options.patch[2])
     source = SourceRequest(
-        dataset=options.dataset, label_maps=options.synthetic, label_table=options.label_table, size=options.size, patch_size=patch,
+        dataset=options.dataset, label_maps=options.synthetic, label_table=options.label_table, size=options.size, token_size=options.token_size, patch_size=patch,
         synthesis=tuple(options.settings), batch_size=options.batch_size, hold_out=options.hold_out, base=options.base, device=options.device, workers=options.workers,
         licence=options.licence, attribution=options.attribution,
     )  # fmt: skip

@@ -66,16 +66,15 @@ def _work(options: argparse.Namespace, workspace: Workspace, console: TerminalCo
     dataset_name = workspace.resolve(options.dataset)
     from hippopt.artifacts.codec import load_record
     from hippopt.artifacts.fingerprint import Fingerprint
-    from hippopt.artifacts.plan_rules import load_plan
+    from hippopt.artifacts.plan_rules import default_method, load_plan
 
     fingerprint = load_record(workspace.fingerprint(dataset_name), Fingerprint, f"hippopt_plan {dataset_name}")
     plan = load_plan(workspace.plan(dataset_name), fingerprint)
     folds = fold_names(options.fold, len(plan.folds), options.fits)
-    from hippopt.networks.base_files import default_base
+    from hippopt.networks.base_files import chosen_base
 
-    shipped = default_base(plan) if options.base is None else None
-    base = str(shipped) if shipped else options.base if options.base is not None and options.base.lower() != "none" else None
-    method: Method = options.method or ("lora-pt" if base else "full")
+    base = chosen_base(options.base, plan)
+    method: Method = options.method or default_method(plan, base is not None)
     check_library(method)
     if METHODS[method].needs_base and base is None:
         raise UsageError(f"--method {method} adapts pre-trained weights: name them with --base FILE, or use --method full")

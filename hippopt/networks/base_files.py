@@ -4,6 +4,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from hippopt.artifacts.codec import decode, parse_json
 from hippopt.artifacts.plan import Plan
 from hippopt.artifacts.weights import BaseCard
@@ -32,13 +34,21 @@ def read_base(path: Path) -> tuple[dict[str, "torch.Tensor"], BaseCard]:
 
 
 def default_base(plan: Plan) -> Path | None:
-    """The shipped base that fits the plan's network and channels, or None."""
+    """The shipped base that fits the plan's network and channels, or None. It fits a network without a transformer too: its blocks are left out."""
     for path in shipped_bases():
         beside = path.with_suffix(".json")
         card = decode(parse_json(beside.read_bytes(), beside), BaseCard, beside)
-        if card.network == plan.network and card.in_channels == len(plan.channel_names):
+        if card.network == msgspec.structs.replace(plan.network, transformer=True) and card.in_channels == len(plan.channel_names):
             return path
     return None
+
+
+def chosen_base(asked: str | None, plan: Plan) -> str | None:
+    """What training starts from: the base asked for, None for "none" (random weights), or where nothing was asked the shipped one that fits."""
+    if asked is None:
+        shipped = default_base(plan)
+        return str(shipped) if shipped else None
+    return None if asked.lower() == "none" else asked
 
 
 def known_base_file(sha256: str, kept: Path) -> Path:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hippopt.artifacts.plan import Triple
+from hippopt.artifacts.plan import NetworkSettings, Triple
 from hippopt.errors import WeightsError
 from hippopt.networks.unetr import UNUSED, token_grid
 
@@ -17,6 +17,7 @@ TRANSFORMER = "vit.blocks."
 POSITION = "vit.patch_embedding.position_embeddings"
 PATCH_WEIGHT = "vit.patch_embedding.patch_embeddings.weight"
 OLD_PATCH = "vit.patch_embedding.patch_embeddings.1."  # `perceptron` patch embedding of older UNETRs
+OLD_TOKEN = 16  # their only token size
 CLASS_TOKENS = ("vit.cls_token", "vit.patch_embedding.cls_token")
 INPUT_CONVOLUTIONS = ("encoder1.layer.conv1.conv.weight", "encoder1.layer.conv3.conv.weight")
 
@@ -38,13 +39,16 @@ def load_base(
     Converted: older patch embeddings, position embeddings of another token grid (trilinear; `base_patch` in voxels tells
     the base's, a cubic grid is assumed where it is None), other numbers of input channels. Keys that do not fit are
     left at the model's own random values ("re-made").
-    Raises WeightsError when a weight of the transformer is missing or has another shape, or a value is not finite.
+    Raises WeightsError when the base has tokens of another size, a weight of the transformer is missing or has another shape, or a value
+    is not finite.
     """
     import torch
 
-    state, converted = _modernise(dict(state), base_patch)
-    state, interpolated = _fit_positions(state, base_patch, patch_size)
     own = model.state_dict()
+    token = own[PATCH_WEIGHT].shape[-1]
+    check_token_size(token_size_of(state) or token, token, source)
+    state, converted = _modernise(dict(state), base_patch, token)
+    state, interpolated = _fit_positions(state, base_patch, patch_size, token)
     reports: list[KeyReport] = []
     new: dict[str, torch.Tensor] = {}
     for key, target in own.items():
@@ -61,7 +65,8 @@ def load_base(
             if value is not None:
                 new[key] = value
             reports.append(KeyReport(key, status, detail))
-    reports += [KeyReport(key, "unused", _why_unused(key)) for key in state]
+    transformer = any(key.startswith(TRANSFORMER) for key in own)
+    reports += [KeyReport(key, "unused", _why_unused(key, transformer)) for key in state]
     _check_transformer(reports, source)
     spoilt = [key for key, value in new.items() if not torch.isfinite(value).all()]
     if spoilt:
@@ -70,6 +75,33 @@ def load_base(
         for key, value in new.items():
             own[key].copy_(value)
     return reports
+
+
+def token_size_of(state: Mapping[str, "torch.Tensor"]) -> int | None:
+    """Voxels along each axis of a base's tokens, by the shape of its patch embedding; None where it has none that is known."""
+    if OLD_PATCH + "weight" in state:
+        return OLD_TOKEN
+    weight = state.get(PATCH_WEIGHT)
+    return int(weight.shape[-1]) if weight is not None and weight.ndim == 5 else None
+
+
+def check_token_size(base: int, planned: int, source: str) -> None:
+    """Raises WeightsError where a base and a plan have tokens of different sizes: no weight of the one would mean anything in the other."""
+    if base != planned:
+        raise WeightsError(
+            f"{source}: a base with tokens of {base} voxels, but the plan's network.token_size is {planned}; plan for it with "
+            f"`hippopt_plan --set network.token_size={base} --overwrite`, or give another base (--base none: random weights)"
+        )
+
+
+def check_network(base: NetworkSettings, planned: NetworkSettings, source: str) -> None:
+    """Raises WeightsError where a base cannot be that of a plan: tokens of another size, or no transformer where the plan has one."""
+    check_token_size(base.token_size, planned.token_size, source)
+    if planned.transformer and not base.transformer:
+        raise WeightsError(
+            f"{source}: a base without a transformer, but the plan's network has one; leave it out with "
+            "`hippopt_plan --set network.transformer=false`, or give another base"
+        )
 
 
 def _check_transformer(reports: list[KeyReport], source: str) -> None:
@@ -89,12 +121,14 @@ def remade_keys(reports: list[KeyReport]) -> tuple[str, ...]:
 
 
 def image_tokens(state: Mapping[str, "torch.Tensor"]) -> int:
-    """Number of position embeddings, one a patch of 16 voxels, without that of a class token (classifying ViTs have one)."""
+    """Number of position embeddings, one a token, without that of a class token (classifying ViTs have one)."""
     count = int(state[POSITION].shape[1])
     return count - 1 if any(token in state for token in CLASS_TOKENS) and _cube_root(count - 1) and not _cube_root(count) else count
 
 
-def _why_unused(key: str) -> str:
+def _why_unused(key: str, transformer: bool) -> str:
+    if key.startswith(TRANSFORMER) and not transformer:
+        return "the plan's network has no transformer"
     if key in CLASS_TOKENS:
         return "a UNETR classifies nothing, so its class token was never used"
     if ".conv3." in key:
@@ -104,19 +138,19 @@ def _why_unused(key: str) -> str:
     return "no such parameter in this network"
 
 
-def _modernise(state: dict[str, "torch.Tensor"], base_patch: Triple | None) -> tuple[dict[str, "torch.Tensor"], dict[str, str]]:
+def _modernise(state: dict[str, "torch.Tensor"], base_patch: Triple | None, token: int) -> tuple[dict[str, "torch.Tensor"], dict[str, str]]:
     """Older key names and shapes to today's: (state, key -> what was done)."""
     done = {}
     if OLD_PATCH + "weight" in state:
         weight = state.pop(OLD_PATCH + "weight")
-        channels = weight.shape[1] // 16**3
+        channels = weight.shape[1] // OLD_TOKEN**3
         # the old layer took patches flattened as (p1 p2 p3 c)
-        state[PATCH_WEIGHT] = weight.reshape(weight.shape[0], 16, 16, 16, channels).permute(0, 4, 1, 2, 3).contiguous()
+        state[PATCH_WEIGHT] = weight.reshape(weight.shape[0], *[OLD_TOKEN] * 3, channels).permute(0, 4, 1, 2, 3).contiguous()
         done[PATCH_WEIGHT] = "perceptron patch embedding written as a convolution"
         if OLD_PATCH + "bias" in state:
             state[PATCH_WEIGHT.replace("weight", "bias")] = state.pop(OLD_PATCH + "bias")
     if POSITION in state and state[POSITION].ndim == 3:
-        count = math.prod(token_grid(base_patch)) if base_patch is not None else image_tokens(state)
+        count = math.prod(token_grid(base_patch, token)) if base_patch is not None else image_tokens(state)
         if state[POSITION].shape[1] == count + 1:
             state[POSITION] = state[POSITION][:, 1:]
             done[POSITION] = "the class token's embedding dropped"
@@ -152,7 +186,7 @@ def interpolate_positions(embeddings: "torch.Tensor", old_grid: Triple, new_grid
 
 
 def _fit_positions(
-    state: Mapping[str, "torch.Tensor"], base_patch: Triple | None, patch_size: Triple
+    state: Mapping[str, "torch.Tensor"], base_patch: Triple | None, patch_size: Triple, token: int
 ) -> tuple[dict[str, "torch.Tensor"], str]:
     """The state with position embeddings brought to the token grid of `patch_size`: (state, what was done or "").
 
@@ -160,11 +194,11 @@ def _fit_positions(
     """
     state = dict(state)
     old = state.get(POSITION)
-    new_grid = token_grid(patch_size)
+    new_grid = token_grid(patch_size, token)
     if old is None or old.ndim != 3:
         return state, ""
     if base_patch is not None:
-        old_grid = token_grid(base_patch)
+        old_grid = token_grid(base_patch, token)
     else:
         root = _cube_root(old.shape[1])
         old_grid = (root, root, root) if root else (0, 0, 0)

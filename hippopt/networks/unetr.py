@@ -1,4 +1,4 @@
-"""The UNETR (Hatamizadeh et al. 2021, arXiv 2103.10504) as MONAI builds it, and its sizes.
+"""The UNETR (Hatamizadeh et al. 2021, arXiv 2103.10504) as MONAI builds it, its sizes, and its kin of finer tokens or without a transformer.
 
 Only this file and its neighbours in this folder know MONAI's module paths.
 """
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import torch
 
 LAYERS = 12  # fixed by MONAI's UNETR
-DECODER = ("decoder5.", "decoder4.", "decoder3.", "decoder2.")
+DECODER = ("decoder5.", "decoder4.", "decoder3.", "decoder2.")  # of tokens of 8 the first is not there
 HEAD = ("out.",)
 # what a plan's `also_trained` calls parts of the network: patterns that begin or are found in parameter names
 PARTS = {
@@ -37,14 +37,27 @@ SIZES = {
 
 
 def build_unetr(in_channels: int, out_channels: int, patch_size: Triple, network: NetworkSettings) -> "torch.nn.Module":
-    """A UNETR with random weights: (B, C, Z, Y, X) -> logits (B, classes, Z, Y, X). patch_size: multiples of 16."""
-    from monai.networks.nets import UNETR
+    """Build a UNETR with random weights: (B, C, Z, Y, X) -> logits (B, classes, Z, Y, X). patch_size: multiples of the network's token size.
 
-    return UNETR(
-        in_channels=in_channels, out_channels=out_channels, img_size=patch_size, feature_size=network.feature_size,
-        hidden_size=network.hidden_size, mlp_dim=network.mlp_dim, num_heads=network.num_heads, proj_type="conv",
-        norm_name="instance", res_block=True, dropout_rate=0.0,
-    )  # fmt: skip
+    Without a transformer its blocks are the identity and have no parameters: all else, random values included, is as with them.
+    """
+    if network.token_size == 8:
+        from hippopt.networks.finer_unetr import FinerUNETR
+
+        model: torch.nn.Module = FinerUNETR(in_channels, out_channels, patch_size, network)
+    else:
+        from monai.networks.nets import UNETR
+
+        model = UNETR(
+            in_channels=in_channels, out_channels=out_channels, img_size=patch_size, feature_size=network.feature_size,
+            hidden_size=network.hidden_size, mlp_dim=network.mlp_dim, num_heads=network.num_heads, proj_type="conv",
+            norm_name="instance", res_block=True, dropout_rate=0.0,
+        )  # fmt: skip
+    if not network.transformer:
+        from torch import nn
+
+        model.vit.blocks = nn.ModuleList(nn.Identity() for _ in range(LAYERS))  # type: ignore[union-attr]
+    return model
 
 
 def also_trained(names: Sequence[str], parts: Sequence[str]) -> list[str]:
@@ -54,7 +67,7 @@ def also_trained(names: Sequence[str], parts: Sequence[str]) -> list[str]:
     return [name for name in names if any(pattern.match(name) for pattern in patterns)]
 
 
-def token_grid(patch_size: Triple) -> Triple:
-    """Number of 16-voxel tokens along Z, Y, X."""
-    z, y, x = (size // 16 for size in patch_size)
+def token_grid(patch_size: Triple, token_size: int) -> Triple:
+    """Number of tokens along Z, Y, X."""
+    z, y, x = (size // token_size for size in patch_size)
     return (z, y, x)

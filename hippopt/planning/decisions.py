@@ -38,14 +38,21 @@ class Machine:
     memory_gb: float
 
 
-def decide(fingerprint: Fingerprint, machine: Machine, seed: int = 0, network: NetworkSettings | None = None) -> Plan:
-    """The plan. `network` overrides the size chosen for the machine. Raises PlanError when nothing fits the memory."""
+def decide(
+    fingerprint: Fingerprint, machine: Machine, seed: int = 0, network: NetworkSettings | None = None, token_size: int | None = None
+) -> Plan:
+    """The plan. `network` overrides the size chosen for the machine, `token_size` the network's. Raises PlanError when nothing fits the memory."""
     reasons: dict[str, str] = {}
     spacing, reasons["target_spacing_mm"] = space.target_spacing(fingerprint)
     crop, region, reasons["crop"], reasons["normalisation"] = space.crop_rule(fingerprint)
     chosen, reasons["network"] = _network(fingerprint, machine)
     if network is not None:
         chosen, reasons["network"] = network, "set by the user"
+    reasons["network.token_size"] = (
+        "16, the paper's, for which the shipped base is made: on crops around a hippocampus tokens of 8 are worth no more (docs/experiments.md)"
+    )
+    if token_size is not None:
+        chosen, reasons["network.token_size"] = msgspec.structs.replace(chosen, token_size=token_size), "set by the user"
     channels, classes = len(fingerprint.channel_names), len(fingerprint.labels)
     budget = machine.memory_gb * 1e9
 
@@ -53,7 +60,9 @@ def decide(fingerprint: Fingerprint, machine: Machine, seed: int = 0, network: N
         return training_bytes(chosen, channels, classes, patch, batch)
 
     try:
-        patch, reasons["patch_size"] = space.patch_size(fingerprint, spacing, crop, lambda size: needed(size, 2) <= budget)
+        patch, reasons["patch_size"] = space.patch_size(
+            fingerprint, spacing, crop, lambda size: needed(size, 2) <= budget, chosen.token_size
+        )
     except ValueError as error:
         raise PlanError(f"memory: {error} of {machine.memory_gb:.1f} GB; raise --memory-gb, or --set network.size=small") from None
     shapes = [space.prepared_shape(case, spacing, crop) for case in fingerprint.cases]

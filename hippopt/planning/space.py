@@ -7,10 +7,10 @@ from typing import Literal
 import numpy as np
 
 from hippopt.artifacts.fingerprint import CaseFingerprint, Fingerprint
-from hippopt.artifacts.plan import CENTRE_REACH, TOKEN_VOXELS, Triple
+from hippopt.artifacts.plan import CENTRE_REACH, Triple
 
 Spacing = tuple[float, float, float]
-MARGIN_MM = 8.0  # context on each side of the structure: half a token
+MARGIN_MM = 8.0  # context on each side of the structure: half a token of 16 mm
 NONZERO_SHARE = 0.75  # nnU-Net's: a crop to the non-zero box that removes more than a quarter is worth it
 BATCH_SHARE = 0.05  # nnU-Net's: a batch holds at most 5 % of all voxels
 CPU_BATCH = 2
@@ -70,21 +70,23 @@ def structure_extents(fingerprint: Fingerprint) -> np.ndarray:
     return np.array(rows).reshape(-1, 3)
 
 
-def _ceil_token(voxels: float) -> int:
-    return max(TOKEN_VOXELS, math.ceil(round(voxels, 3) / TOKEN_VOXELS) * TOKEN_VOXELS)
+def _ceil_token(voxels: float, token: int) -> int:
+    return max(token, math.ceil(round(voxels, 3) / token) * token)
 
 
-def _side(needed: float, structure: float, median: float, largest: float) -> int:
+def _side(needed: float, structure: float, median: float, largest: float, token: int) -> int:
     """One axis of the patch, in voxels."""
-    padded = _ceil_token(min(needed, largest))
-    inside = int(median) // TOKEN_VOXELS * TOKEN_VOXELS
-    return min(padded, inside) if inside >= max(MOST_OF_STRUCTURE * structure, 2 * TOKEN_VOXELS) else padded
+    padded = _ceil_token(min(needed, largest), token)
+    inside = int(median) // token * token
+    return min(padded, inside) if inside >= max(MOST_OF_STRUCTURE * structure, 2 * token) else padded
 
 
-def patch_size(fingerprint: Fingerprint, spacing: Spacing, crop: str, fits: Callable[[Triple], bool]) -> tuple[Triple, str]:
-    """Smallest multiples of 16 that cover the structure with its margin, or less where an image ends before.
+def patch_size(
+    fingerprint: Fingerprint, spacing: Spacing, crop: str, fits: Callable[[Triple], bool], token: int = 16
+) -> tuple[Triple, str]:
+    """Smallest multiples of `token` voxels that cover the structure with its margin, or less where an image ends before.
 
-    An axis of small images is not padded to the next multiple of 16, as long as the one below holds most of the structure: a
+    An axis of small images is not padded to the next multiple, as long as the one below holds most of the structure: a
     patch that is half empty costs as much as a full one, and smaller ones were better in the same time (docs/experiments.md).
 
     `fits(patch)` says whether two samples of it fit the memory; the axis longest relative to the structure shrinks first.
@@ -96,16 +98,16 @@ def patch_size(fingerprint: Fingerprint, spacing: Spacing, crop: str, fits: Call
     structure = np.percentile(extents, 95, axis=0) / spacing if len(extents) else np.median(shapes, 0) / 2
     needed = structure + 2 * MARGIN_MM / np.array(spacing)
     median = np.median(shapes, 0)
-    patch = [_side(*sizes) for sizes in zip(needed, structure, median, shapes.max(0), strict=True)]
+    patch = [_side(*sizes, token) for sizes in zip(needed, structure, median, shapes.max(0), strict=True)]
     wanted = tuple(patch)
     while not fits((patch[0], patch[1], patch[2])):
-        shrinkable = [axis for axis in range(3) if patch[axis] > TOKEN_VOXELS]
+        shrinkable = [axis for axis in range(3) if patch[axis] > token]
         if not shrinkable:
-            raise ValueError("not even a patch of 16 x 16 x 16 fits the memory")
+            raise ValueError(f"not even a patch of {token} x {token} x {token} fits the memory")
         longest = max(shrinkable, key=lambda axis: patch[axis] / max(structure[axis], 1))
-        patch[longest] -= TOKEN_VOXELS
+        patch[longest] -= token
     extent = " x ".join(f"{value:.0f}" for value in structure * spacing)
-    reason = f"multiples of 16 that cover the structure ({extent} mm in 95 % of the cases) with {MARGIN_MM:.0f} mm around it"
+    reason = f"multiples of {token} that cover the structure ({extent} mm in 95 % of the cases) with {MARGIN_MM:.0f} mm around it"
     if wanted != tuple(patch):
         reason += f"; {' x '.join(map(str, wanted))} was shrunk to fit the memory"
     elif any(side < want for want, side in zip(needed, patch, strict=True)):

@@ -10,12 +10,12 @@ import numpy as np
 from hippopt.artifacts.codec import load_record, write_bytes
 from hippopt.artifacts.fingerprint import Fingerprint
 from hippopt.artifacts.plan import Plan
-from hippopt.artifacts.weights import Method
+from hippopt.artifacts.plan_rules import default_method
 from hippopt.console import Console
 from hippopt.files.image_io import read_scan, write_array
 from hippopt.files.nifti_header import grid_of
 from hippopt.imaging.preparation import prepare
-from hippopt.networks.base_files import default_base
+from hippopt.networks.base_files import chosen_base
 from hippopt.phantoms.baseline import Scan, threshold_baseline
 from hippopt.phantoms.phantom import draw_phantom, render
 from hippopt.recipes.planning import PlanningRequest, plan_dataset
@@ -62,7 +62,7 @@ def run_demo(workspace: Workspace, minutes: float, seed: int, jobs: int, console
     assert plan is not None
     left = TRAINING_SHARE * minutes - (time.perf_counter() - started) / 60
     each = max(0.1, left / len(plan.folds))
-    base = default_base(plan)
+    base = chosen_base(None, plan)
     console.say(f"\n$ hippopt_train Demo all {'' if base else '--method full --base none '}--minutes {each:.1f}")
     run = _train(workspace, plan, base, each, console)
     output = workspace.root / "predictions"
@@ -109,11 +109,11 @@ def make_scans(source: Path, scans: Path, reference: Path, seed: int, console: C
     console.say(f"made {2 * SUBJECTS} labelled scans of {SUBJECTS} subjects in {source}, and {HELD_OUT} new ones in {scans}")
 
 
-def _train(workspace: Workspace, plan: Plan, base: Path | None, minutes: float, console: Console) -> str:
+def _train(workspace: Workspace, plan: Plan, base: str | None, minutes: float, console: Console) -> str:
     """Train all folds with hippopt_train's defaults; the name of the run."""
     fingerprint = load_record(workspace.fingerprint(DATASET), Fingerprint, "hippopt_demo")
-    method: Method = "lora-pt" if base else "full"
-    request = TrainingRequest(method=method, base=str(base) if base else None, minutes=minutes, overwrite=True)
+    method = default_method(plan, base is not None)
+    request = TrainingRequest(method=method, base=base, minutes=minutes, overwrite=True)
     folds = [str(number) for number in range(len(plan.folds))]
     train_folds(workspace, DATASET, plan, fingerprint, folds, request, console, time.perf_counter())
     return run_name(method, plan.adapter.rank, "")

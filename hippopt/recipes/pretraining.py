@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import msgspec
 import numpy as np
 import torch
 
@@ -48,13 +49,14 @@ PREVIEW_BATCHES = 8
 class SourceRequest:
     """What to learn from: a data set by its name, or a folder of label maps; and how the base is to be described.
 
-    size: of the network, None for the plan's or "small". synthesis: edits `key=value` of SynthesisSettings. hold_out: label maps kept for validation.
+    size, token_size: of the network, None for the plan's or the base's, or "small" and 16. synthesis: edits `key=value` of SynthesisSettings. hold_out: label maps kept for validation.
     """
 
     dataset: str | None = None
     label_maps: Path | None = None
     label_table: Path | None = None
     size: str | None = None
+    token_size: int | None = None
     patch_size: Triple = (48, 64, 48)
     synthesis: tuple[str, ...] = ()
     batch_size: int = 2
@@ -130,23 +132,31 @@ def _begun_from(start: Base | None) -> str:
     return "" if start is None else f"; begun from base {start[1].name} {start[1].sha256}, {start[1].licence}, {start[1].attribution}"
 
 
-def _network(size: str) -> NetworkSettings:
-    if size not in SIZES:
-        raise UsageError(f"--size {size}: choose one of {', '.join(SIZES)}")
-    return SIZES[size]
+def _network(source: SourceRequest, otherwise: NetworkSettings, patch: Triple) -> NetworkSettings:
+    """The network asked for; what is not asked for is as in `otherwise`. Raises UsageError where the patch is no multiple of its tokens."""
+    if source.size is not None and source.size not in SIZES:
+        raise UsageError(f"--size {source.size}: choose one of {', '.join(SIZES)}")
+    chosen = otherwise if source.size is None else SIZES[source.size]
+    token = source.token_size or otherwise.token_size
+    if any(size <= 0 or size % token for size in patch):
+        raise UsageError(
+            f"a patch of {' x '.join(map(str, patch))}: the rule: multiples of the token size, {token}; give another --patch or --token-size, or "
+            "plan the data set anew"
+        )
+    return msgspec.structs.replace(chosen, token_size=token)
 
 
 def _synthetic_inputs(
     workspace: Workspace, source: SourceRequest, request: PretrainRequest, device: torch.device, console: Console
 ) -> PretrainInputs:
     assert source.label_maps is not None
+    start = _start(source)
+    network = _network(source, start[1].network if start else SIZES["small"], source.patch_size)
     maps = read_label_maps(source.label_maps, read_table(source.label_table), console)
     if not 0 < source.hold_out < len(maps.maps):
         raise UsageError(f"--hold-out {source.hold_out}: from 1 to {len(maps.maps) - 1} of the {len(maps.maps)} maps")
     trained, unseen = maps.split(source.hold_out)
     settings = _synthesis(source)
-    start = _start(source)
-    network = start[1].network if start and source.size is None else _network(source.size or "small")
     synthesiser = Synthesiser(trained, settings, device)
     card = BaseCard(
         name=request.name, sha256="", network=network, in_channels=1, out_channels=len(CLASSES), patch_size=source.patch_size,
@@ -169,8 +179,6 @@ def _synthetic_inputs(
 
 def _synthetic_windows(unseen: LabelMaps, settings: SynthesisSettings) -> tuple[torch.Tensor, torch.Tensor]:
     """Fixed scans of maps that are not trained on, with T1-like contrast, since that is what users have."""
-    import msgspec
-
     made = Synthesiser(unseen, msgspec.structs.replace(settings, share_t1=1.0), torch.device("cpu"))
     drawn = [synthetic_batch(made, 2, VALIDATION_SEED, index) for index in range(VALIDATION_BATCHES)]
     return torch.cat([batch["image"] for batch in drawn]), torch.cat([batch["label"][:, 0] for batch in drawn])
@@ -179,18 +187,13 @@ def _synthetic_windows(unseen: LabelMaps, settings: SynthesisSettings) -> tuple[
 def _dataset_inputs(
     workspace: Workspace, source: SourceRequest, request: PretrainRequest, device: torch.device, console: Console
 ) -> PretrainInputs:
-    import msgspec
-
     name = workspace.resolve(source.dataset)
     fingerprint = load_record(workspace.fingerprint(name), Fingerprint, f"hippopt_plan {name}")
     plan = load_plan(workspace.plan(name), fingerprint)
     load_unchanged(workspace, name, fingerprint)
     check_cache(workspace, name, plan, fingerprint)
     start = _start(source)
-    if source.size is not None:
-        plan = msgspec.structs.replace(plan, network=_network(source.size))
-    elif start:
-        plan = msgspec.structs.replace(plan, network=start[1].network)
+    plan = msgspec.structs.replace(plan, network=_network(source, start[1].network if start else plan.network, plan.patch_size))
     validation = plan.folds[0].val if plan.folds else ()
     train = [case.id for case in fingerprint.cases if case.id not in set(validation)]
     hashes = {case.id: case.image_hash for case in fingerprint.cases}

@@ -15,7 +15,7 @@ from hippopt.artifacts.fingerprint import Fingerprint
 from hippopt.artifacts.fold_names import fit_number
 from hippopt.artifacts.methods import METHODS, Method, check_library
 from hippopt.artifacts.plan import STACKS, Plan
-from hippopt.artifacts.plan_rules import check_plan
+from hippopt.artifacts.plan_rules import check_adaptable, check_plan
 from hippopt.artifacts.properties import CacheEntry
 from hippopt.console import Console
 from hippopt.errors import PlanError, TrainingError, UsageError
@@ -163,6 +163,7 @@ def adjusted_plan(plan: Plan, method: Method, rank: int | None, learning_rate: f
         if method == "full":
             schedule = msgspec.structs.replace(schedule, full_rate_on_base=None)
         plan = check_plan(msgspec.structs.replace(plan, schedule=schedule), f"--learning-rate {learning_rate}")
+    check_adaptable(plan, method)
     if method == "adalora" and not isinstance(plan.adapter.rank, int):
         raise PlanError(f"adapter.rank: {plan.adapter.rank}; adalora shares one budget over all layers: give one number with --rank")
     return plan

@@ -13,7 +13,7 @@ from hippopt.artifacts.weights import AdapterCard, BaseCard
 from hippopt.console import Console
 from hippopt.errors import PlanError, WeightsError
 from hippopt.networks.base_files import known_base_file, shipped_base, shipped_bases
-from hippopt.networks.base_weights import OLD_PATCH, PATCH_WEIGHT, POSITION, image_tokens
+from hippopt.networks.base_weights import OLD_PATCH, PATCH_WEIGHT, POSITION, check_network, image_tokens, token_size_of
 from hippopt.networks.tensor_files import check_space, file_sha256, read_state, tensor_bytes, tensors_sha256, to_bytes
 from hippopt.networks.tuning import REST
 from hippopt.networks.unetr import SIZES, token_grid
@@ -34,6 +34,7 @@ def adopt_base(requested: str, plan: Plan, workspace: Workspace, console: Consol
             (file, card) for file, card in known if requested == card.name or (len(requested) >= 6 and card.sha256.startswith(requested))
         ]
         if len(fitting) == 1:
+            check_network(fitting[0][1].network, plan.network, f"--base {requested}")
             return fitting[0]
         shipped = shipped_base(requested)
         if shipped is not None:
@@ -44,6 +45,7 @@ def adopt_base(requested: str, plan: Plan, workspace: Workspace, console: Consol
         path = path / "adapter.safetensors"
     state = read_state(path)
     card = _card_of(path, state, plan)
+    check_network(card.network, plan.network, str(path))
     state = _network_alone(state)
     data = to_bytes(state)
     sha256 = hashlib.sha256(data).hexdigest()
@@ -132,23 +134,26 @@ def _card_from_shapes(path: Path, state: dict[str, torch.Tensor], plan: Plan) ->
         raise WeightsError(f"{path}: not a MONAI UNETR (its weights have other dimensions); give a UNETR's state dict") from None
     if PATCH_WEIGHT not in state and OLD_PATCH + "weight" not in state:
         raise WeightsError(f"{path}: no patch embedding that hippopt knows; give a UNETR with `conv` or `perceptron` embedding")
+    token = token_size_of(state) or plan.network.token_size
     same = [size for size in SIZES.values() if (size.hidden_size, size.mlp_dim, size.feature_size) == (hidden, mlp, features)]
     # weights do not tell the number of heads; every published UNETR has 64 values a head
     network = (
-        same[0]
+        msgspec.structs.replace(same[0], token_size=token)
         if same
-        else NetworkSettings(size="custom", hidden_size=hidden, mlp_dim=mlp, num_heads=max(1, hidden // 64), feature_size=features)
+        else NetworkSettings(
+            size="custom", hidden_size=hidden, mlp_dim=mlp, num_heads=max(1, hidden // 64), feature_size=features, token_size=token
+        )
     )
     return BaseCard(
         name=path.stem, sha256="", network=network, in_channels=channels, out_channels=classes,
-        patch_size=_patch_of(tokens, image_tokens(state), plan.patch_size),
+        patch_size=_patch_of(tokens, image_tokens(state), plan.patch_size, token),
         origin=f"adopted from {path.name}; what it was trained on is unknown",
     )  # fmt: skip
 
 
-def _patch_of(tokens: int, of_image: int, planned: Triple) -> Triple:
+def _patch_of(tokens: int, of_image: int, planned: Triple, token: int) -> Triple:
     """The patch size that a number of tokens stands for: the plan's where it fits, else a cube."""
     side = round(of_image ** (1 / 3))
-    if math.prod(token_grid(planned)) in (tokens, of_image) or side**3 != of_image:
+    if math.prod(token_grid(planned, token)) in (tokens, of_image) or side**3 != of_image:
         return planned
-    return (side * 16, side * 16, side * 16)
+    return (side * token, side * token, side * token)

@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
+import msgspec
+
 from hippopt.artifacts.codec import load_record, write_json
 from hippopt.artifacts.fingerprint import Fingerprint
-from hippopt.artifacts.plan import Plan
+from hippopt.artifacts.plan import TOKEN_SIZES, Plan
 from hippopt.artifacts.plan_edits import apply_settings, plan_changes
 from hippopt.artifacts.plan_rules import check_plan, load_plan
 from hippopt.console import Console
@@ -20,13 +22,11 @@ def make_plan(
 
     Raises StaleArtifactError when the existing plan belongs to other data and `overwrite` is not given, PlanError for a bad edit.
     """
-    size = next((setting.partition("=")[2] for setting in settings if setting.startswith("network.size=")), None)
-    rest = [setting for setting in settings if not setting.startswith("network.size=")]
-    if size is not None and size not in SIZES:
-        raise PlanError(f"--set network.size={size}: choose one of {', '.join(SIZES)}")
+    size, token, rest = _of_network(settings)
     if path.exists() and not overwrite:
         old = load_plan(path, fingerprint)
-        if size is not None and old.network != SIZES[size]:
+        wanted = msgspec.structs.replace(SIZES[size], transformer=old.network.transformer) if size else old.network
+        if old.network != msgspec.structs.replace(wanted, token_size=token or old.network.token_size):
             raise PlanError(f"{path}: planned for another network, and its batch and patch size follow from it; add --overwrite")
         plan = apply_settings(old, rest, path) if rest else old
         check_plan(plan, path, fingerprint)
@@ -34,12 +34,24 @@ def make_plan(
         console.say(f"{path}: kept" + (f", changed {'; '.join(changes)}" if changes else "; --overwrite makes it anew"))
     else:
         seed = next((setting.partition("=")[2] for setting in rest if setting.startswith("seed=")), "0")
-        plan = decide(fingerprint, machine, int(seed) if seed.isdigit() else 0, SIZES[size] if size else None)
+        plan = decide(fingerprint, machine, int(seed) if seed.isdigit() else 0, SIZES[size] if size else None, token)
         plan = apply_settings(plan, rest, path) if rest else plan
         _say_changes(path, plan, console)
     check_plan(plan, path, fingerprint)
     write_json(path, plan)
     return plan
+
+
+def _of_network(settings: list[str]) -> tuple[str | None, int | None, list[str]]:
+    """(size, token size, the other settings): what batch and patch size follow from is decided before them. Raises PlanError."""
+    given = {key: value for key, _, value in (setting.partition("=") for setting in settings)}
+    size, token = given.get("network.size"), given.get("network.token_size")
+    if size is not None and size not in SIZES:
+        raise PlanError(f"--set network.size={size}: choose one of {', '.join(SIZES)}")
+    if token is not None and token not in map(str, TOKEN_SIZES):
+        raise PlanError(f"--set network.token_size={token}: choose one of {', '.join(map(str, TOKEN_SIZES))}")
+    rest = [setting for setting in settings if setting.partition("=")[0] not in ("network.size", "network.token_size")]
+    return size, int(token) if token else None, rest
 
 
 def _say_changes(path: Path, plan: Plan, console: Console) -> None:

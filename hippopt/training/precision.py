@@ -22,10 +22,11 @@ def weight_gradient_error(device: torch.device, patch_size: Triple, network: Net
     """Relative error of the weight gradient of the decoder's deepest convolution in bfloat16, against float32.
 
     oneDNN's kernels for AVX-512 read memory that was never written when the image is two voxels deep, as it is there for a
-    patch of 16: the gradients then have nothing to do with the true ones (torch 2.13; docs/experiments.md).
+    patch of 16 with tokens of 16: the gradients then have nothing to do with the true ones (torch 2.13; docs/experiments.md).
     """
-    channels = 8 * network.feature_size
-    depth, height, width = (size // 8 for size in patch_size)
+    deepest = network.token_size // 2  # voxels of the patch that one of the decoder's deepest image covers
+    channels = deepest * network.feature_size
+    depth, height, width = (size // deepest for size in patch_size)
     generator = torch.Generator().manual_seed(0)
     image, above = (torch.randn((2, channels, depth, height, width), generator=generator).to(device) for _ in range(2))
     weight = torch.randn((channels, channels, 3, 3, 3), generator=generator).to(device) * 0.05

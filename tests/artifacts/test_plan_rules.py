@@ -30,11 +30,18 @@ def test_the_plan_of_the_tests_is_sound() -> None:
     assert broken_rules(small_plan()) == [] == broken_rules(small_plan(), data())
 
 
+def test_tokens_of_eight_allow_patches_between() -> None:
+    plan = changed(small_plan(), patch_size=(16, 24, 40))
+    assert broken_rules(changed(plan, network__token_size=8)) == []
+
+
 RATES = {"lora-pt": 1e-3, "decoder": 1e-3, "full": 5e-4}
 BROKEN: list[tuple[dict[str, Any], str]] = [
     ({"patch_size": (16, 24, 16)}, "patch_size"),
     ({"patch_size": (16, 0, 16)}, "patch_size"),
     ({"patch_size": (16, -16, 16)}, "patch_size"),
+    ({"patch_size": (16, 20, 16), "network__token_size": 8}, "patch_size"),
+    ({"network__token_size": 4}, "network.token_size"),
     ({"batch_size": 0}, "batch_size"),
     ({"target_spacing_mm": (1.0, 0.0, 1.0)}, "target_spacing_mm"),
     ({"target_spacing_mm": (1.0, 100.0, 1.0)}, "target_spacing_mm"),

@@ -205,4 +205,4 @@ def test_another_size_of_network_names_its_remedy() -> None:
 
 
 def test_token_grids() -> None:
-    assert token_grid((48, 64, 16)) == (3, 4, 1)
+    assert token_grid((48, 64, 16), 16) == (3, 4, 1) and token_grid((48, 64, 24), 8) == (6, 8, 3)

@@ -12,7 +12,7 @@ from hippopt.artifacts.plan import NetworkSettings, Triple
 from hippopt.networks import memory
 from hippopt.networks.memory import BYTES_A_PARAMETER, saved_bytes, training_bytes
 from hippopt.networks.unetr import SIZES, build_unetr
-from tests.records import TINY_NETWORK
+from tests.records import TINY_NETWORK, changed
 
 PATCH = (16, 32, 16)
 
@@ -34,11 +34,19 @@ def counted_on_the_cpu(network: NetworkSettings, channels: int, classes: int, pa
     return sum(storage.nbytes() for storage in storages.values())
 
 
-@pytest.mark.parametrize(("channels", "classes", "patch"), [(1, 3, PATCH), (2, 2, (16, 16, 32))])
-def test_the_count_is_that_of_a_real_pass(channels: int, classes: int, patch: Triple) -> None:
-    activations, parameters = saved_bytes(TINY_NETWORK, channels, classes, patch)
-    assert activations == counted_on_the_cpu(TINY_NETWORK, channels, classes, patch)
-    model = build_unetr(channels, classes, patch, TINY_NETWORK)
+@pytest.mark.parametrize(
+    ("channels", "classes", "patch", "network"),
+    [
+        (1, 3, PATCH, TINY_NETWORK),
+        (2, 2, (16, 16, 32), TINY_NETWORK),
+        (1, 3, (16, 24, 16), changed(TINY_NETWORK, token_size=8)),
+        (1, 3, PATCH, changed(TINY_NETWORK, transformer=False)),
+    ],
+)
+def test_the_count_is_that_of_a_real_pass(channels: int, classes: int, patch: Triple, network: NetworkSettings) -> None:
+    activations, parameters = saved_bytes(network, channels, classes, patch)
+    assert activations == counted_on_the_cpu(network, channels, classes, patch)
+    model = build_unetr(channels, classes, patch, network)
     assert parameters == 16 * sum(parameter.numel() for parameter in model.parameters())
 
 

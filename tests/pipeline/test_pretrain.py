@@ -144,7 +144,10 @@ def test_going_on_from_a_base(tmp_path: Path, label_maps: Path, run_command: Com
     [
         ((), "--synthetic"),
         (("--synthetic", "nowhere"), "no such folder"),
-        (("--synthetic", ".", "--patch", 17, 32, 32), "multiples of 16"),
+        (("--synthetic", ".", "--patch", 17, 32, 32), "multiples of 8"),
+        (("--synthetic", ".", "--patch", 24, 32, 32), "multiples of the token size, 16"),
+        (("--synthetic", ".", "--patch", 24, 32, 32, "--token-size", 16), "multiples of 16"),
+        (("--synthetic", ".", "--token-size", 12), "8, 16"),
         (("--synthetic", ".", "--steps", 0), "above 0"),
         (("--synthetic", ".", "--size", "vast"), "tiny"),
         (("Blob", "--preview", "a.png"), "--synthetic"),

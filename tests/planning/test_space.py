@@ -99,6 +99,14 @@ def test_patches_cover_the_structure(shape: Triple, spacing: Spacing, wanted: Tr
     assert patch == wanted
 
 
+def test_patches_are_multiples_of_finer_tokens_too() -> None:
+    """38 x 58 x 40 voxels wanted, and there: 40 x 64 x 40 in multiples of 8, and 40 x 56 x 40 where the images end there."""
+    for shape, wanted in (((100, 100, 100), (40, 64, 40)), ((40, 56, 40), (40, 56, 40)), ((12, 49, 33), (16, 48, 32))):
+        fingerprint = fingerprint_of([case_of_boxes(f"case_{number}", FRONT_AND_BACK, shape) for number in range(3)])
+        patch, reason = space.patch_size(fingerprint, (1.0, 1.0, 1.0), "none", lambda _: True, 8)
+        assert patch == wanted and "multiples of 8" in reason
+
+
 def test_one_outlying_label_does_not_enlarge_the_patch() -> None:
     usual = [case_of_boxes(f"case_{number}", FRONT_AND_BACK, (100, 100, 100)) for number in range(39)]
     outlier = case_of_boxes("outlier", {"anterior": ((0, 0, 0), (90, 90, 90)), "posterior": None}, (100, 100, 100))

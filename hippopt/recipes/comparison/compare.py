@@ -11,7 +11,7 @@ from hippopt.artifacts.plan import Plan
 from hippopt.artifacts.weights import BaseCard
 from hippopt.console import Console, counted
 from hippopt.errors import HippoptError, UsageError
-from hippopt.networks.base_files import default_base
+from hippopt.networks.base_files import chosen_base
 from hippopt.recipes.child_processes import Job, run_jobs, threads_each
 from hippopt.recipes.comparison.grid import (
     Cases,
@@ -119,10 +119,10 @@ def _base(workspace: Workspace, plan: Plan, request: ComparisonRequest, console:
     needing = [row.name for row in request.grid.rows if row.needs_base]
     if not needing:
         return None
-    asked = request.base or default_base(plan)
-    if asked is None or str(asked).lower() == "none":
+    asked = chosen_base(request.base, plan)
+    if asked is None:
         raise UsageError(f"{needing[0]}: starts from pre-trained weights: name them with --base FILE; from random ones only scratch does")
-    return adopt_base(str(asked), plan, workspace, console)
+    return adopt_base(asked, plan, workspace, console)
 
 
 def _run(setting: Setting, units: Sequence[Unit], commands: Commands, signals: StopSignals, console: Console) -> dict[str, str]:
