@@ -2,11 +2,12 @@
 
 import argparse
 import re
+import sys
 
 from hippopt.artifacts.methods import METHODS
-from hippopt.cli.child_commands import predict_command, train_command
 from hippopt.cli.command import make_parser, run
 from hippopt.cli.console import TerminalConsole
+from hippopt.cli.requests import predict_command, train_command
 from hippopt.errors import UsageError
 from hippopt.workspace import Workspace
 
@@ -76,3 +77,7 @@ def _work(options: argparse.Namespace, workspace: Workspace, console: TerminalCo
 
 def main(arguments: list[str] | None = None) -> int:
     return run(_parser(), _work, arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

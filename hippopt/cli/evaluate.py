@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -91,3 +92,7 @@ def _check_labels(predictions: Path, dataset: str, names: "LabelNames", workspac
 
 def main(arguments: list[str] | None = None) -> int:
     return run(_parser(), _work, arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,6 +1,7 @@
 """hippopt_export: a trained run as one file."""
 
 import argparse
+import sys
 from pathlib import Path
 
 from hippopt.cli.command import make_parser, run
@@ -47,3 +48,7 @@ def _work(options: argparse.Namespace, workspace: Workspace, console: TerminalCo
 
 def main(arguments: list[str] | None = None) -> int:
     return run(_parser(), _work, arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

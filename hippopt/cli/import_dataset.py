@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import sys
 import time
 from pathlib import Path
 
@@ -52,3 +53,7 @@ def _work(options: argparse.Namespace, workspace: Workspace, console: TerminalCo
 
 def main(arguments: list[str] | None = None) -> int:
     return run(_parser(), _work, arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

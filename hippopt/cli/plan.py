@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import sys
 import time
 
 from hippopt.cli.command import make_parser, run
@@ -43,3 +44,7 @@ def _work(options: argparse.Namespace, workspace: Workspace, console: TerminalCo
 
 def main(arguments: list[str] | None = None) -> int:
     return run(_parser(), _work, arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

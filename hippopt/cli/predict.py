@@ -1,12 +1,14 @@
 """hippopt_predict: segment new scans."""
 
 import argparse
+import sys
 import time
 from pathlib import Path
 
 from hippopt.artifacts.fold_names import fit_number
 from hippopt.cli.command import make_parser, run
 from hippopt.cli.console import TerminalConsole
+from hippopt.cli.requests import read_request
 from hippopt.errors import UsageError
 from hippopt.workspace import Workspace
 
@@ -44,15 +46,14 @@ def _work(options: argparse.Namespace, workspace: Workspace, console: TerminalCo
             raise UsageError(f"--folds {' '.join(bad)}: give numbers, or full-data")
     from hippopt.recipes.prediction import PredictionRequest, predict_scans
 
-    request = PredictionRequest(
-        source=options.source, output=options.output, folds=tuple(options.folds) if options.folds else None, run=options.run,
-        tta=options.tta, save_probabilities=options.save_probabilities, save_uncertainty=options.save_uncertainty, overwrite=options.overwrite, device=options.device,
-        checkpoint=options.checkpoint, volume=options.volume,
-    )  # fmt: skip
-    failed = predict_scans(workspace, dataset, request, console)
+    failed = predict_scans(workspace, dataset, read_request(PredictionRequest, options), console)
     console.say(f"done in {time.perf_counter() - started:.1f} s")
     return 1 if failed else 0
 
 
 def main(arguments: list[str] | None = None) -> int:
     return run(_parser(), _work, arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -3,13 +3,14 @@
 import argparse
 import math
 import re
+import sys
 import time
 
 from hippopt.artifacts.fold_names import fit_number, fold_names
 from hippopt.artifacts.methods import METHODS, Method, check_library
-from hippopt.cli.child_commands import train_command
 from hippopt.cli.command import make_parser, run
 from hippopt.cli.console import TerminalConsole
+from hippopt.cli.requests import read_request, train_command
 from hippopt.errors import UsageError
 from hippopt.workspace import Workspace
 
@@ -79,14 +80,10 @@ def _work(options: argparse.Namespace, workspace: Workspace, console: TerminalCo
     if METHODS[method].needs_base and base is None:
         raise UsageError(f"--method {method} adapts pre-trained weights: name them with --base FILE, or use --method full")
     from hippopt.recipes.folds_side_by_side import SideBySide
-    from hippopt.recipes.training import TrainingRequest, folds_at_once, run_name, train_folds
+    from hippopt.recipes.training import folds_at_once, run_name, train_folds
+    from hippopt.training.request import TrainingRequest
 
-    request = TrainingRequest(
-        method=method, base=base, rank=options.rank, name=options.name, steps=options.steps,
-        minutes=options.minutes, resume=options.resume, overwrite=options.overwrite, allow_seen=options.allow_seen,
-        allow_change=options.allow_change, device=options.device, workers=options.workers, seed=options.seed,
-        learning_rate=options.learning_rate,
-    )  # fmt: skip
+    request = read_request(TrainingRequest, options, method=method, base=base)
     at_once = options.jobs or folds_at_once(plan, len(folds), options.device)
     apart = SideBySide(at_once, lambda fold, asked: train_command(workspace, dataset_name, fold, asked)) if at_once > 1 else None
     train_folds(workspace, dataset_name, plan, fingerprint, folds, request, console, started, apart)
@@ -100,3 +97,7 @@ def _work(options: argparse.Namespace, workspace: Workspace, console: TerminalCo
 
 def main(arguments: list[str] | None = None) -> int:
     return run(_parser(), _work, arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -20,12 +20,13 @@ from hippopt.phantoms.baseline import Scan, threshold_baseline
 from hippopt.phantoms.phantom import draw_phantom, render
 from hippopt.recipes.planning import PlanningRequest, plan_dataset
 from hippopt.recipes.prediction import PredictionRequest, predict_scans
-from hippopt.recipes.training import TrainingRequest, run_name, train_folds
+from hippopt.recipes.training import run_name, train_folds
 from hippopt.reporting.contours import Panel, plot_contours
 from hippopt.reporting.scores import say_summary
 from hippopt.scoring.tables import summarise, write_csv
 from hippopt.stages.evaluate import LabelNames, evaluate
 from hippopt.stages.import_dataset import ImportRequest, import_dataset
+from hippopt.training.request import TrainingRequest
 from hippopt.workspace import Workspace
 
 DATASET = "Dataset999_Demo"

@@ -8,17 +8,15 @@ import contextlib
 import csv
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 from hippopt.console import Console
 from hippopt.errors import TrainingError
 from hippopt.recipes.child_processes import Job, run_jobs, threads_each
+from hippopt.recipes.training_inputs import FoldJob
 from hippopt.scoring.comparison import foreground, mean_dice
 from hippopt.scoring.tables import read_case_table
+from hippopt.training.request import TrainingRequest
 from hippopt.training.signals import StopSignals
-
-if TYPE_CHECKING:
-    from hippopt.recipes.training import FoldJob, TrainingRequest
 
 LOG = "output.log"  # in a fold's folder: what its process said
 
@@ -28,11 +26,11 @@ class SideBySide:
     """at_once: processes at a time. command: hippopt_train of a fold, as a child process is given it."""
 
     at_once: int
-    command: "Callable[[str, TrainingRequest], tuple[str, ...]]"
+    command: Callable[[str, TrainingRequest], tuple[str, ...]]
 
 
 def train_side_by_side(
-    folds: "Sequence[FoldJob]", request: "TrainingRequest", how: SideBySide, signals: StopSignals, console: Console
+    folds: Sequence[FoldJob], request: TrainingRequest, how: SideBySide, signals: StopSignals, console: Console
 ) -> dict[str, float]:
     """Mean foreground Dice of each fold that is validated. A fold that fails stops no other.
 
@@ -81,7 +79,7 @@ def train_side_by_side(
     return dice
 
 
-def _share(fold: "FoldJob") -> float:
+def _share(fold: FoldJob) -> float:
     """How much of a fold's training is done, by the last line of its log."""
     request, steps = fold.request, fold.request.steps or fold.inputs.plan.schedule.steps_from(fold.inputs.base is not None)
     with contextlib.suppress(OSError, ValueError, KeyError, csv.Error), fold.folder.log.open(newline="") as stream:

@@ -1,7 +1,7 @@
 """Predict with a run: find its folds, check that they belong together, restore and merge them, segment the scans."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -31,16 +31,16 @@ from hippopt.networks.locator import read_locator
 from hippopt.networks.restoring import read_card, restore
 from hippopt.recipes.standards import load_standards
 from hippopt.stages.adopt_base import load_known_base
-from hippopt.stages.predict import PredictRequest, predict
+from hippopt.stages.predict import PredictionSettings, predict
 from hippopt.workspace import PROVENANCE, Workspace
 
 
 @dataclass(frozen=True)
 class PredictionRequest:
-    """What the user asked of hippopt_predict; None stands for all folds, or the only run."""
+    """Holds what the user asked of hippopt_predict; None stands for all folds, or the only run. Each field is an option of the command."""
 
-    source: Path
-    output: Path
+    source: Path = field(metadata={"option": "-i"})
+    output: Path = field(metadata={"option": "-o"})
     folds: tuple[str, ...] | None = None
     run: str | None = None
     tta: bool = False
@@ -190,7 +190,7 @@ def predict_scans(workspace: Workspace, dataset: str, request: PredictionRequest
     )
     _check_identity(request, identity)
     write_json(request.output / PROVENANCE, identity)
-    job = PredictRequest(
+    job = PredictionSettings(
         output=request.output, windows=opened.windows, wanted=Wanted(request.save_probabilities, request.save_uncertainty),
         overwrite=request.overwrite, volume=request.volume, standards=opened.standards, locators=opened.locators,
         borders=opened.borders,

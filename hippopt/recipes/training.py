@@ -3,8 +3,7 @@
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import replace
 
 import msgspec
 import pandas as pd
@@ -16,7 +15,6 @@ from hippopt.artifacts.fold_names import fit_number
 from hippopt.artifacts.methods import METHODS, Method, check_library
 from hippopt.artifacts.plan import STACKS, Plan
 from hippopt.artifacts.plan_rules import check_adaptable, check_plan
-from hippopt.artifacts.properties import CacheEntry
 from hippopt.console import Console
 from hippopt.errors import PlanError, TrainingError, UsageError
 from hippopt.imaging.memory_budget import machine_bytes
@@ -25,7 +23,7 @@ from hippopt.networks.memory import training_bytes
 from hippopt.networks.restoring import read_card
 from hippopt.recipes.child_processes import core_count
 from hippopt.recipes.folds_side_by_side import SideBySide, train_side_by_side
-from hippopt.recipes.training_inputs import check_cache, check_run_plan, load_unchanged, training_cases
+from hippopt.recipes.training_inputs import FoldJob, check_cache, check_run_plan, load_unchanged, training_cases
 from hippopt.reporting.scores import say_summary
 from hippopt.scoring.tables import read_case_table, summarise, write_csv, write_json
 from hippopt.stages.adopt_base import adopt_base, load_known_base
@@ -33,45 +31,16 @@ from hippopt.stages.calibrate_run import calibrate_run
 from hippopt.stages.decompose_base import decompose_base
 from hippopt.stages.train_fold import check_start, clear_fold, fold_progress, train_fold
 from hippopt.stages.validate_fold import validate_fold
-from hippopt.training.fold import FoldInputs, FoldRequest, fold_cases
+from hippopt.training.fold import FoldInputs, FoldRequest, fold_cases, request_of_fold
 from hippopt.training.lock import fold_lock
 from hippopt.training.precision import use_bfloat16
+from hippopt.training.request import TrainingRequest
 from hippopt.training.signals import StopSignals
 from hippopt.training.start import with_earlier_settings
-from hippopt.workspace import FoldFolder, Workspace
+from hippopt.workspace import Workspace
 
 PROCESS_BYTES = 0.8e9  # of a process that has torch and monai loaded
 MEMORY_SHARE = 0.6  # of the machine's, for all folds that are trained side by side
-
-
-@dataclass(frozen=True)
-class TrainingRequest:
-    """What the user asked of hippopt_train; None stands for the plan's or the machine's choice."""
-
-    method: Method
-    base: str | None = None
-    rank: int | None = None
-    name: str = ""
-    steps: int | None = None
-    minutes: float | None = None
-    resume: bool = False
-    overwrite: bool = False
-    allow_seen: bool = False
-    allow_change: bool = False
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    workers: int | None = None
-    seed: int | None = None
-    learning_rate: float | None = None
-
-
-@dataclass(frozen=True)
-class FoldJob:
-    """One fold to train and validate. `entries`: the records of its validation cases."""
-
-    request: FoldRequest
-    inputs: FoldInputs
-    folder: FoldFolder
-    entries: list[CacheEntry]
 
 
 def run_name(method: Method, rank: int | dict[str, int], name: str) -> str:
@@ -196,11 +165,8 @@ def _prepare(
             device,
             autocast,
         )
-        asked = FoldRequest(
-            run=run, fold=fold, method=request.method, seed=(plan.seed if request.seed is None else request.seed) + (fit_number(fold) or 1) - 1, steps=request.steps,
-            minutes=request.minutes, workers=workers, resume=resume, overwrite=request.overwrite,
-            allow_seen=request.allow_seen, allow_change=request.allow_change,
-        )  # fmt: skip
+        seed = (plan.seed if request.seed is None else request.seed) + (fit_number(fold) or 1) - 1
+        asked = request_of_fold(request, run, fold, seed, workers, resume)
         _check_seed(workspace, dataset_name, run, asked, folds)
         folder = workspace.fold(dataset_name, run, fold)
         if resume:

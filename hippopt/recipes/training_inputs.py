@@ -1,6 +1,7 @@
 """What training takes in, and whether it belongs together: raw data, fingerprint, plan and preprocessed cases."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from hippopt.artifacts.dataset import Case, Dataset, load_dataset
 from hippopt.artifacts.fingerprint import CaseFingerprint, Fingerprint
@@ -13,7 +14,18 @@ from hippopt.errors import DatasetError, StaleArtifactError, TrainingError
 from hippopt.sources.survey import file_stamp, survey_case
 from hippopt.stages.extract_fingerprint import dataset_hash
 from hippopt.stages.preprocess import CachePaths, cache_key, cached_entry
-from hippopt.workspace import Workspace
+from hippopt.training.fold import FoldInputs, FoldRequest
+from hippopt.workspace import FoldFolder, Workspace
+
+
+@dataclass(frozen=True)
+class FoldJob:
+    """One fold to train and validate. `entries`: the records of its validation cases."""
+
+    request: FoldRequest
+    inputs: FoldInputs
+    folder: FoldFolder
+    entries: list[CacheEntry]
 
 
 def load_unchanged(workspace: Workspace, name: str, fingerprint: Fingerprint) -> Dataset:

@@ -43,7 +43,7 @@ SAVE_EVERY_S = 10.0  # the tables, while scans are segmented
 
 
 @dataclass(frozen=True)
-class PredictRequest:
+class PredictionSettings:
     """How to predict. volume: which one of a 4D scan; locators, borders: of the folds, where they have such."""
 
     output: Path
@@ -57,7 +57,7 @@ class PredictRequest:
 
 
 def predict(
-    scans: Sequence[ScanFiles], models: Sequence[nn.Module], plan: Plan, request: PredictRequest, device: torch.device, console: Console
+    scans: Sequence[ScanFiles], models: Sequence[nn.Module], plan: Plan, request: PredictionSettings, device: torch.device, console: Console
 ) -> tuple[int, int, int]:
     """Write one mask a scan, `volumes.tsv` and `failures.tsv`: (segmented, kept, failed).
 
@@ -137,7 +137,7 @@ def mask_path(files: ScanFiles, output: Path) -> Path:
     return output / (files.id + mask_ending(files.channels[0]))
 
 
-def _kept_rows(files: ScanFiles, plan: Plan, request: PredictRequest, old: Any) -> Rows:
+def _kept_rows(files: ScanFiles, plan: Plan, request: PredictionSettings, old: Any) -> Rows:
     """Rows of a mask that is there already. old: the table beside it.
 
     Raises OutputError where it is no mask of this scan, and so may be a person's.
@@ -164,18 +164,20 @@ def _kept_rows(files: ScanFiles, plan: Plan, request: PredictRequest, old: Any) 
     return keep_known(rows, old)
 
 
-def _lacks_maps(files: ScanFiles, rows: Rows, request: PredictRequest) -> bool:
+def _lacks_maps(files: ScanFiles, rows: Rows, request: PredictionSettings) -> bool:
     """Whether a map that is wanted is not there beside a kept mask; a constant scan has none."""
     asked = {UNCERTAINTY: request.wanted.uncertainty, PROBABILITIES: request.wanted.probabilities}
     lacking = any(wanted and not _map_path(files, kind, request).exists() for kind, wanted in asked.items())
     return lacking and not any(CONSTANT in str(row["flag"]).split("; ") for row in rows)
 
 
-def _map_path(files: ScanFiles, kind: str, request: PredictRequest) -> Path:
+def _map_path(files: ScanFiles, kind: str, request: PredictionSettings) -> Path:
     return request.output / f"{files.id}_{kind}.nii.gz"
 
 
-def _loaded_ahead(waiting: Sequence[ScanFiles], plan: Plan, request: PredictRequest) -> Iterator[tuple[ScanFiles, "Future[LoadedScan]"]]:
+def _loaded_ahead(
+    waiting: Sequence[ScanFiles], plan: Plan, request: PredictionSettings
+) -> Iterator[tuple[ScanFiles, "Future[LoadedScan]"]]:
     memory = machine_bytes()
     pool = ThreadPoolExecutor(1)
     try:
@@ -190,7 +192,7 @@ def _loaded_ahead(waiting: Sequence[ScanFiles], plan: Plan, request: PredictRequ
 
 
 def _segment(
-    loaded: LoadedScan, models: Sequence[nn.Module], plan: Plan, request: PredictRequest, device: torch.device, console: Console
+    loaded: LoadedScan, models: Sequence[nn.Module], plan: Plan, request: PredictionSettings, device: torch.device, console: Console
 ) -> Rows:
     """Predict and write one scan; its rows of volumes.tsv."""
     found = segment(loaded, models, plan, request.windows, request.standards, request.wanted, device, request.borders)

@@ -1,36 +1,39 @@
 """What training a fold is asked for, and what it works on."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import torch
 
 from hippopt.artifacts.codec import content_hash
 from hippopt.artifacts.fingerprint import Fingerprint
-from hippopt.artifacts.methods import Method
 from hippopt.artifacts.part_borders import PartBorders
 from hippopt.artifacts.plan import Plan
 from hippopt.artifacts.weights import BaseCard
 from hippopt.batches.patches import TrainingCase
 from hippopt.networks.initial_factors import InitialFactors
+from hippopt.training.request import TrainingRequest
 
 
-@dataclass(frozen=True)
-class FoldRequest:
-    """What to train. `steps` or `minutes` (whole wall time of the fold) replace the plan's number of steps."""
+@dataclass(frozen=True, kw_only=True)
+class FoldRequest(TrainingRequest):
+    """What to train: all that the user asked for, with what is decided for this fold.
+
+    `steps` or `minutes` (whole wall time of the fold) replace the plan's number of steps.
+    """
 
     run: str
     fold: str
-    method: Method
     seed: int
-    steps: int | None = None
-    minutes: float | None = None
-    workers: int = 0
-    resume: bool = False
-    overwrite: bool = False
-    allow_seen: bool = False
-    allow_change: bool = False
+    workers: int
+
+
+def request_of_fold(asked: TrainingRequest, run: str, fold: str, seed: int, workers: int, resume: bool) -> FoldRequest:
+    """Make the request of one fold of the run's: every other field is taken over as it is."""
+    decided: dict[str, Any] = {"seed": seed, "workers": workers, "resume": resume}
+    kept = {each.name: getattr(asked, each.name) for each in fields(TrainingRequest) if each.name not in decided}
+    return FoldRequest(run=run, fold=fold, **kept, **decided)
 
 
 @dataclass(frozen=True)

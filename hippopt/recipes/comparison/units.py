@@ -16,11 +16,12 @@ from hippopt.errors import DatasetError, PlanError, TrainingError
 from hippopt.networks.restoring import read_card
 from hippopt.recipes.comparison.grid import Cases, Combination, Contents, Grid
 from hippopt.recipes.prediction import PredictionRequest
-from hippopt.recipes.training import TrainingRequest, adjusted_plan
+from hippopt.recipes.training import adjusted_plan
 from hippopt.scoring.comparison import foreground
 from hippopt.scoring.tables import read_case_table, write_csv
 from hippopt.stages.evaluate import LabelNames, evaluate
 from hippopt.stages.train_fold import fold_progress
+from hippopt.training.request import TrainingRequest
 from hippopt.workspace import PROVENANCE, ComparisonFolder, FoldFolder, Workspace
 
 METRICS = "metrics.csv"  # beside the masks of a data set
