@@ -6,7 +6,6 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from hippopt.artifacts.dataset import Side
 from hippopt.artifacts.fingerprint import Box, CaseFingerprint, ChannelStatistics, Fingerprint, LabelStatistics
 from hippopt.artifacts.grid import Grid, affine_rows
 from hippopt.artifacts.plan import (
@@ -18,6 +17,7 @@ from hippopt.artifacts.plan import (
     Plan,
     ScheduleSettings,
 )
+from hippopt.artifacts.sides import Side
 from hippopt.planning.geometry import geometric_sides, ordered_axes
 
 Triple = tuple[int, int, int]
@@ -117,7 +117,7 @@ def small_plan(**changes: Any) -> Plan:
             p_rotation=0.0, rotation_degrees=30.0, p_scaling=0.0, scaling=(0.7, 1.4), p_noise=0.0, noise_variance=(0.0, 0.1),
             p_blur=0.0, blur_sigma=(0.5, 1.0), p_brightness=0.0, brightness=(0.75, 1.25), p_contrast=0.0, contrast=(0.75, 1.25),
             p_low_resolution=0.0, low_resolution=(0.5, 1.0), p_gamma=0.0, p_inverted_gamma=0.0, gamma=(0.7, 1.5),
-            flip_axes=("x",), swap_labels=(),
+            flip_axes=("x",),
         ),
         schedule=ScheduleSettings(
             steps=100, steps_per_epoch=10, learning_rate={"lora-pt": 1e-3, "decoder": 1e-3, "full": 5e-4}, warmup_steps=5, weight_decay=0.01,

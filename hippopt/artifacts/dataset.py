@@ -6,12 +6,12 @@ optional keys more: `subjects` {case: subject} and `sides` {label name: "left" |
 
 import re
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from hippopt.artifacts.codec import Record, parse_json
+from hippopt.artifacts.sides import Side, sides_of_names
 from hippopt.errors import DatasetError, PlanError
 
-Side = Literal["left", "right"]
 FOLDER_PATTERN = re.compile(r"^Dataset(\d{3})_(.+)$")
 FILE_ENDINGS = (".nii.gz", ".nii", ".nrrd", ".mha", ".mhd", ".img", ".hdr")
 
@@ -40,13 +40,6 @@ class Dataset(Record, frozen=True, kw_only=True):
     def foreground(self) -> dict[str, int]:
         """Label names and values without the background, by rising value."""
         return {name: value for name, value in sorted(self.labels.items(), key=lambda item: item[1]) if value != 0}
-
-
-def side_of_name(label: str) -> Side | None:
-    """The side that a label's name states by its ending, if any."""
-    if label.endswith("_left"):
-        return "left"
-    return "right" if label.endswith("_right") else None
 
 
 def split_ending(filename: str) -> tuple[str, str] | None:
@@ -98,7 +91,6 @@ def load_dataset(folder: Path) -> Dataset:
     for label, side in sides.items():
         if label not in labels or side not in ("left", "right"):
             raise DatasetError(f"{description}: sides: {label!r}: {side!r}; name a label and 'left' or 'right'")
-    named = {label: side for label in labels if (side := side_of_name(label))}
     cases = _list_cases(folder, len(channel_names), ending, subjects)
     stated = meta.get("numTraining")
     if isinstance(stated, int) and stated != len(cases):
@@ -107,7 +99,7 @@ def load_dataset(folder: Path) -> Dataset:
         )
     return Dataset(
         name=folder.name, folder=str(folder.resolve()), channel_names=channel_names, labels=labels,
-        sides={**named, **sides}, file_ending=ending, cases=cases,
+        sides={**sides_of_names(labels), **sides}, file_ending=ending, cases=cases,
     )  # fmt: skip
 
 

@@ -1,8 +1,8 @@
 """Fingerprint: what hippopt knows of a data set before it plans."""
 
 from hippopt.artifacts.codec import SCHEMA, Record
-from hippopt.artifacts.dataset import Side
 from hippopt.artifacts.grid import Grid
+from hippopt.artifacts.sides import Side
 
 
 class Box(Record, frozen=True, kw_only=True):

@@ -8,8 +8,8 @@ from typing import Literal
 import msgspec
 
 from hippopt.artifacts.codec import SCHEMA, Record, content_hash
-from hippopt.artifacts.dataset import Side
 from hippopt.artifacts.methods import METHODS, Method
+from hippopt.artifacts.sides import Side, SideClasses, side_classes_of_old_plan
 
 Triple = tuple[int, int, int]
 StackName = Literal["attention", "mlp_up", "mlp_down"]
@@ -55,7 +55,9 @@ class NormalisationSettings(Record, frozen=True, kw_only=True):
 
 
 class AugmentationSettings(Record, frozen=True, kw_only=True):
-    """Probabilities and ranges. Flips are drawn with probability 1/2 an axis; `swap_labels` go with a flip along x.
+    """Probabilities and ranges. Flips are drawn with probability 1/2 an axis; one along x exchanges twins.
+
+    swap_labels: only in plans made before `side_classes`, whose twins they state as pairs (left, right) of label values.
 
     elastic_scale: smoothness (sigma) of a deformation as a share of the patch; elastic_voxels: its largest displacement an axis.
     """
@@ -78,7 +80,7 @@ class AugmentationSettings(Record, frozen=True, kw_only=True):
     p_inverted_gamma: float
     gamma: tuple[float, float]
     flip_axes: tuple[Literal["x", "y", "z"], ...]
-    swap_labels: tuple[tuple[int, int], ...]
+    swap_labels: tuple[tuple[int, int], ...] | msgspec.UnsetType = msgspec.UNSET  # no value, so that older plans keep their hash
     p_elastic: float = 0.0
     elastic_scale: tuple[float, float] = (0.08, 0.25)
     elastic_voxels: tuple[float, float] = (1.0, 4.0)
@@ -169,9 +171,10 @@ class Plan(Record, frozen=True, kw_only=True):
 
     largest_scan_mm: the largest field of view of the training scans after the crop; a much larger scan is warned of.
     locator: None where the scans are crops around the structure, which are segmented as a whole.
-    mirror_sides: the network knows one side only, and sees the right one mirrored; pairs of labels are `swap_labels`.
+    mirror_sides: the network knows one side only, and sees the right one mirrored; each pair of twins is one class.
     centre_window: the scans are crops somewhat larger than the patch, with the structure in the middle, where one window of several networks
     sees it as well as overlapping ones.
+    side_classes: left and right by class; None where no label has a side, and in older plans. Read `class_sides`, which knows both.
     part_borders: all labels are parts of one structure, one after the other along an axis; where they meet is learned from its cross-sections.
     """
 
@@ -199,6 +202,7 @@ class Plan(Record, frozen=True, kw_only=True):
     mirror_sides: bool = False
     part_borders: bool = False
     centre_window: bool = False
+    side_classes: SideClasses | None = None
 
     @property
     def label_values(self) -> tuple[int, ...]:
@@ -211,12 +215,23 @@ class Plan(Record, frozen=True, kw_only=True):
         return tuple(name for name, _ in sorted(self.labels.items(), key=lambda item: item[1]))
 
     @property
+    def class_sides(self) -> SideClasses:
+        """Left and right by class, whichever hippopt made the plan."""
+        if self.side_classes is not None:
+            return self.side_classes
+        return side_classes_of_old_plan(self.labels, self.sides, self.augmentation.swap_labels or ())
+
+    @property
     def network_classes(self) -> tuple[str, ...]:
         """Name of each class that the network tells apart: `class_names`, or one for each pair where sides are mirrored."""
         if not self.mirror_sides:
             return self.class_names
-        names = {value: name for name, value in self.labels.items()}
-        return (names[0], *(names[left].replace("left", "").strip("_- ") or names[left] for left, _ in self.augmentation.swap_labels))
+        return (self.class_names[0], *(twin.name for twin in self.class_sides.twins))
+
+    @property
+    def swapped_classes(self) -> tuple[tuple[int, int], ...]:
+        """Classes of the network that change places in a mirror image: none where it knows one side only."""
+        return () if self.mirror_sides else self.class_sides.pairs
 
     @property
     def flip_axes(self) -> tuple[str, ...]:

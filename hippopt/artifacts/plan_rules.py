@@ -57,7 +57,7 @@ def broken_rules(plan: Plan, fingerprint: Fingerprint | None = None) -> list[str
         (all(0 <= getattr(plan.augmentation, name) <= 1 for name in probabilities), "augmentation", "", "probabilities from 0 to 1"),
         (plan.labels.get("background") == 0, "labels", plan.labels, '"background" must be 0'),
         (len(set(plan.labels.values())) == len(plan.labels), "labels", plan.labels, "one value a label"),
-        (all(value in plan.labels.values() for pair in plan.augmentation.swap_labels for value in pair), "augmentation.swap_labels",
+        (all(value in plan.labels.values() for pair in plan.augmentation.swap_labels or () for value in pair), "augmentation.swap_labels",
          plan.augmentation.swap_labels, "pairs of label values"),
     ]  # fmt: skip
     for name in AUGMENTATION_RANGES:
@@ -67,7 +67,7 @@ def broken_rules(plan: Plan, fingerprint: Fingerprint | None = None) -> list[str
         same = plan.labels == fingerprint.labels and plan.channel_names == fingerprint.channel_names
         rules.append((same, "labels, channel_names", "", "as in the data set's dataset.json"))
     broken = [f"{key}: {value}; the rule: {rule}" for sound, key, value, rule in rules if not sound]
-    broken += _broken_ranks(adapter, network) + _broken_folds(plan, fingerprint) + _broken_locator(plan)
+    broken += _broken_ranks(adapter, network) + _broken_folds(plan, fingerprint) + _broken_sides(plan) + _broken_locator(plan)
     if plan.part_borders and (plan.locator is not None or plan.sides or len(plan.labels) < 3):
         broken.append("part_borders: true; the rule: two labels or more without a side, in scans that are not located")
     if fingerprint is not None:
@@ -108,21 +108,33 @@ def _broken_folds(plan: Plan, fingerprint: Fingerprint | None) -> list[str]:
     return broken
 
 
-def _broken_locator(plan: Plan) -> list[str]:
+def _broken_sides(plan: Plan) -> list[str]:
+    own, classes = plan.side_classes, range(1, len(plan.labels))
+    if own is None:
+        return []
+    if plan.augmentation.swap_labels:
+        return ["augmentation.swap_labels: given beside side_classes; the rule: twins stand in side_classes alone"]
+    told = {"left": own.left, "right": own.right}
+    stated = {side: tuple(i for i, name in enumerate(plan.class_names) if plan.sides.get(name) == side) for side in told}
+    members = [index for pair in own.pairs for index in pair]
+    if {side: tuple(sorted(found)) for side, found in told.items()} != stated:
+        return ["side_classes: other sides than the plan's `sides`; the rule: both say the same; state sides in dataset.json and plan anew"]
+    if len(set(members)) < len(members) or any(left not in own.left or right not in own.right for left, right in own.pairs):
+        return ["side_classes.twins: the rule: pairs of a class of the left and one of the right side, each class once"]
+    return [] if set(members) <= set(classes) else [f"side_classes: the rule: classes from 1 to {len(classes)}"]
+
+
+def _broken_mirror(plan: Plan) -> list[str]:
     found: list[str] = []
-    if plan.mirror_sides:
-        paired = {value for pair in plan.augmentation.swap_labels for value in pair}
-        if plan.locator is None:
-            found.append("mirror_sides: true; the rule: only where scans are located, since crops do not tell their side")
-        if (
-            not paired
-            or paired != {value for value in plan.labels.values() if value}
-            or set(plan.sides) != set(plan.labels) - {"background"}
-        ):
-            found.append(
-                "mirror_sides: true; the rule: every label has a side and a twin, as pairs (left, right) of augmentation.swap_labels"
-            )
-    locator = plan.locator
+    if plan.mirror_sides and plan.locator is None:
+        found.append("mirror_sides: true; the rule: only where scans are located, since crops do not tell their side")
+    if plan.mirror_sides and not (plan.class_sides.complete and 2 * len(plan.class_sides.twins) == len(plan.labels) - 1):
+        found.append("mirror_sides: true; the rule: every label has a side and a twin (side_classes.twins)")
+    return found
+
+
+def _broken_locator(plan: Plan) -> list[str]:
+    found, locator = _broken_mirror(plan), plan.locator
     if locator is None:
         return found
     low, high = locator.volume_mm3
@@ -142,9 +154,10 @@ def _broken_locator(plan: Plan) -> list[str]:
 def _broken_flips(plan: Plan, fingerprint: Fingerprint) -> list[str]:
     broken = []
     for axis in plan.augmentation.flip_axes:
-        if axis == "x" and plan.sides and not plan.augmentation.swap_labels:
+        twins = plan.class_sides.complete if plan.side_classes else plan.class_sides.twins
+        if axis == "x" and plan.sides and not twins:
             broken.append(
-                "augmentation.flip_axes: x; the rule: no flip across the midplane when labels have sides, unless swap_labels is given"
+                "augmentation.flip_axes: x; the rule: no flip across the midplane where a label has a side, but no twin to swap with"
             )
         elif axis in fingerprint.ordered_axes and axis != "x":
             broken.append(f"augmentation.flip_axes: {axis}; the rule: no flip along an axis along which the labels are ordered")
@@ -174,8 +187,10 @@ def check_adaptable(plan: Plan, method: Method) -> None:
 def check_plan(plan: Plan, source: Path | str, fingerprint: Fingerprint | None = None) -> Plan:
     """Return the plan if it is sound. Raises PlanError with every broken rule, StaleArtifactError for another fingerprint."""
     if fingerprint is not None and plan.fingerprint_hash != fingerprint.dataset_hash:
+        sided = sorted(set(plan.sides.items()) ^ set(fingerprint.sides.items())) if plan.labels == fingerprint.labels else []
+        why = f" (sides of {', '.join(dict.fromkeys(label for label, _ in sided))})" if sided else ""
         raise StaleArtifactError(
-            f"{source}: made for data with hash {plan.fingerprint_hash[:12]}, but the data set now has {fingerprint.dataset_hash[:12]}; "
+            f"{source}: made for data with hash {plan.fingerprint_hash[:12]}, but the data set now has {fingerprint.dataset_hash[:12]}{why}; "
             f"plan anew with `hippopt_plan {plan.dataset} --overwrite`, or restore the data"
         )
     broken = broken_rules(plan, fingerprint)

@@ -10,34 +10,23 @@ ANY, LEFT, RIGHT, MIDDLE = "any", "left", "right", "middle"
 
 def region_classes(plan: Plan) -> dict[str, tuple[int, ...]]:
     """Region -> its classes. Without sides all classes are one kind of region, ANY; labels without a side beside others are MIDDLE."""
-    names = plan.class_names
-    if not plan.sides:
-        return {ANY: tuple(range(1, len(names)))}
-    found: dict[str, list[int]] = {}
-    for index, name in enumerate(names):
-        if index:
-            found.setdefault(plan.sides.get(name, MIDDLE), []).append(index)
-    return {region: tuple(found[region]) for region in (LEFT, RIGHT, MIDDLE) if region in found}
-
-
-def other_side(plan: Plan) -> dict[int, int]:
-    """Each class that has a side -> its twin's class, or 0 where it has none."""
-    values = plan.label_values
-    twins: dict[int, int] = {}
-    for first, second in plan.augmentation.swap_labels:
-        twins[values.index(first)], twins[values.index(second)] = values.index(second), values.index(first)
-    return {index: twins.get(index, 0) for index, name in enumerate(plan.class_names) if name in plan.sides}
+    sides = plan.class_sides
+    classes = range(1, len(plan.class_names))
+    if not sides.left and not sides.right:
+        return {ANY: tuple(classes)}
+    middle = tuple(index for index in classes if index not in (*sides.left, *sides.right))
+    found = {LEFT: sides.left, RIGHT: sides.right, MIDDLE: middle}
+    return {region: own for region, own in found.items() if own}
 
 
 def network_classes(plan: Plan, region: str) -> tuple[int, ...]:
     """For each class of the plan, the class of the network that shows it in a window of `region`; 0 where that shows background."""
     if not plan.mirror_sides:
         return tuple(range(len(plan.class_names)))
-    values, own = plan.label_values, region_classes(plan)[region]
+    own = region_classes(plan)[region]
     table = [0] * len(plan.class_names)
-    for number, pair in enumerate(plan.augmentation.swap_labels, 1):
-        for value in pair:
-            index = values.index(value)
+    for number, pair in enumerate(plan.class_sides.pairs, 1):
+        for index in pair:
             table[index] = number if index in own else 0
     return tuple(table)
 

@@ -60,14 +60,6 @@ def swap_classes(label: torch.Tensor, pairs: tuple[tuple[int, int], ...]) -> tor
     return out
 
 
-def class_pairs(plan: Plan) -> tuple[tuple[int, int], ...]:
-    """The plan's `swap_labels`, given as values in the files, as classes of the network; none where it knows one side only."""
-    if plan.mirror_sides:
-        return ()
-    values = plan.label_values
-    return tuple((values.index(first), values.index(second)) for first, second in plan.augmentation.swap_labels)
-
-
 def build_transforms(
     settings: AugmentationSettings, patch: Triple, flip_axes: tuple[str, ...], swap: tuple[tuple[int, int], ...]
 ) -> ComposeTransforms:
@@ -111,7 +103,7 @@ class PatchLoader(SlimDataLoaderBase):
     def __init__(self, cases: list[TrainingCase], plan: Plan, seed: int, first: int, workers: int, step: int = 1) -> None:
         super().__init__(cases, plan.batch_size, max(workers, 1))
         self.plan, self.seed, self.first, self.workers, self.step = plan, seed, first, workers, step
-        self.transforms = build_transforms(plan.augmentation, plan.patch_size, plan.flip_axes, class_pairs(plan))
+        self.transforms = build_transforms(plan.augmentation, plan.patch_size, plan.flip_axes, plan.swapped_classes)
         self.made = 0
 
     def generate_train_batch(self) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from hippopt.artifacts.plan import Plan, Triple
-from hippopt.artifacts.regions import LEFT, RIGHT, other_side
+from hippopt.artifacts.regions import LEFT, RIGHT
 from hippopt.inference.regions import Region
 
 Point = tuple[float, float, float]
@@ -36,10 +36,9 @@ def give_sides(probabilities: np.ndarray, on_right: np.ndarray, plan: Plan) -> f
     A class without a twin gives it to the background. Returns the share of the sided foreground's mass that was moved.
     """
     moved = total = 0.0
-    names = plan.class_names
     taken = {}
-    for index, twin in other_side(plan).items():
-        wrong = ~on_right if plan.sides[names[index]] == RIGHT else on_right
+    for index, twin in plan.class_sides.other.items():
+        wrong = ~on_right if index in plan.class_sides.right else on_right
         taken[index] = (twin, np.where(wrong, probabilities[index], 0))
         total += float(probabilities[index].sum())
         moved += float(taken[index][1].sum())

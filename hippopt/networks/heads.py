@@ -8,11 +8,12 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from hippopt.artifacts.sides import SIDE_WORDS
+
 if TYPE_CHECKING:
     import torch
 
 HEAD_WEIGHT, HEAD_BIAS = "out.conv.conv.weight", "out.conv.conv.bias"
-SIDES = {"left", "right", "l", "r", "lh", "rh"}
 MEANING = {"head": "anterior", "body": "posterior", "tail": "posterior", "front": "anterior", "back": "posterior"}
 
 
@@ -31,7 +32,7 @@ def similar_classes(base: Sequence[str], wanted: Sequence[str]) -> list[list[int
 
 def _words(name: str) -> set[str]:
     parts = re.findall(r"[a-z]+", name.lower())
-    return {MEANING.get(part, part) for part in parts} - SIDES
+    return {MEANING.get(part, part) for part in parts} - set(SIDE_WORDS)
 
 
 def head_fits(model: "torch.nn.Module", base: Mapping[str, "torch.Tensor"], classes: int) -> bool:

@@ -18,12 +18,13 @@ from hippopt.artifacts.plan import (
     ScheduleSettings,
     Triple,
 )
+from hippopt.artifacts.sides import SideClasses, side_classes
 from hippopt.errors import PlanError
 from hippopt.networks.memory import training_bytes
 from hippopt.networks.unetr import SIZES
 from hippopt.planning import space
 from hippopt.planning.folds import make_folds
-from hippopt.planning.geometry import mirrored_pairs, one_handed
+from hippopt.planning.geometry import one_handed
 from hippopt.planning.locating import plan_locator
 
 FULL_PATCH = (48, 64, 48)  # around a hippocampus at 1 mm
@@ -67,7 +68,9 @@ def decide(
         raise PlanError(f"memory: {error} of {machine.memory_gb:.1f} GB; raise --memory-gb, or --set network.size=small") from None
     shapes = [space.prepared_shape(case, spacing, crop) for case in fingerprint.cases]
     batch, reasons["batch_size"] = space.batch_size(shapes, patch, machine.kind == "cpu", lambda n: needed(patch, n), budget)
-    augmentation, reasons["augmentation"] = _augmentation(fingerprint)
+    names = tuple(sorted(fingerprint.labels, key=fingerprint.labels.__getitem__))
+    sides = side_classes(names, fingerprint.sides)
+    augmentation, reasons["augmentation"] = _augmentation(fingerprint, sides)
     folds, reasons["folds"] = make_folds(fingerprint, seed)
     adapter, schedule = _adapter(reasons), _schedule(reasons, len(fingerprint.cases), patch)
     reasons["foreground_oversampling"] = "nnU-Net's share: a third of the patches is centred on a labelled voxel, so that no class starves"
@@ -76,7 +79,7 @@ def decide(
         reasons["foreground_oversampling"] = "as nnU-Net's, of the patches that do not lie around a region (locator.patches_elsewhere)"
     parts, reasons["part_borders"] = _part_borders(locator is not None, fingerprint)
     centre, reasons["centre_window"] = space.centre_window(fingerprint, spacing, crop, patch, parts)
-    mirror, reasons["mirror_sides"] = _mirror_sides(locator is not None, fingerprint)
+    mirror, reasons["mirror_sides"] = _mirror_sides(locator is not None, sides, len(names) - 1)
     reasons["seed"] = "keys the folds, the initial weights and every batch"
     return Plan(
         dataset=fingerprint.dataset, fingerprint_hash=fingerprint.dataset_hash, channel_names=fingerprint.channel_names,
@@ -84,7 +87,7 @@ def decide(
         normalisation=NormalisationSettings(scheme="zscore", region=region, clip_percentiles=(0.5, 99.5)),
         largest_scan_mm=_largest_scan(fingerprint, crop), patch_size=patch, batch_size=batch, foreground_oversampling=1 / 3, network=chosen, adapter=adapter,
         augmentation=augmentation, schedule=schedule, seed=seed, folds=folds, reasons=reasons,
-        locator=locator, mirror_sides=mirror, part_borders=parts, centre_window=centre,
+        locator=locator, mirror_sides=mirror, part_borders=parts, centre_window=centre, side_classes=sides,
     )  # fmt: skip
 
 
@@ -111,10 +114,9 @@ def _largest_scan(fingerprint: Fingerprint, crop: str) -> tuple[float, float, fl
     return (z, y, x)
 
 
-def _mirror_sides(located: bool, fingerprint: Fingerprint) -> tuple[bool, str]:
+def _mirror_sides(located: bool, sides: SideClasses | None, labels: int) -> tuple[bool, str]:
     """Whether the network knows one side only, and sees the other mirrored."""
-    pairs = mirrored_pairs(fingerprint.labels, fingerprint.sides)
-    if not located or not pairs or len(fingerprint.sides) != len(fingerprint.labels) - 1:
+    if not located or sides is None or not sides.complete or 2 * len(sides.twins) != labels:
         return False, "only where scans are located and each label has a side and a twin"
     return True, (
         "half the classes and twice the scans of one side, which windows around located regions tell apart: after as many steps it was better "
@@ -132,23 +134,21 @@ def _part_borders(located: bool, fingerprint: Fingerprint) -> tuple[bool, str]:
     )
 
 
-def _augmentation(fingerprint: Fingerprint) -> tuple[AugmentationSettings, str]:
+def _augmentation(fingerprint: Fingerprint, sides: SideClasses | None) -> tuple[AugmentationSettings, str]:
     """nnU-Net's probabilities and ranges; flips by the geometry of the labels."""
     flips: tuple[Literal["x"], ...]
-    swap: tuple[tuple[int, int], ...]
-    pairs = mirrored_pairs(fingerprint.labels, fingerprint.sides)
-    if not fingerprint.sides and one_handed(fingerprint.cases, [label for label, value in fingerprint.labels.items() if value]):
-        flips, swap = (), ()
+    if sides is None and one_handed(fingerprint.cases, [label for label, value in fingerprint.labels.items() if value]):
+        flips = ()
         why = (
             "no flip along x: all scans show the structure of one handedness, and a network that need not know its mirror image is better "
             "(docs/experiments.md); to segment scans of the other side too, hippopt_plan --set augmentation.flip_axes=x"
         )
-    elif not fingerprint.sides:
-        flips, swap, why = ("x",), (), "flips along x only: a mirrored hippocampus is the other side's"
-    elif pairs:
-        flips, swap, why = ("x",), pairs, "flips along x with left and right labels swapped"
+    elif sides is None:
+        flips, why = ("x",), "flips along x only: a mirrored hippocampus is the other side's"
+    elif sides.complete:
+        flips, why = ("x",), "flips along x with left and right labels swapped"
     else:
-        flips, swap, why = (), (), "no flip along x: a label has a side, but no twin on the other side to swap with"
+        flips, why = (), "no flip along x: a label has a side, but no twin on the other side to swap with"
     if fingerprint.ordered_axes:
         why += f"; labels are ordered along {', '.join(fingerprint.ordered_axes)}"
     why += "; none along y or z: on RAS axes an anatomy upside down or back to front never comes"
@@ -156,7 +156,7 @@ def _augmentation(fingerprint: Fingerprint) -> tuple[AugmentationSettings, str]:
         p_rotation=0.2, rotation_degrees=30.0, p_scaling=0.2, scaling=(0.7, 1.4), p_noise=0.1, noise_variance=(0.0, 0.1),
         p_blur=0.2, blur_sigma=(0.5, 1.0), p_brightness=0.15, brightness=(0.75, 1.25), p_contrast=0.15, contrast=(0.75, 1.25),
         p_low_resolution=0.25, low_resolution=(0.5, 1.0), p_gamma=0.3, p_inverted_gamma=0.1, gamma=(0.7, 1.5),
-        flip_axes=flips, swap_labels=swap,
+        flip_axes=flips,
     )  # fmt: skip
     if len(fingerprint.cases) > FEW_CASES:
         return settings, f"nnU-Net's, of proven use; {why}"

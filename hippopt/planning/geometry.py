@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from hippopt.artifacts.dataset import Side
 from hippopt.artifacts.fingerprint import CaseFingerprint
+from hippopt.artifacts.sides import Side, pair_names
 
 LEAST_CASES = 5
 ONE_HANDED = 0.9  # share of the cases that must agree
@@ -85,27 +85,10 @@ def side_warnings(cases: Sequence[CaseFingerprint], named: dict[str, Side], geom
     wrong = [label for label, side in named.items() if geometric.get(label, side) != side]
     if wrong:
         return [f"{', '.join(wrong)}: named {named[wrong[0]]}, but lies on the other side in the scans; check names and orientations"]
-    left = [label for label, side in named.items() if side == "left"]
-    right = [label for label, side in named.items() if side == "right"]
     warnings = []
     for case in cases:
-        for first in left:
-            for second in right:
-                centres = case.labels[first].centroid_mm, case.labels[second].centroid_mm
-                if centres[0] and centres[1] and centres[0][2] > centres[1][2] and first[: -len("_left")] == second[: -len("_right")]:
-                    warnings.append(f"{case.id}: {first} lies right of {second}; was the label or the scan flipped?")
+        for left, right in pair_names(named):
+            first, second = case.labels[left].centroid_mm, case.labels[right].centroid_mm
+            if first and second and first[2] > second[2]:
+                warnings.append(f"{case.id}: {left} lies right of {right}; was the label or the scan flipped?")
     return warnings
-
-
-def mirrored_pairs(labels: dict[str, int], sides: dict[str, Side]) -> tuple[tuple[int, int], ...] | None:
-    """Values to swap when an image is mirrored across the midplane: every sided label with its twin of the other side.
-
-    None when a sided label has no twin. Twins have the same name once `left` and `right` are taken out.
-    """
-    stems: dict[str, dict[str, int]] = {}
-    for label, side in sides.items():
-        stem = label.replace(side, "", 1) if side in label else label
-        stems.setdefault(stem, {})[side] = labels[label]
-    if any(len(pair) != 2 for pair in stems.values()):
-        return None
-    return tuple((pair["left"], pair["right"]) for pair in stems.values())

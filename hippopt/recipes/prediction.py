@@ -16,7 +16,6 @@ from hippopt.artifacts.plan import Plan
 from hippopt.artifacts.plan_rules import load_plan
 from hippopt.artifacts.weights import AdapterCard
 from hippopt.artifacts.writable_folder import check_writable
-from hippopt.batches.augmentation import class_pairs
 from hippopt.console import Console, counted
 from hippopt.errors import OutputError, PlanError, StaleArtifactError, UsageError, WeightsError
 from hippopt.files.scan_listing import list_scans
@@ -160,7 +159,7 @@ def open_run(
             "optimistic, and no Dice is predicted"
         )
     flips = flip_combinations(plan.flip_axes) if tta else ((),)
-    windows = WindowSettings(plan.patch_size, len(plan.network_classes), flips, class_pairs(plan), centre=plan.centre_window)
+    windows = WindowSettings(plan.patch_size, len(plan.network_classes), flips, plan.swapped_classes, centre=plan.centre_window)
     locators, sha256 = load_locators(workspace, dataset, run, folds, plan)
     cards = [read_card(workspace.fold(dataset, run, fold).adapter_card) for fold in folds]
     if len({(card.settings.get("steps"), card.settings.get("minutes"), card.base_sha256) for card in cards}) > 1:

@@ -11,14 +11,12 @@ from hippopt.errors import PlanError
 from hippopt.inference.cohort import Pairs, known_cohort
 from hippopt.inference.contrast import known_contrast
 from hippopt.inference.volumes import Standards
-from hippopt.planning.geometry import mirrored_pairs
 from hippopt.workspace import Workspace
 
 
 def side_pairs(plan: Plan) -> Pairs:
     """(left, right) labels of one structure."""
-    names = {value: name for name, value in plan.labels.items()}
-    return tuple((names[left], names[right]) for left, right in mirrored_pairs(plan.labels, plan.sides) or ())
+    return tuple((plan.class_names[left], plan.class_names[right]) for left, right in plan.class_sides.pairs)
 
 
 def load_standards(

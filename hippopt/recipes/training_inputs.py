@@ -3,12 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import msgspec
+
 from hippopt.artifacts.dataset import Case, Dataset, load_dataset
 from hippopt.artifacts.fingerprint import CaseFingerprint, Fingerprint
 from hippopt.artifacts.plan import Plan
 from hippopt.artifacts.plan_edits import plan_changes
 from hippopt.artifacts.plan_rules import load_plan
 from hippopt.artifacts.properties import CacheEntry
+from hippopt.artifacts.sides import sides_of_names
 from hippopt.batches.patches import TrainingCase
 from hippopt.errors import DatasetError, StaleArtifactError, TrainingError
 from hippopt.sources.survey import file_stamp, survey_case
@@ -46,7 +49,7 @@ def load_unchanged(workspace: Workspace, name: str, fingerprint: Fingerprint) ->
             contents[case.id] = (known.image_hash, known.label_hash)
     if faults:
         raise DatasetError("\n".join(faults))
-    found = dataset_hash(dataset, contents)
+    found = dataset_hash(_as_planned(dataset, fingerprint), contents)
     if fingerprint.dataset != name or found != fingerprint.dataset_hash:
         changed = [
             case for case, hashes in contents.items() if case not in seen or hashes != (seen[case].image_hash, seen[case].label_hash)
@@ -58,6 +61,15 @@ def load_unchanged(workspace: Workspace, name: str, fingerprint: Fingerprint) ->
             f"{found[:12]}{which}; restore the data, or plan anew with `hippopt_plan {name} --overwrite`"
         )
     return dataset
+
+
+def _as_planned(dataset: Dataset, fingerprint: Fingerprint) -> Dataset:
+    """The data set without sides that an earlier hippopt did not read from the same names: its plans and runs stay valid."""
+    named = sides_of_names(dataset.labels)
+    more = {label: side for label, side in dataset.sides.items() if label not in fingerprint.sides}
+    if any(named.get(label) != side for label, side in more.items()):
+        return dataset
+    return msgspec.structs.replace(dataset, sides={label: side for label, side in dataset.sides.items() if label not in more})
 
 
 def _same_stamps(case: Case, seen: CaseFingerprint) -> bool:

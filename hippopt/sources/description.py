@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from hippopt.artifacts.codec import parse_json
-from hippopt.artifacts.dataset import Side, side_of_name
+from hippopt.artifacts.sides import Side
 from hippopt.errors import DatasetError, PlanError
 
 ABOUT = ("description", "reference", "licence", "license", "release", "citation")
@@ -66,11 +66,6 @@ def read_description(folder: Path) -> Description:
             training=_training(meta, path), stated_cases=stated, about=about,
         )  # fmt: skip
     return Description()
-
-
-def named_sides(labels: dict[str, int]) -> dict[str, Side]:
-    """The sides that label names state by ending in _left or _right."""
-    return {name: side for name in labels if (side := side_of_name(name))}
 
 
 def _is_decathlon(labels: dict[str, Any]) -> bool:

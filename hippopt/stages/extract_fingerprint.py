@@ -8,6 +8,7 @@ import numpy as np
 from hippopt.artifacts.codec import content_hash
 from hippopt.artifacts.dataset import Dataset
 from hippopt.artifacts.fingerprint import CaseFingerprint, Fingerprint
+from hippopt.artifacts.sides import unread_sides
 from hippopt.planning.geometry import geometric_sides, ordered_axes, side_warnings
 from hippopt.planning.mirrored_cases import mirrored_cases
 from hippopt.sources.survey import CaseSurvey
@@ -26,7 +27,8 @@ def extract_fingerprint(dataset: Dataset, surveys: Sequence[CaseSurvey]) -> Fing
     for case in cases:
         by_image.setdefault(case.image_hash, []).append(case.id)
     duplicates = tuple(tuple(ids) for ids in by_image.values() if len(ids) > 1)
-    warnings = side_warnings(cases, dataset.sides, geometric)
+    unread = unread_sides(dataset.foreground, dataset.sides)
+    warnings = [*([unread] if unread else []), *side_warnings(cases, dataset.sides, geometric)]
     warnings += [f"{', '.join(ids)}: identical images; they are kept in one fold" for ids in duplicates]
     warnings += _label_warnings(dataset, cases) + _place_warnings(surveys, cases)
     spacing = np.median([case.ras_spacing_mm for case in cases], 0)

@@ -9,11 +9,11 @@ from typing import Any
 
 from hippopt.artifacts.case_tables import read_case_list, read_subjects, unknown_cases
 from hippopt.artifacts.codec import write_json
+from hippopt.artifacts.sides import Side, sides_of_names, unread_sides
 from hippopt.artifacts.whole_folder import whole_folder
 from hippopt.console import Console
 from hippopt.errors import DatasetError, OutputError, UsageError
 from hippopt.sources.case_import import CaseOutcome, import_case
-from hippopt.sources.description import named_sides
 from hippopt.sources.layouts import Source, SourceCase, clashing_ids, list_source
 from hippopt.sources.parcellation import Picks, listed_values, missing_numbers
 from hippopt.workspace import Workspace
@@ -79,7 +79,8 @@ def import_dataset(workspace: Workspace, request: ImportRequest, console: Consol
             faults.append(f"{request.source}: every label file is empty (0 everywhere); give labels that mark something")
         if faults:
             raise DatasetError("\n".join([*faults, f"{len(faults)} fault(s); nothing was imported"]))
-        _tell(outcomes, [*warnings, *_many(labels, request.picks)], console)
+        unread = unread_sides(labels, _sides(source, labels))
+        _tell(outcomes, [*warnings, *_many(labels, request.picks), *([unread] if unread else [])], console)
         write_json(folder / "dataset.json", _description(source, channel_names, labels, len(chosen), subjects))
     picked = request.picks or {name: (value,) for name, value in labels.items() if value}
     voxels = {name: sum(values.get(number, 0) for values in counts.values() for number in numbers) for name, numbers in picked.items()}
@@ -184,8 +185,12 @@ def _tell(outcomes: Sequence[CaseOutcome], warnings: Sequence[str], console: Con
         console.say(f"labels of {len(converted)} cases ({_some(converted)}) were stored as decimals; written as whole numbers")
 
 
+def _sides(source: Source, labels: dict[str, int]) -> dict[str, Side]:
+    return {**sides_of_names(labels), **{name: side for name, side in source.description.sides.items() if name in labels}}
+
+
 def _description(source: Source, channels: Sequence[str], labels: dict[str, int], cases: int, subjects: dict[str, str]) -> dict[str, Any]:
-    sides = {**named_sides(labels), **{name: side for name, side in source.description.sides.items() if name in labels}}
+    sides = _sides(source, labels)
     return {
         "channel_names": {str(number): name for number, name in enumerate(channels)},
         "labels": labels,

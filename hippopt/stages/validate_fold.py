@@ -12,7 +12,6 @@ from hippopt.artifacts.dataset import Dataset
 from hippopt.artifacts.plan import Plan
 from hippopt.artifacts.properties import CacheEntry
 from hippopt.artifacts.weights import BaseCard
-from hippopt.batches.augmentation import class_pairs
 from hippopt.batches.patches import TrainingCase, Triple, cut
 from hippopt.console import Console
 from hippopt.errors import ImageError
@@ -51,7 +50,7 @@ def validate_fold(
     model = tuned.model.to(device)
     raw = {case.id: case for case in dataset.cases}
     flips = signal_flips(plan.flip_axes)
-    settings = WindowSettings(plan.patch_size, len(plan.network_classes), swap=class_pairs(plan), also_shown=flips, shown_networks=1)
+    settings = WindowSettings(plan.patch_size, len(plan.network_classes), swap=plan.swapped_classes, also_shown=flips, shown_networks=1)
     locator = read_locator(folder.locator, folder.locator_card, plan)[0] if plan.locator else None
     foreground = {name: value for name, value in plan.labels.items() if value}
     classes = {name: index for index, name in enumerate(plan.class_names) if index}

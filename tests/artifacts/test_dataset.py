@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from hippopt.artifacts.dataset import load_dataset, side_of_name, split_ending
+from hippopt.artifacts.dataset import load_dataset, split_ending
 from hippopt.errors import DatasetError
 
 DESCRIPTION: dict[str, Any] = {
@@ -51,7 +51,6 @@ def test_a_case_is_its_own_subject_unless_told(folder: Path) -> None:
 def test_stated_sides_go_before_names(folder: Path) -> None:
     describe(folder, sides={"hippocampus_left": "right"})
     assert load_dataset(folder).sides["hippocampus_left"] == "right"
-    assert (side_of_name("ca1_left"), side_of_name("ca1_right"), side_of_name("left_ca1")) == ("left", "right", None)
 
 
 def test_hidden_files_and_other_files_are_passed_over(folder: Path) -> None:

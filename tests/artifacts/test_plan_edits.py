@@ -40,7 +40,6 @@ SOURCE = Path("plan.json")
         ("augmentation.flip_axes=", {"augmentation__flip_axes": ()}),
         ("augmentation.flip_axes=[]", {"augmentation__flip_axes": ()}),
         ("augmentation.flip_axes=x,z", {"augmentation__flip_axes": ("x", "z")}),
-        ("augmentation.swap_labels=[[1,2]]", {"augmentation__swap_labels": ((1, 2),)}),
         ("schedule.learning_rate.full=1e-4", {"schedule__learning_rate": {"lora-pt": 1e-3, "decoder": 1e-3, "full": 1e-4}}),
     ],
 )

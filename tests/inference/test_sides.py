@@ -9,7 +9,8 @@ from torch import nn
 
 from hippopt.artifacts.plan import Plan
 from hippopt.artifacts.properties import CaseProperties
-from hippopt.artifacts.regions import LEFT, MIDDLE, RIGHT, is_mirrored, network_classes, other_side, region_classes
+from hippopt.artifacts.regions import LEFT, MIDDLE, RIGHT, is_mirrored, network_classes, region_classes
+from hippopt.artifacts.sides import Side, side_classes
 from hippopt.inference.flags import NOT_LOCATED, OTHER_SIDE
 from hippopt.inference.located import segment_located, window_probabilities
 from hippopt.inference.locating import Located, RegionWindow, region_starts
@@ -21,15 +22,21 @@ from tests.records import changed, grid_of_code, small_plan
 
 PATCH = (16, 16, 16)
 SHAPE = (24, 16, 48)
+PAIR: dict[str, Side] = {"hippocampus_left": "left", "hippocampus_right": "right"}
+CLASSES = ("background", "hippocampus_right", "hippocampus_left")
 
 
 def sided_plan(mirror: bool = False, **locator: object) -> Plan:
     """Two labels with sides; the values in the files are 48 for the left and 47 for the right: classes 2 and 1."""
     return small_plan(
-        labels={"background": 0, "hippocampus_left": 48, "hippocampus_right": 47}, sides={"hippocampus_left": "left", "hippocampus_right": "right"},
+        labels={"background": 0, "hippocampus_left": 48, "hippocampus_right": 47}, sides=PAIR, side_classes=side_classes(CLASSES, PAIR),
         locator=changed(SETTINGS, **locator), patch_size=PATCH, mirror_sides=mirror,
-        augmentation=changed(small_plan().augmentation, swap_labels=((48, 47),)),
     )  # fmt: skip
+
+
+def relabelled(plan: Plan, labels: dict[str, int], sides: dict[str, Side]) -> Plan:
+    """The plan with other labels, given by rising value."""
+    return changed(plan, labels=labels, sides=sides, side_classes=side_classes(tuple(labels), sides))
 
 
 def properties() -> CaseProperties:
@@ -223,21 +230,18 @@ def test_the_plane_between_both_sides() -> None:
 
 
 def test_a_class_without_a_twin_becomes_background_on_the_other_side() -> None:
-    plan = changed(
-        sided_plan(), labels={"background": 0, "a_left": 1, "b_left": 2, "a_right": 3, "stem": 4},
-        sides={"a_left": "left", "b_left": "left", "a_right": "right"}, augmentation__swap_labels=((1, 3),),
-    )  # fmt: skip
-    assert region_classes(plan) == {LEFT: (1, 2), RIGHT: (3,), MIDDLE: (4,)} and other_side(plan) == {1: 3, 2: 0, 3: 1}
+    labels = {"background": 0, "a_left": 1, "b_left": 2, "a_right": 3, "stem": 4}
+    plan = relabelled(sided_plan(), labels, {"a_left": "left", "b_left": "left", "a_right": "right"})
+    assert region_classes(plan) == {LEFT: (1, 2), RIGHT: (3,), MIDDLE: (4,)} and plan.class_sides.other == {1: 3, 2: 0, 3: 1}
     found = np.full((5, 1, 1, 2), 0.2, np.float32)
     give_sides(found, np.array([[[False, True]]]), plan)
     np.testing.assert_allclose(found[:, 0, 0].T, [[0.2, 0.4, 0.2, 0, 0.2], [0.4, 0, 0, 0.4, 0.2]], atol=1e-6)
 
 
 def test_classes_of_a_mirrored_network() -> None:
-    plan = changed(
-        sided_plan(mirror=True), labels={"background": 0, "head_left": 5, "head_right": 6, "tail_left": 7, "tail_right": 8},
-        sides={"head_left": "left", "head_right": "right", "tail_left": "left", "tail_right": "right"}, augmentation__swap_labels=((5, 6), (7, 8)),
-    )  # fmt: skip
+    labels = {"background": 0, "head_left": 5, "head_right": 6, "tail_left": 7, "tail_right": 8}
+    sides: dict[str, Side] = {"head_left": "left", "head_right": "right", "tail_left": "left", "tail_right": "right"}
+    plan = relabelled(sided_plan(mirror=True), labels, sides)
     assert plan.network_classes == ("background", "head", "tail") and plan.flip_axes == ()
     assert network_classes(plan, LEFT) == (0, 1, 0, 2, 0) and network_classes(plan, RIGHT) == (0, 0, 1, 0, 2)
     assert is_mirrored(plan, RIGHT) and not is_mirrored(plan, LEFT)

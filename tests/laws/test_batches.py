@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hippopt.artifacts.plan import AugmentationSettings, Plan
-from hippopt.batches.augmentation import MirrorWithSwap, PatchLoader, class_pairs, open_batches, swap_classes
+from hippopt.artifacts.sides import Side, side_classes
+from hippopt.batches.augmentation import MirrorWithSwap, PatchLoader, open_batches, swap_classes
 from hippopt.batches.patches import TrainingCase, cut, draw_start
 from tests.laws.strategies import labels, noise, seeds, shapes
 from tests.records import changed, small_plan
@@ -153,10 +154,11 @@ def test_a_mirror_takes_allowed_axes_half_of_the_time() -> None:
 
 
 def test_the_plan_names_values_and_the_network_classes() -> None:
-    plan = changed(
-        small_plan(labels={"background": 0, "left": 17, "right": 53, "both": 20}, sides={"left": "left", "right": "right"}),
-        augmentation__swap_labels=((17, 53),),
-    )
+    sides: dict[str, Side] = {"left": "left", "right": "right"}
+    plan = small_plan(
+        labels={"background": 0, "left": 17, "right": 53, "both": 20}, sides=sides,
+        side_classes=side_classes(("background", "left", "both", "right"), sides),
+    )  # fmt: skip
     assert plan.label_values == (0, 17, 20, 53)
-    assert class_pairs(plan) == ((1, 3),)
-    assert swap_classes(torch.tensor([0, 1, 2, 3]), class_pairs(plan)).tolist() == [0, 3, 2, 1]
+    assert plan.swapped_classes == ((1, 3),)
+    assert swap_classes(torch.tensor([0, 1, 2, 3]), plan.swapped_classes).tolist() == [0, 3, 2, 1]

@@ -15,7 +15,7 @@ from hippopt.batches.patches import TrainingCase
 from hippopt.batches.region_patches import as_network_sees, draw_place, region_middles
 from hippopt.training.locator import swapped_regions
 from hippopt.training.quick_validation import region_windows
-from tests.inference.test_sides import sided_plan
+from tests.inference.test_sides import relabelled, sided_plan
 from tests.records import changed
 
 SHAPE = (40, 40, 80)
@@ -121,6 +121,6 @@ def test_locator_batches_are_functions_of_seed_and_index_and_flips_swap_sides() 
 
 def test_regions_that_flips_exchange() -> None:
     assert swapped_regions(sided_plan()) == (0, 2, 1)
-    alone = changed(sided_plan(), labels={"background": 0, "a_left": 1}, sides={"a_left": "left"})
+    alone = relabelled(sided_plan(), {"background": 0, "a_left": 1}, {"a_left": "left"})
     assert swapped_regions(alone) is None
-    assert swapped_regions(changed(sided_plan(), sides={})) == (0, 1)
+    assert swapped_regions(relabelled(sided_plan(), {"background": 0, "a": 1, "b": 2}, {})) == (0, 1)

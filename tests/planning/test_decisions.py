@@ -3,15 +3,14 @@
 import msgspec
 import pytest
 
-from hippopt.artifacts.dataset import Side
 from hippopt.artifacts.plan import AdapterSettings, Plan
 from hippopt.artifacts.plan_rules import broken_rules, check_plan
+from hippopt.artifacts.sides import Side
 from hippopt.errors import PlanError, StaleArtifactError
 from hippopt.networks.base_files import default_base
 from hippopt.networks.memory import training_bytes
 from hippopt.networks.unetr import SIZES
 from hippopt.planning.decisions import Machine, decide
-from hippopt.planning.geometry import mirrored_pairs
 from tests.records import FRONT_AND_BACK, TINY_NETWORK, Triple, case_of_boxes, changed, fingerprint_of, front_and_back
 
 CPU = Machine("cpu", 8.0)
@@ -34,7 +33,7 @@ def test_a_data_set_like_the_decathlons() -> None:
     assert plan.batch_size == 2
     assert plan.crop == "none" and plan.normalisation.region == "image"
     assert plan.network == SIZES["small"]
-    assert plan.augmentation.flip_axes == ("x",) and plan.augmentation.swap_labels == ()
+    assert plan.augmentation.flip_axes == ("x",) and plan.side_classes is None
     assert plan.largest_scan_mm == (40, 56, 40)
     assert len(plan.folds) == 5
     assert set(plan.reasons) >= {"target_spacing_mm", "crop", "normalisation", "patch_size", "batch_size", "network", *(f"adapter.{name}" for name in AdapterSettings.__struct_fields__),
@@ -113,36 +112,19 @@ def test_scans_of_one_side_are_not_flipped(across: list[int], flips: tuple[str, 
 
 def test_sided_labels_flip_with_their_twin() -> None:
     plan = sided(PAIR, {"hippocampus_left": "left", "hippocampus_right": "right"})
-    assert plan.augmentation.flip_axes == ("x",) and plan.augmentation.swap_labels == ((1, 2),)
+    assert plan.augmentation.flip_axes == ("x",) and plan.class_sides.pairs == ((1, 2),) and plan.side_classes is not None
     assert broken_rules(plan) == []
 
 
 def test_a_sided_label_without_twin_is_not_flipped() -> None:
     sides: dict[str, Side] = {"hippocampus_left": "left"}
     plan = sided({"hippocampus_left": PAIR["hippocampus_left"]}, sides)
-    assert plan.augmentation.flip_axes == () and plan.augmentation.swap_labels == ()
+    assert plan.augmentation.flip_axes == () and plan.class_sides.pairs == ()
     fingerprint = fingerprint_of(
         [case_of_boxes(f"case_{i}", {"hippocampus_left": PAIR["hippocampus_left"]}, (40, 40, 60)) for i in range(6)], sides
     )
     broken = broken_rules(changed(plan, augmentation__flip_axes=("x",)), fingerprint)
-    assert len(broken) == 1 and "augmentation.flip_axes: x" in broken[0] and "swap_labels" in broken[0]
-
-
-@pytest.mark.parametrize(
-    ("labels", "sides", "pairs"),
-    [
-        ({"a_left": 17, "a_right": 53}, {"a_left": "left", "a_right": "right"}, ((17, 53),)),
-        ({"a_right": 1, "a_left": 2}, {"a_right": "right", "a_left": "left"}, ((2, 1),)),
-        ({"left_ca1": 1, "right_ca1": 2, "left_dg": 3, "right_dg": 4},
-         {"left_ca1": "left", "right_ca1": "right", "left_dg": "left", "right_dg": "right"}, ((1, 2), (3, 4))),
-        ({"a_left": 1, "b_right": 2}, {"a_left": "left", "b_right": "right"}, None),
-        ({"a_left": 1, "a_right": 2, "b_left": 3}, {"a_left": "left", "a_right": "right", "b_left": "left"}, None),
-        ({"a": 1}, {}, ()),
-        ({"a_left": 1, "a_right": 2, "vermis": 3}, {"a_left": "left", "a_right": "right"}, ((1, 2),)),
-    ],
-)  # fmt: skip
-def test_twins(labels: dict[str, int], sides: dict[str, Side], pairs: object) -> None:
-    assert mirrored_pairs(labels, sides) == pairs
+    assert len(broken) == 1 and "augmentation.flip_axes: x" in broken[0] and "no twin" in broken[0]
 
 
 def test_nonzero_boxes_are_cut_and_brains_normalised_by_themselves() -> None:

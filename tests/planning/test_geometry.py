@@ -2,8 +2,8 @@
 
 import pytest
 
-from hippopt.artifacts.dataset import Side
 from hippopt.artifacts.fingerprint import CaseFingerprint
+from hippopt.artifacts.sides import Side, sides_of_names
 from hippopt.planning.geometry import geometric_sides, ordered_axes, side_warnings
 from tests.records import FRONT_AND_BACK, Triple, case_of_boxes
 
@@ -66,3 +66,11 @@ def test_single_cases_on_the_wrong_side_are_named() -> None:
     (warning,) = side_warnings(cases, named, geometric_sides(cases, list(named)))
     assert warning.startswith("case_00: a_left lies right of a_right")
     assert side_warnings(cases_of(LEFT, RIGHT), named, {}) == []
+
+
+@pytest.mark.parametrize("names", [("left_a", "right_a"), ("lh_a", "rh_a"), ("a_l", "a_r")])
+def test_single_cases_are_named_whatever_the_form_of_the_sides(names: tuple[str, str]) -> None:
+    boxes = [{names[0]: LEFT, names[1]: RIGHT}] * 9 + [{names[0]: RIGHT, names[1]: LEFT}]
+    cases = [case_of_boxes(f"case_{number}", own, (40, 40, 60)) for number, own in enumerate(boxes)]  # type: ignore[arg-type]
+    (warning,) = side_warnings(cases, sides_of_names(names), {})
+    assert warning.startswith(f"case_9: {names[0]} lies right of {names[1]}")

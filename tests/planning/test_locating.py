@@ -3,6 +3,7 @@
 import pytest
 
 from hippopt.artifacts.plan_rules import broken_rules
+from hippopt.artifacts.sides import SideClasses
 from hippopt.planning.decisions import Machine, decide
 from tests.records import TINY_NETWORK, Triple, case_of_boxes, changed, fingerprint_of, front_and_back
 
@@ -71,7 +72,7 @@ def test_labels_without_sides(components: int) -> None:
         ({"locator__regions": 3}, "locator.regions"), ({"locator__margin_mm": -1.0}, "locator.margin_mm"),
         ({"locator__volume_mm3": (5.0, 1.0)}, "locator.volume_mm3"), ({"locator__patches_elsewhere": 1.5}, "locator.patches_elsewhere"),
         ({"locator": None, "mirror_sides": True}, "mirror_sides"),
-        ({"augmentation__swap_labels": (), "augmentation__flip_axes": (), "mirror_sides": True}, "mirror_sides"),
+        ({"side_classes": SideClasses(left=(1,), right=(2,), twins=()), "augmentation__flip_axes": ()}, "mirror_sides"),
     ],
 )  # fmt: skip
 def test_edits_that_break_a_rule(changes: dict[str, object], key: str) -> None:

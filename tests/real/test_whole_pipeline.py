@@ -56,7 +56,7 @@ def test_malc_plans_with_sides(real_data: Path, tmp_path: Path, run_command: Com
     folder = tmp_path / "plans" / "Dataset012_Malc"
     plan, fingerprint = (json.loads((folder / name).read_text()) for name in ("plan.json", "fingerprint.json"))
     assert plan["sides"] == {"hippocampus_left": "left", "hippocampus_right": "right"} == fingerprint["geometric_sides"]
-    assert plan["augmentation"]["swap_labels"] == [[1, 2]]
+    assert plan["side_classes"] == {"left": [1], "right": [2], "twins": [{"name": "hippocampus", "left": 1, "right": 2}]}
     assert len(list((tmp_path / "preprocessed" / "Dataset012_Malc").glob("*_label.npy"))) == 5
 
 
