@@ -54,7 +54,21 @@ def segment(
     loaded: LoadedScan, models: Sequence[nn.Module], plan: Plan, windows: WindowSettings, standards: Standards, wanted: Wanted,
     device: torch.device, borders: Sequence[PartBorders] = (),
 ) -> Segmentation:  # fmt: skip
-    """Networks, borders between parts, resampling back, volumes, confidence and flags."""
+    """Segment one prepared scan. Nothing is written.
+
+    Args:
+        loaded: the scan, image (C, Z, Y, X) on RAS axes at the plan's spacing, and the way back to its own grid.
+        models: trained networks in evaluation mode; their class probabilities are averaged.
+        plan: the plan that they were trained with.
+        windows: how windows are laid, and flips.
+        standards: what the mask is judged by.
+        wanted: which maps are wanted besides the mask.
+        device: where the networks compute.
+        borders: where parts of the structure meet, one record per network.
+
+    Returns:
+        The mask (Z, Y, X) in the scan's own grid with label values, rows of volumes.tsv (mm3), flags, and the maps that were wanted.
+    """
     name, scan, properties = loaded.files.id, loaded.scan, loaded.properties
     values = np.array(plan.label_values, dtype=np.uint16 if max(plan.label_values) > 255 else np.uint8)
     sureness, notes, flags = Sureness(), list[str](), [CONSTANT] if loaded.empty else []

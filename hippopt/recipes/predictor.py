@@ -81,11 +81,24 @@ class Predictor:
         device: Literal["auto", "cpu", "cuda"] = "auto", tta: bool = False, checkpoint: Literal["last", "best"] = "last",
         base: str | Path | None = None,
     ) -> "Predictor":  # fmt: skip
-        """source: a workspace, a run's folder in one (results/DATASET/RUN), or a file of hippopt_export.
+        """Load the networks of a trained run.
 
-        dataset, run, folds, tta, checkpoint: as hippopt_predict's; needless where there is one. base: as hippopt_install's, a
-        file of the base, for a file that was exported without it. A file is checked whole, and unpacked to a temporary folder
-        that is gone once the networks are in memory. Raises HippoptError's kinds, in one line.
+        Args:
+            source: a workspace, a run's folder in one (results/DATASET/RUN), or a file of hippopt_export, which is checked whole and unpacked to
+                a temporary folder that is gone once the networks are in memory.
+            dataset: as hippopt_predict's -d; needless where there is one.
+            run: as hippopt_predict's --run; needless where there is one.
+            folds: as hippopt_predict's -f; default: all that are trained.
+            device: where the networks compute.
+            tta: average over flips too.
+            checkpoint: the last checkpoint of each fold, or the best.
+            base: as hippopt_install's --base: a file of the base, for a model that was exported without it.
+
+        Returns:
+            A predictor that segments any number of scans.
+
+        Raises:
+            HippoptError: one of its kinds, in one line.
         """
         path = Path(source)
         if not path.exists():
@@ -135,11 +148,23 @@ class Predictor:
         self, scan: Source | Sequence[Source], *, spacing_mm: Sequence[float] | None = None, affine: Any = None, name: str | None = None,
         volume: int | None = None, uncertainty: bool = False, probabilities: bool = False,
     ) -> Prediction:  # fmt: skip
-        """Segment one scan: a path, a SimpleITK or nibabel image, or a numpy array (Z, Y, X); a list of them, one a channel, where there are several.
+        """Segment one scan.
 
-        spacing_mm: (z, y, x), for an array on RAS axes; affine: 4 x 4, voxel (x, y, z, 1) to RAS mm, for an array on any: the array is still
-        (Z, Y, X), the transpose of nibabel's (X, Y, Z).
-        name: of the scan in the rows. volume: which one of a 4D file. Raises ImageError where it cannot be segmented.
+        Args:
+            scan: a path, a SimpleITK or nibabel image, or a numpy array (Z, Y, X); a list of them, one per channel, where there are several.
+            spacing_mm: (z, y, x), for an array on RAS axes.
+            affine: 4 x 4, voxel (x, y, z, 1) to RAS mm, for an array on any axes: the array is still (Z, Y, X), the transpose of nibabel's (X, Y, Z).
+            name: the scan's name in the rows.
+            volume: which volume of a 4D file.
+            uncertainty: also give the entropy of the mean probabilities.
+            probabilities: also give the class probabilities.
+
+        Returns:
+            The mask in the scan's own grid, volumes, predicted Dice, flags, and the maps that were asked for.
+
+        Raises:
+            ImageError: the scan cannot be segmented.
+            UsageError: it is not known how the array's voxels lie.
         """
         sources = list(scan) if isinstance(scan, list | tuple) else [scan]
         wanted = self._run.plan.channel_names

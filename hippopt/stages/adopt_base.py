@@ -23,9 +23,19 @@ MADE_BY = "hippopt_train --base FILE"
 
 
 def adopt_base(requested: str, plan: Plan, workspace: Workspace, console: Console) -> tuple[Path, BaseCard]:
-    """(file under results/bases, card) of a base given as a file, a fold's adapter file, or a name or sha256 already there.
+    """Bring a base into results/bases, once, as safetensors with a card.
 
-    Raises WeightsError before anything is written.
+    Args:
+        requested: a file of weights, a fold's adapter file or folder, or the name or sha256 of a base that is known already.
+        plan: gives the network that the base has to fit.
+        workspace: where bases are kept.
+        console: what is said goes here.
+
+    Returns:
+        The file under results/bases, and its card.
+
+    Raises:
+        WeightsError: no such base, or it does not fit; nothing is written then.
     """
     path = Path(requested)
     known = _known_bases(workspace)

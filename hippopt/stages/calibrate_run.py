@@ -12,9 +12,21 @@ from hippopt.workspace import Workspace
 
 
 def calibrate_run(workspace: Workspace, dataset: str, run: str, plan: Plan, console: Console) -> Calibration | None:
-    """Write `calibration.json` beside the folds, or remove one that no longer fits; None where too little is validated.
+    """Calibrate a run: write `calibration.json` beside its folds, or remove one that no longer fits them.
 
-    Raises DatasetError where a table of signals was changed, WeightsError where a card cannot be read.
+    Args:
+        workspace: where the run lies.
+        dataset: the data set's full name, `DatasetNNN_Name`.
+        run: the run's name.
+        plan: the plan that the folds were trained with.
+        console: what is said goes here.
+
+    Returns:
+        The calibration; None where too few folds or cases are validated.
+
+    Raises:
+        DatasetError: a table of signals was changed.
+        WeightsError: a card cannot be read.
     """
     path = workspace.run_calibration(dataset, run)
     folders = {str(number): workspace.fold(dataset, run, str(number)) for number in range(len(plan.folds))}

@@ -19,7 +19,15 @@ OUTSIDE = 0.2  # share of a structure on zero-valued voxels that makes a flipped
 
 
 def extract_fingerprint(dataset: Dataset, surveys: Sequence[CaseSurvey]) -> Fingerprint:
-    """The fingerprint of a verified data set."""
+    """Make the fingerprint of a verified data set.
+
+    Args:
+        dataset: the data set as a record.
+        surveys: what was read of each case, in the data set's order.
+
+    Returns:
+        Grids, boxes, volumes (mm3) and intensities per case, their medians, and hashes of all files.
+    """
     cases = tuple(survey.fingerprint for survey in surveys if survey.fingerprint is not None)
     labels = list(dataset.foreground)
     geometric = geometric_sides(cases, labels)

@@ -50,10 +50,20 @@ class ImportSummary:
 
 
 def import_dataset(workspace: Workspace, request: ImportRequest, console: Console) -> ImportSummary:
-    """Make `raw_data/DatasetNNN_Name` of the request's source. It appears whole or not at all.
+    """Make `raw_data/DatasetNNN_Name` of a foreign folder. It appears whole or not at all.
 
-    Raises DatasetError listing every fault of the source, the subjects table and the case list together; OutputError
-    where a data set of this name or number is there, or nothing can be written; UsageError for an import into itself.
+    Args:
+        workspace: where the data set goes.
+        request: the source, the name, and what is picked from it.
+        console: progress, notes and warnings go here.
+
+    Returns:
+        Numbers of cases and subjects, and voxels per label.
+
+    Raises:
+        DatasetError: lists every fault of the source, the table of subjects and the list of cases together.
+        OutputError: a data set of this name or number is there, or nothing can be written.
+        UsageError: the source is the data set itself.
     """
     final = workspace.dataset_folder(request.dataset)
     _check_destination(workspace, request, final)

@@ -18,9 +18,22 @@ from hippopt.planning.decisions import Machine, decide
 def make_plan(
     fingerprint: Fingerprint, path: Path, machine: Machine, settings: list[str], console: Console, overwrite: bool = False
 ) -> Plan:
-    """Write `plan.json`. An existing plan of the same data is kept, with a person's edits, and `settings` are applied to it.
+    """Write `plan.json`. An existing plan of the same data is kept with a person's edits, and `settings` are applied to it.
 
-    Raises StaleArtifactError when the existing plan belongs to other data and `overwrite` is not given, PlanError for a bad edit.
+    Args:
+        fingerprint: of the data set.
+        path: where the plan goes.
+        machine: the memory and the device to plan for.
+        settings: edits as `key=value`, as --set takes them.
+        console: decisions and their reasons go here.
+        overwrite: plan anew, without the edits.
+
+    Returns:
+        The plan.
+
+    Raises:
+        StaleArtifactError: the existing plan belongs to other data, and `overwrite` is not given.
+        PlanError: an edit breaks a rule.
     """
     size, token, rest = _of_network(settings)
     if path.exists() and not overwrite:

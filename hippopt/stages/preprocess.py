@@ -59,10 +59,23 @@ def cached_entry(folder: Path, case: str) -> CacheEntry | None:
 def preprocess(
     dataset: Dataset, fingerprint: Fingerprint, plan: Plan, folder: Path, jobs: int, console: Console, overwrite: bool = False
 ) -> tuple[int, int]:
-    """Prepare all cases in threads: (made, kept). Unchanged cases are kept, interrupted work is continued.
+    """Prepare all cases in threads. Cases that have not changed are kept, and interrupted work is continued.
 
-    Raises DatasetError for cases that do not fit the memory, StaleArtifactError when the folder holds cases of other decisions and `overwrite` is not given, or when a raw
-    file no longer holds what the fingerprint saw.
+    Args:
+        dataset: the data set as a record.
+        fingerprint: what the raw files held when they were verified.
+        plan: the decisions that shape the arrays.
+        folder: where the arrays go: image (C, Z, Y, X) float32 and label (Z, Y, X) per case.
+        jobs: cases at a time.
+        console: progress goes here.
+        overwrite: make arrays of other decisions anew.
+
+    Returns:
+        Numbers of cases that were made and kept.
+
+    Raises:
+        DatasetError: a case does not fit into memory.
+        StaleArtifactError: the folder holds cases of other decisions and `overwrite` is not given, or a raw file no longer holds what the fingerprint saw.
     """
     wanted = {case.id: cache_key(plan, case) for case in fingerprint.cases}
     entries = {case: cached_entry(folder, case) for case in wanted}

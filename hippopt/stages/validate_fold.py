@@ -38,9 +38,25 @@ def validate_fold(
     base: tuple[Mapping[str, torch.Tensor], BaseCard] | None, folder: FoldFolder, device: torch.device, console: Console,
     signals: StopSignals,
 ) -> float:  # fmt: skip
-    """Write masks, `metrics.csv`, `signals.csv` and `summary.json` of the last checkpoint. Returns the mean foreground Dice.
+    """Validate a fold on whole cases: write masks, `metrics.csv`, `signals.csv` and `summary.json` of its last checkpoint.
 
-    The caller holds the fold's lock. Raises Interrupted after a signal, between two cases.
+    The caller holds the fold's lock.
+
+    Args:
+        plan: the plan that the fold was trained with.
+        dataset: gives the raw labels that the masks are scored against, in their own grids.
+        cases: the validation cases as preprocessed.
+        base: tensors and card of the base; None where the fold began from random weights.
+        folder: the fold's folder.
+        device: where the network computes.
+        console: progress goes here.
+        signals: a stop signal ends the work between two cases.
+
+    Returns:
+        The mean foreground Dice.
+
+    Raises:
+        Interrupted: after a signal.
     """
     remove_leftovers(folder.validation)
     card = read_card(folder.adapter_card)

@@ -12,9 +12,19 @@ from hippopt.sources.survey import CaseSurvey, affines_agree, holds_mask, survey
 
 
 def verify_dataset(dataset: Dataset, jobs: int, console: Console, fix_headers: bool = False) -> list[CaseSurvey]:
-    """Survey all cases in threads (decompression, hashing and arithmetic release the interpreter's lock).
+    """Survey all cases in threads; decompression, hashing and arithmetic release the interpreter's lock.
 
-    Raises DatasetError listing every fault. Notes are shown; `fix_headers` first gives each label its image's header.
+    Args:
+        dataset: the data set as a record.
+        jobs: cases at a time.
+        console: progress, notes and warnings go here.
+        fix_headers: first give each label its image's header.
+
+    Returns:
+        One survey per case, in the data set's order.
+
+    Raises:
+        DatasetError: lists every fault of every case.
     """
     _tell_hidden(dataset, console)
     if fix_headers:

@@ -70,12 +70,26 @@ def train(
     autocast: bool,
     group: ProcessGroup | None = None,
 ) -> bool:
-    """Train until the budget is used: True, or until `hooks.stopping`: False. `state` is updated in place.
+    """Train until the budget is used, or until `hooks.stopping`. `state` is updated in place.
 
-    A parameter group's learning rate is the schedule's times the group's own "rate" where it has one.
+    Args:
+        model: the network; images (B, C, Z, Y, X) to logits (B, classes, Z, Y, X).
+        parameters: those that train, by name.
+        optimizer: steps over them. The learning rate of a parameter group is the schedule's times the group's own "rate" where it has one.
+        batches: {"image": (B, C, Z, Y, X) float32, "label": (B, 1, Z, Y, X), "cases": ids}.
+        schedule: warm-up, decay and clipping.
+        peak_rate: the highest learning rate.
+        budget: steps or seconds.
+        state: step, losses and times so far.
+        hooks: what is called after an update, an epoch and a skipped step.
+        autocast: compute in bfloat16.
+        group: the processes that train together, each on batches of its own.
 
-    A step whose loss or gradient is not finite is skipped. Raises TrainingError after SKIPS_ALLOWED of them in a row,
-    naming the cases of the batch. `group`: the processes that train together, each on batches of its own.
+    Returns:
+        True where the budget is used, False where it was stopped.
+
+    Raises:
+        TrainingError: SKIPS_ALLOWED steps in a row had a loss or a gradient that is not finite; it names the cases of the batch.
     """
     group = group or ProcessGroup()
     loss_of = segmentation_loss()
