@@ -66,10 +66,15 @@ def image_files(folder: Path) -> list[Path]:
 
 def hidden_note(folder: Path) -> str | None:
     """A word on the `._NAME` files that macOS leaves beside every file it copies, where a folder has some."""
-    hidden = sorted(path.name for path in folder.iterdir() if path.name.startswith("._"))
-    if not hidden:
-        return None
-    return f"{folder}: {len(hidden)} hidden file{'s' if len(hidden) > 1 else ''} ({hidden[0]}{', ...' if len(hidden) > 1 else ''}) ignored"
+    hidden = [path.name for path in folder.iterdir() if path.name.startswith("._")]
+    return hidden_names_note(folder, hidden) if hidden else None
+
+
+def hidden_names_note(folder: Path, hidden: list[str]) -> str:
+    """The same of names that are known."""
+    return (
+        f"{folder}: {len(hidden)} hidden file{'s' if len(hidden) > 1 else ''} ({min(hidden)}{', ...' if len(hidden) > 1 else ''}) ignored"
+    )
 
 
 def load_dataset(folder: Path) -> Dataset:

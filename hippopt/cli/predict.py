@@ -33,6 +33,16 @@ def _parser() -> argparse.ArgumentParser:
                         help="write ID_uncertainty.nii.gz too: entropy of the mean probabilities, 0 (certain) to 1")  # fmt: skip
     parser.add_argument("--volume", type=int, metavar="K", help="volume to take of a 4D scan, from 0")
     parser.add_argument("--overwrite", action="store_true", help="segment scans anew whose mask is there already")
+    parser.add_argument("--verify", action="store_true", help="open and measure every mask that is there already, unchanged or not")
+    parts = parser.add_argument_group(
+        "a study in parts", "each part is a call of its own, at any time and place; docs/clusters.md tells more"
+    )
+    parts.add_argument("--parts", type=int, metavar="N", help="deal the scans out in N parts and segment one of them")
+    parts.add_argument(
+        "--part", type=int, metavar="I", help="which one, from 1; default: the number of the task in a scheduler's array job"
+    )
+    parts.add_argument("--merge", action="store_true",
+                       help="join what the parts have found into volumes.tsv and failures.tsv; ends with 1 while scans are missing")  # fmt: skip
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     return parser
 
@@ -44,9 +54,14 @@ def _work(options: argparse.Namespace, workspace: Workspace, console: TerminalCo
         bad = [fold for fold in options.folds if not fold.isdigit() and not fit_number(fold)]
         if bad:
             raise UsageError(f"--folds {' '.join(bad)}: give numbers, or full-data")
-    from hippopt.recipes.prediction import PredictionRequest, predict_scans
+    if options.part is not None and options.parts is None:
+        raise UsageError(f"--part {options.part}: of how many? give --parts")
+    if options.merge and options.overwrite:
+        raise UsageError("--merge and --overwrite exclude each other")
+    from hippopt.recipes.prediction import PredictionRequest, merge_scans, predict_scans
 
-    failed = predict_scans(workspace, dataset, read_request(PredictionRequest, options), console)
+    request = read_request(PredictionRequest, options)
+    failed = (merge_scans if options.merge else predict_scans)(workspace, dataset, request, console)
     console.say(f"done in {time.perf_counter() - started:.1f} s")
     return 1 if failed else 0
 

@@ -1,11 +1,12 @@
 """Which scans a prediction is to segment: files of a folder, grouped into channels."""
 
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hippopt.artifacts.dataset import hidden_note, image_files, is_text, split_ending
+from hippopt.artifacts.dataset import hidden_names_note, is_text, split_ending
 from hippopt.errors import DatasetError
 from hippopt.files.file_kind import near_matches
 
@@ -14,11 +15,12 @@ CHANNEL = re.compile(r"^(.*)_(\d{4})$")
 
 @dataclass(frozen=True)
 class ScanFiles:
-    """One scan: its id and a file for each channel. fault: why it cannot be segmented, known from the names alone."""
+    """One scan: its id and a file for each channel. fault: why it cannot be segmented, known from the names alone; gone: since it was listed."""
 
     id: str
     channels: tuple[Path, ...]
     fault: str | None = None
+    gone: bool = False
 
 
 def list_scans(source: Path, channel_names: Sequence[str]) -> tuple[list[ScanFiles], list[str]]:
@@ -28,12 +30,13 @@ def list_scans(source: Path, channel_names: Sequence[str]) -> tuple[list[ScanFil
     files claim one id.
     """
     files, notes = _files(source)
+    names = {path.name for path in files}
     found: dict[str, dict[int, Path]] = {}
     further: list[Path] = []
     for path in files:
         kind = split_ending(path.name)
         stem = kind[0] if kind else path.name
-        if kind and kind[1].lower() == ".hdr" and path.with_suffix(".img").exists() and len(files) > 1:
+        if kind and kind[1].lower() == ".hdr" and len(files) > 1 and path.with_suffix(".img").name in names:
             continue  # the pair is listed by its .img
         match = CHANNEL.match(stem)
         number, name = (int(match[2]), match[1]) if match and (len(channel_names) > 1 or int(match[2]) == 0) else (0, stem)
@@ -68,18 +71,24 @@ def _files(source: Path) -> tuple[list[Path], list[str]]:
         if not source.exists() and not source.is_symlink():
             raise DatasetError(f"-i {source.absolute()}: not found{near_matches(source)}")
         return [source], []
+    files, hidden, others = [], [], []
     try:
-        files = image_files(source)
-        hidden = hidden_note(source)
-        others = sorted(path.name for path in source.iterdir() if path.is_file() and not path.name.startswith(".") and path not in files)
+        with os.scandir(source) as entries:  # one listing, however large the folder is
+            for entry in entries:
+                if entry.name.startswith("."):
+                    hidden += [entry.name] if entry.name.startswith("._") else []
+                elif split_ending(entry.name):
+                    files.append(entry.name)
+                elif entry.is_file():
+                    others.append(entry.name)
     except OSError as error:
         raise DatasetError(f"-i {source}: cannot be read ({error.strerror}); change its permissions with chmod or its owner") from None
-    notes = [hidden] if hidden else []
+    notes = [hidden_names_note(source, hidden)] if hidden else []
     if others:
-        notes.append(f"{source}: {len(others)} files that are no images ({others[0]}, ...) ignored")
+        notes.append(f"{source}: {len(others)} files that are no images ({min(others)}, ...) ignored")
     if not files:
         raise DatasetError(f"-i {source}: no image files in it (.nii.gz, .nii, .nrrd, .mha, .mhd, .hdr/.img)")
-    return files, notes
+    return [source / name for name in sorted(files)], notes
 
 
 def _scan(name: str, parts: dict[int, Path], channel_names: Sequence[str]) -> ScanFiles:

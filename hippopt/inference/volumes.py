@@ -1,16 +1,12 @@
 """volumes.tsv: for each scan and label the volume and its interval, the predicted Dice, the head's size, and what is odd."""
 
-import glob
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from hippopt.artifacts.calibration import Calibration
-from hippopt.artifacts.codec import write_bytes
 from hippopt.artifacts.cohort import Cohort
 from hippopt.artifacts.plan import Plan
 from hippopt.files.scan import Scan
@@ -19,7 +15,7 @@ from hippopt.imaging.mask_parts import bounding_box
 from hippopt.inference.calibration import volume_interval
 from hippopt.inference.cohort import Pairs, asymmetry_percent
 from hippopt.inference.contrast import contrast
-from hippopt.inference.flags import LOCATING, asymmetry_flags, label_flags, touches_edge
+from hippopt.inference.flags import asymmetry_flags, label_flags, touches_edge
 
 Row = dict[str, object]
 COLUMNS = (
@@ -108,59 +104,3 @@ def _describe(inside: np.ndarray) -> tuple[int, int, bool]:
 
 def _rounded(value: float | None, digits: int) -> float | None:
     return None if value is None or not math.isfinite(value) else round(value, digits)
-
-
-def write_volumes(rows: list[Row], path: Path) -> None:
-    """Write the table. Rows that it held of other scans stay, where their masks are still beside it."""
-    import pandas as pd
-
-    old = read_volumes(path)
-    names = set(old.scan) - {str(row["scan"]) for row in rows}
-    there = {name for name in names if any(path.parent.glob(glob.escape(name) + ".*"))}
-    # as text, so that numbers read from the table are written as they stood
-    new = pd.DataFrame(rows, columns=list(COLUMNS)).astype({"scan": str})
-    new = new.map(lambda value: "" if value is None or value != value else value).astype(object)
-    table = pd.concat([old[old.scan.isin(there)], new], ignore_index=True)
-    table = table.sort_values(["scan", "value"], kind="stable", key=lambda column: column.astype(int) if column.name == "value" else column)
-    write_table(table, path)
-
-
-def write_table(table: Any, path: Path) -> None:
-    """Write a data frame as TSV, atomically. Bytes of a name that are not UTF-8 are written as escapes."""
-    write_bytes(path, table.to_csv(sep="\t", index=False).encode(errors="backslashreplace"))
-
-
-def read_volumes(path: Path, warn: Callable[[str], None] | None = None) -> Any:
-    """The table, every field as its text; an empty one where there is none or it is another kind of table, which is warned of."""
-    import pandas as pd
-
-    nothing = pd.DataFrame(columns=list(COLUMNS))
-    if not path.exists():
-        return nothing
-    try:
-        old = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False)
-    except (OSError, ValueError):
-        old = None
-    if old is not None and list(old.columns) == list(COLUMNS):
-        return old
-    if warn is not None:
-        warn(
-            f"{path}: not a table with the columns of this version; it is replaced, its rows of other scans are lost, and kept masks have no "
-            "predicted Dice, interval, agreement or flags of the locator (--overwrite makes them anew)"
-        )
-    return nothing
-
-
-def keep_known(rows: list[Row], old: Any) -> list[Row]:
-    """Rows of a mask that was kept, with what only its networks could tell, where the mask still has as many voxels as in the table."""
-    known = {(row["scan"], row["label"]): row for row in old.to_dict(orient="records")}
-    kept = []
-    for row in rows:
-        before = known.get((str(row["scan"]), str(row["label"])))
-        if before is None or before["voxels"] != str(row["voxels"]):
-            kept.append(row)
-            continue
-        flags = [flag for flag in before["flag"].split("; ") if flag in LOCATING]
-        # the locator's come first, as where they were made
-        kept.append({**row, **{name: before[name] for name in SURE}, "flag": "; ".join(filter(None, (*flags, str(row["flag"]))))})
-    return kept

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from hippopt import __version__
-from hippopt.artifacts.codec import parse_json, write_json
+from hippopt.artifacts.codec import write_json
 from hippopt.artifacts.fold_names import fit_number
 from hippopt.artifacts.part_borders import PartBorders
 from hippopt.artifacts.plan import Plan
@@ -17,7 +17,7 @@ from hippopt.artifacts.plan_rules import load_plan
 from hippopt.artifacts.weights import AdapterCard
 from hippopt.artifacts.writable_folder import check_writable
 from hippopt.console import Console, counted
-from hippopt.errors import OutputError, PlanError, StaleArtifactError, UsageError, WeightsError
+from hippopt.errors import OutputError, StaleArtifactError, UsageError, WeightsError
 from hippopt.files.scan_listing import list_scans
 from hippopt.inference.part_borders import learned_borders
 from hippopt.inference.segmentation import Wanted
@@ -28,6 +28,7 @@ from hippopt.networks.device import choose_device
 from hippopt.networks.lean_import import import_monai
 from hippopt.networks.locator import read_locator
 from hippopt.networks.restoring import read_card, restore
+from hippopt.recipes.parts import LIST_KEYS, deal, known_identity, merge_study, open_list, part_number
 from hippopt.recipes.standards import load_standards
 from hippopt.stages.adopt_base import load_known_base
 from hippopt.stages.predict import PredictionSettings, predict
@@ -49,6 +50,9 @@ class PredictionRequest:
     device: Literal["auto", "cpu", "cuda"] = "auto"
     checkpoint: Literal["last", "best"] = "last"
     volume: int | None = None
+    parts: int | None = None  # of how many, where the scans are dealt out
+    part: int | None = None  # from 1
+    verify: bool = False
 
 
 @dataclass(frozen=True)
@@ -169,6 +173,15 @@ def open_run(
     return OpenRun(run, tuple(folds), plan, models, windows, standards, device, locators, tuple(sha256), learned_borders(cards))
 
 
+def merge_scans(workspace: Workspace, dataset: str, request: PredictionRequest, console: Console) -> int:
+    """Join the tables of the parts. Returns how many scans are missing. Raises HippoptError's kinds."""
+    run = choose_run(workspace, dataset, request.run)
+    folds = choose_folds(workspace, dataset, run, request.folds, len(load_plan(workspace.run_plan(dataset, run)).folds), console)
+    check_output(request.source, request.output)
+    _check_identity(request, _identity(workspace, dataset, run, folds, request))
+    return merge_study(workspace, dataset, run, folds, request, console)
+
+
 def predict_scans(workspace: Workspace, dataset: str, request: PredictionRequest, console: Console) -> int:
     """Segment the scans. Returns the number of failures. Raises HippoptError's kinds before anything is computed."""
     if request.volume is not None and request.volume < 0:
@@ -179,6 +192,14 @@ def predict_scans(workspace: Workspace, dataset: str, request: PredictionRequest
     check_output(request.source, request.output)
     for note in notes:
         console.warn(note)
+    part, listed = None, None
+    if request.parts is not None:
+        part = (part_number(request.parts, request.part, os.environ), request.parts)
+        listed = open_list(request.source, request.output, scans, request.parts, console)
+        scans = deal(listed.scans, part)
+        console.say(f"part {part[0]} of {part[1]}: {counted(len(scans), 'scan')}")
+        if not scans:
+            return 0
     folds = choose_folds(workspace, dataset, run, request.folds, len(plan.folds), console)
     device, note = choose_device(request.device)
     import_monai()
@@ -187,19 +208,25 @@ def predict_scans(workspace: Workspace, dataset: str, request: PredictionRequest
     identity = _identity(workspace, dataset, run, folds, request) | (
         {"locators_sha256": list(opened.locators_sha256)} if opened.locators else {}
     )
-    _check_identity(request, identity)
-    write_json(request.output / PROVENANCE, identity)
+    old = _check_identity(request, identity)
+    known = {key: old[key] for key in LIST_KEYS if key in old}
+    dealt = {"parts": request.parts, "scans": len(listed.scans), "scans_sha256": listed.sha256} if listed else known
+    if old != identity | dealt:
+        write_json(request.output / PROVENANCE, identity | dealt)
     job = PredictionSettings(
         output=request.output, windows=opened.windows, wanted=Wanted(request.save_probabilities, request.save_uncertainty),
         overwrite=request.overwrite, volume=request.volume, standards=opened.standards, locators=opened.locators,
-        borders=opened.borders,
+        borders=opened.borders, source=request.source if request.source.is_dir() else request.source.parent, part=part,
+        verify=request.verify,
     )  # fmt: skip
     done, kept, failed = predict(scans, opened.models, plan, job, device, console)
     console.say(f"segmented {done}, kept {kept}, failed {failed}: {request.output}")
     if kept:
         console.say("kept masks were there already; --overwrite segments them anew")
-    if failed:
+    if failed and part is None:
         console.warn(f"{failed} scans failed, each with its reason in {request.output / 'failures.tsv'}")
+    elif failed:
+        console.warn(f"{failed} scans failed, for the reasons above; --merge lists them in {request.output / 'failures.tsv'}")
     return failed
 
 
@@ -215,17 +242,14 @@ def _identity(workspace: Workspace, dataset: str, run: str, folds: list[str], re
     }  # fmt: skip
 
 
-def _check_identity(request: PredictionRequest, identity: dict[str, Any]) -> None:
-    """Raises OutputError where masks would be kept that another run, other folds or other settings made."""
-    path = request.output / PROVENANCE
-    if request.overwrite or not path.is_file():
-        return
-    try:
-        old = parse_json(path.read_bytes(), path)
-    except PlanError as error:
-        raise OutputError(f"{error}; or add --overwrite") from None
-    if not isinstance(old, dict):
-        raise OutputError(f"{path}: does not say what made the masks beside it; choose another -o, or add --overwrite")
+def _check_identity(request: PredictionRequest, identity: dict[str, Any]) -> dict[str, Any]:
+    """What made the masks that are there; nothing where none are. Raises OutputError where masks would be kept that another run, other folds or other settings made."""
+    if request.overwrite:
+        return {}
+    old = known_identity(request.output)
+    if old is None:
+        return {}
     changed = [f"{key} {old.get(key)} -> {value}" for key, value in identity.items() if key != "hippopt" and old.get(key) != value]
     if changed:
         raise OutputError(f"{request.output}: its masks were made otherwise ({'; '.join(changed)}); choose another -o, or add --overwrite")
+    return old

@@ -5,9 +5,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
@@ -15,36 +13,32 @@ from hippopt.artifacts.codec import one_line
 from hippopt.artifacts.part_borders import PartBorders
 from hippopt.artifacts.plan import Plan
 from hippopt.console import Console, counted
-from hippopt.errors import HippoptError, ImageError, Interrupted, OutputError
-from hippopt.files.image_io import mask_ending, read_scan, write_array, write_mask, write_probabilities
+from hippopt.errors import HippoptError, Interrupted
+from hippopt.files.image_io import write_array, write_mask, write_probabilities
 from hippopt.files.scan_listing import ScanFiles
 from hippopt.imaging.memory_budget import machine_bytes
-from hippopt.inference.flags import CONSTANT, UNLIKE
-from hippopt.inference.loading import LoadedScan, is_constant, load_scan
-from hippopt.inference.segmentation import Wanted, segment
-from hippopt.inference.volumes import (
-    Row,
-    Standards,
-    Sureness,
-    contrast_warning,
-    keep_known,
-    read_volumes,
-    volume_rows,
-    write_table,
-    write_volumes,
-)
+from hippopt.inference.flags import CONSTANT
+from hippopt.inference.journal import Part
+from hippopt.inference.kept_masks import KeptMasks
+from hippopt.inference.loading import LoadedScan, load_scan
+from hippopt.inference.outcomes import Outcomes, mask_path
+from hippopt.inference.segmentation import Segmentation, Wanted, segment
+from hippopt.inference.volume_table import Lines, fields_of, lines_of
+from hippopt.inference.volumes import Standards
 from hippopt.inference.windows import WindowSettings
 from hippopt.training.signals import StopSignals
 
-Rows = list[Row]
-VOLUMES = "volumes.tsv"
 UNCERTAINTY, PROBABILITIES = "uncertainty", "probabilities"  # maps beside a mask
 SAVE_EVERY_S = 10.0  # the tables, while scans are segmented
+SAVE_SHARE = 0.05  # of the time, at most: large tables are written more seldom
 
 
 @dataclass(frozen=True)
 class PredictionSettings:
-    """How to predict. volume: which one of a 4D scan; locators, borders: of the folds, where they have such."""
+    """How to predict. volume: which one of a 4D scan; locators, borders: of the folds, where they have such.
+
+    source: the folder of the scans; part: of a study dealt out in parts; verify: measure every mask that is there already.
+    """
 
     output: Path
     windows: WindowSettings
@@ -54,155 +48,154 @@ class PredictionSettings:
     volume: int | None = None
     locators: tuple[nn.Module, ...] = ()
     borders: tuple[PartBorders, ...] = ()
+    source: Path = Path()
+    part: Part | None = None
+    verify: bool = False
 
 
 def predict(
     scans: Sequence[ScanFiles], models: Sequence[nn.Module], plan: Plan, request: PredictionSettings, device: torch.device, console: Console
 ) -> tuple[int, int, int]:
-    """Write one mask a scan, `volumes.tsv` and `failures.tsv`: (segmented, kept, failed).
+    """Write one mask a scan, `volumes.tsv` and `failures.tsv`; a part writes its journal in place of tables: (segmented, kept, failed).
 
-    A mask that is there already is kept. The next scan is read and prepared while the network works on this one. The tables
-    are written as the work goes on. Raises Interrupted after SIGINT or SIGTERM, once the scan at hand is finished.
+    A mask that is there already is kept; new scans come first. The next scan is read and prepared while the network works on
+    this one. The tables are written as the work goes on. Raises Interrupted after SIGINT or SIGTERM, once the scan at hand is
+    finished.
     """
-    import pandas as pd
-
-    rows: Rows = []
-    failures: list[dict[str, str]] = []
-
-    def fail(files: ScanFiles, error: Exception) -> None:
-        reason = one_line(error) if isinstance(error, HippoptError) else f"{type(error).__name__}: {one_line(error)}"
-        console.warn(f"{files.id}: skipped; {reason}")
-        failures.append({"scan": files.id, "files": ";".join(str(path) for path in files.channels), "reason": reason})
-
-    waiting, kept, without_maps = [], 0, 0
-    old = read_volumes(request.output / VOLUMES, console.warn)
-    for files in scans:
-        if request.overwrite or not mask_path(files, request.output).exists():
-            waiting.append(files)
-            continue
-        try:
-            found = _kept_rows(files, plan, request, old)
-            rows += found
-            kept += 1
-            without_maps += _lacks_maps(files, found, request)
-        except Exception as error:  # whatever is wrong with one scan, the batch goes on
-            fail(files, error)
-    if without_maps:
-        console.warn(
-            f"{without_maps} masks that were there already are kept, without the maps that were asked for; --overwrite makes both anew"
-        )
-    done, tried, saved = 0, 0, time.monotonic()
-
-    def save() -> None:
-        write_volumes(rows, request.output / VOLUMES)
-        failed = request.output / "failures.tsv"
-        if failures:
-            write_table(pd.DataFrame(failures), failed)
-        else:
-            failed.unlink(missing_ok=True)
-
-    bar = console.track(range(len(waiting)), "predict", len(waiting))
+    batch = _Batch(scans, models, plan, request, device, console)
     with StopSignals() as signals:
         try:
-            for files, outcome in _loaded_ahead(waiting, plan, request):
+            left = batch.segment_new(signals)
+            if not signals.stopping:
+                batch.look_at_kept(signals)
+        finally:
+            batch.save()
+    if signals.number is not None and not batch.ended:
+        raise Interrupted(
+            f"stopped by a signal, {left} of {counted(len(scans), 'scan')} to go; the same command "
+            f"{'starts over' if request.overwrite else 'continues'}",
+            128 + signals.number,
+        )
+    return len(batch.done), len(batch.kept), batch.outcomes.failures
+
+
+class _Batch:
+    """Scans on their way through the networks."""
+
+    def __init__(
+        self, scans: Sequence[ScanFiles], models: Sequence[nn.Module], plan: Plan, request: PredictionSettings, device: torch.device, console: Console
+    ) -> None:  # fmt: skip
+        self.scans, self.models, self.plan, self.request, self.device, self.console = scans, models, plan, request, device, console
+        self.outcomes = Outcomes(request.output, plan, request.part, console)
+        self.there = [] if request.overwrite else [files for files in scans if self.outcomes.is_there(files)]
+        self.done: list[ScanFiles] = []
+        self.kept: list[ScanFiles] = []
+        self.ended = False  # whether every scan was looked at
+
+    def segment_new(self, signals: StopSignals) -> int:
+        """Segment the scans without a mask. Returns how many were not tried, since a signal came."""
+        waiting = self.scans if self.request.overwrite else [files for files in self.scans if not self.outcomes.is_there(files)]
+        tried, next_save = 0, time.monotonic() + SAVE_EVERY_S
+        bar = self.console.track(range(len(waiting)), "predict", len(waiting))
+        try:
+            for files, outcome in _loaded_ahead(waiting, self.plan, self.request):
                 next(bar, None)
                 tried += 1
                 try:
-                    loaded = outcome.result()
-                    for warning in loaded.warnings:
-                        console.warn(warning)
-                    rows += _segment(loaded, models, plan, request, device, console)
-                    done += 1
-                except Exception as error:
-                    fail(files, error)
-                if time.monotonic() - saved > SAVE_EVERY_S:  # what networks said of a mask cannot be had from the mask again
-                    save()
-                    saved = time.monotonic()
+                    _segment(outcome.result(), self)
+                except Exception as error:  # whatever is wrong with one scan, the batch goes on
+                    self._fail(files, error)
+                if self.request.part is None and time.monotonic() > next_save:
+                    started = time.monotonic()
+                    self.save()
+                    next_save = time.monotonic() + max(SAVE_EVERY_S, (time.monotonic() - started) / SAVE_SHARE)
                 if signals.stopping:
                     break
         finally:
-            save()
             for _ in bar:
                 pass
-    if signals.number is not None and tried < len(waiting):
-        left = f"{len(waiting) - tried} of {counted(len(scans), 'scan')} to go"
-        raise Interrupted(
-            f"stopped by a signal, {left}; the same command {'starts over' if request.overwrite else 'continues'}", 128 + signals.number
-        )
-    return done, kept, len(failures)
+        return len(waiting) - tried
+
+    def look_at_kept(self, signals: StopSignals) -> None:
+        """Rows of masks that were there already, and of those that a person has changed while others were segmented."""
+        masks = KeptMasks(self.outcomes, self.plan, self.request.standards, self.request.volume)
+        without_maps = 0
+        for files in self.console.track(self.there, "look at kept masks", len(self.there)):
+            try:
+                lines = masks.look(files, self.request.output, self.request.verify)
+                self.kept.append(files)
+                without_maps += self._lacks_maps(files, lines)
+            except Exception as error:
+                self._fail(files, error)
+            if signals.stopping:
+                return
+        for files in () if self.request.part else self.done:
+            try:
+                masks.look(files, self.request.output)
+            except Exception as error:
+                self._fail(files, error)
+        self.ended = True
+        if without_maps:
+            self.console.warn(
+                f"{without_maps} masks that were there already are kept, without the maps that were asked for; --overwrite makes both anew"
+            )
+
+    def save(self) -> None:
+        """Write the tables; those of a part are written when the parts are merged."""
+        if self.request.part is None:
+            self.outcomes.save(self.scans, self.request.source, self.ended)
+
+    def write(self, loaded: LoadedScan, found: Segmentation) -> None:
+        """Write the mask and the maps of one scan."""
+        files, scan = loaded.files, loaded.scan
+        # the mask last: where it is there, all else of its scan is
+        if found.uncertainty is not None:
+            write_array(self._map_path(files, UNCERTAINTY), found.uncertainty, scan.grid)
+        if found.probabilities is not None:
+            write_probabilities(self._map_path(files, PROBABILITIES), found.probabilities, scan)
+        write_mask(mask_path(files, self.request.output), found.mask, scan)
+
+    def _fail(self, files: ScanFiles, error: Exception) -> None:
+        reason = one_line(error) if isinstance(error, HippoptError) else f"{type(error).__name__}: {one_line(error)}"
+        self.console.warn(f"{files.id}: skipped; {reason}")
+        self.outcomes.fail(files, reason)
+
+    def _lacks_maps(self, files: ScanFiles, lines: Lines) -> bool:
+        """Whether a map that is wanted is not there beside a kept mask; a constant scan has none."""
+        asked = {UNCERTAINTY: self.request.wanted.uncertainty, PROBABILITIES: self.request.wanted.probabilities}
+        lacking = any(wanted and not self._map_path(files, kind).exists() for kind, wanted in asked.items())
+        return lacking and not any(CONSTANT in fields["flag"].split("; ") for fields in fields_of(lines))
+
+    def _map_path(self, files: ScanFiles, kind: str) -> Path:
+        return self.request.output / f"{files.id}_{kind}.nii.gz"
 
 
-def mask_path(files: ScanFiles, output: Path) -> Path:
-    """Where the mask of a scan goes: its id with the ending of its first channel."""
-    return output / (files.id + mask_ending(files.channels[0]))
+def _segment(loaded: LoadedScan, batch: _Batch) -> None:
+    """Predict and write one scan, unless another process has made its mask meanwhile."""
+    files, request = loaded.files, batch.request
+    if not request.overwrite and mask_path(files, request.output).exists():
+        batch.there.append(files)
+        return
+    for warning in loaded.warnings:
+        batch.console.warn(warning)
+    found = segment(loaded, batch.models, batch.plan, request.windows, request.standards, request.wanted, batch.device, request.borders)
+    for warning in found.warnings:
+        batch.console.warn(warning)
+    with batch.outcomes.found(files, lines_of(found.rows)):
+        batch.write(loaded, found)
+    batch.done.append(files)
 
 
-def _kept_rows(files: ScanFiles, plan: Plan, request: PredictionSettings, old: Any) -> Rows:
-    """Rows of a mask that is there already. old: the table beside it.
-
-    Raises OutputError where it is no mask of this scan, and so may be a person's.
-    """
-    if files.fault:
-        raise ImageError(files.fault)
-    path = mask_path(files, request.output)
-    scans = [read_scan(channel, request.volume) for channel in files.channels]
-    scan = scans[0]
-    try:
-        mask = read_scan(path)
-    except ImageError as error:
-        raise OutputError(f"{error}; --overwrite replaces it") from None
-    unfit = ""
-    if mask.grid.shape != scan.grid.shape or not np.allclose(mask.grid.affine, scan.grid.affine, atol=1e-3):
-        unfit = "lies in another grid than its scan"
-    elif not np.isin(mask.array, plan.label_values).all():
-        unfit = f"holds other values than the labels {list(plan.label_values)}"
-    if unfit:
-        raise OutputError(f"{path}: is there already and {unfit}; choose another folder, or replace it with --overwrite")
-    flags = [CONSTANT] if is_constant(files, scans, plan) else []
-    flags += [UNLIKE] if contrast_warning(files.id, mask.array, scan, request.standards.contrast) else []
-    rows = volume_rows(files.id, mask.array, scan, plan, request.standards, Sureness(), flags)
-    return keep_known(rows, old)
-
-
-def _lacks_maps(files: ScanFiles, rows: Rows, request: PredictionSettings) -> bool:
-    """Whether a map that is wanted is not there beside a kept mask; a constant scan has none."""
-    asked = {UNCERTAINTY: request.wanted.uncertainty, PROBABILITIES: request.wanted.probabilities}
-    lacking = any(wanted and not _map_path(files, kind, request).exists() for kind, wanted in asked.items())
-    return lacking and not any(CONSTANT in str(row["flag"]).split("; ") for row in rows)
-
-
-def _map_path(files: ScanFiles, kind: str, request: PredictionSettings) -> Path:
-    return request.output / f"{files.id}_{kind}.nii.gz"
-
-
-def _loaded_ahead(
-    waiting: Sequence[ScanFiles], plan: Plan, request: PredictionSettings
-) -> Iterator[tuple[ScanFiles, "Future[LoadedScan]"]]:
+def _loaded_ahead(waiting: Sequence[ScanFiles], plan: Plan, request: PredictionSettings) -> Iterator[tuple[ScanFiles, "Future[LoadedScan]"]]:
     memory = machine_bytes()
     pool = ThreadPoolExecutor(1)
     try:
-        futures: list[Future[LoadedScan]] = []
+        futures: dict[int, Future[LoadedScan]] = {}
         for position, files in enumerate(waiting):
-            while len(futures) < min(position + 2, len(waiting)):
-                futures.append(pool.submit(load_scan, waiting[len(futures)], plan, request.volume, memory, request.locators))
+            for ahead in range(position, min(position + 2, len(waiting))):
+                if ahead not in futures:
+                    futures[ahead] = pool.submit(load_scan, waiting[ahead], plan, request.volume, memory, request.locators)
             yield files, futures[position]
-            futures[position] = Future()  # lets go of the scan's memory
+            del futures[position]  # lets go of the scan's memory
     finally:
         pool.shutdown(cancel_futures=True)
-
-
-def _segment(
-    loaded: LoadedScan, models: Sequence[nn.Module], plan: Plan, request: PredictionSettings, device: torch.device, console: Console
-) -> Rows:
-    """Predict and write one scan; its rows of volumes.tsv."""
-    found = segment(loaded, models, plan, request.windows, request.standards, request.wanted, device, request.borders)
-    for warning in found.warnings:
-        console.warn(warning)
-    files, scan = loaded.files, loaded.scan
-    # the mask last: where it is there, all else of its scan is
-    if found.uncertainty is not None:
-        write_array(_map_path(files, UNCERTAINTY, request), found.uncertainty, scan.grid)
-    if found.probabilities is not None:
-        write_probabilities(_map_path(files, PROBABILITIES, request), found.probabilities, scan)
-    write_mask(mask_path(files, request.output), found.mask, scan)
-    return found.rows

@@ -1,0 +1,115 @@
+"""The tables beside masks: volumes.tsv and failures.tsv as lines of text, which a large study can hold in memory."""
+
+import csv
+import io
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from hippopt.artifacts.codec import write_bytes
+from hippopt.inference.flags import LOCATING
+from hippopt.inference.volumes import COLUMNS, SURE, Row
+
+Lines = tuple[str, ...]  # rows of one scan, each as it stands in the table, by rising value of their labels
+VOLUMES, FAILURES = "volumes.tsv", "failures.tsv"
+FAILURE_COLUMNS = ("scan", "files", "reason")
+
+
+class Failure(NamedTuple):
+    """Why a scan could not be segmented. files: of its channels, separated by semicolons."""
+
+    files: str
+    reason: str
+
+    def is_gone_from(self, folder: Path) -> bool:
+        """Whether the scan came from this folder and has been taken away."""
+        first = Path(self.files.partition(";")[0])
+        return first.parent.absolute() == folder.absolute() and not os.path.lexists(first)
+
+
+def as_text(value: object) -> str:
+    """A value as it stands in a table: blank where it is not known. Bytes of a name that are not UTF-8 are written as escapes."""
+    return "" if value is None or value != value else str(value).encode(errors="backslashreplace").decode()
+
+
+def lines_of(rows: Iterable[Row]) -> Lines:
+    """Rows of volumes.tsv as text."""
+    return tuple(_line([as_text(row[name]) for name in COLUMNS]) for row in rows)
+
+
+def fields_of(lines: Lines) -> list[dict[str, str]]:
+    """The fields of each line, by column."""
+    return [dict(zip(COLUMNS, next(csv.reader([line], delimiter="\t")), strict=True)) for line in lines]
+
+
+def read_volumes(path: Path, warn: Callable[[str], None] | None = None) -> dict[str, Lines]:
+    """Scan -> its lines; nothing where there is no table or it is another kind of table, which is warned of."""
+    if not path.exists():
+        return {}
+    table = _read(path, COLUMNS)
+    if table is None and warn is not None:
+        warn(
+            f"{path}: not a table with the columns of this version; it is replaced, its rows of other scans are lost, and kept masks have no "
+            "predicted Dice, interval, agreement or flags of the locator (--overwrite makes them anew)"
+        )
+    found: dict[str, Lines] = {}
+    for fields in table or []:
+        found[fields[0]] = (*found.get(fields[0], ()), _line(fields))
+    return found
+
+
+def write_volumes(found: Mapping[str, Lines], path: Path) -> None:
+    """Write the table, scans by name, atomically."""
+    _write(path, COLUMNS, (line for scan in sorted(found) for line in found[scan]))
+
+
+def read_failures(path: Path) -> dict[str, Failure]:
+    """Scan -> why it could not be segmented; nothing where there is no such table."""
+    table = _read(path, FAILURE_COLUMNS) if path.exists() else None
+    return {scan: Failure(files, reason) for scan, files, reason in table or []}
+
+
+def write_failures(failed: Mapping[str, Failure], path: Path) -> None:
+    """Write the table, scans by name, atomically; remove it where nothing failed."""
+    if failed:
+        _write(path, FAILURE_COLUMNS, (_line([scan, *failed[scan]]) for scan in sorted(failed)))
+    else:
+        path.unlink(missing_ok=True)
+
+
+def keep_known(rows: Sequence[Row], before: Lines) -> list[Row]:
+    """Rows of a mask that was kept, with what only its networks could tell, where the mask still has as many voxels as in `before`."""
+    known = {fields["label"]: fields for fields in fields_of(before)}
+    kept = []
+    for row in rows:
+        old = known.get(as_text(row["label"]))
+        if old is None or old["voxels"] != str(row["voxels"]):
+            kept.append(row)
+            continue
+        flags = [flag for flag in old["flag"].split("; ") if flag in LOCATING]
+        # the locator's come first, as where they were made
+        kept.append({**row, **{name: old[name] for name in SURE}, "flag": "; ".join(filter(None, (*flags, str(row["flag"]))))})
+    return kept
+
+
+def _line(fields: Sequence[str]) -> str:
+    if not any(mark in field for field in fields for mark in '\t\n\r"'):
+        return "\t".join(fields)
+    text = io.StringIO()
+    csv.writer(text, delimiter="\t", lineterminator="").writerow(fields)
+    return text.getvalue()
+
+
+def _read(path: Path, columns: Sequence[str]) -> list[list[str]] | None:
+    """The rows; None where it is no such table."""
+    try:
+        with path.open(encoding="utf-8", newline="") as stream:
+            rows = list(csv.reader(stream, delimiter="\t"))
+    except (OSError, UnicodeDecodeError, csv.Error):
+        return None
+    return rows[1:] if rows and rows[0] == list(columns) and all(len(row) == len(columns) for row in rows) else None
+
+
+def _write(path: Path, columns: Sequence[str], lines: Iterable[str]) -> None:
+    write_bytes(path, "".join(f"{line}\n" for line in ("\t".join(columns), *lines)).encode(errors="backslashreplace"))

@@ -1,0 +1,130 @@
+"""A study in parts: which part this process is, the list that they share, and what is missing when they are merged."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from hippopt.artifacts.codec import parse_json
+from hippopt.artifacts.plan_rules import load_plan
+from hippopt.console import Console, counted
+from hippopt.errors import OutputError, PlanError, UsageError
+from hippopt.files.scan_listing import ScanFiles, list_scans
+from hippopt.inference.journal import Part
+from hippopt.inference.scan_list import SCAN_LIST, ScanList, write_list
+from hippopt.networks.restoring import read_card
+from hippopt.recipes.standards import load_standards
+from hippopt.stages.merge_parts import Merged, MergeRequest, merge_parts
+from hippopt.workspace import PROVENANCE, Workspace
+
+# variable of a scheduler -> the number of its first task
+TASK_VARIABLES = {
+    "SLURM_ARRAY_TASK_ID": 1, "PBS_ARRAY_INDEX": 1, "PBS_ARRAYID": 1, "SGE_TASK_ID": 1, "LSB_JOBINDEX": 1, "OAR_ARRAY_INDEX": 1,
+    "AWS_BATCH_JOB_ARRAY_INDEX": 0, "JOB_COMPLETION_INDEX": 0,
+}  # fmt: skip
+LIST_KEYS = ("parts", "scans", "scans_sha256")  # of prediction.json, where the scans were dealt out
+NAMED = 10  # of missing scans a part, and parts in lines of their own
+
+
+def part_number(parts: int, part: int | None, environment: Mapping[str, str]) -> int:
+    """The part asked for, or the scheduler's number of this task. Raises UsageError."""
+    if parts < 1:
+        raise UsageError(f"--parts {parts}: must be above 0")
+    said = f"--part {part}"
+    if part is None:
+        name = next((name for name in TASK_VARIABLES if environment.get(name, "").isdigit()), None)
+        if name is None:
+            raise UsageError(f"--parts {parts}: which of them? give --part, or run it as an array job ({', '.join(TASK_VARIABLES)})")
+        part = int(environment[name]) + 1 - TASK_VARIABLES[name]
+        said = f"{name}={environment[name]}"
+    if not 1 <= part <= parts:
+        raise UsageError(f"{said}: parts are numbered from 1 to {parts}")
+    return part
+
+
+def deal(scans: Sequence[ScanFiles], part: Part) -> list[ScanFiles]:
+    """The scans of one part. In turn, so that every part has its share of whatever stands together in the list."""
+    return list(scans[part[0] - 1 :: part[1]])
+
+
+def known_identity(output: Path) -> dict[str, Any] | None:
+    """What made the masks of a folder; None where it holds none. Raises OutputError."""
+    path = output / PROVENANCE
+    if not path.is_file():
+        return None
+    try:
+        old = parse_json(path.read_bytes(), path)
+    except PlanError as error:
+        raise OutputError(f"{error}; or add --overwrite") from None
+    if not isinstance(old, dict):
+        raise OutputError(f"{path}: does not say what made the masks beside it; choose another -o, or add --overwrite")
+    return old
+
+
+def open_list(source: Path, output: Path, scans: Sequence[ScanFiles], parts: int, console: Console) -> ScanList:
+    """The list that all parts share, made by the first. Raises OutputError where the scans were dealt out otherwise."""
+    old = known_identity(output) or {}
+    if old.get("parts") not in (None, parts):
+        raise OutputError(
+            f"{output}: its scans were dealt out in {old['parts']} parts; give --parts {old['parts']}, or finish what is left in one call "
+            "without --parts"
+        )
+    write_list(output, scans)
+    found = ScanList(output, source, scans)
+    if old.get("scans_sha256") not in (None, found.sha256):
+        raise OutputError(
+            f"{output / SCAN_LIST}: not the list that the other parts have; restore it, or remove it and {output / PROVENANCE} to deal "
+            "the scans out anew"
+        )
+    if found.new:
+        console.warn(
+            f"{counted(len(found.new), 'scan')} ({_some(found.new)}) came after {SCAN_LIST} was written and {'is' if len(found.new) == 1 else 'are'} "
+            "in no part; once the parts are done, the same command without --parts segments what is left"
+        )
+    return found
+
+
+def merge_study(workspace: Workspace, dataset: str, run: str, folds: Sequence[str], request: Any, console: Console) -> int:
+    """Join the tables of a folder. Returns how many scans are missing. Raises HippoptError's kinds."""
+    plan = load_plan(workspace.run_plan(dataset, run))
+    old = known_identity(request.output)
+    if old is None:
+        raise OutputError(
+            f"-o {request.output}: no {PROVENANCE} in it, so that there is nothing to merge; run hippopt_predict without --merge"
+        )
+    found, notes = list_scans(request.source, plan.channel_names)
+    for note in notes:
+        console.warn(note)
+    listed = ScanList(request.output, request.source, found) if (request.output / SCAN_LIST).exists() else None
+    scans = [*listed.scans, *(files for files in found if files.id in set(listed.new))] if listed else found
+    cards = [read_card(workspace.fold(dataset, run, fold).adapter_card) for fold in folds]
+    calibrated = old.get("checkpoint") != "best"
+    standards = load_standards(workspace, dataset, run, plan, cards, console, calibrated)
+    merged = merge_parts(scans, plan, MergeRequest(request.source, request.output, standards, request.volume, request.verify), console)
+    _tell(merged, scans, len(listed.scans) if listed else 0, old.get("parts") or 1, console)
+    console.say(f"merged {counted(merged.masks, 'mask')}, {merged.failed} failed, {len(merged.missing)} missing: {request.output}")
+    if merged.failed:
+        console.warn(f"{merged.failed} scans failed, each with its reason in {request.output / 'failures.tsv'}")
+    return len(merged.missing)
+
+
+def _tell(merged: Merged, scans: Sequence[ScanFiles], listed: int, parts: int, console: Console) -> None:
+    """Name the parts and scans that are missing. listed: how many of the scans stand in the list."""
+    missing: dict[int, list[str]] = {}
+    for position in merged.missing:
+        missing.setdefault(position % parts + 1 if position < listed else 0, []).append(scans[position].id)
+    new = missing.pop(0, [])
+    for part, names in sorted(missing.items())[:NAMED]:
+        console.warn(f"part {part} of {parts}: {len(names)} of {len(range(part - 1, listed, parts))} scans are missing ({_some(names)})")
+    if missing:
+        numbers = ",".join(str(part) for part in sorted(missing))
+        console.warn(
+            f"{counted(len(missing), 'part')} missing or unfinished: {numbers}; run them again (with SLURM: sbatch --array={numbers} FILE)"
+        )
+    if new:
+        console.warn(
+            f"{counted(len(new), 'scan')} missing ({_some(new)}): in no part; the same command without --merge and --parts segments them"
+        )
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED} more" if len(names) > NAMED else "")
