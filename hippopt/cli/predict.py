@@ -1,6 +1,7 @@
 """hippopt_predict: segment new scans."""
 
 import argparse
+import shlex
 import sys
 import time
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 from hippopt.artifacts.fold_names import fit_number
 from hippopt.cli.command import make_parser, run
 from hippopt.cli.console import TerminalConsole
-from hippopt.cli.requests import read_request
+from hippopt.cli.requests import predict_command, read_request, request_arguments
 from hippopt.errors import UsageError
 from hippopt.workspace import Workspace
 
@@ -43,6 +44,15 @@ def _parser() -> argparse.ArgumentParser:
     )
     parts.add_argument("--merge", action="store_true",
                        help="join what the parts have found into volumes.tsv and failures.tsv; ends with 1 while scans are missing")  # fmt: skip
+    parts.add_argument(
+        "--slurm",
+        type=Path,
+        metavar="FILE",
+        help="write the script of a SLURM array job that segments all parts, and one that merges them; submits nothing",
+    )
+    parts.add_argument(
+        "--seconds-per-scan", type=float, metavar="S", help="by which --slurm chooses the number of parts; default: an estimate"
+    )
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     return parser
 
@@ -56,11 +66,19 @@ def _work(options: argparse.Namespace, workspace: Workspace, console: TerminalCo
             raise UsageError(f"--folds {' '.join(bad)}: give numbers, or full-data")
     if options.part is not None and options.parts is None:
         raise UsageError(f"--part {options.part}: of how many? give --parts")
-    if options.merge and options.overwrite:
-        raise UsageError("--merge and --overwrite exclude each other")
+    chosen = [f"--{name}" for name in ("merge", "overwrite", "slurm") if getattr(options, name)]
+    if len(chosen) > 1:
+        raise UsageError(f"{' and '.join(chosen)} exclude each other")
     from hippopt.recipes.prediction import PredictionRequest, merge_scans, predict_scans
 
     request = read_request(PredictionRequest, options)
+    if options.slurm is not None:
+        from hippopt.recipes.cluster_jobs import ScriptRequest, write_study
+
+        here = Workspace(options.root.absolute())
+        script = ScriptRequest(options.slurm, shlex.join(["hippopt_predict", *request_arguments(request)]), options.seconds_per_scan)
+        write_study(workspace, dataset, request, script, lambda asked: predict_command(here, dataset, asked), console)
+        return 0
     failed = (merge_scans if options.merge else predict_scans)(workspace, dataset, request, console)
     console.say(f"done in {time.perf_counter() - started:.1f} s")
     return 1 if failed else 0

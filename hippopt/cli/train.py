@@ -3,16 +3,23 @@
 import argparse
 import math
 import re
+import shlex
 import sys
 import time
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hippopt.artifacts.fold_names import fit_number, fold_names
 from hippopt.artifacts.methods import METHODS, Method, check_library
 from hippopt.cli.command import make_parser, run
 from hippopt.cli.console import TerminalConsole
-from hippopt.cli.requests import read_request, train_command
+from hippopt.cli.requests import read_request, request_arguments, train_command
 from hippopt.errors import UsageError
 from hippopt.workspace import Workspace
+
+if TYPE_CHECKING:
+    from hippopt.artifacts.plan import Plan
+    from hippopt.training.request import TrainingRequest
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -48,6 +55,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--jobs", type=int, metavar="N", help="folds side by side, each in a process; default: on a CPU as many as there are cores"
     )
+    parser.add_argument(
+        "--slurm", type=Path, metavar="FILE", help="with FOLD all: write the script of a SLURM array job that trains each fold in a task, and "
+        "one that calibrates afterwards; submits nothing",
+    )  # fmt: skip
     parser.add_argument("--seed", type=int, help="seed of weights and batches; default: the plan's")
     return parser
 
@@ -84,6 +95,9 @@ def _work(options: argparse.Namespace, workspace: Workspace, console: TerminalCo
     from hippopt.training.request import TrainingRequest
 
     request = read_request(TrainingRequest, options, method=method, base=base)
+    if options.slurm is not None:
+        _write_scripts(options, workspace, dataset_name, plan, request, console)
+        return
     at_once = options.jobs or folds_at_once(plan, len(folds), options.device)
     apart = SideBySide(at_once, lambda fold, asked: train_command(workspace, dataset_name, fold, asked)) if at_once > 1 else None
     train_folds(workspace, dataset_name, plan, fingerprint, folds, request, console, started, apart)
@@ -93,6 +107,18 @@ def _work(options: argparse.Namespace, workspace: Workspace, console: TerminalCo
     more = f"hippopt_train {short} {left[0]} ... for the next fold, or " if left and not any(map(fit_number, folds)) else ""
     chosen = f" -f {' '.join(folds)}" if any(map(fit_number, folds)) and any(fold.isdigit() for fold in trained) else ""
     console.say(f"next: {more}hippopt_predict -i IN -o OUT -d {short} --run {run}{chosen}")
+
+
+def _write_scripts(
+    options: argparse.Namespace, workspace: Workspace, dataset: str, plan: "Plan", request: "TrainingRequest", console: TerminalConsole
+) -> None:
+    from hippopt.recipes.cluster_jobs import ScriptRequest, write_folds
+
+    if options.fold != "all":
+        raise UsageError(f"--slurm makes a task of each fold: give all in place of {options.fold}")
+    here = Workspace(options.root.absolute())
+    script = ScriptRequest(options.slurm, shlex.join(["hippopt_train", dataset, "all", *request_arguments(request)]))
+    write_folds(plan, request, script, lambda fold, asked: train_command(here, dataset, fold, asked), console)
 
 
 def main(arguments: list[str] | None = None) -> int:

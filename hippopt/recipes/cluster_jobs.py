@@ -59,34 +59,45 @@ def write_study(
     parts = request.parts or choose_parts(len(scans), seconds, largest)
     if parts > largest:
         raise UsageError(f"--parts {parts}: this SLURM numbers the tasks of an array up to {largest} (MaxArraySize - 1)")
-    asked = replace(request, source=request.source.absolute(), output=request.output.absolute(), parts=parts, part=None, run=run, folds=tuple(folds))
+    asked = replace(
+        request, source=request.source.absolute(), output=request.output.absolute(), parts=parts, part=None, run=run, folds=tuple(folds)
+    )
     made = command(asked)
     resources = Resources(
         part_minutes(len(scans), parts, seconds), SCAN_GB[plan.locator is not None], gpus=1 if request.device == "cuda" else 0
     )
     job = ArrayJob("hippopt", f"1-{parts}", min(parts, AT_ONCE), resources, made, "merge", (*made, "--merge"), script.made_by)
     _write(script.file, job, console)
-    console.say(f"{counted(len(scans), 'scan')} in {counted(parts, 'part')}, {seconds:g} s a scan assumed: {resources.minutes} minutes a part at most")
+    console.say(
+        f"{counted(len(scans), 'scan')} in {counted(parts, 'part')}, {seconds:g} s a scan assumed: {resources.minutes} minutes a part at most"
+    )
 
 
 def write_folds(
-    workspace: Workspace, dataset: str, plan: Plan, request: TrainingRequest, script: ScriptRequest,
-    command: Callable[[str, TrainingRequest], tuple[str, ...]], console: Console,
+    plan: Plan, request: TrainingRequest, script: ScriptRequest, command: Callable[[str, TrainingRequest], tuple[str, ...]], console: Console
 ) -> None:  # fmt: skip
     """Write the scripts that train each fold in a task of its own, and then calibrate. Raises HippoptError's kinds."""
     if request.overwrite:
         raise UsageError("--slurm and --overwrite exclude each other: a task that is requeued would begin anew")
-    asked = replace(request, resume=True)
+    base = str(Path(request.base).absolute()) if request.base and Path(request.base).exists() else request.base
+    asked = replace(request, resume=True, base=base)
     bytes_ = PROCESS_BYTES + training_bytes(plan.network, len(plan.channel_names), len(plan.class_names), plan.patch_size, plan.batch_size)
     minutes = 60 * TRAINING_HOURS if request.minutes is None else 30 + math.ceil(1.5 * request.minutes)
     resources = Resources(minutes, max(4, math.ceil(1.5 * bytes_ / 1e9)), cpus=4, gpus=1 if request.device == "cuda" else 0)
-    # a task has its number in place of the fold
-    array = tuple(TASK if word == "all" else word for word in command("all", asked))
     job = ArrayJob(
-        "hippopt-train", f"0-{len(plan.folds) - 1}", len(plan.folds), resources, array, "calibrate", command("all", asked), script.made_by
+        "hippopt-train",
+        f"0-{len(plan.folds) - 1}",
+        len(plan.folds),
+        resources,
+        command(TASK, asked),
+        "calibrate",
+        command("all", asked),
+        script.made_by,
     )
     _write(script.file, job, console)
-    console.say(f"{counted(len(plan.folds), 'fold')}, each in a task; then their scores together and the calibration, and any fold that was left unfinished")
+    console.say(
+        f"{counted(len(plan.folds), 'fold')}, each in a task; then their scores together and the calibration, and any fold that was left unfinished"
+    )
 
 
 def _write(file: Path, job: ArrayJob, console: Console) -> None:

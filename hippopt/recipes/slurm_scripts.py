@@ -3,6 +3,7 @@
 hippopt submits nothing and watches nothing: the scripts are plain text, explain each option, and are the user's from then on.
 """
 
+import itertools
 import math
 import os
 import shlex
@@ -98,7 +99,10 @@ def _array_options(job: ArrayJob, logs: Path) -> list[tuple[str, str]]:
         ("the tasks, and after % how many may run at the same time", f"--array={job.tasks}%{job.at_once}"),
         ("a log for each task: %A is the job's number, %a the task's", f"--output={shlex.quote(str(logs / '%A_%a.log'))}"),
         ("a task that is requeued adds to its log", "--open-mode=append"),
-        ("after the failure of a node, or when a job of higher priority needs it, a task is queued again; it goes on where it was", "--requeue"),
+        (
+            "after the failure of a node, or when a job of higher priority needs it, a task is queued again; it goes on where it was",
+            "--requeue",
+        ),
         (
             "120 seconds before the time limit, hippopt is asked to end: it finishes what it is at and saves (exec below hands the signal to it)",
             "--signal=B:TERM@120",
@@ -116,7 +120,11 @@ def _script(
     ]
     if resources.gpus:
         needs.append(("a GPU; clusters name them differently", f"--gres=gpu:{resources.gpus}"))
-    lines = ["#!/bin/bash", f"# Written by hippopt {__version__}: {made_by}", "# Yours to edit: add --partition, --account, ... as your cluster asks for. Submit:"]
+    lines = [
+        "#!/bin/bash",
+        f"# Written by hippopt {__version__}: {made_by}",
+        "# Yours to edit: add --partition, --account, ... as your cluster asks for. Submit:",
+    ]
     lines += [f"#   {line}" for line in submit]
     lines += ["#", "# the job's name in squeue", f"#SBATCH --job-name={name}"]
     for comment, option in (*options, *needs):
@@ -131,7 +139,7 @@ def _broken(command: Sequence[str]) -> str:
     """A command line, with a line for each option."""
     words = [word if word == TASK else shlex.quote(word) for word in command]
     text = words[0]
-    for before, word in zip(words, words[1:], strict=False):
+    for before, word in itertools.pairwise(words):
         text += (" \\\n  " if word.startswith("-") and before != words[0] else " ") + word
     return text
 

@@ -186,7 +186,9 @@ def _segment(loaded: LoadedScan, batch: _Batch) -> None:
     batch.done.append(files)
 
 
-def _loaded_ahead(waiting: Sequence[ScanFiles], plan: Plan, request: PredictionSettings) -> Iterator[tuple[ScanFiles, "Future[LoadedScan]"]]:
+def _loaded_ahead(
+    waiting: Sequence[ScanFiles], plan: Plan, request: PredictionSettings
+) -> Iterator[tuple[ScanFiles, "Future[LoadedScan]"]]:
     memory = machine_bytes()
     pool = ThreadPoolExecutor(1)
     try:
