@@ -1,5 +1,6 @@
 """Scripts for SLURM: what stands in them, without a SLURM."""
 
+import itertools
 import shlex
 import subprocess
 from pathlib import Path
@@ -44,7 +45,7 @@ def test_a_script_for_a_study(trained_root: Path, tmp_path: Path, run_command: C
         text.splitlines()[text.splitlines().index(line) - 1].startswith("# ") for line in before if "--mem" not in line
     )  # each is explained
     command = shlex.split(text.partition("\nexec ")[2])
-    assert Path(command[0]).is_absolute() and str(scans) in command and ("--parts", "2") in zip(command, command[1:], strict=False)
+    assert Path(command[0]).is_absolute() and str(scans) in command and ("--parts", "2") in itertools.pairwise(command)
     for script in (file, tmp_path / "study_merge.sh"):
         assert subprocess.run(["bash", "-n", script], check=False).returncode == 0
     code, _, err = run_command("predict", *options, "--overwrite")
