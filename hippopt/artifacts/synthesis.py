@@ -13,21 +13,22 @@ class SynthesisSettings(Record, frozen=True, kw_only=True):
     share_t1: of the scans with T1-like contrast; the others have a random mean a tissue.
     scaling: of all axes together; axis_scaling: standard deviation of each axis's own, as a logarithm.
     field_of_view: range of the imaged box as a share of the patch, an axis; outside it there is nothing, as in small crops.
-    offset_mm: how far the structure's middle lies from that of the field of view (standard deviation): users' crops are made around it.
+    alveus: greatest share of white matter in the hippocampus's upper rim, which tracers count to the structure (cards from before it
+    say nothing of it, and had none). offset_mm: how far the structure's middle lies from that of the field of view (standard deviation): users' crops are made around it.
     """
 
     patch_size: tuple[int, int, int]
     spacing_mm: tuple[float, float, float] = (1.0, 1.0, 1.0)
     share_t1: float = 0.85
     p_flip: float = 0.5
-    rotation_degrees: float = 12.0
-    scaling: tuple[float, float] = (0.88, 1.15)
-    axis_scaling: float = 0.05
+    rotation_degrees: float = 14.0
+    scaling: tuple[float, float] = (0.85, 1.18)
+    axis_scaling: float = 0.06
     shear: float = 0.06
-    elastic_mm: tuple[float, float] = (2.5, 0.7)
+    elastic_mm: tuple[float, float] = (3.5, 1.0)
     elastic_control_mm: tuple[float, float] = (24.0, 10.0)
     p_field_of_view: float = 0.6
-    field_of_view: tuple[float, float] = (0.6, 1.0)
+    field_of_view: tuple[float, float] = (0.55, 1.0)
     offset_mm: float = 2.5
     p_strip: float = 0.25
     tissue_texture: float = 0.06
@@ -37,3 +38,4 @@ class SynthesisSettings(Record, frozen=True, kw_only=True):
     bias_field: float = 0.25
     noise: float = 0.06
     gamma: float = 0.25
+    alveus: float = 0.0

@@ -5,6 +5,7 @@ and a network that has learned an order along the structure need not learn it fr
 """
 
 import csv
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -24,6 +25,7 @@ CLASSES = ("background", "hippocampus_anterior", "hippocampus_posterior", "amygd
 ANTERIOR, POSTERIOR = CLASSES.index("hippocampus_anterior"), CLASSES.index("hippocampus_posterior")
 HEAD = "head"  # the tissue of values that the table does not name: skull, skin, muscle
 MARGIN_MM = 60.0  # around the structures: what a rotated, enlarged patch can reach
+ALVEUS = "alveus"  # the tissue of the hippocampus's upper rim: white matter that tracers count to the structure
 LEAST_SHARE = 0.4  # of the larger side's volume: a smaller hippocampus was not segmented whole
 
 
@@ -45,6 +47,7 @@ class LabelMap:
     """
 
     name: str
+    path: Path
     tissue: np.ndarray
     around: np.ndarray
     half: np.ndarray
@@ -55,14 +58,20 @@ class LabelMap:
 
 @dataclass(frozen=True)
 class LabelMaps:
-    """All maps of a folder and the names of the tissues that their `tissue` arrays index."""
+    """All maps of one or more folders and the names of the tissues that their `tissue` arrays index. sizes: maps of each folder."""
 
     maps: tuple[LabelMap, ...]
     tissues: tuple[str, ...]
+    sizes: tuple[int, ...]
 
     def split(self, last: int) -> tuple["LabelMaps", "LabelMaps"]:
-        """(all but the last ones, the last ones)."""
-        return LabelMaps(self.maps[:-last], self.tissues), LabelMaps(self.maps[-last:], self.tissues)
+        """(all but the last ones of each folder, the last ones of each folder)."""
+        ends = np.cumsum(self.sizes)
+        held = {int(end) - 1 - k for end in ends for k in range(last)}
+        first = tuple(found for index, found in enumerate(self.maps) if index not in held)
+        kept = tuple(found for index, found in enumerate(self.maps) if index in held)
+        sizes = tuple(size - last for size in self.sizes)
+        return LabelMaps(first, self.tissues, sizes), LabelMaps(kept, self.tissues, (last,) * len(sizes))
 
 
 def read_table(path: Path | None = None) -> LabelTable:
@@ -87,29 +96,37 @@ def read_table(path: Path | None = None) -> LabelTable:
     return LabelTable(tissues, classes)
 
 
-def read_label_maps(folder: Path, table: LabelTable, console: Console) -> LabelMaps:
-    """Read every map of a folder. Values that the table does not know are tissues of their own.
+def read_label_maps(folders: Path | Sequence[Path], table: LabelTable, console: Console) -> LabelMaps:
+    """Read every map of a folder, or of several. Values that the table does not know are tissues of their own.
 
-    Raises DatasetError naming all files that cannot be used: unreadable, not whole numbers, without a hippocampus.
+    Maps of several folders are named with their folder. Raises DatasetError naming all files that cannot be used: unreadable, not whole
+    numbers, without a hippocampus.
     """
-    if not folder.is_dir():
-        raise DatasetError(f"{folder.absolute()}: no such folder{near_matches(folder)}; give a folder of label maps")
-    paths = image_files(folder)
-    tissues = ["air", *sorted(set(table.tissues.values()) - {"air", HEAD})]
+    listed = [folders] if isinstance(folders, Path) else list(folders)
+    paths: list[Path] = []
+    sizes = []
+    for folder in listed:
+        if not folder.is_dir():
+            raise DatasetError(f"{folder.absolute()}: no such folder{near_matches(folder)}; give a folder of label maps")
+        found = image_files(folder)
+        if not found:
+            raise DatasetError(f"{folder}: no label map in it; give a folder of NIfTI, NRRD or MetaImage label maps")
+        paths += found
+        sizes.append(len(found))
+    tissues = ["air", *sorted(set(table.tissues.values()) - {"air", HEAD}), ALVEUS]
     maps, faults = [], []
     for path in console.track(paths, "read label maps", len(paths)):
+        name = path.name if len(listed) == 1 else f"{path.absolute().parent.name}/{path.name}"
         try:
-            maps.append(_read_map(path, table, tissues))
+            maps.append(_read_map(path, name, table, tissues))
         except HippoptError as error:
             faults.append(str(error))
     if faults:
         raise DatasetError("\n".join(faults))
-    if not maps:
-        raise DatasetError(f"{folder}: no label map in it; give a folder of NIfTI, NRRD or MetaImage label maps")
-    return LabelMaps(tuple(maps), tuple(tissues))
+    return LabelMaps(tuple(maps), tuple(tissues), tuple(sizes))
 
 
-def _read_map(path: Path, table: LabelTable, tissues: list[str]) -> LabelMap:
+def _read_map(path: Path, name: str, table: LabelTable, tissues: list[str]) -> LabelMap:
     scan = read_scan(path)
     values = to_ras(scan.array, scan.grid)
     rounded = np.rint(values).astype(np.int32)
@@ -131,11 +148,11 @@ def _read_map(path: Path, table: LabelTable, tissues: list[str]) -> LabelMap:
     present = np.flatnonzero(np.bincount(rounded.ravel()))
     tissue_of, class_of = np.zeros(int(present.max()) + 1, np.uint8), np.zeros(int(present.max()) + 1, np.uint8)
     for value in map(int, present):
-        name = table.tissues.get(value, HEAD)
-        name = f"{HEAD} {value}" if name == HEAD else name
-        if name not in tissues:
-            tissues.append(name)
-        tissue_of[value] = tissues.index(name)
+        tissue = table.tissues.get(value, HEAD)
+        tissue = f"{HEAD} {value}" if tissue == HEAD else tissue
+        if tissue not in tissues:
+            tissues.append(tissue)
+        tissue_of[value] = tissues.index(tissue)
         kind = table.classes.get(value, "")
         class_of[value] = CLASSES.index(kind) if kind and kind != TARGET else 0
     half = np.zeros(rounded.shape, np.int8)
@@ -148,7 +165,16 @@ def _read_map(path: Path, table: LabelTable, tissues: list[str]) -> LabelMap:
             low, high = side.min(0), side.max(0)
             centres.append(_triple((low + high) / 2))
             extents.append(_triple((high - low + 1) * np.array(spacing)))
-    return LabelMap(path.name, tissue_of[rounded], _filled(class_of[rounded], hippocampus), half, spacing, tuple(centres), tuple(extents))
+    tissue_map = tissue_of[rounded]
+    tissue_map[_upper_rim(hippocampus)] = tissues.index(ALVEUS)
+    return LabelMap(name, path, tissue_map, _filled(class_of[rounded], hippocampus), half, spacing, tuple(centres), tuple(extents))
+
+
+def _upper_rim(hippocampus: np.ndarray) -> np.ndarray:
+    """(Z, Y, X): voxels of the structure with none of it above (RAS axes)."""
+    rim = hippocampus.copy()
+    rim[:-1] &= ~hippocampus[1:]
+    return rim
 
 
 def _filled(classes: np.ndarray, hole: np.ndarray) -> np.ndarray:

@@ -15,11 +15,18 @@ from hippopt.workspace import Workspace
 def _parser() -> argparse.ArgumentParser:
     parser = make_parser("hippopt_pretrain", "Train a base network, to be adapted by hippopt_train --base.")
     parser.add_argument("dataset", metavar="DATASET", nargs="?", help="a planned data set to learn from; or give --synthetic")
-    parser.add_argument("--synthetic", type=Path, metavar="DIR", help="learn from scans made on the fly from the brain label maps in DIR")
+    parser.add_argument(
+        "--synthetic",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="DIR",
+        help="learn from scans made on the fly from the brain label maps in these folders",
+    )
     parser.add_argument(
         "--label-table", type=Path, metavar="FILE", help="what the maps' values mean: value, name, tissue, class; default: FreeSurfer's"
     )
-    parser.add_argument("--hold-out", type=int, default=2, metavar="N", help="label maps kept for validation")
+    parser.add_argument("--hold-out", type=int, default=2, metavar="N", help="label maps of each folder kept for validation")
     parser.add_argument("--size", help="of the network: base (the paper's), small or tiny; default: the plan's, or small")
     parser.add_argument(
         "--patch",
@@ -68,9 +75,9 @@ def _work(options: argparse.Namespace, workspace: Workspace, console: TerminalCo
     for name in ("steps", "minutes", "learning_rate", "batch_size"):
         if getattr(options, name) is not None and getattr(options, name) <= 0:
             raise UsageError(f"--{name.replace('_', '-')} must be above 0")
-    if options.dataset is None and options.synthetic is None:
+    if options.dataset is None and not options.synthetic:
         raise UsageError("name a data set, or give --synthetic DIR")
-    if options.dataset is not None and options.synthetic is not None:
+    if options.dataset is not None and options.synthetic:
         raise UsageError(f"{options.dataset} and --synthetic exclude each other: learn from a data set, or from label maps")
     token = options.token_size or min(TOKEN_SIZES)  # without one, the recipe knows better
     if any(size <= 0 or size % token for size in options.patch):
@@ -89,32 +96,3 @@ def _work(options: argparse.Namespace, workspace: Workspace, console: TerminalCo
     name = options.name or (f"synthetic-{options.size or 'small'}" if options.synthetic else workspace.resolve(options.dataset))
     patch = (options.patch[0], options.patch[1], options.patch[2])
     source = SourceRequest(
-        dataset=options.dataset, label_maps=options.synthetic, label_table=options.label_table, size=options.size, token_size=options.token_size, patch_size=patch,
-        synthesis=tuple(options.settings), batch_size=options.batch_size, hold_out=options.hold_out, base=options.base, device=options.device, workers=options.workers,
-        licence=options.licence, attribution=options.attribution,
-    )  # fmt: skip
-    if options.preview:
-        if not options.synthetic:
-            raise UsageError("--preview shows synthetic scans: give --synthetic DIR")
-        preview(source, options.seed, options.preview, console)
-        console.say(f"look at {options.preview}")
-        return
-    request = PretrainRequest(
-        name=name, seed=options.seed, steps=options.steps, minutes=options.minutes, learning_rate=options.learning_rate,
-        resume=options.resume, overwrite=options.overwrite, precision=options.precision,
-    )  # fmt: skip
-    made = pretrain_base(workspace, source, request, console)
-    if made is None:  # under torchrun: the first process reports
-        return
-    path, card = made
-    console.say(f"base {card.name}: {card.steps} steps, {path.stat().st_size / 1e6:.1f} MB, {(time.perf_counter() - started) / 60:.1f} min")
-    console.say("Dice on what it has not seen: " + ", ".join(f"{key} {value:.3f}" for key, value in (card.validation or {}).items()))
-    console.say(f"next: hippopt_train DATASET FOLD --base {path}")
-
-
-def main(arguments: list[str] | None = None) -> int:
-    return run(_parser(), _work, arguments)
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

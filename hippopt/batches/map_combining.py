@@ -1,0 +1,197 @@
+"""One label map of a whole head from two: the structures of a manual map, and the rest of the head from a map of another person.
+
+The head is brought onto the manual map by the structures that both have (`map_registration`). The manual structures stand on top; where
+the head has such a structure and the manual map has none, what lies next fills the gap.
+"""
+
+import csv
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+import torch
+from scipy import ndimage
+
+from hippopt.artifacts.grid import Grid, affine_rows
+from hippopt.batches.map_registration import Spacing, Structure, Warp, structures_of
+from hippopt.errors import DatasetError
+from hippopt.files.image_io import read_scan
+from hippopt.imaging.orientation import axis_codes, ras_triple, to_ras
+from hippopt.imaging.resampling import apply_weights
+
+# what both maps have, in FreeSurfer's numbers; parts that one of them does not tell apart are one structure
+SHARED: dict[str, tuple[int, ...]] = {
+    "left_ventricle": (4, 5, 31, 136, 137), "right_ventricle": (43, 44, 63, 163, 164), "third_ventricle": (14,), "fourth_ventricle": (15,),
+    "left_cerebellum": (7, 8), "right_cerebellum": (46, 47), "brain_stem": (16,), "left_thalamus": (10,), "right_thalamus": (49,),
+    "left_caudate": (11,), "right_caudate": (50,), "left_putamen": (12,), "right_putamen": (51,), "left_pallidum": (13,),
+    "right_pallidum": (52,), "left_hippocampus": (17,), "right_hippocampus": (53,), "left_amygdala": (18,), "right_amygdala": (54,),
+    "left_accumbens": (26,), "right_accumbens": (58,), "left_ventral_diencephalon": (28,), "right_ventral_diencephalon": (60,),
+}  # fmt: skip
+PLEXUS = (31, 63, 136, 137, 163, 164)
+PLEXUS_IN = {4: 31, 5: 31, 43: 63, 44: 63}  # the plexus lies in the ventricles, where manual maps do not tell it apart
+AROUND_MM = 35.0  # the head reaches beyond a manual map's field of view
+GAP_MARGIN_MM = 12.0  # around the manual structures: where gaps can lie
+SPACING: Spacing = (1.0, 1.0, 1.0)  # of what is made
+
+
+@dataclass(frozen=True)
+class SourceMap:
+    """A map on RAS axes in FreeSurfer's numbers. affine: of the voxel (x, y, z) to RAS+ mm."""
+
+    name: str
+    values: np.ndarray  # (Z, Y, X) int16
+    spacing: Spacing
+    affine: np.ndarray
+    structures: dict[str, Structure]
+
+
+@dataclass(frozen=True)
+class CombinedMap:
+    """What was made: values (Z, Y, X) uint16 in FreeSurfer's numbers on `grid`; overlap: mean Dice of the shared structures between
+    the head, once registered, and the manual map; gaps: volume filled by what lies next, as a share of the manual structures'."""
+
+    values: np.ndarray
+    grid: Grid
+    overlap: float
+    hippocampus_overlap: float
+    gaps: float
+
+
+def read_numbers(path: Path | None = None) -> dict[int, int]:
+    """A manual map's value -> FreeSurfer's, from a table of tab-separated `value, name, freesurfer`; without a path that of HOA-2.
+
+    Raises DatasetError naming the line.
+    """
+    source = path or files("hippopt.batches") / "label_tables" / "hoa2.tsv"
+    numbers: dict[int, int] = {}
+    try:
+        rows = list(csv.DictReader(source.read_text().splitlines(), delimiter="\t"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise DatasetError(f"{source}: the table cannot be read ({error}); give a table of value, name, freesurfer") from None
+    for line, row in enumerate(rows, 2):
+        value, number = row.get("value") or "", row.get("freesurfer") or ""
+        if not value.isdigit() or not number.isdigit() or int(value) == 0:
+            raise DatasetError(f"{source}: line {line}: needs a whole number above 0, a name and FreeSurfer's number, separated by tabs")
+        numbers[int(value)] = int(number)
+    if not {17, 53} & set(numbers.values()):
+        raise DatasetError(f"{source}: no value becomes a hippocampus (17 or 53); name it in the table")
+    return numbers
+
+
+def read_source(path: Path, numbers: dict[int, int] | None = None) -> SourceMap:
+    """Read a map; `numbers` tells FreeSurfer's number of each value, None where the map has them already.
+
+    Raises DatasetError where it is no label map, or has too few structures to be registered by.
+    """
+    scan = read_scan(path)
+    stored = to_ras(scan.array, scan.grid)
+    values = np.rint(stored).astype(np.int32)
+    if not np.array_equal(values, stored) or values.min() < 0:
+        raise DatasetError(f"{path}: holds other values than whole numbers from 0, so it is no label map; give label maps only")
+    if numbers is not None:
+        unknown = sorted(set(np.flatnonzero(np.bincount(values.ravel())).tolist()) - {0, *numbers})
+        if unknown:
+            raise DatasetError(f"{path}: holds {unknown[0]}, which the table of numbers does not name; give another table")
+        lookup = np.zeros(int(values.max()) + 1, np.int32)
+        lookup[[value for value in numbers if value < len(lookup)]] = [numbers[value] for value in numbers if value < len(lookup)]
+        values = lookup[values]
+    spacing = ras_triple(scan.grid.spacing_mm, scan.grid)
+    found = structures_of(values, spacing, SHARED)
+    if len(found) < 4 or not {"left_hippocampus", "right_hippocampus"} & set(found):
+        raise DatasetError(f"{path}: has {len(found)} of the structures that maps are registered by; give whole brains with a hippocampus")
+    return SourceMap(path.name, values.astype(np.int16), spacing, _ras_affine(scan.grid), found)
+
+
+def combine(manual: SourceMap, head: SourceMap, warp: Warp) -> CombinedMap:
+    """The manual map's structures in the warped head, cropped to the head."""
+    extent = np.array(manual.values.shape) * manual.spacing
+    first = np.full(3, -AROUND_MM)
+    shape = tuple(int(n) for n in np.ceil((extent + 2 * AROUND_MM) / SPACING))
+    values = _warped(head, warp, first, (shape[0], shape[1], shape[2])).astype(np.uint16)
+    on_top = _resampled(manual, first, values.shape)
+    overlaps = {
+        name: _dice(np.isin(values, members), np.isin(on_top, members)) for name, members in SHARED.items() if name in manual.structures
+    }
+    keep = on_top > 0
+    plexus = np.isin(values, PLEXUS)
+    owned = np.unique(on_top[keep])
+    gap = np.isin(values, [*owned[owned != 24], *PLEXUS]) & ~keep  # fluid outside the ventricles is the head's own
+    made = np.where(keep, on_top, _fill(values, gap, keep))
+    for ventricle, value in PLEXUS_IN.items():
+        made[plexus & (on_top == ventricle)] = value
+    there = ndimage.find_objects((made > 0).astype(np.uint8))[0]
+    offset = np.array([side.start for side in there])
+    grid = _grid(manual, first + offset * np.array(SPACING), made[there].shape)
+    hippocampi = [overlaps[name] for name in ("left_hippocampus", "right_hippocampus") if name in overlaps]
+    return CombinedMap(np.ascontiguousarray(made[there]), grid, float(np.mean(list(overlaps.values()))), float(np.mean(hippocampi)),
+                       float(gap.sum() / keep.sum()))  # fmt: skip
+
+
+def _warped(head: SourceMap, warp: Warp, first: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
+    """(Z, Y, X): the head's label next to where each voxel lies in it; nothing beyond its field of view."""
+    places = warp.on_grid(first, shape, SPACING) / torch.tensor(head.spacing)[:, None, None, None]
+    index = places.round_().int().numpy()
+    inside = np.ones(shape, bool)
+    for axis, size in enumerate(head.values.shape):
+        inside &= (index[axis] >= 0) & (index[axis] < size)
+        np.clip(index[axis], 0, size - 1, out=index[axis])
+    return head.values[index[0], index[1], index[2]] * inside
+
+
+def _resampled(manual: SourceMap, first: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """(Z, Y, X) uint16: linear on one-hot, then the largest, in the field of view of what is made."""
+    best, total, label = np.zeros(shape, np.float32), np.zeros(shape, np.float32), np.zeros(shape, np.uint16)
+    for value, place in enumerate(ndimage.find_objects(manual.values.astype(np.int32)), 1):
+        if place is None:
+            continue
+        weights, where = [], []
+        for axis, side in enumerate(place):
+            at = (first[axis] + np.arange(shape[axis]) * SPACING[axis]) / manual.spacing[axis]
+            reached = np.flatnonzero((at > side.start - 1) & (at < side.stop))
+            where.append(slice(reached[0], reached[-1] + 1) if len(reached) else slice(0, 0))
+            weights.append(np.clip(1 - np.abs(at[reached, None] - np.arange(side.start, side.stop)[None]), 0, None).astype(np.float32))
+        box = (where[0], where[1], where[2])
+        share = apply_weights(manual.values[place] == value, (weights[0], weights[1], weights[2]))
+        total[box] += share
+        better = share > best[box]
+        best[box] = np.where(better, share, best[box])
+        label[box] = np.where(better, value, label[box])
+    return np.where(best >= 1 - total, label, 0).astype(np.uint16)
+
+
+def _fill(values: np.ndarray, gap: np.ndarray, keep: np.ndarray) -> np.ndarray:
+    """`values` with the gaps taken by the nearest voxel that is neither a gap nor under a manual structure."""
+    filled = values.copy()
+    margin = int(np.ceil(GAP_MARGIN_MM / min(SPACING)))
+    place = ndimage.find_objects((gap | keep).astype(np.uint8))[0]
+    box = tuple(slice(max(0, side.start - margin), side.stop + margin) for side in place)
+    nearest = ndimage.distance_transform_edt((gap | keep)[box], SPACING, return_distances=False, return_indices=True)
+    inner = filled[box]
+    filled[box] = np.where((gap | keep)[box], inner[tuple(nearest)], inner)
+    return filled
+
+
+def _dice(first: np.ndarray, second: np.ndarray) -> float:
+    return float(2 * (first & second).sum() / max(1, first.sum() + second.sum()))
+
+
+def _ras_affine(grid: Grid) -> np.ndarray:
+    """(4, 4): voxel (x, y, z) of the array on RAS axes to RAS+ mm."""
+    affine, shape = np.array(grid.affine), grid.shape[::-1]
+    result = np.eye(4)
+    result[:3, 3] = affine[:3, 3]
+    for column, (world, sign) in enumerate(axis_codes(grid)):
+        result[:3, world] = sign * affine[:3, column]
+        if sign < 0:
+            result[:3, 3] += (shape[column] - 1) * affine[:3, column]
+    return result
+
+
+def _grid(manual: SourceMap, first: np.ndarray, shape: tuple[int, ...]) -> Grid:
+    """The grid of what is made, in the manual map's world. first: (Z, Y, X) mm of its first voxel in the manual map's frame."""
+    affine = np.eye(4)
+    directions = manual.affine[:3, :3] / np.linalg.norm(manual.affine[:3, :3], axis=0)
+    affine[:3, :3] = directions * np.array(SPACING[::-1])
+    affine[:3, 3] = manual.affine[:3, 3] + directions @ first[::-1]
+    return Grid(shape=(shape[0], shape[1], shape[2]), affine=affine_rows(affine))

@@ -1,0 +1,104 @@
+"""hippopt_combine_maps as a user runs it."""
+
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.combined_maps import anatomy, write_map
+from tests.synthetic import Command
+
+
+@pytest.fixture
+def sources(tmp_path: Path) -> tuple[Path, Path]:
+    """Two manual maps with a notice, two heads."""
+    manual, heads = tmp_path / "manual", tmp_path / "heads"
+    write_map(manual / "a_dseg.nii.gz", anatomy(1), "LAS")
+    write_map(manual / "b_dseg.nii.gz", anatomy(1, np.diag([1.05, 1.0, 0.97])), "LAS")
+    (manual / "NOTICE.txt").write_text("Terms that travel along.")
+    for number, shift in enumerate(((1.0, 0.0, -1.0), (-1.0, 2.0, 0.0))):
+        write_map(heads / f"head_{number}.nii.gz", anatomy(0, np.diag([1.0, 1.06, 1.0]), shift), "LIA")
+    return manual, heads
+
+
+def test_maps_table_origin_and_sheet(tmp_path: Path, sources: tuple[Path, Path], run_command: Command) -> None:
+    """One map for each manual one, which hippopt_pretrain can read; what they are made from lies beside them."""
+    out = tmp_path / "combined"
+    arguments = ("combine_maps", *sources, out, "--preview", tmp_path / "sheet.png", "--jobs", 2)
+    code, text, err = run_command(*arguments)
+    assert code == 0, err
+    assert "2 maps in" in text and "0 left out" in text and "hippopt_pretrain --synthetic" in text
+    table = pd.read_csv(out / "combined_maps.tsv", sep="\t", keep_default_na=False)
+    assert list(table["map"]) == ["a_dseg.nii.gz", "b_dseg.nii.gz"] and set(table["head"]) == {"head_0.nii.gz", "head_1.nii.gz"}
+    assert list(table["left_out"]) == ["", ""]
+    for row in table.itertuples():
+        values = np.asarray(nib.load(out / row.map).dataobj)
+        assert ((values == 17).sum(), (values == 53).sum()) == (row.left_mm3, row.right_mm3)
+        assert {2, 3, 24, 507} <= set(np.unique(values).tolist())
+    origin = (out / "ORIGIN.txt").read_text()
+    assert "Terms that travel along." in origin and "Modified" in origin and str(tmp_path) not in origin
+    assert (tmp_path / "sheet.png").stat().st_size > 10_000
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    code, _, err = run_command(*arguments)
+    assert code == 1 and "--overwrite" in err
+    assert run_command(*arguments, "--overwrite", "--jobs", 1)[0] == 0
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+    code, text, err = run_command(
+        "pretrain",
+        "--root",
+        tmp_path,
+        "--synthetic",
+        out,
+        sources[1],
+        "--size",
+        "tiny",
+        "--patch",
+        32,
+        32,
+        32,
+        "--hold-out",
+        1,
+        "--steps",
+        1,
+    )
+    assert code == 0, err
+
+
+def test_the_rule_leaves_out_what_does_not_fit(tmp_path: Path, sources: tuple[Path, Path], run_command: Command) -> None:
+    """A manual map whose thalamus is another one's is named with the reason and not written; with none left nothing is."""
+    manual, heads = sources
+    values = anatomy(1)
+    values[values >= 11] = np.where(np.isin(values[values >= 11], (20, 21)), values[values >= 11], 0)
+    values[20:44, 20:50, 25:40][values[20:44, 20:50, 25:40] == 0] = 16
+    write_map(manual / "c_dseg.nii.gz", values, "LAS")
+    code, text, err = run_command("combine_maps", manual, heads, tmp_path / "out", "--least-overlap", 0.75)
+    assert code == 0, err
+    assert "left out c_dseg.nii.gz in head_" in text and "is below 0.75" in text and "2 maps in" in text
+    assert not (tmp_path / "out" / "c_dseg.nii.gz").exists()
+    table = pd.read_csv(tmp_path / "out" / "combined_maps.tsv", sep="\t", keep_default_na=False)
+    assert list(table["left_out"] != "") == [False, False, True]
+    code, _, err = run_command("combine_maps", manual, heads, tmp_path / "none", "--most-gaps", 1e-6)
+    assert code == 1 and "leaves out every map" in err and not (tmp_path / "none").exists()
+
+
+def test_faults_are_named_and_leave_nothing(tmp_path: Path, sources: tuple[Path, Path], run_command: Command) -> None:
+    manual, heads = sources
+    out = tmp_path / "out"
+    (manual / "broken.nii.gz").write_bytes(b"no image")
+    values = anatomy(1)
+    values[0, 0, 0] = 77
+    write_map(manual / "odd.nii.gz", values)
+    code, _, err = run_command("combine_maps", manual, heads, out)
+    assert code == 1 and "broken.nii.gz" in err and "holds 77" in err and not out.exists()
+    for arguments, word in (
+        ((tmp_path / "manuel", heads, out), "no such folder"),
+        ((manual, heads, heads), "holds the maps to be combined"),
+        ((manual, tmp_path / "empty", out), "no label map in it"),
+        ((manual, heads, out, "--jobs", 0), "--jobs"),
+        ((manual, heads, out, "--most-gaps", -1), "--most-gaps"),
+    ):
+        (tmp_path / "empty").mkdir(exist_ok=True)
+        code, _, err = run_command("combine_maps", *arguments)
+        assert code in (1, 2) and word in err and len(err.splitlines()) == 1
