@@ -6,7 +6,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from hippopt.batches.label_maps import CLASSES, read_label_maps, read_table
+from hippopt.batches.label_maps import ALVEUS, CLASSES, read_label_maps, read_table
 from hippopt.console import SilentConsole
 from hippopt.errors import DatasetError
 from tests.label_maps import LEFT, RIGHT, brain, write_label_maps
@@ -90,3 +90,27 @@ def test_a_folder_that_is_not_there_or_empty(tmp_path: Path) -> None:
     (tmp_path / "maps").mkdir()
     with pytest.raises(DatasetError, match="no label map in it"):
         read_label_maps(tmp_path / "maps", read_table(), SilentConsole())
+
+
+def test_several_folders_hold_out_of_each(tmp_path: Path) -> None:
+    """Maps are named with their folder, share their tissues, and the last ones of each folder are held out."""
+    folders = [write_label_maps(tmp_path / "a", 3), write_label_maps(tmp_path / "b", 2)]
+    maps = read_label_maps(folders, read_table(), SilentConsole())
+    assert [one.name for one in maps.maps] == [f"a/map_{n}.nii.gz" for n in range(3)] + [f"b/map_{n}.nii.gz" for n in range(2)]
+    trained, unseen = maps.split(1)
+    assert [one.name for one in trained.maps] == ["a/map_0.nii.gz", "a/map_1.nii.gz", "b/map_0.nii.gz"] and trained.sizes == (2, 1)
+    assert [one.name for one in unseen.maps] == ["a/map_2.nii.gz", "b/map_1.nii.gz"] and unseen.sizes == (1, 1)
+    assert np.array_equal(maps.maps[0].tissue, maps.maps[3].tissue)
+    with pytest.raises(DatasetError, match="no such folder"):
+        read_label_maps([folders[0], tmp_path / "c"], read_table(), SilentConsole())
+
+
+def test_the_upper_rim_is_a_tissue_of_its_own(tmp_path: Path) -> None:
+    """The topmost voxel of each column of hippocampus is alveus, the others are hippocampus; both count to the structure."""
+    maps = read_label_maps(write_label_maps(tmp_path, 1), read_table(), SilentConsole())
+    found = maps.maps[0]
+    whole, rim = found.half != 0, found.tissue == maps.tissues.index(ALVEUS)
+    assert np.array_equal(rim | (found.tissue == maps.tissues.index("hippocampus")), whole)
+    assert rim.sum() == whole.any(0).sum()
+    z, y, x = np.nonzero(rim)
+    assert not whole[z + 1, y, x].any()

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from hippopt.artifacts.synthesis import SynthesisSettings
-from hippopt.batches.label_maps import ANTERIOR, CLASSES, POSTERIOR, LabelMaps, read_label_maps, read_table
+from hippopt.batches.label_maps import ALVEUS, ANTERIOR, CLASSES, POSTERIOR, LabelMaps, read_label_maps, read_table
 from hippopt.batches.synthesis import Synthesiser, draw_sample, synthetic_batch
 from hippopt.console import SilentConsole
 from tests.label_maps import write_label_maps
@@ -121,3 +121,17 @@ def test_spacing_of_the_map_is_taken_into_account(tmp_path: Path) -> None:
         near = label[..., 10:38] if spacing == 1.0 else label
         volumes.append(int(((near == ANTERIOR) | (near == POSTERIOR)).sum()))
     assert volumes[1] / volumes[0] > 5
+
+
+def test_alveus_lies_between_grey_and_white(maps: LabelMaps) -> None:
+    """The upper rim is hippocampus mixed with up to the settings' share of white matter; with a share of 0 it is hippocampus."""
+    grey, white, rim = (maps.tissues.index(name) for name in ("hippocampus", "white_matter", ALVEUS))
+    shares = []
+    for seed in range(40):
+        for share in (0.0, 0.7):
+            settings = SynthesisSettings(patch_size=PATCH, alveus=share)
+            means = draw_sample(maps, settings, np.random.default_rng(seed)).means
+            mixed = (means[rim] - means[grey]) / (means[white] - means[grey])
+            assert -1e-4 <= mixed <= share + 1e-4
+            shares.append(mixed if share else 0.0)
+    assert max(shares) > 0.5
