@@ -96,3 +96,32 @@ def _work(options: argparse.Namespace, workspace: Workspace, console: TerminalCo
     name = options.name or (f"synthetic-{options.size or 'small'}" if options.synthetic else workspace.resolve(options.dataset))
     patch = (options.patch[0], options.patch[1], options.patch[2])
     source = SourceRequest(
+        dataset=options.dataset, label_maps=tuple(options.synthetic), label_table=options.label_table, size=options.size, token_size=options.token_size, patch_size=patch,
+        synthesis=tuple(options.settings), batch_size=options.batch_size, hold_out=options.hold_out, base=options.base, device=options.device, workers=options.workers,
+        licence=options.licence, attribution=options.attribution,
+    )  # fmt: skip
+    if options.preview:
+        if not options.synthetic:
+            raise UsageError("--preview shows synthetic scans: give --synthetic DIR")
+        preview(source, options.seed, options.preview, console)
+        console.say(f"look at {options.preview}")
+        return
+    request = PretrainRequest(
+        name=name, seed=options.seed, steps=options.steps, minutes=options.minutes, learning_rate=options.learning_rate,
+        resume=options.resume, overwrite=options.overwrite, precision=options.precision,
+    )  # fmt: skip
+    made = pretrain_base(workspace, source, request, console)
+    if made is None:  # under torchrun: the first process reports
+        return
+    path, card = made
+    console.say(f"base {card.name}: {card.steps} steps, {path.stat().st_size / 1e6:.1f} MB, {(time.perf_counter() - started) / 60:.1f} min")
+    console.say("Dice on what it has not seen: " + ", ".join(f"{key} {value:.3f}" for key, value in (card.validation or {}).items()))
+    console.say(f"next: hippopt_train DATASET FOLD --base {path}")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    return run(_parser(), _work, arguments)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
