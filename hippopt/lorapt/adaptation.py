@@ -5,10 +5,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd
 
 from hippopt.lorapt.factors import NAMES, Core, Factors, check_rank, initial_factors
+from hippopt.lorapt.kernel import StackedConvolution
 from hippopt.lorapt.layer import Part, Path, StackedLinear
-from hippopt.lorapt.stack import Slot, Stack, StackError, check_apart, owner, views
+from hippopt.lorapt.stack import Position, Slot, Stack, StackError, check_apart, owner, views
 from hippopt.lorapt.tensor_svd import t_svd
 
 ROWS = 256  # of every slice of a stack, computed at a time where P is added to weights
@@ -29,8 +31,8 @@ class Adaptation:
         self.model = model
         self.stacks = tuple(stacks)
         self._initial = {name: value.detach().cpu().clone() for name, value in initial.items()}
-        self._modules = _Holder({stack.name: Factors({name: initial[f"{stack.name}.{name}"] for name in NAMES}) for stack in self.stacks})
-        self._layers: dict[str, tuple[nn.Linear, StackedLinear]] = {}
+        self._modules = _Holder({stack.name: _factors_of(stack, initial) for stack in self.stacks})
+        self._layers: dict[str, tuple[nn.Linear | _ConvNd, StackedLinear | StackedConvolution]] = {}
         self._residuals: dict[str, Tensor] | None = None
         self._handles: list[Any] = []
         self._check_free()  # before anything of the model changes
@@ -61,7 +63,7 @@ class Adaptation:
         with torch.no_grad():
             for stack in self.stacks:
                 factors = self._factors(stack)
-                first = Factors({name: self._initial[f"{stack.name}.{name}"].to(factors.u.device) for name in NAMES})
+                first = _factors_of(stack, self._initial).to(factors.u.device)
                 changes[stack.name] = (factors.principal() - first.principal()).unbind(0)
         return changes
 
@@ -70,21 +72,22 @@ class Adaptation:
         self._modules.load_state_dict(dict(trained))
 
     def set_path(self, path: Path) -> None:
-        """Force a path on every layer, or leave it to the cost rule ("auto")."""
+        """Force a path on every linear layer, or leave it to the cost rule ("auto"). Kernels are always built."""
         for _, layer in self._layers.values():
-            layer.path = path
+            if isinstance(layer, StackedLinear):
+                layer.path = path
 
     def merge(self) -> nn.Module:
-        """Put R + P into plain linear layers; the model has its first keys and shapes again. Does nothing when merged already."""
+        """Put R + P into plain linear layers and convolutions; the model has its first keys and shapes again. Does nothing when merged already."""
         if self._residuals is not None:
             return self.model
         residuals = {path: layer.weight.data for path, (_, layer) in self._layers.items()}
         merged = {path: weight.clone() for path, weight in residuals.items()}
         self._add_principal(merged, 1)
-        for path, (linear, layer) in self._layers.items():
+        for path, (plain, layer) in self._layers.items():
             layer.forget()
-            linear.weight.data = merged[path]
-            _replace(self.model, path, linear)
+            plain.weight.data = merged[path]
+            _replace(self.model, path, plain)
         self._residuals = residuals
         self._detach()
         return self.model
@@ -94,9 +97,9 @@ class Adaptation:
         if self._residuals is None:
             return self.model
         self._check_free()
-        for path, (linear, layer) in self._layers.items():
-            linear.weight.data = self._residuals[path]
-            layer.weight = linear.weight
+        for path, (plain, layer) in self._layers.items():
+            plain.weight.data = self._residuals[path]
+            layer.weight = plain.weight
             _replace(self.model, path, layer)
         self._residuals = None
         self._attach()
@@ -104,20 +107,19 @@ class Adaptation:
 
     def _split(self, path: Path) -> None:
         """Write R = W - P into the weights and put the adapted layers in place."""
-        parts: dict[str, list[Part]] = {}
+        found: dict[str, list[tuple[Factors, int, Slot | Position]]] = {}
         for stack in self.stacks:
             factors = self._factors(stack)
             for index, slot in enumerate(stack.slots):
-                factors.to(owner(self.model, stack, slot).weight.device)
-                parts.setdefault(_module_of(slot), []).append(Part(factors, index, slot.start, slot.stop))
-        self._add_principal({name: self.model.get_submodule(name).weight.data for name in parts}, -1)
-        for name, found in parts.items():
-            linear = self.model.get_submodule(name)
-            assert isinstance(linear, nn.Linear)
-            linear.weight.requires_grad_(False)
-            layer = StackedLinear(linear, found, path)
-            self._layers[name] = (linear, layer)
-            _replace(self.model, name, layer)
+                factors.to(owner(self.model, stack, slot).weight.device)  # type: ignore[arg-type]
+                found.setdefault(_module_of(slot), []).append((factors, index, slot))
+        modules = {name: self.model.get_submodule(name) for name in found}
+        self._add_principal({name: module.weight.data for name, module in modules.items()}, -1)  # type: ignore[misc, union-attr]
+        for name, module in modules.items():
+            assert isinstance(module, nn.Linear | _ConvNd)
+            module.weight.requires_grad_(False)
+            self._layers[name] = (module, _adapted(module, found[name], path))
+            _replace(self.model, name, self._layers[name][1])
 
     def _add_principal(self, weights: Mapping[str, Tensor], sign: int) -> None:
         """Add P, or take it away, in place, from the weights by the path of their layer; some rows of a stack at a time."""
@@ -127,8 +129,9 @@ class Adaptation:
                 for start in range(0, factors.u.shape[1], ROWS):
                     rows = factors.principal(start, start + ROWS)
                     for slot, part in zip(stack.slots, rows, strict=True):
-                        weight = weights[_module_of(slot)]
-                        weight[slot.start + start : slot.start + start + len(part)].add_(part.to(weight), alpha=sign)
+                        place = slot.view(weights[_module_of(slot)])
+                        assert place is not None
+                        place[start : start + len(part)].add_(part.to(place), alpha=sign)
 
     def _factors(self, stack: Stack) -> Factors:
         factors = self._modules[stack.name]
@@ -174,9 +177,9 @@ def adapt(
 ) -> Adaptation:
     """Adapt `model` in place: its function stays the same to rounding until the factors move.
 
-    rank: one tubal rank, or one a stack by its name. initial: factors of an earlier adaptation of the same weights, in place
+    stacks: rows of linear layers, or the kernels of convolutions (`kernel_stack`). rank: one tubal rank, or one a stack by its name. initial: factors of an earlier adaptation of the same weights, in place
     of an SVD; trained: the values to go on from. The stacked weights stop requiring gradients; what else trains is the caller's
-    choice. Raises RankError, StackError.
+    choice. path: of linear layers; kernels are always built. Raises RankError, StackError.
     """
     check_apart(stacks)
     parameters = dict(model.named_parameters())
@@ -187,7 +190,7 @@ def adapt(
         wanted = rank if isinstance(rank, int) else rank[stack.name]
         check_rank(wanted, m, n, stack.name)
         if initial is None:
-            found = initial_factors(t_svd(weights, wanted), core, balance)
+            found = initial_factors(t_svd(weights, wanted, stack.group), core, balance)
         else:
             found = {name: initial[f"{stack.name}.{name}"] for name in NAMES}
             _check_shapes(stack, (len(weights), m, n), found)
@@ -207,7 +210,23 @@ def _check_shapes(stack: Stack, shape: tuple[int, int, int], found: Mapping[str,
         )
 
 
-def _module_of(slot: Slot) -> str:
+def _factors_of(stack: Stack, values: Mapping[str, Tensor]) -> Factors:
+    return Factors({name: values[f"{stack.name}.{name}"] for name in NAMES}, stack.group)
+
+
+def _adapted(
+    module: nn.Linear | _ConvNd, found: list[tuple[Factors, int, Slot | Position]], path: Path
+) -> StackedLinear | StackedConvolution:
+    """The layer that stands in for a module. found: factors, number of the slice, slot, of every slice in its weight."""
+    if isinstance(module, nn.Linear):
+        return StackedLinear(
+            module, [Part(factors, index, slot.start, slot.stop) for factors, index, slot in found if isinstance(slot, Slot)], path
+        )
+    factors, _, slot = found[0]
+    return StackedConvolution(module, factors, isinstance(slot, Position) and slot.transposed)
+
+
+def _module_of(slot: Slot | Position) -> str:
     return slot.parameter.rpartition(".")[0]
 
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from hippopt.lorapt.projection import Projections
-from hippopt.lorapt.tensor_algebra import inverse_transform, to_frequencies, to_slices
+from hippopt.lorapt.tensor_algebra import Group, group_of, inverse_transform, to_frequencies, to_slices
 from hippopt.lorapt.tensor_svd import TensorSVD
 
 T = TypeVar("T")
@@ -36,22 +36,23 @@ def initial_factors(svd: TensorSVD, core: Core, balance: bool) -> dict[str, Tens
     balance: the square root of S goes into both U and V, and the identity stays as S: all three have entries of like size, as
     one learning rate under Adam needs. S^ is real, not negative, and symmetric over the frequencies, so its root is real too.
     """
-    count = svd.u.shape[0]
+    group = svd.group
     u, v, values = svd.u, svd.v, svd.singular_values
     if balance:
         root = values.sqrt().unsqueeze(1)
-        u, v = (to_slices(to_frequencies(side) * root, count) for side in (u, v))
+        u, v = (to_slices(to_frequencies(side, group) * root, group) for side in (u, v))
         values = torch.ones_like(values)
-    tubes = to_slices(values.to(torch.complex128), count)
+    tubes = to_slices(values.to(torch.complex128), group)
     s = tubes if core == "diagonal" else torch.diag_embed(tubes)
     return {name: value.float().contiguous() for name, value in (("u", u), ("s", s), ("v", v))}
 
 
 class Factors(nn.Module):
-    """U (K, m, r), S and V (K, n, r) of one stack, trainable. S is (K, r), tubes, or dense (K, r, r)."""
+    """U (K, m, r), S and V (K, n, r) of one stack, trainable. S is (K, r), tubes, or dense (K, r, r). group: of the K slices."""
 
-    def __init__(self, values: Mapping[str, Tensor]) -> None:
+    def __init__(self, values: Mapping[str, Tensor], group: Group = ()) -> None:
         super().__init__()
+        self.group = group_of(values["u"].shape[0], group)
         self.u, self.s, self.v = (nn.Parameter(values[name].clone()) for name in NAMES)
         # filled for the length of one forward pass of the model: every layer of the stack shares them
         self._shared: dict[str, Any] | None = None
@@ -68,7 +69,7 @@ class Factors(nn.Module):
 
     def left(self) -> Tensor:
         """A = U * S: (K, m, r)."""
-        return to_slices(self._left_transformed(), self.count)
+        return to_slices(self._left_transformed(), self.group)
 
     def principal(self, start: int = 0, stop: int | None = None) -> Tensor:
         """P = U * S * V^T, rows `start` to `stop` of every slice: (K, stop - start, n).
@@ -76,12 +77,12 @@ class Factors(nn.Module):
         By frequencies: A^_f V^_f^H costs 2 r multiplications a number, the inverse transform as a matrix product K.
         """
         with torch.autocast(self.u.device.type, enabled=False):  # no Fourier transform in half precision
-            left, right = self._left_transformed()[:, start:stop], to_frequencies(self.v)
+            left, right = self._left_transformed()[:, start:stop], to_frequencies(self.v, self.group)
             right = torch.cat([right.real, right.imag], 2).mT
             real = torch.cat([left.real, left.imag], 2) @ right
             imaginary = torch.cat([left.imag, -left.real], 2) @ right
             rows, columns = real.shape[1:]
-            whole = inverse_transform(self.count, real) @ torch.cat([real, imaginary]).flatten(1)
+            whole = inverse_transform(self.group, real) @ torch.cat([real, imaginary]).flatten(1)
             return whole.reshape(self.count, rows, columns)
 
     def begin(self) -> None:
@@ -95,6 +96,10 @@ class Factors(nn.Module):
     def projections(self, kind: torch.dtype) -> Projections:
         """The slices of A, and those of V, side by side, to compute with in `kind`."""
         return self._once(f"projections {kind}", lambda: self._projections(kind))
+
+    def whole(self) -> Tensor:
+        """P (K, m, n), computed once a forward pass."""
+        return self._once("whole", self.principal)
 
     def built(self) -> tuple[Tensor, ...]:
         """The K slices of P, computed once a forward pass."""
@@ -116,6 +121,6 @@ class Factors(nn.Module):
             return Projections(up, down, self.count, kind)
 
     def _left_transformed(self) -> Tensor:
-        core = torch.fft.rfft(self.s, dim=0)
-        transformed = to_frequencies(self.u)
+        core = to_frequencies(self.s, self.group)
+        transformed = to_frequencies(self.u, self.group)
         return transformed * core.unsqueeze(1) if self.s.ndim == 2 else transformed @ core

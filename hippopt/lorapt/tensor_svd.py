@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from hippopt.lorapt.tensor_algebra import frequency_weights, to_frequencies, to_slices
+from hippopt.lorapt.tensor_algebra import Group, frequency_weights, group_of, to_frequencies, to_slices
 
 # where fewer than this share of the triplets are asked for, and the smaller side is not tiny, they are taken from the Gram matrix
 LEADING_SHARE = 0.25
@@ -22,39 +22,40 @@ ROWS = 128  # of all slices, transformed at a time
 class TensorSVD:
     """W = U * S * V^T, or its r leading triplets. Real, in the original domain; float64.
 
-    u: (K, m, r); v: (K, n, r); s: (K, r), the tubes of the f-diagonal S. singular_values: (K // 2 + 1, r), of each
-    frequency, falling.
+    u: (K, m, r); v: (K, n, r); s: (K, r), the tubes of the f-diagonal S. singular_values: (F, r), of each frequency, falling;
+    F is K // 2 + 1 for a cycle. group: what the K slices are the elements of.
     """
 
     u: Tensor
     s: Tensor
     v: Tensor
     singular_values: Tensor
+    group: Group
 
     def reconstruct(self) -> Tensor:
         """(K, m, n): U * S * V^T."""
-        count = self.u.shape[0]
-        left = to_frequencies(self.u) * self.singular_values.unsqueeze(1)
-        return to_slices(left @ to_frequencies(self.v).mH, count)
+        left = to_frequencies(self.u, self.group) * self.singular_values.unsqueeze(1)
+        return to_slices(left @ to_frequencies(self.v, self.group).mH, self.group)
 
     def truncate(self, rank: int) -> "TensorSVD":
         """The `rank` leading triplets."""
         values = self.singular_values[:, :rank]
-        return TensorSVD(self.u[..., :rank], to_slices(values.to(torch.complex128), self.u.shape[0]), self.v[..., :rank], values)
+        tubes = to_slices(values.to(torch.complex128), self.group)
+        return TensorSVD(self.u[..., :rank], tubes, self.v[..., :rank], values, self.group)
 
     def energy(self) -> Tensor:
         """(r,): share of each triplet in the squared Frobenius norm of the tensor: 1/K times its sum over all K frequencies."""
-        count = self.u.shape[0]
-        weights = frequency_weights(count).to(self.singular_values.device)
-        return (weights[:, None] * self.singular_values**2).sum(0) / count
+        weights = frequency_weights(self.group).to(self.singular_values.device)
+        return (weights[:, None] * self.singular_values**2).sum(0) / self.u.shape[0]
 
 
-def t_svd(w: Tensor | Sequence[Tensor], rank: int | None = None) -> TensorSVD:
+def t_svd(w: Tensor | Sequence[Tensor], rank: int | None = None, group: Group = ()) -> TensorSVD:
     """The t-SVD of (K, m, n), or its `rank` leading triplets. `w`: a tensor, or its K slices (m, n), which are then never copied as a whole.
+    group: what the slices are the elements of, as in tensor_algebra; empty for a cycle.
 
     An SVD leaves the phase of each singular pair open; the product does not depend on it, but the real factors and their
     training do. So the entry of largest modulus in every column of U^ is made real and positive, and the frequencies that are
-    real (zero, and Nyquist for even K) are decomposed by a real SVD. Computed in float64, but for a few triplets of large
+    real (zero, and Nyquist in even cycles) are decomposed by a real SVD. Computed in float64, but for a few triplets of large
     matrices (see _leading); one frequency after the other, so that the work needs little more memory than the transform.
     Raises ValueError for a rank outside 1 to min(m, n).
     """
@@ -65,28 +66,28 @@ def t_svd(w: Tensor | Sequence[Tensor], rank: int | None = None) -> TensorSVD:
     if not 1 <= rank <= bound:
         raise ValueError(f"rank {rank} is outside 1 to {bound}, the smaller side of {m} x {n} slices")
     leading = bound >= SMALLEST_LEADING and rank + OVERSAMPLING <= LEADING_SHARE * bound
-    transformed = _transform(slices, torch.float32 if leading else torch.float64)
+    group = group_of(count, group)
+    transformed = _transform(slices, torch.float32 if leading else torch.float64, group)
     frequencies = transformed.shape[0]
     u = transformed.new_empty(frequencies, m, rank, dtype=torch.complex128)
     v = transformed.new_empty(frequencies, n, rank, dtype=torch.complex128)
     values = u.real.new_empty(frequencies, rank)
-    for f, matrix in enumerate(transformed):
-        real = f == 0 or 2 * f == count
-        a = matrix.real if real else matrix
+    for f, (matrix, weight) in enumerate(zip(transformed, frequency_weights(group).tolist(), strict=True)):
+        a = matrix.real if weight == 1 else matrix
         left, singular, right = (_leading(a, rank) if leading else None) or _whole(a, rank)
         phase = _gauge(left)
         u[f], v[f], values[f] = left * phase, right * phase, singular
-    return TensorSVD(to_slices(u, count), to_slices(values.to(u.dtype), count), to_slices(v, count), values)
+    return TensorSVD(to_slices(u, group), to_slices(values.to(u.dtype), group), to_slices(v, group), values, group)
 
 
-def _transform(slices: list[Tensor], kind: torch.dtype) -> Tensor:
-    """(K // 2 + 1, m, n): the transform along the slices, some rows at a time, since the slices lie apart in a model."""
+def _transform(slices: list[Tensor], kind: torch.dtype, group: Group) -> Tensor:
+    """(F, m, n): the transform along the slices, some rows at a time, since the slices lie apart in a model."""
     parts = (torch.stack([part[start : start + ROWS] for part in slices]) for start in range(0, slices[0].shape[0], ROWS))
-    first = to_frequencies(next(parts).to(kind))
+    first = to_frequencies(next(parts).to(kind), group)
     whole = first.new_empty(first.shape[0], *slices[0].shape)
     whole[:, : first.shape[1]] = first
     for number, part in enumerate(parts, 1):
-        whole[:, number * ROWS : (number + 1) * ROWS] = to_frequencies(part.to(kind))
+        whole[:, number * ROWS : (number + 1) * ROWS] = to_frequencies(part.to(kind), group)
     return whole
 
 
