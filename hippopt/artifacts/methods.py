@@ -13,15 +13,17 @@ Method = Literal["lora-pt", "decoder", "full", "bitfit", "layernorm", "lora", "d
 class MethodTraits:
     """One way to fine-tune.
 
-    trains: in words. rate: learning rate of a plan that names none. parts: of networks/unetr.py, trained besides an adapter; None:
-    the plan's `also_trained`. adapter: who makes low-rank factors, if any. decomposes: starts from singular vectors of the base, stored
-    once a run. trains_remade: whether what had to be re-made for the labels trains too. known_steps: plans over all its steps.
+    factors: what its low-rank factors are, in words; artifacts/trained_words.py adds what else trains. rate: learning rate of a plan that names
+    none. parts: of networks/unetr.py, trained besides factors; None: the plan's `also_trained`. adapter: the module of networks/adapters
+    that makes the factors, if any; library: what has to be installed for it. decomposes: starts from singular vectors of the base, stored once
+    a run. trains_remade: whether what had to be re-made for the labels trains too. known_steps: plans over all its steps.
     """
 
-    trains: str
     rate: float
+    factors: str = ""
     parts: tuple[str, ...] | None = None
-    adapter: Literal["lora-pt", "peft"] | None = None
+    adapter: str | None = None
+    library: str | None = None
     decomposes: bool = False
     needs_base: bool = True
     trains_remade: bool = True
@@ -34,18 +36,18 @@ class MethodTraits:
 
 
 METHODS: dict[Method, MethodTraits] = {
-    "lora-pt": MethodTraits("principal tensor factors of the stacked weights, decoder and head", 3e-3, adapter="lora-pt", decomposes=True),
-    "decoder": MethodTraits("decoder and head", 3e-3),
-    "full": MethodTraits("everything", 2e-3, parts=("all",), needs_base=False),
-    "bitfit": MethodTraits("all biases, and the head", 2e-3, parts=("biases", "head")),
-    "layernorm": MethodTraits("the transformer's layer norms, and the head", 2e-3, parts=("norms", "head")),
-    "lora": MethodTraits("two factors a weight matrix, decoder and head", 3e-3, adapter="peft"),
-    "dora": MethodTraits("as lora, and the norm of each output's weights", 3e-3, adapter="peft"),
-    "pissa": MethodTraits("as lora, from the weights' own singular vectors", 3e-3, adapter="peft", decomposes=True),
-    "adalora": MethodTraits("three factors a weight matrix, whose ranks are shared out while they train; decoder and head", 3e-3,
-                            adapter="peft", known_steps=True),
-    "published": MethodTraits("the decoder without the head: what the published code of LoRA-PT trains", 3e-3, parts=("decoder",),
-                              trains_remade=False),
+    "lora-pt": MethodTraits(3e-3, "principal tensor factors of the stacked weights", adapter="lora_pt", decomposes=True),
+    "decoder": MethodTraits(3e-3),
+    "full": MethodTraits(2e-3, parts=("all",), needs_base=False),
+    "bitfit": MethodTraits(2e-3, parts=("biases", "head")),
+    "layernorm": MethodTraits(2e-3, parts=("norms", "head")),
+    "lora": MethodTraits(3e-3, "two factors a weight matrix", adapter="peft_layers", library="peft"),
+    "dora": MethodTraits(3e-3, "two factors a weight matrix, and the norm of each output's weights", adapter="peft_layers", library="peft"),
+    "pissa": MethodTraits(3e-3, "two factors a weight matrix, from its own singular vectors", adapter="peft_layers", library="peft",
+                          decomposes=True),
+    "adalora": MethodTraits(3e-3, "three factors a weight matrix, whose ranks are shared out while they train", adapter="peft_layers",
+                            library="peft", known_steps=True),
+    "published": MethodTraits(3e-3, parts=("decoder",), trains_remade=False),
 }  # fmt: skip
 assert tuple(METHODS) == get_args(Method)
 PLANNED: tuple[Method, ...] = ("lora-pt", "decoder", "full")  # whose rates every plan names, also one of an earlier hippopt
@@ -58,5 +60,8 @@ def default_rates() -> dict[str, float]:
 
 def check_library(method: Method) -> None:
     """Raises UsageError where the library that a method needs is not installed."""
-    if METHODS[method].adapter == "peft" and find_spec("peft") is None:
-        raise UsageError(f"method {method}: needs the peft library, which is not installed; install it with pip install 'hippopt[peft]'")
+    library = METHODS[method].library
+    if library is not None and find_spec(library) is None:
+        raise UsageError(
+            f"method {method}: needs the {library} library, which is not installed; install it with pip install 'hippopt[{library}]'"
+        )

@@ -12,8 +12,10 @@ from hippopt.artifacts.methods import METHODS, Method
 from hippopt.artifacts.sides import Side, SideClasses, side_classes_of_old_plan
 
 Triple = tuple[int, int, int]
-StackName = Literal["attention", "mlp_up", "mlp_down"]
-STACKS: tuple[StackName, ...] = ("attention", "mlp_up", "mlp_down")
+StackName = Literal["attention", "mlp_up", "mlp_down", "convolutions"]
+TRANSFORMER_STACKS: tuple[StackName, ...] = ("attention", "mlp_up", "mlp_down")
+CONVOLUTIONS: StackName = "convolutions"
+STACKS: tuple[StackName, ...] = (*TRANSFORMER_STACKS, CONVOLUTIONS)
 ALSO_TRAINED = ("decoder", "head", "norms", "encoders")
 AUGMENTATION_RANGES = (
     "scaling",
@@ -92,7 +94,8 @@ CENTRE_REACH = 1.5  # an image of at most so many patches along each axis is a c
 class AdapterSettings(Record, frozen=True, kw_only=True):
     """LoRA-PT (lora_pt.md); `rank`, `stacks` and `also_trained` hold for lora, dora, pissa and adalora too.
 
-    rank: one tubal rank, or one for each of `stacks`. core: form of S. balance: whether sqrt(S) is shared into both sides.
+    rank: one tubal rank, or one for each of `stacks`. stacks: of STACKS; `convolutions` are the kernels of the convolutional encoders and
+    the decoder, each a stack of its own: all of them train, as factors or, where these would save nothing, whole. core: form of S. balance: whether sqrt(S) is shared into both sides.
     also_trained: of ALSO_TRAINED, or beginnings of parameter names of MONAI's UNETR. factor_rate: the rate of
     lora-pt's factors, in the method's, which is that of all else that trains; s_rate: the rate of S, in the factors'.
     attention: one stack of 48 slices, or four of 12 (query, key, value, output), each at the rank of `attention`.
@@ -106,6 +109,19 @@ class AdapterSettings(Record, frozen=True, kw_only=True):
     factor_rate: float = 1.0
     s_rate: float = 1.0
     attention: Literal["one", "four"] = "one"
+
+
+# of new plans (planning/decisions.py says why), and what `hippopt_train --help` speaks of
+PLANNED_ADAPTER = AdapterSettings(
+    rank=4,
+    stacks=TRANSFORMER_STACKS,
+    core="diagonal",
+    balance=True,
+    also_trained=("decoder", "head", "norms", "encoders"),
+    factor_rate=0.1,
+    s_rate=1.0,
+    attention="one",
+)
 
 
 class ScheduleSettings(Record, frozen=True, kw_only=True):

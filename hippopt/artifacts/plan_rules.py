@@ -9,8 +9,10 @@ from hippopt.artifacts.methods import METHODS, PLANNED, Method
 from hippopt.artifacts.plan import (
     ALSO_TRAINED,
     AUGMENTATION_RANGES,
+    CONVOLUTIONS,
     NAME_STARTS,
     STACKS,
+    TRANSFORMER_STACKS,
     TOKEN_SIZES,
     AdapterSettings,
     AugmentationSettings,
@@ -19,7 +21,7 @@ from hippopt.artifacts.plan import (
 )
 from hippopt.errors import PlanError, StaleArtifactError
 
-TRANSFORMER_STACKS = ("attention", "mlp_up", "mlp_down")
+DEEPEST_WIDTH = 8  # channels of the deepest convolutions of a UNETR, in its feature size
 
 
 def broken_rules(plan: Plan, fingerprint: Fingerprint | None = None) -> list[str]:
@@ -76,9 +78,12 @@ def broken_rules(plan: Plan, fingerprint: Fingerprint | None = None) -> list[str
 
 
 def _broken_ranks(adapter: AdapterSettings, network: NetworkSettings) -> list[str]:
-    bounds = {name: network.hidden_size if name == "attention" else min(network.hidden_size, network.mlp_dim) for name in adapter.stacks}
+    hidden = network.hidden_size
+    bounds = {name: hidden if name == "attention" else min(hidden, network.mlp_dim) for name in adapter.stacks}
+    if CONVOLUTIONS in bounds:
+        bounds[CONVOLUTIONS] = DEEPEST_WIDTH * network.feature_size - 1  # beyond it every kernel would train whole
     if isinstance(adapter.rank, int):
-        bound = min(bounds.values(), default=network.hidden_size)
+        bound = min(bounds.values(), default=hidden)
         sound = 1 <= adapter.rank <= bound
         return [] if sound else [f"adapter.rank: {adapter.rank}; the rule: from 1 to {bound}, the smaller side of the stacked weights"]
     if set(adapter.rank) != set(adapter.stacks):

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 from hippopt.artifacts.fold_names import fit_number, fold_names
 from hippopt.artifacts.methods import METHODS, Method, check_library
+from hippopt.artifacts.plan import PLANNED_ADAPTER
+from hippopt.artifacts.trained_words import trains_in_words
 from hippopt.cli.command import make_parser, run
 from hippopt.cli.console import TerminalConsole
 from hippopt.cli.requests import read_request, request_arguments, train_command
@@ -33,8 +35,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--fits", type=int, default=1, metavar="N", help="fits of full-data, each with a seed of its own, averaged in prediction"
     )
-    parser.add_argument("--method", choices=tuple(METHODS), metavar="METHOD", help="what trains; default: lora-pt with a base, else full. "
-                        + "; ".join(f"{name}: {traits.trains}" for name, traits in METHODS.items()))  # fmt: skip
+    parser.add_argument("--method", choices=tuple(METHODS), metavar="METHOD", help="what trains; default: lora-pt with a base, else full. With "
+                        "the adapter settings of a new plan: " + "; ".join(f"{name}: {trains_in_words(name, PLANNED_ADAPTER)}" for name in METHODS))  # fmt: skip
     parser.add_argument(
         "--rank", type=int, help=f"rank of {', '.join(name for name, traits in METHODS.items() if traits.ranked)}; default: the plan's"
     )

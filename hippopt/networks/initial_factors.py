@@ -12,7 +12,8 @@ from hippopt.artifacts.methods import METHODS, Method
 from hippopt.artifacts.plan import AdapterSettings, NetworkSettings
 from hippopt.artifacts.weights import AdapterCard, FactorsRecord
 from hippopt.errors import HippoptError, OutputError, WeightsError
-from hippopt.networks.stacks import adapted_weights, slot_names, stack_ranks
+from hippopt.networks.adapters.protocol import maker_of
+from hippopt.networks.stacks import slot_names, stack_ranks
 from hippopt.networks.tensor_files import parse_state, save_tensors, tensors_sha256
 
 METADATA = "hippopt"  # key of the JSON in the header
@@ -28,10 +29,12 @@ class InitialFactors:
     sha256: str
 
 
-def factors_record(method: Method, base_sha256: str, network: NetworkSettings, settings: AdapterSettings) -> FactorsRecord:
-    """What the initial factors of a base depend on."""
-    stacks = adapted_weights(method, network, settings)
-    tensor = METHODS[method].adapter == "lora-pt"
+def factors_record(
+    method: Method, base_sha256: str, model: torch.nn.Module, network: NetworkSettings, settings: AdapterSettings
+) -> FactorsRecord:
+    """What the initial factors of a base depend on. model: the network before anything is put in it; only its shapes are looked at."""
+    stacks = maker_of(method).weights(method, model, network, settings)
+    tensor = METHODS[method].adapter == "lora_pt"
     return FactorsRecord(
         base_sha256=base_sha256, rank=stack_ranks(settings.rank, stacks),
         stacks={stack.name: slot_names(stack) for stack in stacks}, core=settings.core if tensor else method,

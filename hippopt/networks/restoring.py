@@ -13,7 +13,7 @@ from hippopt.errors import PlanError, StaleArtifactError, WeightsError
 from hippopt.networks.base_weights import KeyReport, load_base, remade_keys
 from hippopt.networks.heads import HEAD_BIAS, HEAD_WEIGHT, begin_head, head_fits, similar_classes
 from hippopt.networks.initial_factors import InitialFactors, factors_of
-from hippopt.networks.stacks import ATTENTION
+from hippopt.networks.stacks import ATTENTION, planned_name
 from hippopt.networks.tensor_files import read_state, tensors_sha256
 from hippopt.networks.tuning import Tuned, tune
 from hippopt.networks.unetr import build_unetr
@@ -81,7 +81,7 @@ def rebuild(
     model, _, _ = build_with_base(plan, base, 0, str(adapter))
     four = ATTENTION[0] in card.stacks
     settings = AdapterSettings(
-        rank=card.rank or 1, stacks=tuple(n for n in STACKS if n in card.stacks or (four and n == "attention")) or plan.adapter.stacks,
+        rank=card.rank or 1, stacks=tuple(n for n in STACKS if n in {planned_name(stack) for stack in card.stacks}) or plan.adapter.stacks,
         core=card.core or "diagonal", balance=bool(card.balance), attention="four" if four else "one",  # type: ignore[arg-type]
         also_trained=tuple(card.settings.get("also_trained", plan.adapter.also_trained)),
     )  # fmt: skip

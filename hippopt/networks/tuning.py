@@ -8,34 +8,33 @@ from torch import nn
 
 from hippopt.artifacts.methods import METHODS, Method
 from hippopt.artifacts.plan import AdapterSettings, NetworkSettings
+from hippopt.artifacts.trained_words import trained_parts
 from hippopt.errors import WeightsError
-from hippopt.lorapt import Adaptation, RankError, Stack, StackError, adapt
-from hippopt.networks.peft_adapters import ALLOCATION, PeftAdapter
-from hippopt.networks.stacks import adapted_weights, slot_names, stack_ranks
+from hippopt.lorapt import RankError, Stack, StackError
+from hippopt.networks.adapters.protocol import Adapter, maker_of
+from hippopt.networks.stacks import slot_names
 from hippopt.networks.unetr import PARTS, UNUSED, also_trained
 
-TRAINED, REST = "trained.", "rest."
+TRAINED, REST, OWN = "trained.", "rest.", "allocation."
 
 
 @dataclass
 class Tuned:
     """A model set up for a method. `rest`: the model's own parameters that train, by name; `kept`: those that were re-made and
-    do not train; `adaptation`: of methods with low-rank factors; `stacks`: the slots of the weights that have them, for the card."""
+    do not train; `adaptation`: the method's factors, if it has any; `stacks`: the slots of the weights that have them, for the card."""
 
     model: nn.Module
     method: Method
     rest: dict[str, nn.Parameter]
     kept: dict[str, nn.Parameter]
     remade: tuple[str, ...]
-    adaptation: Adaptation | PeftAdapter | None
+    adaptation: Adapter
     stacks: dict[str, tuple[str, ...]]
 
     def trainable(self) -> dict[str, nn.Parameter]:
         """All trainable parameters by the names they have in the adapter file."""
         named = {REST + name: parameter for name, parameter in self.rest.items()}
-        if self.adaptation is not None:
-            named |= {TRAINED + name: parameter for name, parameter in self.adaptation.factors.items()}
-        return named
+        return named | {TRAINED + name: parameter for name, parameter in self.adaptation.factors.items()}
 
     def stored(self) -> dict[str, nn.Parameter]:
         """What an adapter file holds: all that trains, and what the base does not have."""
@@ -47,49 +46,40 @@ class Tuned:
 
     def resume_tensors(self) -> dict[str, torch.Tensor]:
         """The same, and what else the method's further steps depend on."""
-        own = self.adaptation.allocation() if isinstance(self.adaptation, PeftAdapter) else {}
-        return self.adapter_tensors() | own
+        return self.adapter_tensors() | {OWN + name: value for name, value in self.adaptation.resume_state().items()}
 
     def load(self, tensors: Mapping[str, torch.Tensor]) -> None:
         """Copy values of `resume_tensors` or `adapter_tensors` in, in place. Raises WeightsError when a name or a shape does not fit."""
-        own = {name: value for name, value in tensors.items() if name.startswith(ALLOCATION)}
-        tensors, parameters = {name: value for name, value in tensors.items() if name not in own}, self.stored()
+        own = {name.removeprefix(OWN): value for name, value in tensors.items() if name.startswith(OWN)}
+        tensors, parameters = {name: value for name, value in tensors.items() if not name.startswith(OWN)}, self.stored()
         wrong = sorted(set(tensors) ^ set(parameters)) or [n for n, p in parameters.items() if p.shape != tensors[n].shape]
-        if own and self.method != "adalora":
-            wrong += sorted(own)
+        if not wrong:
+            try:
+                self.adaptation.load_resume_state(own)
+            except KeyError:
+                wrong = sorted(OWN + name for name in own)
         if wrong:
             raise WeightsError(f"adapter: {wrong[0]} does not fit this network ({len(wrong)} names in all); train anew or use its own plan")
         with torch.no_grad():
             for name, parameter in parameters.items():
                 parameter.copy_(tensors[name])
-        if own and isinstance(self.adaptation, PeftAdapter):
-            self.adaptation.load_allocation(own)
 
     def penalty(self) -> torch.Tensor | None:
         """What a method adds to the loss."""
-        return self.adaptation.penalty() if isinstance(self.adaptation, PeftAdapter) else None
+        return self.adaptation.penalty()
 
     def after_update(self, updates: int, total: int) -> None:
         """What a method does after the `updates`-th of `total` updates of its weights, while their gradients are there."""
-        if isinstance(self.adaptation, PeftAdapter):
-            self.adaptation.after_update(updates, total)
+        self.adaptation.after_update(updates, total)
 
     def rated(self, settings: AdapterSettings) -> list[tuple[float, list[str]]]:
-        """Names of `trainable`, in groups of one learning rate, each in the method's: `factor_rate` for the factors of lora-pt,
-        times `s_rate` for S, and 1 for all else.
+        """Names of `trainable`, in groups of one learning rate, each in the method's: the adapter's own for factors, and 1 for all else.
 
         Factors stand apart from the rest: weight decay would pull R + P towards R, away from the base, so they have none.
         """
-        names = list(self.trainable())
-        factors = [name for name in names if is_factor(name)]
-        rate = settings.factor_rate if self.method == "lora-pt" else 1.0
-        own = [name for name in factors if settings.s_rate != 1 and name.endswith(".s")]
-        groups = (
-            (1.0, [name for name in names if name not in factors]),
-            (rate, [name for name in factors if name not in own]),
-            (rate * settings.s_rate, own),
-        )
-        return [group for group in groups if group[1]]
+        rest = (1.0, [REST + name for name in self.rest])
+        factors = [(rate, [TRAINED + name for name in names]) for rate, names in self.adaptation.rated(settings)]
+        return [group for group in (rest, *factors) if group[1]]
 
     def counts(self) -> dict[str, int]:
         """Trained parameters: factors, decoder, head and others apart."""
@@ -128,16 +118,17 @@ def tune(
     traits = METHODS[method]
     if traits.decomposes and stored is not None and initial is None:
         raise WeightsError("adapter: its initial factors are missing; a second SVD would not give the same ones")
-    stacks = adapted_weights(method, network, settings)
+    maker = maker_of(method)
+    stacks = maker.weights(method, model, network, settings)
     factored = {slot.parameter for stack in stacks for slot in stack.slots}
     own = {name: parameter for name, parameter in model.named_parameters() if UNUSED not in name and name not in factored}
-    chosen = set(also_trained(list(own), settings.also_trained if traits.parts is None else traits.parts))
+    chosen = set(also_trained(list(own), trained_parts(method, settings)))
     anew = tuple(name for name in own if name in set(remade) and name not in chosen)
     if traits.trains_remade:
         chosen |= set(anew)
     rest = {name: parameter for name, parameter in own.items() if name in chosen}
     kept = {name: own[name] for name in anew if name not in chosen}
-    adaptation = _adapt(model, method, stacks, settings, initial) if traits.adapter else None
+    adaptation = _adapt(maker, model, method, stacks, settings, initial)
     for parameter in model.parameters():
         parameter.requires_grad_(False)
     tuned = Tuned(model, method, rest, kept, anew, adaptation, {stack.name: slot_names(stack) for stack in stacks})
@@ -149,13 +140,11 @@ def tune(
 
 
 def _adapt(
-    model: nn.Module, method: Method, stacks: Sequence[Stack], settings: AdapterSettings, initial: Mapping[str, torch.Tensor] | None
-) -> Adaptation | PeftAdapter:
+    maker: type[Adapter], model: nn.Module, method: Method, stacks: Sequence[Stack], settings: AdapterSettings,
+    initial: Mapping[str, torch.Tensor] | None,
+) -> Adapter:  # fmt: skip
     try:
-        ranks = stack_ranks(settings.rank, stacks)
-        if METHODS[method].adapter == "peft":
-            return PeftAdapter(model, method, stacks, ranks, initial)
-        return adapt(model, stacks, ranks, core=settings.core, balance=settings.balance, initial=initial)
+        return maker(model, method, stacks, settings, initial)
     except RankError as error:
         raise WeightsError(f"--rank {settings.rank}: {error}; choose a smaller --rank") from None
     except (StackError, KeyError) as error:

@@ -9,7 +9,7 @@ import msgspec
 from hippopt.artifacts.fingerprint import Fingerprint
 from hippopt.artifacts.methods import default_rates
 from hippopt.artifacts.plan import (
-    STACKS,
+    PLANNED_ADAPTER,
     AdapterSettings,
     AugmentationSettings,
     NetworkSettings,
@@ -190,16 +190,7 @@ def _adapter(reasons: dict[str, str]) -> AdapterSettings:
         "the decoder as in the paper, and the head, which is made for the labels at hand; norms and convolutional encoders too, since those "
         "of the shipped base have seen synthetic scans only: with them half of the steps are enough (docs/experiments.md)"
     )
-    return AdapterSettings(
-        rank=4,
-        stacks=STACKS,
-        core="diagonal",
-        balance=True,
-        also_trained=("decoder", "head", "norms", "encoders"),
-        factor_rate=0.1,
-        s_rate=1.0,
-        attention="one",
-    )
+    return PLANNED_ADAPTER
 
 
 def _schedule(reasons: dict[str, str], cases: int, patch: Triple) -> ScheduleSettings:

@@ -133,8 +133,7 @@ def load_models(
             base = load_known_base(card.base_sha256, workspace)
         adapter = folder.best_adapter if best else folder.adapter
         tuned = restore(card, adapter, folder.initial_factors, base if card.base_sha256 else None, plan)
-        if tuned.adaptation is not None:
-            tuned.adaptation.merge()
+        tuned.adaptation.merge()
         models.append(quicken(tuned.model.to(device).eval()))
     return models
 

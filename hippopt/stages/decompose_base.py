@@ -17,8 +17,10 @@ from hippopt.console import Console
 from hippopt.errors import OutputError, WeightsError
 from hippopt.networks.initial_factors import InitialFactors, differences, factors_record, load_factors, save_factors
 from hippopt.networks.restoring import build_with_base, read_card
+from hippopt.networks.stacks import planned_name
 from hippopt.networks.tensor_files import tensors_sha256
 from hippopt.networks.tuning import tune
+from hippopt.networks.unetr import build_unetr
 from hippopt.workspace import Workspace
 
 Base = tuple[Mapping[str, torch.Tensor], BaseCard]
@@ -33,7 +35,9 @@ def decompose_base(
     with. Raises WeightsError where those are lost, or were made of another base, rank, stacks or form of S.
     """
     path = workspace.initial_factors(dataset, run)
-    wanted = factors_record(method, base[1].sha256, plan.network, plan.adapter)
+    with torch.device("meta"):
+        shapes = build_unetr(len(plan.channel_names), len(plan.network_classes), plan.patch_size, plan.network)
+    wanted = factors_record(method, base[1].sha256, shapes, plan.network, plan.adapter)
     with _one_process(path.parent, console):
         replace = False
         if path.exists():
@@ -72,8 +76,9 @@ def _kept_or_computed(
             console.warn(f"{cache}: holds another decomposition ({differences(record, wanted)}); computed anew")
         except WeightsError as error:
             console.warn(f"{str(error).partition('; ')[0]}; computed anew")
-    kind = "t-SVD" if METHODS[method].adapter == "lora-pt" else "SVD of each matrix"
-    console.say(f"decomposition of base {card.name} at rank {ranks}: computing the {kind} of {', '.join(wanted.stacks)}")
+    kind = "t-SVD" if METHODS[method].adapter == "lora_pt" else "SVD of each matrix"
+    stacks = ", ".join(dict.fromkeys(planned_name(name) for name in wanted.stacks))
+    console.say(f"decomposition of base {card.name} at rank {ranks}: computing the {kind} of {stacks}")
     started = time.perf_counter()
     initial = _decompose(method, plan, base)
     console.say(f"decomposed in {time.perf_counter() - started:.1f} s")
@@ -87,7 +92,6 @@ def _kept_or_computed(
 def _decompose(method: Method, plan: Plan, base: Base) -> InitialFactors:
     model, _, remade = build_with_base(plan, base, 0, base[1].name)
     tuned = tune(model, method, plan.network, plan.adapter, remade)
-    assert tuned.adaptation is not None
     tensors = {name: value.contiguous() for name, value in tuned.adaptation.initial_state().items()}
     return InitialFactors(tensors, tensors_sha256(tensors))
 

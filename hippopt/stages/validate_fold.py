@@ -61,8 +61,7 @@ def validate_fold(
     remove_leftovers(folder.validation)
     card = read_card(folder.adapter_card)
     tuned = restore(card, folder.adapter, folder.initial_factors, base, plan)
-    if tuned.adaptation is not None:
-        tuned.adaptation.merge()
+    tuned.adaptation.merge()
     model = tuned.model.to(device)
     raw = {case.id: case for case in dataset.cases}
     flips = signal_flips(plan.flip_axes)

@@ -25,8 +25,8 @@ def write_adapter(
     own = [by_id[case.id].image_hash for case in inputs.train]
     inherited = (inputs.base[1].seen_images or ()) if inputs.base else ()
     traits = METHODS[request.method]
-    tensor = traits.adapter == "lora-pt"
-    libraries = ("torch", "monai", *(["peft"] if traits.adapter == "peft" else []))
+    tensor = traits.adapter == "lora_pt"
+    libraries = ("torch", "monai", *([traits.library] if traits.library else []))
     card = AdapterCard(
         method=request.method, run=request.run, fold=request.fold, plan_hash=content_hash(plan),
         base_sha256=inputs.base[1].sha256 if inputs.base else None, base_name=inputs.base[1].name if inputs.base else None,

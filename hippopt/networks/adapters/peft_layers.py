@@ -10,19 +10,23 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd
 
 from hippopt.artifacts.methods import Method, check_library
+from hippopt.artifacts.plan import AdapterSettings, NetworkSettings
+from hippopt.errors import UsageError
 from hippopt.lorapt import Stack, StackError
+from hippopt.networks.adapters.protocol import Adapter
+from hippopt.networks.stacks import linear_layers, plain_kernels, stack_ranks
 
 ADAPTER = "default"  # peft's own name for a single adapter
 # AdaLoRA's ranks: from 1.5 times the average at the end, as peft's defaults have it (12 to 8); they stay for a tenth of the steps, then fall
 # until half of them are done; shared out anew some 400 times. The paper's schedules lie in this range
 FIRST_RANK, WARM_SHARE, FINAL_SHARE, ALLOCATIONS = 1.5, 0.1, 0.5, 400
-ALLOCATION = "allocation."  # begins the names of AdaLoRA's own state in resume files
 
 
-class PeftAdapter:
-    """A model with peft's layers in place of the linear layers of `stacks`, in place.
+class Maker(Adapter):
+    """A model with peft's layers in place of the linear layers and the convolutions of `stacks`, in place.
 
     initial: for pissa, its factors before training, in place of an SVD. Parameters are named as in the model, without peft's adapter
     name: `vit.blocks.0.attn.qkv.lora_A.weight`. Raises StackError where initial factors do not fit.
@@ -33,11 +37,13 @@ class PeftAdapter:
         model: nn.Module,
         method: Method,
         stacks: Sequence[Stack],
-        ranks: Mapping[str, int],
+        settings: AdapterSettings,
         initial: Mapping[str, Tensor] | None = None,
     ) -> None:
         check_library(method)
-        self.model = model
+        super().__init__(model, method, stacks, settings, initial)
+        ranks = stack_ranks(settings.rank, stacks)
+        self._convolutions = [path for stack in stacks for path in _layers(stack) if isinstance(model.get_submodule(path), _ConvNd)]
         self._tuner = _inject(model, method, stacks, ranks, plain=initial is not None)
         self._factors = {
             name.replace(f".{ADAPTER}", ""): parameter
@@ -52,6 +58,20 @@ class PeftAdapter:
         self._settled = False
         self._merged = False
 
+    @classmethod
+    def weights(cls, method: Method, model: nn.Module, network: NetworkSettings, settings: AdapterSettings) -> list[Stack]:
+        """The linear layers that the plan's stacks name, each whole, and its convolutions; peft adapts no transposed ones: they train whole.
+
+        Raises UsageError for convolutions with a method whose factors peft does not make for them.
+        """
+        kernels = plain_kernels(model, settings)
+        if kernels and method != "lora":
+            raise UsageError(
+                f"method {method}: adapter.stacks names convolutions, which the peft library adapts with lora alone; take --method lora or "
+                "lora-pt, or a plan whose stacks are attention, mlp_up, mlp_down"
+            )
+        return linear_layers(network.hidden_size, network.mlp_dim, settings.stacks) + kernels
+
     @property
     def factors(self) -> dict[str, nn.Parameter]:
         """Trainable parameters by name."""
@@ -62,8 +82,10 @@ class PeftAdapter:
         return dict(self._initial)
 
     def merge(self) -> nn.Module:
-        """Plain linear layers again, with what was trained in their weights."""
+        """Plain layers again, with what was trained in their weights."""
         if not self._merged:
+            for path in self._convolutions:
+                self._merge_convolution(path)
             self._tuner.merge_and_unload()
             self._merged = True
         return self.model
@@ -93,21 +115,23 @@ class PeftAdapter:
         self._tuner.update_and_allocate(step)
         self._settled = step >= last
 
-    def allocation(self) -> dict[str, Tensor]:
-        """What AdaLoRA knows besides the factors, for a resume file: importances while ranks change, the masks once they are settled."""
+    def resume_state(self) -> dict[str, Tensor]:
+        """What AdaLoRA knows besides the factors: importances while ranks change, the masks once they are settled."""
         if not self._shares_ranks:
             return {}
         if self._settled:
-            return {f"{ALLOCATION}mask.{name}": torch.tensor(mask) for name, mask in self._config.rank_pattern.items()}
+            return {f"mask.{name}": torch.tensor(mask) for name, mask in self._config.rank_pattern.items()}
         allocator = self._tuner.rankallocator
         found = {"importance": allocator.exp_avg_ipt, "uncertainty": allocator.exp_avg_unc}
-        return {f"{ALLOCATION}{kind}.{name}": value.cpu() for kind, values in found.items() for name, value in values.items()}
+        return {f"{kind}.{name}": value.cpu() for kind, values in found.items() for name, value in values.items()}
 
-    def load_allocation(self, tensors: Mapping[str, Tensor]) -> None:
-        """Put back what `allocation` gave."""
+    def load_resume_state(self, tensors: Mapping[str, Tensor]) -> None:
+        """Put back what `resume_state` gave. Raises KeyError where the method keeps none."""
+        if tensors and not self._shares_ranks:
+            raise KeyError(next(iter(tensors)))
         allocator = self._tuner.rankallocator
         for key, value in tensors.items():
-            kind, _, name = key.removeprefix(ALLOCATION).partition(".")
+            kind, _, name = key.partition(".")
             if kind == "mask":
                 self._config.rank_pattern = {**(self._config.rank_pattern or {}), name: value.tolist()}
                 self._settled = True
@@ -115,6 +139,16 @@ class PeftAdapter:
                 averages = allocator.exp_avg_ipt if kind == "importance" else allocator.exp_avg_unc
                 averages[name] = value.clone()
                 allocator.ipt[name] = torch.zeros_like(averages[name])  # a name that is there is not begun anew
+
+    def _merge_convolution(self, path: str) -> None:
+        """The kernel W + B A, B being one by one by one, by our own arithmetic: peft trains kernels of one voxel but fails to merge them."""
+        layer: Any = self.model.get_submodule(path)
+        down, up = (self._factors[f"{path}.lora_{side}.weight"].detach() for side in "AB")
+        with torch.no_grad():
+            change = torch.einsum("or,ri...->oi...", up.flatten(1), down)
+            layer.base_layer.weight.add_(layer.scaling[ADAPTER] * change)
+        parent, _, name = path.rpartition(".")
+        setattr(self.model.get_submodule(parent), name, layer.base_layer)
 
     def _to_device(self) -> None:
         """What was read from a file goes where the model went since."""
