@@ -21,7 +21,8 @@ from hippopt.artifacts.plan import (
 )
 from hippopt.errors import PlanError, StaleArtifactError
 
-DEEPEST_WIDTH = 8  # channels of the deepest convolutions of a UNETR, in its feature size
+# sides of the largest kernel of a network's decoder, in its feature size, by the size of its tokens
+DEEPEST_WIDTHS = {16: (8, 16), 8: (4, 8)}
 
 
 def broken_rules(plan: Plan, fingerprint: Fingerprint | None = None) -> list[str]:
@@ -81,7 +82,8 @@ def _broken_ranks(adapter: AdapterSettings, network: NetworkSettings) -> list[st
     hidden = network.hidden_size
     bounds = {name: hidden if name == "attention" else min(hidden, network.mlp_dim) for name in adapter.stacks}
     if CONVOLUTIONS in bounds:
-        bounds[CONVOLUTIONS] = DEEPEST_WIDTH * network.feature_size - 1  # beyond it every kernel would train whole
+        m, n = (width * network.feature_size for width in DEEPEST_WIDTHS[network.token_size])
+        bounds[CONVOLUTIONS] = (m * n - 1) // (m + n + 1)  # beyond it no kernel's factors would be fewer numbers than itself
     if isinstance(adapter.rank, int):
         bound = min(bounds.values(), default=hidden)
         sound = 1 <= adapter.rank <= bound
@@ -185,7 +187,7 @@ def check_adaptable(plan: Plan, method: Method) -> None:
     if missing:
         raise PlanError(
             f"adapter.stacks: {', '.join(missing)} are weights of the transformer, which this plan leaves out (network.transformer: false), so "
-            f"{method} has nothing to adapt there; use --method full or decoder, or `hippopt_plan --set network.transformer=true`"
+            f"{method} has nothing to adapt there; use --method full or decoder, or `hippopt_plan --set adapter.stacks=convolutions`"
         )
 
 

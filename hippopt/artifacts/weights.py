@@ -8,6 +8,8 @@ from hippopt.artifacts.part_borders import PartBorders
 from hippopt.artifacts.plan import NetworkSettings, NormalisationSettings
 from hippopt.artifacts.synthesis import SynthesisSettings
 
+Dtype = Literal["float32", "float16"]
+
 
 class BaseCard(Record, frozen=True, kw_only=True):
     """A base network: shared weights that adapters start from.
@@ -54,7 +56,7 @@ class FactorsRecord(Record, frozen=True, kw_only=True):
     stacks: dict[str, tuple[str, ...]]
     core: str
     balance: bool
-    dtype: Literal["float32"] = "float32"
+    dtype: Dtype = "float32"
 
 
 class AdapterCard(Record, frozen=True, kw_only=True):
@@ -65,7 +67,7 @@ class AdapterCard(Record, frozen=True, kw_only=True):
     remade: parameters of the base that were interpolated, adapted or made anew; they are stored in this file,
     whether they trained (all methods but published) or not.
     sha256, initial_sha256: over the tensors (networks/tensor_files.py) of this file, and of the run's initial factors that
-    lora-pt and pissa were trained from; dtype: of every tensor of both. part_borders: learned from the fold's training labels.
+    lora-pt and pissa were trained from; dtype: of every tensor of this file. part_borders: learned from the fold's training labels.
     """
 
     schema: int = 2
@@ -90,7 +92,7 @@ class AdapterCard(Record, frozen=True, kw_only=True):
     step: int
     sha256: str
     initial_sha256: str | None
-    dtype: Literal["float32"]
+    dtype: Dtype
     versions: dict[str, str]
     settings: dict[str, Any]
     part_borders: PartBorders | None = None

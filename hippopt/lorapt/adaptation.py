@@ -178,7 +178,7 @@ def adapt(
     """Adapt `model` in place: its function stays the same to rounding until the factors move.
 
     stacks: rows of linear layers, or the kernels of convolutions (`kernel_stack`). rank: one tubal rank, or one a stack by its name. initial: factors of an earlier adaptation of the same weights, in place
-    of an SVD; trained: the values to go on from. The stacked weights stop requiring gradients; what else trains is the caller's
+    of an SVD, in any precision; trained: the values to go on from. The stacked weights stop requiring gradients; what else trains is the caller's
     choice. path: of linear layers; kernels are always built. Raises RankError, StackError.
     """
     check_apart(stacks)
@@ -192,7 +192,7 @@ def adapt(
         if initial is None:
             found = initial_factors(t_svd(weights, wanted, stack.group), core, balance)
         else:
-            found = {name: initial[f"{stack.name}.{name}"] for name in NAMES}
+            found = {name: initial[f"{stack.name}.{name}"].float() for name in NAMES}
             _check_shapes(stack, (len(weights), m, n), found)
         values |= {f"{stack.name}.{name}": value for name, value in found.items()}
     adaptation = Adaptation(model, stacks, values, path)

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 import torch
 
 from hippopt.artifacts.codec import TEMPORARY, canonical_json, decode, parse_json
@@ -23,7 +24,11 @@ COPY_BACK = "copy it back from where the run was trained, or from its exported m
 @dataclass(frozen=True)
 class InitialFactors:
     """`STACK.u` (K, m, r), `STACK.s` (K, r) or (K, r, r), `STACK.v` (K, n, r), for pissa `LAYER.lora_A.weight` (r, n),
-    `LAYER.lora_B.weight` (m, r); float32. `sha256` over names, shapes and bytes."""
+    `LAYER.lora_B.weight` (m, r). `sha256` over names, shapes and bytes.
+
+    float16 since a run starts from what is stored: the residual is what these factors leave of the base, so rounding them loses nothing.
+    Those of earlier runs are float32.
+    """
 
     tensors: Mapping[str, torch.Tensor]
     sha256: str
@@ -38,8 +43,13 @@ def factors_record(
     return FactorsRecord(
         base_sha256=base_sha256, rank=stack_ranks(settings.rank, stacks),
         stacks={stack.name: slot_names(stack) for stack in stacks}, core=settings.core if tensor else method,
-        balance=settings.balance if tensor else True,
+        balance=settings.balance if tensor else True, dtype="float16",
     )  # fmt: skip
+
+
+def same_decomposition(one: FactorsRecord, other: FactorsRecord) -> bool:
+    """Whether both stand for the same factors, in whatever precision."""
+    return msgspec.structs.replace(one, dtype=other.dtype) == other
 
 
 def load_factors(path: Path) -> tuple[InitialFactors, FactorsRecord]:
@@ -59,8 +69,8 @@ def parse_factors(data: bytes, source: Path) -> tuple[InitialFactors, FactorsRec
         sha256 = tensors_sha256(tensors)
         if sha256 != metadata["sha256"]:
             raise ValueError("its content does not match its checksum")
-        if any(value.dtype != torch.float32 for value in tensors.values()):
-            raise ValueError("not all of its tensors are float32")
+        if any(str(value.dtype) != f"torch.{record.dtype}" for value in tensors.values()):
+            raise ValueError(f"not all of its tensors are {record.dtype}")
     except Exception as error:
         known = isinstance(error, HippoptError | ValueError)
         reason = str(error).removeprefix(f"{source}: ").partition("; ")[0] if known else f"{type(error).__name__}: {error}"

@@ -15,7 +15,7 @@ from hippopt.artifacts.plan import Plan
 from hippopt.artifacts.weights import BaseCard, FactorsRecord
 from hippopt.console import Console
 from hippopt.errors import OutputError, WeightsError
-from hippopt.networks.initial_factors import InitialFactors, differences, factors_record, load_factors, save_factors
+from hippopt.networks.initial_factors import InitialFactors, differences, factors_record, load_factors, same_decomposition, save_factors
 from hippopt.networks.restoring import build_with_base, read_card
 from hippopt.networks.stacks import planned_name
 from hippopt.networks.tensor_files import tensors_sha256
@@ -46,7 +46,7 @@ def decompose_base(
             except WeightsError as error:
                 console.warn(f"{str(error).partition('; ')[0]}; made again")
             else:
-                if record == wanted:
+                if same_decomposition(record, wanted):
                     return found
                 _check_free(workspace, dataset, run, anew, path, f"it was made otherwise ({differences(record, wanted)})")
             replace = True
@@ -54,7 +54,7 @@ def decompose_base(
         _check_same(workspace, dataset, run, anew, path, initial)
         save_factors(path, initial, wanted, replace)
         found, record = load_factors(path)  # where directories cannot be locked, another process may have been first
-        if record != wanted:
+        if not same_decomposition(record, wanted):
             raise WeightsError(
                 f"{path}: another process just made it otherwise ({differences(record, wanted)}); give --name for a run of its own"
             )
@@ -92,7 +92,7 @@ def _kept_or_computed(
 def _decompose(method: Method, plan: Plan, base: Base) -> InitialFactors:
     model, _, remade = build_with_base(plan, base, 0, base[1].name)
     tuned = tune(model, method, plan.network, plan.adapter, remade)
-    tensors = {name: value.contiguous() for name, value in tuned.adaptation.initial_state().items()}
+    tensors = {name: value.half().contiguous() for name, value in tuned.adaptation.initial_state().items()}
     return InitialFactors(tensors, tensors_sha256(tensors))
 
 

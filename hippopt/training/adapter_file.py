@@ -5,10 +5,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
 
+import torch
+
 from hippopt import __version__
 from hippopt.artifacts.codec import content_hash, write_json
 from hippopt.artifacts.methods import METHODS
-from hippopt.artifacts.weights import AdapterCard
+from hippopt.artifacts.weights import AdapterCard, Dtype
 from hippopt.networks.tensor_files import save_tensors, tensors_sha256
 from hippopt.networks.tuning import Tuned
 from hippopt.training.checkpoint import LoopState
@@ -20,7 +22,7 @@ def write_adapter(
     path: Path, card_path: Path, request: FoldRequest, inputs: FoldInputs, tuned: Tuned, state: LoopState, which: Literal["last", "best"]
 ) -> None:
     """Write the tensors, then the card: a fold counts as finished once its card is there."""
-    plan, tensors = inputs.plan, tuned.adapter_tensors()
+    plan, (tensors, dtype) = inputs.plan, _rounded(tuned)
     by_id = {case.id: case for case in inputs.fingerprint.cases}
     own = [by_id[case.id].image_hash for case in inputs.train]
     inherited = (inputs.base[1].seen_images or ()) if inputs.base else ()
@@ -35,7 +37,7 @@ def write_adapter(
         balance=plan.adapter.balance if tensor else None, stacks=tuned.stacks,
         remade=tuned.remade,
         trained_parameters=tuned.counts(), seen_images=tuple(sorted({*own, *inherited})), checkpoint=which, step=state.step,
-        sha256=tensors_sha256(tensors), initial_sha256=inputs.initial.sha256 if traits.decomposes and inputs.initial else None, dtype="float32",
+        sha256=tensors_sha256(tensors), initial_sha256=inputs.initial.sha256 if traits.decomposes and inputs.initial else None, dtype=dtype,
         versions={"hippopt": __version__, "python": platform.python_version(), **{name: version(name) for name in libraries}},
         settings={**settings_of(request, inputs), "also_trained": list(plan.adapter.also_trained), "label_values": list(plan.label_values),
                   "seconds": round(state.elapsed_s, 1), "peak_memory_mb": round(peak_memory_mb(), 1), "best_step": state.best_step, "skipped_steps": state.skipped},
@@ -43,3 +45,16 @@ def write_adapter(
     )  # fmt: skip
     save_tensors(path, tensors)
     write_json(card_path, card)
+
+
+def _rounded(tuned: Tuned) -> tuple[dict[str, torch.Tensor], Dtype]:
+    """What an adapter file holds, and its precision: half where the method has low-rank factors, of which small files are expected.
+
+    A fold is validated from its file, so its figures are those of what is stored. Other methods keep float32: a file of method full may
+    become a base.
+    """
+    tensors = tuned.adapter_tensors()
+    largest = max(float(value.abs().max()) for value in tensors.values() if value.numel())
+    if not METHODS[tuned.method].ranked or not largest <= torch.finfo(torch.float16).max:
+        return tensors, "float32"
+    return {name: value.half() for name, value in tensors.items()}, "float16"

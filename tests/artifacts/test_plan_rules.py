@@ -59,6 +59,8 @@ BROKEN: list[tuple[dict[str, Any], str]] = [
     ({"adapter__rank": {"attention": 0, "mlp_up": 1, "mlp_down": 2}}, "adapter.rank.attention"),
     ({"adapter__rank": {"attention": 4}}, "adapter.rank"),
     ({"adapter__rank": {"attention": 4, "mlp_up": 4, "mlp_down": 4, "query": 4}}, "adapter.rank"),
+    ({"adapter__rank": {"convolutions": 22}, "adapter__stacks": ("convolutions",)}, "adapter.rank.convolutions"),
+    ({"adapter__rank": 22, "adapter__stacks": ("convolutions",)}, "adapter.rank"),
     ({"adapter__stacks": ()}, "adapter.stacks"),
     ({"adapter__stacks": ("mlp_up", "mlp_up")}, "adapter.stacks"),
     ({"adapter__factor_rate": 0.0}, "adapter.factor_rate"),
@@ -122,6 +124,8 @@ def test_each_rule_about_the_data_is_reported(edit: dict[str, Any], subjects: tu
         {"adapter__rank": 48},
         {"adapter__rank": {"attention": 48, "mlp_up": 1, "mlp_down": 3}},
         {"adapter__rank": {"mlp_up": 48}, "adapter__stacks": ("mlp_up",)},
+        {"adapter__rank": 21, "adapter__stacks": ("convolutions",)},  # feature size 4: a kernel of 32 x 64 is the largest
+        {"adapter__rank": {"attention": 4, "convolutions": 8}, "adapter__stacks": ("attention", "convolutions")},
         {"adapter__s_rate": 30.0, "adapter__balance": False},
         {"adapter__attention": "four"},
         {"adapter__also_trained": ("decoder", "head", "norms", "encoders")},

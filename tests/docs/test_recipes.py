@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from hippopt.artifacts.methods import METHODS
-from hippopt.artifacts.plan import AUGMENTATION_RANGES, AugmentationSettings
+from hippopt.artifacts.methods import METHODS, Method
+from hippopt.artifacts.plan import AUGMENTATION_RANGES, PLANNED_ADAPTER, AugmentationSettings
+from hippopt.artifacts.trained_words import trains_in_words
 from hippopt.scoring.tables import METRICS
 
 REPOSITORY = Path(__file__).parents[2]
@@ -23,6 +24,12 @@ def test_every_metric_is_described_with_the_columns_of_its_table(metric: str) ->
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_has_a_row_in_the_page_of_methods(method: str) -> None:
     assert f"\n| `{method}`" in (DOCS / "methods.md").read_text(), f"docs/methods.md has no row that begins with `{method}`"
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_row_of_a_method_says_what_trains_under_a_new_plan(method: Method) -> None:
+    rows = [line.split("|") for line in (DOCS / "methods.md").read_text().splitlines() if line.startswith(f"| `{method}`")]
+    assert any(row[2].strip() == trains_in_words(method, PLANNED_ADAPTER) for row in rows), trains_in_words(method, PLANNED_ADAPTER)
 
 
 def test_every_range_of_an_augmentation_has_a_rule() -> None:

@@ -5,7 +5,7 @@ import torch
 
 from hippopt.lorapt import t_identity, t_product, t_svd, t_transpose
 from hippopt.lorapt import tensor_svd as module
-from hippopt.lorapt.tensor_algebra import inverse_transform
+from hippopt.lorapt.tensor_algebra import frequency_weights, inverse_transform, to_frequencies, to_slices
 from tests.lorapt import reference
 
 SHAPES = [(1, 4, 3), (2, 3, 5), (3, 5, 3), (4, 4, 4), (5, 2, 6), (6, 6, 2), (7, 3, 3)]
@@ -68,9 +68,12 @@ def test_law_2_one_slice_is_the_matrix_svd() -> None:
 
 @pytest.mark.parametrize("shape", [(4, 4, 3), (5, 3, 4)])
 def test_law_6_the_factors_do_not_depend_on_the_gauge_of_the_svd(shape: tuple[int, int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    turn_the_gauge_and_compare(random(*shape), (), monkeypatch)
+
+
+def turn_the_gauge_and_compare(w: torch.Tensor, group: tuple[int, ...], monkeypatch: pytest.MonkeyPatch) -> None:
     """Turn every singular pair by a random phase (a sign where the slice is real): the real factors stay."""
-    w = random(*shape)
-    before = t_svd(w, 2)
+    before = t_svd(w, 2, group)
     plain = torch.linalg.svd
 
     def turned(a: torch.Tensor, full_matrices: bool) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -81,7 +84,7 @@ def test_law_6_the_factors_do_not_depend_on_the_gauge_of_the_svd(shape: tuple[in
         return u * phase.unsqueeze(-2), s, phase.conj().unsqueeze(-1) * vh
 
     monkeypatch.setattr(torch.linalg, "svd", turned)
-    after = t_svd(w, 2)
+    after = t_svd(w, 2, group)
     for name in ("u", "s", "v"):
         torch.testing.assert_close(getattr(after, name), getattr(before, name))
 
@@ -133,10 +136,60 @@ def test_law_1_the_inverse_transform_as_a_matrix(shape: tuple[int, int, int]) ->
     a = random(*shape)
     transformed = torch.fft.rfft(a, dim=0)
     both = torch.cat([transformed.real, transformed.imag])
-    torch.testing.assert_close(torch.tensordot(inverse_transform(shape[0], a), both, 1), a)
+    torch.testing.assert_close(torch.tensordot(inverse_transform((shape[0],), a), both, 1), a)
 
 
 @pytest.mark.parametrize("rank", [0, 4])
 def test_law_9_a_rank_beyond_the_bound_is_refused(rank: int) -> None:
     with pytest.raises(ValueError, match="1 to 3"):
         t_svd(random(2, 3, 5), rank)
+
+
+GROUPS = [((3, 3, 3), 4, 2), ((2, 2, 2), 3, 5), ((1, 1, 1), 4, 3), ((2, 3), 3, 3), ((1, 3, 4), 2, 4)]  # with the sides of their slices
+
+
+@pytest.mark.parametrize(("group", "m", "n"), GROUPS)
+def test_law_1_over_the_positions_of_a_kernel(group: tuple[int, ...], m: int, n: int) -> None:
+    """The t-product over a product of cycles is block-circulant in each axis, and its algebra is that of one cycle."""
+    count = torch.Size(group).numel()
+    a, b = random(count, m, n), random(count, n, 3, seed=1)
+    whole = t_product(a, b, group)
+    torch.testing.assert_close(whole, reference.product(a, b, group))
+    torch.testing.assert_close(t_transpose(a, group), reference.transpose(a, group))
+    torch.testing.assert_close(t_transpose(whole, group), t_product(t_transpose(b, group), t_transpose(a, group), group))
+    torch.testing.assert_close(t_product(t_identity(m, count, a), a, group), a)
+    torch.testing.assert_close(t_product(a, t_identity(n, count, a), group), a)
+    transformed = to_frequencies(a, group)
+    torch.testing.assert_close(to_slices(transformed, group), a)
+    assert len(transformed) == len(frequency_weights(group)) and frequency_weights(group).sum() == count
+    if min(group) > 1 and len(group) > 1:
+        assert not torch.allclose(whole, t_product(a, b))  # it is not the product over one cycle
+
+
+@pytest.mark.parametrize(("group", "m", "n"), GROUPS)
+def test_law_2_over_the_positions_of_a_kernel(group: tuple[int, ...], m: int, n: int) -> None:
+    count = torch.Size(group).numel()
+    w = random(count, m, n)
+    values = reference.singular_values(w, group)
+    whole = t_svd(w, group=group)
+    torch.testing.assert_close(reference.principal(whole.u, whole.s, whole.v, group), w)
+    for side in (whole.u, whole.v):
+        identity = t_identity(min(m, n), count, w)
+        torch.testing.assert_close(reference.product(reference.transpose(side, group), side, group), identity)
+    for rank in range(1, min(m, n) + 1):
+        svd = t_svd(w, rank, group)
+        kept = reference.principal(svd.u, svd.s, svd.v, group)
+        torch.testing.assert_close(kept, svd.reconstruct())
+        torch.testing.assert_close(kept, whole.truncate(rank).reconstruct())
+        torch.testing.assert_close((w - kept).square().sum(), values[:, rank:].square().sum() / count)
+        torch.testing.assert_close(svd.energy().sum(), values[:, :rank].square().sum() / count)
+
+
+@pytest.mark.parametrize("group", [(3, 3, 3), (2, 2, 2)])
+def test_law_6_over_the_positions_of_a_kernel_the_gauge_does_not_matter(group: tuple[int, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    turn_the_gauge_and_compare(random(torch.Size(group).numel(), 4, 3), group, monkeypatch)
+
+
+def test_a_group_of_another_size_is_refused() -> None:
+    with pytest.raises(ValueError, match="26 slices"):
+        t_svd(random(26, 2, 2), 1, (3, 3, 3))

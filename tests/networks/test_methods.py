@@ -7,10 +7,11 @@ import pytest
 import torch
 
 from hippopt.artifacts.methods import METHODS, PLANNED, Method, check_library, default_rates
-from hippopt.artifacts.plan import AdapterSettings
+from hippopt.artifacts.plan import PLANNED_ADAPTER, STACKS, AdapterSettings
+from hippopt.artifacts.trained_words import WORDS, trains_in_words
 from hippopt.errors import UsageError, WeightsError
-from hippopt.networks.tuning import Tuned, tune
-from hippopt.networks.unetr import UNUSED, build_unetr
+from hippopt.networks.tuning import REST, TRAINED, Tuned, tune
+from hippopt.networks.unetr import PARTS, UNUSED, also_trained, build_unetr
 from hippopt.training.checkpoint import LoopState
 from hippopt.training.loop import Budget, LoopHooks, train
 from tests.records import TINY_NETWORK, changed, small_plan
@@ -35,7 +36,7 @@ def tuned_by(method: Method, rank: Any = 2, remade: tuple[str, ...] = (), **give
 
 def initial_of(tuned: Tuned) -> dict[str, torch.Tensor] | None:
     """What the run's folder would hold."""
-    return tuned.adaptation.initial_state() if METHODS[tuned.method].decomposes and tuned.adaptation is not None else None
+    return tuned.adaptation.initial_state() if METHODS[tuned.method].decomposes else None
 
 
 def image(seed: int = 0) -> torch.Tensor:
@@ -103,6 +104,94 @@ def test_each_method_trains_what_the_table_says() -> None:
     assert len(biases) > 50
 
 
+PLANS = {
+    "of a new plan": PLANNED_ADAPTER,
+    "the transformer's": changed(SETTINGS, also_trained=("decoder", "head", "norms", "encoders")),
+    "head alone": changed(SETTINGS, also_trained=("head",)),
+    "kernels": changed(SETTINGS, stacks=("convolutions",), also_trained=("head", "norms")),
+    "all": changed(SETTINGS, stacks=STACKS, also_trained=("head",)),
+}
+
+
+@pytest.mark.parametrize("plan", PLANS)
+@pytest.mark.parametrize("method", ALL)
+def test_the_words_say_which_tensors_move(method: Method, plan: str) -> None:
+    """What `hippopt_train --help` and the page of methods say, against the names of what moves in training."""
+    settings = PLANS[plan]
+    if "convolutions" in settings.stacks and METHODS[method].library and method != "lora":
+        with pytest.raises(UsageError, match=f"method {method}.*convolutions"):
+            tune(network(), method, TINY_NETWORK, settings, ())
+        return
+    tuned = tune(network(), method, TINY_NETWORK, settings, ())
+    before = {name: parameter.detach().clone() for name, parameter in tuned.trainable().items()}
+    own = {name for name, _ in network().named_parameters() if UNUSED not in name}
+    trained(tuned, 3, total=100)
+    moved = {name for name, parameter in tuned.trainable().items() if not torch.equal(parameter, before[name])}
+    assert moved == set(before)
+    factors = {name for name in moved if name.startswith(TRAINED)}
+    moved = {name.removeprefix(REST) for name in moved - factors}
+    words = trains_in_words(method, settings)
+    said = words.replace("without the head", "")
+    assert bool(factors) == (METHODS[method].factors in words if METHODS[method].factors else False)
+    everything = WORDS["all"] in said
+    assert everything == (moved == own)
+    for part in PARTS:
+        whole = set(also_trained(sorted(own), [part])) <= moved
+        assert whole == (everything or WORDS[part] in said), (part, words)
+    assert ({name for name in own if name.endswith(".bias")} <= moved) == (everything or WORDS["biases"] in said)
+    kernels = {name for name in moved if also_trained([name], ["encoders", "decoder"]) and not everything}
+    small = "the kernels that these would not make smaller, whole" in words
+    assert small == (bool(kernels) and bool(factors) and "convolutions" in settings.stacks)
+
+
+def test_kernels_have_factors_where_these_are_fewer_numbers_and_train_whole_elsewhere() -> None:
+    for rank in (1, 2, 8):
+        settings = changed(PLANS["kernels"], rank=rank)
+        tuned = tune(network(), "lora-pt", TINY_NETWORK, settings, ())
+        shapes = {name: parameter.shape for name, parameter in network().named_parameters()}
+        factored = {slot.partition("[")[0] for slots in tuned.stacks.values() for slot in slots}
+        whole = {name for name in tuned.rest if also_trained([name], ["encoders", "decoder"])}
+        assert factored and factored | whole == set(also_trained(sorted(shapes), ["encoders", "decoder"])) and not factored & whole
+        for name in factored | whole:
+            m, n = shapes[name][:2]
+            assert (name in factored) == (rank * (m + n + 1) < m * n)
+            assert name in whole or min(m, n) > rank
+        assert tuned.counts()["factors"] == sum(shapes[name][2:].numel() * rank * (sum(shapes[name][:2]) + 1) for name in factored)
+
+
+@pytest.mark.parametrize("method", ["lora-pt", "lora"])
+def test_kernels_are_restored_and_merged_into_plain_convolutions(method: Method) -> None:
+    """peft trains kernels of one voxel and fails to merge them; ours are merged by our own arithmetic."""
+    settings = PLANS["kernels"]
+    tuned = tune(network(), method, TINY_NETWORK, settings, ())
+    assert torch.allclose(output(tuned.model), output(network()), atol=2e-5)
+    assert any("conv3" in name for name in tuned.stacks)  # of one voxel
+    trained(tuned, 4)
+    expected = output(tuned.model)
+    restored = tune(network(), method, TINY_NETWORK, settings, (), initial_of(tuned), tuned.adapter_tensors())
+    assert torch.equal(output(restored.model), expected) and not torch.allclose(expected, output(network()), atol=1e-2)
+    plain = restored.adaptation.merge()
+    assert [type(module) for module in plain.modules()] == [type(module) for module in network().modules()]
+    assert set(plain.state_dict()) == set(network().state_dict())
+    assert torch.allclose(output(plain), expected, atol=1e-4)
+
+
+def test_lora_on_kernels_is_what_it_is_said_to_be() -> None:
+    """Every convolution that is not transposed and wider than the rank; alpha is the rank, so the product counts once."""
+    tuned = tune(network(), "lora", TINY_NETWORK, PLANS["kernels"], ())
+    generator = torch.Generator().manual_seed(4)
+    with torch.no_grad():
+        for factor in tuned.adaptation.factors.values():
+            factor.copy_(torch.randn(factor.shape, generator=generator))
+    down, up = (tuned.adaptation.factors[f"decoder2.conv_block.conv1.conv.lora_{side}.weight"].detach() for side in "AB")
+    merged = dict(tuned.adaptation.merge().named_parameters())["decoder2.conv_block.conv1.conv.weight"]
+    base = dict(network().named_parameters())["decoder2.conv_block.conv1.conv.weight"]
+    wanted = torch.einsum("or,rizyx->oizyx", up[..., 0, 0, 0], down)
+    torch.testing.assert_close(merged - base, wanted, rtol=1e-4, atol=1e-5)
+    transposed = [name for name, module in network().named_modules() if isinstance(module, torch.nn.ConvTranspose3d)]
+    assert transposed and all(f"{name}.weight" in tuned.rest for name in transposed)
+
+
 def test_the_factors_are_counted_by_their_formulas() -> None:
     hidden, mlp, layers = TINY_NETWORK.hidden_size, TINY_NETWORK.mlp_dim, 12
     sides = [(3 * hidden, hidden), (hidden, hidden), (mlp, hidden), (hidden, mlp)]
@@ -133,11 +222,10 @@ def test_a_trained_network_is_restored_from_its_files_and_merged(method: Method)
     expected = output(tuned.model)
     assert not torch.allclose(expected, output(network()), atol=1e-3)
     assert torch.equal(output(restored.model), expected)
-    if restored.adaptation is not None:
-        restored.adaptation.merge()
-        restored.adaptation.merge()
-        assert set(restored.model.state_dict()) == set(network().state_dict())
-        assert torch.allclose(output(restored.model), expected, atol=1e-4)
+    restored.adaptation.merge()
+    restored.adaptation.merge()
+    assert set(restored.model.state_dict()) == set(network().state_dict())
+    assert torch.allclose(output(restored.model), expected, atol=1e-4)
 
 
 @pytest.mark.parametrize("method", DECOMPOSED)
@@ -243,7 +331,7 @@ def test_a_missing_library_is_told_with_its_remedy(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr("hippopt.artifacts.methods.find_spec", lambda _: None)
     monkeypatch.delitem(sys.modules, "peft", raising=False)
     for method in ALL:
-        if METHODS[method].adapter == "peft":
+        if METHODS[method].library == "peft":
             with pytest.raises(UsageError, match=r"needs the peft library.*pip install 'hippopt\[peft\]'"):
                 tuned_by(method)
         else:

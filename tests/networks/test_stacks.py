@@ -5,9 +5,10 @@ import itertools
 import pytest
 import torch
 
-from hippopt.artifacts.plan import ALSO_TRAINED, STACKS, AdapterSettings
+from hippopt.artifacts.plan import ALSO_TRAINED, AdapterSettings
+from hippopt.artifacts.plan import TRANSFORMER_STACKS as STACKS
 from hippopt.lorapt import gather
-from hippopt.networks.stacks import ATTENTION, slot_names, stack_ranks, unetr_stacks
+from hippopt.networks.stacks import ATTENTION, planned_name, slot_names, stack_ranks, unetr_stacks
 from hippopt.networks.tuning import REST, TRAINED, Tuned, tune
 from hippopt.networks.unetr import PARTS, UNUSED, also_trained, build_unetr
 from tests.records import TINY_NETWORK as NETWORK
@@ -141,3 +142,12 @@ def test_a_merged_network_has_the_keys_the_shapes_and_the_function() -> None:
     assert (merged(image) - base(image)).abs().max() > 1e-2  # the factors did move
     base.load_state_dict(merged.state_dict())
     assert torch.equal(base(image), merged(image))
+
+
+def test_names_of_kernels_in_the_card_and_in_the_plan() -> None:
+    found = tuned(stacks=("attention", "convolutions"), rank={"attention": 1, "convolutions": 2}, attention="four")
+    assert found.stacks["decoder5-conv_block-conv1"] == ("decoder5.conv_block.conv1.conv.weight[:, :, 3x3x3]",)
+    assert found.stacks["decoder5-transp_conv"] == ("decoder5.transp_conv.conv.weight[:, :, 2x2x2]",)
+    assert {planned_name(name) for name in found.stacks} == {"attention", "convolutions"}
+    factors = found.adaptation.factors
+    assert factors["query.u"].shape[2] == 1 and factors["decoder5-transp_conv.u"].shape == (8, 32, 2)  # outputs first

@@ -57,7 +57,7 @@ def test_the_whole_way(trained_root: Path, tmp_path: Path, run_command: Command,
     card = json.loads((folder / "adapter.json").read_text())
     assert card["method"] == method and card["rank"] == (3 if METHODS[method].ranked else None)
     assert (card["initial_sha256"] is not None) == METHODS[method].decomposes == (folder.parent / "initial.safetensors").exists()
-    assert ("peft" in card["versions"]) == (METHODS[method].adapter == "peft")
+    assert ("peft" in card["versions"]) == (METHODS[method].library == "peft")
     assert card["settings"]["peak_memory_mb"] > 100
     base = load_file(next((stopped / "results" / "bases").glob(f"{card['base_sha256'][:12]}.safetensors")))
     head = load_file(folder / "adapter.safetensors").get("rest.out.conv.conv.weight")

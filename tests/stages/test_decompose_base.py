@@ -72,15 +72,16 @@ def flip_last_bit(path: Path) -> None:
 def test_they_are_stored_once_a_run_and_named_in_every_card(lora_root: Path) -> None:
     initial, record = load_factors(initial_path(lora_root))
     assert set(initial.tensors) == {f"{stack}.{name}" for stack in ("attention", "mlp_up", "mlp_down") for name in "usv"}
-    assert {value.dtype for value in initial.tensors.values()} == {torch.float32}
+    assert {value.dtype for value in initial.tensors.values()} == {torch.float16} and record.dtype == "float16"
     for fold in (0, 1):
         for name in ("adapter", "adapter_best"):
             card = json.loads((fold_path(lora_root, fold, LORA) / f"{name}.json").read_text())
             tensors = load_file(fold_path(lora_root, fold, LORA) / f"{name}.safetensors")
             assert card["initial_sha256"] == initial.sha256 and card["base_sha256"] == record.base_sha256
             assert {key.partition(".")[0] for key in tensors} == {"trained", "rest"}
-            assert card["dtype"] == "float32" and {value.dtype for value in tensors.values()} == {torch.float32}
+            assert card["dtype"] == "float16" and {value.dtype for value in tensors.values()} == {torch.float16}
     full = json.loads((fold_path(lora_root) / "adapter.json").read_text())
+    assert full["dtype"] == "float32"
     assert full["initial_sha256"] is None and not initial_path(lora_root, "full").exists()
 
 
