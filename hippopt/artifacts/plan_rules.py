@@ -12,8 +12,8 @@ from hippopt.artifacts.plan import (
     CONVOLUTIONS,
     NAME_STARTS,
     STACKS,
-    TRANSFORMER_STACKS,
     TOKEN_SIZES,
+    TRANSFORMER_STACKS,
     AdapterSettings,
     AugmentationSettings,
     NetworkSettings,
@@ -82,7 +82,7 @@ def _broken_ranks(adapter: AdapterSettings, network: NetworkSettings) -> list[st
     hidden = network.hidden_size
     bounds = {name: hidden if name == "attention" else min(hidden, network.mlp_dim) for name in adapter.stacks}
     if CONVOLUTIONS in bounds:
-        m, n = (width * network.feature_size for width in DEEPEST_WIDTHS[network.token_size])
+        m, n = (width * network.feature_size for width in DEEPEST_WIDTHS.get(network.token_size, (8, 16)))
         bounds[CONVOLUTIONS] = (m * n - 1) // (m + n + 1)  # beyond it no kernel's factors would be fewer numbers than itself
     if isinstance(adapter.rank, int):
         bound = min(bounds.values(), default=hidden)
