@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from hippopt.lorapt.projection import Projections
-from hippopt.lorapt.tensor_algebra import Group, group_of, inverse_transform, to_frequencies, to_slices
+from hippopt.lorapt.tensor_algebra import Group, group_of, inverse_transform, real_and_imaginary, to_frequencies, to_slices
 from hippopt.lorapt.tensor_svd import TensorSVD
 
 T = TypeVar("T")
@@ -69,7 +69,7 @@ class Factors(nn.Module):
 
     def left(self) -> Tensor:
         """A = U * S: (K, m, r)."""
-        return to_slices(self._left_transformed(), self.group)
+        return to_slices(torch.complex(*self._left_transformed()), self.group)
 
     def principal(self, start: int = 0, stop: int | None = None) -> Tensor:
         """P = U * S * V^T, rows `start` to `stop` of every slice: (K, stop - start, n).
@@ -77,13 +77,14 @@ class Factors(nn.Module):
         By frequencies: A^_f V^_f^H costs 2 r multiplications a number, the inverse transform as a matrix product K.
         """
         with torch.autocast(self.u.device.type, enabled=False):  # no Fourier transform in half precision
-            left, right = self._left_transformed()[:, start:stop], to_frequencies(self.v, self.group)
-            right = torch.cat([right.real, right.imag], 2).mT
-            real = torch.cat([left.real, left.imag], 2) @ right
-            imaginary = torch.cat([left.imag, -left.real], 2) @ right
-            rows, columns = real.shape[1:]
-            whole = inverse_transform(self.group, real) @ torch.cat([real, imaginary]).flatten(1)
-            return whole.reshape(self.count, rows, columns)
+            transformed = self._transformed(start, stop)
+            return (inverse_transform(self.group, transformed) @ transformed.flatten(1)).reshape(self.count, *transformed.shape[1:])
+
+    def _transformed(self, start: int = 0, stop: int | None = None) -> Tensor:
+        """(2 F, rows, n): the real parts of P^ at all frequencies, and below them the imaginary ones."""
+        real, imaginary = (part[:, start:stop] for part in self._left_transformed())
+        right = torch.cat(real_and_imaginary(self.v, self.group), 2).mT
+        return torch.cat([torch.cat([real, imaginary], 2) @ right, torch.cat([imaginary, -real], 2) @ right])
 
     def begin(self) -> None:
         """Start of a forward pass: what its layers share is computed at first use and kept."""
@@ -97,9 +98,9 @@ class Factors(nn.Module):
         """The slices of A, and those of V, side by side, to compute with in `kind`."""
         return self._once(f"projections {kind}", lambda: self._projections(kind))
 
-    def whole(self) -> Tensor:
-        """P (K, m, n), computed once a forward pass."""
-        return self._once("whole", self.principal)
+    def kernel(self) -> Tensor:
+        """P with its positions last, (m, n, K), as a convolution's weight has them; computed once a forward pass."""
+        return self._once("kernel", self._kernel)
 
     def built(self) -> tuple[Tensor, ...]:
         """The K slices of P, computed once a forward pass."""
@@ -120,7 +121,16 @@ class Factors(nn.Module):
             down = self.v.permute(0, 2, 1).reshape(-1, self.v.shape[1])
             return Projections(up, down, self.count, kind)
 
-    def _left_transformed(self) -> Tensor:
-        core = to_frequencies(self.s, self.group)
-        transformed = to_frequencies(self.u, self.group)
-        return transformed * core.unsqueeze(1) if self.s.ndim == 2 else transformed @ core
+    def _kernel(self) -> Tensor:
+        with torch.autocast(self.u.device.type, enabled=False):
+            transformed = self._transformed()
+            # the product turned over, since turning (K, m, n) over afterwards takes longer than all else
+            return (transformed.flatten(1).T @ inverse_transform(self.group, transformed).T).unflatten(0, transformed.shape[1:])
+
+    def _left_transformed(self) -> tuple[Tensor, Tensor]:
+        """Real and imaginary part of A^: (F, m, r) each."""
+        (real, imaginary), (core, other) = (real_and_imaginary(value, self.group) for value in (self.u, self.s))
+        if self.s.ndim == 2:
+            core, other = core.unsqueeze(1), other.unsqueeze(1)
+            return real * core - imaginary * other, real * other + imaginary * core
+        return real @ core - imaginary @ other, real @ other + imaginary @ core

@@ -13,7 +13,7 @@ from hippopt.lorapt.factors import Factors
 class StackedConvolution(nn.Module):
     """Computes what its convolution does with the kernel R + P. Keeps the names of the convolution's parameters.
 
-    P (K, m outputs, n inputs) is laid out as the weight is: (m, n, ...), or (n, m, ...) where the convolution is `transposed`.
+    P (m outputs, n inputs, K) is laid out as the weight is: (m, n, ...), or (n, m, ...) where the convolution is `transposed`.
     """
 
     def __init__(self, convolution: _ConvNd, factors: Factors, transposed: bool) -> None:
@@ -21,7 +21,7 @@ class StackedConvolution(nn.Module):
         self.weight, self.bias = convolution.weight, convolution.bias
         # tuples keep the convolution, and the shared factors, from being registered once more under this layer
         self._convolution, self._factors = (convolution,), (factors,)
-        self._order = (2, 1, 0) if transposed else (1, 2, 0)
+        self._transposed = transposed
 
     def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
         """As the convolution: (B, channels, ...) -> (B, channels, ...)."""
@@ -32,8 +32,10 @@ class StackedConvolution(nn.Module):
 
     def effective_weight(self) -> Tensor:
         """R + P, in the shape and the precision of the weight."""
-        principal = self._factors[0].whole().permute(self._order).reshape(self.weight.shape)
-        return self.weight + principal.to(self.weight.dtype)
+        principal = self._factors[0].kernel()
+        if self._transposed:
+            principal = principal.transpose(0, 1)
+        return self.weight + principal.reshape(self.weight.shape).to(self.weight.dtype)
 
     def forget(self) -> None:
         """Nothing is kept from step to step."""

@@ -45,8 +45,16 @@ def to_frequencies(a: Tensor, group: Group) -> Tensor:
     """(K, ...) real -> (F, ...) complex, F = `len(frequency_weights(group))`; K // 2 + 1 for a cycle."""
     if len(group) == 1:
         return torch.fft.rfft(a, dim=0)
-    whole = torch.fft.fftn(a.unflatten(0, group), dim=tuple(range(len(group))))
-    return whole.flatten(0, len(group) - 1)[_representatives(group).to(a.device)]
+    return torch.complex(*real_and_imaginary(a, group))
+
+
+def real_and_imaginary(a: Tensor, group: Group) -> tuple[Tensor, Tensor]:
+    """The two parts of `to_frequencies`, (F, ...) each. Over a product of cycles, which is small, as one matrix product."""
+    if len(group) == 1:
+        transformed = torch.fft.rfft(a, dim=0)
+        return transformed.real, transformed.imag
+    real, imaginary = (_transform(group, a.dtype, a.device) @ a.flatten(1)).unflatten(1, a.shape[1:]).chunk(2)
+    return real, imaginary
 
 
 def to_slices(a: Tensor, group: Group) -> Tensor:
@@ -75,10 +83,22 @@ def inverse_transform(group: Group, like: Tensor) -> Tensor:
 @lru_cache(maxsize=64)
 def _inverse_transform(group: Group, kind: torch.dtype, device: torch.device) -> Tensor:
     with torch.inference_mode(False), torch.no_grad():  # kept: one made while predicting could not be trained with
-        elements = _elements(group).double()
-        angles = 2 * pi * (elements / torch.tensor(group, dtype=torch.float64)) @ elements[_representatives(group)].T
-        weights = frequency_weights(group) / prod(group)
+        angles, weights = _angles(group).T, frequency_weights(group) / prod(group)
         return torch.cat([angles.cos() * weights, -angles.sin() * weights], 1).to(device, kind)
+
+
+@lru_cache(maxsize=64)
+def _transform(group: Group, kind: torch.dtype, device: torch.device) -> Tensor:
+    """(2 F, K) real: the real parts of the transform, and below them the imaginary ones."""
+    with torch.inference_mode(False), torch.no_grad():
+        angles = _angles(group)
+        return torch.cat([angles.cos(), -angles.sin()]).to(device, kind)
+
+
+def _angles(group: Group) -> Tensor:
+    """(F, K): 2 pi times the sum over the cycles of frequency times element over length."""
+    elements = _elements(group).double()
+    return 2 * pi * elements[_representatives(group)] @ (elements / torch.tensor(group, dtype=torch.float64)).T
 
 
 def _elements(group: Group) -> Tensor:

@@ -106,10 +106,8 @@ def test_each_method_trains_what_the_table_says() -> None:
 
 PLANS = {
     "of a new plan": PLANNED_ADAPTER,
-    "the transformer's": changed(SETTINGS, also_trained=("decoder", "head", "norms", "encoders")),
     "head alone": changed(SETTINGS, also_trained=("head",)),
     "kernels": changed(SETTINGS, stacks=("convolutions",), also_trained=("head", "norms")),
-    "all": changed(SETTINGS, stacks=STACKS, also_trained=("head",)),
 }
 
 
@@ -125,7 +123,7 @@ def test_the_words_say_which_tensors_move(method: Method, plan: str) -> None:
     tuned = tune(network(), method, TINY_NETWORK, settings, ())
     before = {name: parameter.detach().clone() for name, parameter in tuned.trainable().items()}
     own = {name for name, _ in network().named_parameters() if UNUSED not in name}
-    trained(tuned, 3, total=100)
+    trained(tuned, 2, total=100)
     moved = {name for name, parameter in tuned.trainable().items() if not torch.equal(parameter, before[name])}
     assert moved == set(before)
     factors = {name for name in moved if name.startswith(TRAINED)}

@@ -1,0 +1,82 @@
+"""Kernels as stacks go the whole way: planned from the command line, trained, stopped, resumed, validated, predicted with, exported, installed."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from tests.synthetic import Command, read_mask, write_scans
+from tests.trained import (
+    assert_same_tensors,
+    copied,
+    edit_json,
+    fold_path,
+    plan_path,
+    run_path,
+    signal_at,
+    train_arguments,
+    without_plots,
+)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_plots() -> Iterator[None]:
+    with without_plots():
+        yield
+
+
+def with_kernels(root: Path) -> Path:
+    edit_json(plan_path(root), lambda data: data["adapter"].update(stacks=["convolutions"], also_trained=["head", "norms"], rank=2))
+    return root
+
+
+def arguments(root: Path, *more: object) -> list[str]:
+    return train_arguments(root, "--base", fold_path(root), *more, method="lora-pt", steps=6)
+
+
+def test_the_whole_way(trained_root: Path, tmp_path: Path, run_command: Command) -> None:
+    whole, stopped = (with_kernels(copied(trained_root, tmp_path / name)) for name in ("whole", "stopped"))
+    code, out, err = run_command("train", *arguments(whole))
+    assert code == 0 and "t-SVD of convolutions" in out, err
+    with signal_at(3):
+        assert run_command("train", *arguments(stopped))[0] == 143
+    code, out, err = run_command("train", *arguments(stopped, "--resume"))
+    assert code == 0 and "resumed at step 3" in out, err
+    run, folder = "lora-pt-r2", fold_path(stopped, run="lora-pt-r2")
+    assert_same_tensors(folder / "adapter.safetensors", fold_path(whole, run=run) / "adapter.safetensors")
+    assert (folder / "summary.json").exists()
+
+    card = json.loads((folder / "adapter.json").read_text())
+    assert card["stacks"]["decoder5-conv_block-conv1"] == ["decoder5.conv_block.conv1.conv.weight[:, :, 3x3x3]"]
+    adapter, initial = (load_file(path) for path in (folder / "adapter.safetensors", run_path(stopped, run) / "initial.safetensors"))
+    assert {value.dtype for value in (*adapter.values(), *initial.values())} == {torch.float16}
+    assert initial.keys() == {name.removeprefix("trained.") for name in adapter if name.startswith("trained.")}
+    moved = [name for name in initial if not torch.equal(initial[name], adapter[f"trained.{name}"])]
+    assert len(moved) > 0.9 * len(initial)
+    wide = load_file(next((stopped / "results" / "bases").glob(f"{card['base_sha256'][:12]}.safetensors")))
+    assert sum(value.numel() for value in initial.values()) < 0.5 * sum(
+        value.numel() for name, value in wide.items() if name.startswith(("encoder", "decoder"))
+    )
+
+    scans, elsewhere = tmp_path / "scans", tmp_path / "elsewhere"
+    write_scans(scans, "a.nii.gz")
+    assert run_command("export", "Blob", tmp_path / "model.zip", "--root", stopped, "--run", run)[0] == 0
+    assert run_command("install", tmp_path / "model.zip", "--root", elsewhere)[0] == 0
+    masks = []
+    for root in (stopped, elsewhere):
+        code, _, err = run_command("predict", "-i", scans, "-o", root / "masks", "--root", root, "--run", run, "--device", "cpu")
+        assert code == 0, err
+        masks += [read_mask(path) for path in sorted((root / "masks").glob("*.nii.gz"))]
+    assert len(masks) == 2 and (masks[0] == masks[1]).all()
+
+
+def test_a_method_that_peft_has_not_for_convolutions_is_refused_before_anything_changes(
+    trained_root: Path, tmp_path: Path, run_command: Command
+) -> None:
+    root = with_kernels(copied(trained_root, tmp_path))
+    code, _, err = run_command("train", *train_arguments(root, "--base", fold_path(root), method="pissa", steps=2))
+    assert code != 0 and "method pissa: adapter.stacks names convolutions" in err and "take --method lora or lora-pt" in err
+    assert len(err.strip().splitlines()) == 1 and not (run_path(root, "pissa-r2") / "initial.safetensors").exists()
