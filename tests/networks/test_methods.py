@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from hippopt.artifacts.methods import METHODS, PLANNED, Method, check_library, default_rates
-from hippopt.artifacts.plan import PLANNED_ADAPTER, STACKS, AdapterSettings
+from hippopt.artifacts.plan import PLANNED_ADAPTER, AdapterSettings
 from hippopt.artifacts.trained_words import WORDS, trains_in_words
 from hippopt.errors import UsageError, WeightsError
 from hippopt.networks.tuning import REST, TRAINED, Tuned, tune
