@@ -53,6 +53,7 @@ def measure(scan: Path, crop: str, uncertainty: bool) -> dict[str, float]:
     from hippopt.files.image_io import write_mask
     from hippopt.files.scan_listing import ScanFiles
     from hippopt.inference.loading import load_scan
+    from hippopt.inference.located import Ensemble
     from hippopt.inference.segmentation import Wanted, segment
     from hippopt.inference.volumes import Standards
     from hippopt.inference.windows import WindowSettings
@@ -67,7 +68,8 @@ def measure(scan: Path, crop: str, uncertainty: bool) -> dict[str, float]:
     loaded = load_scan(ScanFiles("scan", (scan,)), plan, None, 1e12)
     found["read and prepared"] = peak_gb() - start
     windows = WindowSettings(plan.patch_size, 3)
-    done = segment(loaded, [model], plan, windows, Standards(contrast=(-9, 9)), Wanted(uncertainty=uncertainty), torch.device("cpu"))
+    ensemble = Ensemble([model], plan, windows, torch.device("cpu"))
+    done = segment(loaded, ensemble, Standards(contrast=(-9, 9)), Wanted(uncertainty=uncertainty))
     found["segmented"] = peak_gb() - start
     write_mask(scan.parent / "mask.nii.gz", done.mask, loaded.scan)
     found["written"] = peak_gb() - start

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from hippopt.artifacts.part_borders import PartBorders
 from hippopt.artifacts.plan import Plan, Triple
 from hippopt.artifacts.properties import CaseProperties
 from hippopt.artifacts.regions import LEFT, RIGHT, is_mirrored, network_classes, region_classes
@@ -24,6 +25,21 @@ SOME = 0.01  # a foreground probability below this, found by looking everywhere,
 
 
 @dataclass(frozen=True)
+class Ensemble:
+    """Trained networks of one plan, and how they look at a scan.
+
+    models: in evaluation mode; their class probabilities are averaged. windows: of the network's own classes. borders: where the parts
+    of the structure meet, one record per network; none where the plan asks for none.
+    """
+
+    models: Sequence[nn.Module]
+    plan: Plan
+    windows: WindowSettings
+    device: torch.device
+    borders: Sequence[PartBorders] = ()
+
+
+@dataclass(frozen=True)
 class Segmentation:
     """probabilities: (L, Z, Y, X) at the scan's spacing over the crop of `properties`; all else is background.
 
@@ -38,22 +54,20 @@ class Segmentation:
 
 
 def segment_located(
-    models: Sequence[nn.Module], located: Located, image: np.ndarray, properties: CaseProperties, plan: Plan, settings: WindowSettings,
-    device: torch.device, look: Look | None = None,
-) -> Segmentation:  # fmt: skip
-    """image: (C, Z, Y, X) prepared, needed only where the locator is unsure. settings: of the network's own classes.
+    ensemble: Ensemble, located: Located, image: np.ndarray, properties: CaseProperties, look: Look | None = None
+) -> Segmentation:
+    """Class probabilities from windows around what was located, or from everywhere where the locator was unsure.
 
-    look: is shown what each network finds in the scan as it is, without flips, before sides are given and the mean is taken.
+    image: (C, Z, Y, X) prepared, needed only where the locator was unsure. look: is shown what each network finds in the scan as it is,
+    without flips, before sides are given and the mean is taken.
     """
     if located.windows:
-        return _by_windows(models, located, properties, plan, settings, device, look)
-    return _everywhere(models, located, image, properties, plan, settings, device, look)
+        return _by_windows(ensemble, located, properties, look)
+    return _everywhere(ensemble, located, image, properties, look)
 
 
-def _by_windows(
-    models: Sequence[nn.Module], located: Located, properties: CaseProperties, plan: Plan, settings: WindowSettings, device: torch.device,
-    look: Look | None,
-) -> Segmentation:  # fmt: skip
+def _by_windows(ensemble: Ensemble, located: Located, properties: CaseProperties, look: Look | None) -> Segmentation:
+    models, plan, settings, device = ensemble.models, ensemble.plan, ensemble.windows, ensemble.device
     regions = located.choice.regions
     shape, patch = properties.prepared_shape, plan.patch_size
     step = [size / count for size, count in zip(located.size_mm, shape, strict=True)]
@@ -130,11 +144,9 @@ def _adder(total: np.ndarray, inside: tuple[slice, ...], part: tuple[slice, ...]
     return add
 
 
-def _everywhere(
-    models: Sequence[nn.Module], located: Located, image: np.ndarray, properties: CaseProperties, plan: Plan, settings: WindowSettings,
-    device: torch.device, look: Look | None,
-) -> Segmentation:  # fmt: skip
+def _everywhere(ensemble: Ensemble, located: Located, image: np.ndarray, properties: CaseProperties, look: Look | None) -> Segmentation:
     """Sliding windows over the whole image; sides by what is found left and right of the middle of it."""
+    models, plan, settings, device = ensemble.models, ensemble.plan, ensemble.windows, ensemble.device
     shape = properties.prepared_shape
     if plan.mirror_sides:
         half, each = shape[2] // 2, []

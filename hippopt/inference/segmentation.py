@@ -4,24 +4,21 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
-from torch import nn
 
 from hippopt.artifacts.calibration import Calibration
-from hippopt.artifacts.part_borders import PartBorders
 from hippopt.artifacts.plan import Plan
 from hippopt.artifacts.properties import CaseProperties
 from hippopt.imaging.preparation import place_in_scan, restored_slabs
 from hippopt.inference.calibration import predicted_dice
 from hippopt.inference.flags import CONSTANT, UNLIKE
 from hippopt.inference.loading import LoadedScan
+from hippopt.inference.located import Ensemble, segment_located
 from hippopt.inference.located import Segmentation as LocatedSegmentation
-from hippopt.inference.located import segment_located
 from hippopt.inference.locating import Located
 from hippopt.inference.part_borders import place_borders
 from hippopt.inference.signals import FLIPPED_NETWORKS, SignalCollector, Signals, normalised_entropy, signal_flips
 from hippopt.inference.volumes import Row, Standards, Sureness, contrast_warning, volume_rows
-from hippopt.inference.windows import WindowSettings, predict_probabilities
+from hippopt.inference.windows import predict_probabilities
 
 Part = tuple[tuple[slice, ...], np.ndarray]  # (where in the crop, probabilities (L, Z, Y, X) there)
 ENTROPY_DIGITS = 4  # of the uncertainty map: what is certain becomes 0, and the file small
@@ -50,37 +47,31 @@ class Segmentation:
     probabilities: np.ndarray | None = None
 
 
-def segment(
-    loaded: LoadedScan, models: Sequence[nn.Module], plan: Plan, windows: WindowSettings, standards: Standards, wanted: Wanted,
-    device: torch.device, borders: Sequence[PartBorders] = (),
-) -> Segmentation:  # fmt: skip
+def segment(loaded: LoadedScan, ensemble: Ensemble, standards: Standards, wanted: Wanted) -> Segmentation:
     """Segment one prepared scan. Nothing is written.
 
     Args:
         loaded: the scan, image (C, Z, Y, X) on RAS axes at the plan's spacing, and the way back to its own grid.
-        models: trained networks in evaluation mode; their class probabilities are averaged.
-        plan: the plan that they were trained with.
-        windows: how windows are laid, and flips.
+        ensemble: the networks, their plan, and how they look at a scan.
         standards: what the mask is judged by.
         wanted: which maps are wanted besides the mask.
-        device: where the networks compute.
-        borders: where parts of the structure meet, one record per network.
 
     Returns:
-        The mask (Z, Y, X) in the scan's own grid with label values, rows of volumes.tsv (mm3), flags, and the maps that were wanted.
+        The mask (Z, Y, X) in the scan's own grid with label values, rows of volumes.tsv (mm3), warnings, and the maps that were wanted.
     """
+    plan = ensemble.plan
     name, scan, properties = loaded.files.id, loaded.scan, loaded.properties
     values = np.array(plan.label_values, dtype=np.uint16 if max(plan.label_values) > 255 else np.uint8)
     sureness, notes, flags = Sureness(), list[str](), [CONSTANT] if loaded.empty else []
     parts: Iterable[Part] = ()
     if loaded.located is not None:
-        seen, sureness = _located(loaded, loaded.located, models, plan, windows, standards.calibration, device)
+        seen, sureness = _located(loaded, loaded.located, ensemble, standards.calibration)
         properties, parts = seen.properties, [((slice(None),) * 3, seen.probabilities)]
         flags += seen.flags
         notes += [f"{name}: {warning}" for warning in seen.warnings]
     elif not loaded.empty:
-        found, sureness = _ensemble(loaded.image, models, plan, windows, standards.calibration, device)
-        found = place_borders(found, borders, plan.class_names, plan.target_spacing_mm)
+        found, sureness = _looked_at(loaded.image, ensemble, standards.calibration)
+        found = place_borders(found, ensemble.borders, plan.class_names, plan.target_spacing_mm)
         parts = restored_slabs(found, properties)
     cropped = np.zeros(properties.crop_shape, values.dtype)
     entropy = np.zeros(properties.crop_shape, np.float32) if wanted.uncertainty and not loaded.empty else None
@@ -105,26 +96,22 @@ def segment(
     )  # fmt: skip
 
 
-def _ensemble(
-    image: np.ndarray, models: Sequence[nn.Module], plan: Plan, windows: WindowSettings, calibration: Calibration | None,
-    device: torch.device,
-) -> tuple[np.ndarray, Sureness]:  # fmt: skip
+def _looked_at(image: np.ndarray, ensemble: Ensemble, calibration: Calibration | None) -> tuple[np.ndarray, Sureness]:
     """Mean probabilities (L, Z, Y, X), and how sure the networks are of them. Only a calibration is worth extra flips."""
-    flips = signal_flips(plan.flip_axes) if calibration and "flip_dice" in calibration.signals else ()
-    collector = SignalCollector(_labels(plan), flips)
-    shown = replace(windows, also_shown=flips, shown_networks=FLIPPED_NETWORKS)
-    found = predict_probabilities(models, image, shown, device, collector.look)
-    return found, _sureness(collector, found, plan, calibration)
+    flips = signal_flips(ensemble.plan.flip_axes) if calibration and "flip_dice" in calibration.signals else ()
+    collector = SignalCollector(_labels(ensemble.plan), flips)
+    shown = replace(ensemble.windows, also_shown=flips, shown_networks=FLIPPED_NETWORKS)
+    found = predict_probabilities(ensemble.models, image, shown, ensemble.device, collector.look)
+    return found, _sureness(collector, found, ensemble.plan, calibration)
 
 
 def _located(
-    loaded: LoadedScan, located: Located, models: Sequence[nn.Module], plan: Plan, windows: WindowSettings, calibration: Calibration | None,
-    device: torch.device,
-) -> tuple[LocatedSegmentation, Sureness]:  # fmt: skip
-    """As `_ensemble`, in windows around what was located; no flips are shown there, nor were they in validation."""
-    collector = SignalCollector(_labels(plan), ())
-    seen = segment_located(models, located, loaded.image, loaded.properties, plan, windows, device, collector.look)
-    return seen, _sureness(collector, seen.mean, plan, calibration)
+    loaded: LoadedScan, located: Located, ensemble: Ensemble, calibration: Calibration | None
+) -> tuple[LocatedSegmentation, Sureness]:
+    """As `_looked_at`, in windows around what was located; no flips are shown there, nor were they in validation."""
+    collector = SignalCollector(_labels(ensemble.plan), ())
+    seen = segment_located(ensemble, located, loaded.image, loaded.properties, collector.look)
+    return seen, _sureness(collector, seen.mean, ensemble.plan, calibration)
 
 
 def _labels(plan: Plan) -> dict[str, int]:

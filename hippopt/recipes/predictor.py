@@ -18,6 +18,7 @@ from hippopt.files.scan import Scan
 from hippopt.files.scan_listing import ScanFiles, scan_name
 from hippopt.imaging.memory_budget import machine_bytes
 from hippopt.inference.loading import prepare_scan
+from hippopt.inference.located import Ensemble
 from hippopt.inference.segmentation import Wanted, segment
 from hippopt.networks.device import choose_device
 from hippopt.recipes.model_files import InstallRequest, install_file
@@ -173,10 +174,8 @@ class Predictor:
         scans = [self._scan(source, spacing_mm, affine, volume, name or "scan") for source in sources]
         files = ScanFiles(name or scan_name(scans[0].path), tuple(found.path for found in scans))
         loaded = prepare_scan(files, scans, self._run.plan, machine_bytes(), self._run.locators)
-        found = segment(
-            loaded, self._run.models, self._run.plan, self._run.windows, self._run.standards, Wanted(probabilities, uncertainty),
-            self._run.device, self._run.borders,
-        )  # fmt: skip
+        ensemble = Ensemble(self._run.models, self._run.plan, self._run.windows, self._run.device, self._run.borders)
+        found = segment(loaded, ensemble, self._run.standards, Wanted(probabilities, uncertainty))
         return Prediction(
             found.mask, loaded.scan.grid, tuple(found.rows), (*loaded.warnings, *found.warnings), found.uncertainty, found.probabilities,
             loaded.scan,

@@ -30,7 +30,7 @@ from hippopt.stages.adopt_base import adopt_base, load_known_base
 from hippopt.stages.calibrate_run import calibrate_run
 from hippopt.stages.decompose_base import decompose_base
 from hippopt.stages.train_fold import check_start, clear_fold, fold_progress, train_fold
-from hippopt.stages.validate_fold import validate_fold
+from hippopt.stages.validate_fold import ValidationInputs, validate_fold
 from hippopt.training.fold import FoldInputs, FoldRequest, fold_cases, request_of_fold
 from hippopt.training.lock import fold_lock
 from hippopt.training.precision import use_bfloat16
@@ -80,8 +80,8 @@ def train_folds(
                 train_fold(job.request, job.inputs, job.folder, workspace.run_plan(dataset_name, run), console, started, signals)
                 if job.inputs.val:
                     cases = list(zip(job.inputs.val, job.entries, strict=True))
-                    base, device = job.inputs.base, job.inputs.device
-                    dice[job.request.fold] = validate_fold(plan, dataset, cases, base, job.folder, device, console, signals)
+                    judged = ValidationInputs(plan, dataset, cases, job.inputs.base, job.inputs.device)
+                    dice[job.request.fold] = validate_fold(judged, job.folder, console, signals)
             console.say(f"fold {job.request.fold} done in {(time.perf_counter() - started) / 60:.1f} min: {job.folder.path}")
             started = time.perf_counter()
     _say_out_of_fold(workspace, dataset_name, run, plan, console)

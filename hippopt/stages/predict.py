@@ -21,6 +21,7 @@ from hippopt.inference.flags import CONSTANT
 from hippopt.inference.journal import Part
 from hippopt.inference.kept_masks import KeptMasks
 from hippopt.inference.loading import LoadedScan, load_scan
+from hippopt.inference.located import Ensemble
 from hippopt.inference.outcomes import Outcomes, mask_path
 from hippopt.inference.segmentation import Segmentation, Wanted, segment
 from hippopt.inference.volume_table import Lines, fields_of, lines_of
@@ -178,7 +179,8 @@ def _segment(loaded: LoadedScan, batch: _Batch) -> None:
         return
     for warning in loaded.warnings:
         batch.console.warn(warning)
-    found = segment(loaded, batch.models, batch.plan, request.windows, request.standards, request.wanted, batch.device, request.borders)
+    ensemble = Ensemble(batch.models, batch.plan, request.windows, batch.device, request.borders)
+    found = segment(loaded, ensemble, request.standards, request.wanted)
     for warning in found.warnings:
         batch.console.warn(warning)
     with batch.outcomes.found(files, lines_of(found.rows)):

@@ -19,7 +19,7 @@ from hippopt.networks.tensor_files import check_space, file_sha256, tensor_bytes
 from hippopt.networks.unetr import UNUSED, build_unetr
 from hippopt.reporting.progress import plot_progress
 from hippopt.training.checkpoint import LoopState, load_resume, restore_optimizer, save_resume
-from hippopt.training.loop import Budget, LoopHooks, train
+from hippopt.training.loop import Budget, LoopHooks, Optimisation, train
 from hippopt.training.pace import ProgressBar
 from hippopt.training.pretraining import PretrainInputs, PretrainRequest, peak_rate, settings_of
 from hippopt.training.processes import ProcessGroup
@@ -103,8 +103,8 @@ def pretrain(
     hooks = LoopHooks(on_epoch, bar.update, on_skip, lambda: signals.stopping)
     with inputs.batches(state.step * group.size + group.rank, group.size) as batches:
         try:
-            done = train(model, trained, optimizer, batches, inputs.schedule, peak_rate(request, inputs), budget, state, hooks,
-                         inputs.autocast, group)  # fmt: skip
+            optimisation = Optimisation(trained, optimizer, inputs.schedule, peak_rate(request, inputs), inputs.autocast)
+            done = train(model, optimisation, batches, budget, state, hooks, group)
         finally:
             bar.close()
     if not done:

@@ -1,6 +1,6 @@
 """Stage 5: train one fold."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
@@ -21,7 +21,7 @@ from hippopt.training.adapter_file import write_adapter
 from hippopt.training.checkpoint import LoopState, load_resume, restore_optimizer, save_resume
 from hippopt.training.fold import FoldInputs, FoldRequest, settings_of
 from hippopt.training.locator import train_locator
-from hippopt.training.loop import LoopHooks, train
+from hippopt.training.loop import LoopHooks, Optimisation, train
 from hippopt.training.pace import ProgressBar, make_budget
 from hippopt.training.part_borders import fit_part_borders
 from hippopt.training.quick_validation import QuickValidation, region_windows, windows_around
@@ -65,7 +65,8 @@ def train_fold(
         console.say(f"fold {request.fold}: trained already; validation follows")
         return
     remove_leftovers(folder.path)
-    tuned, state, names, optimizer, reports = _set_up(request, inputs, folder, console)
+    begun, reports = _set_up(request, inputs, folder, console)
+    tuned, state = begun.tuned, begun.state
     check_disk(tuned, folder.path)
     if request.overwrite:
         clear_fold(folder)
@@ -85,14 +86,28 @@ def train_fold(
     )
     inputs = replace(inputs, borders=_part_borders(inputs, console))
     if not _ensure_locator(request, inputs, folder, console, signals):
-        save_resume(folder.resume, folder.resume_previous, tuned.resume_tensors(), optimizer, names, state)
+        begun.save(folder)
         signals.stop_if_asked("while its locator was trained")
-    _run_loop(request, inputs, folder, console, tuned, state, names, optimizer, started, signals)
+    _run_loop(request, inputs, folder, console, begun, started, signals)
     if state.step < 2 * inputs.plan.schedule.warmup_steps:
         console.warn(f"only {state.step} steps, of which {inputs.plan.schedule.warmup_steps} are warm-up: this network is hardly trained")
     write_adapter(folder.adapter, folder.adapter_card, request, inputs, tuned, state, "last")
     for leftover in (folder.resume, folder.resume_previous):
         leftover.unlink(missing_ok=True)
+
+
+@dataclass
+class _Begun:
+    """A training that has begun: the network, how far it has come, and its optimizer over the parameters of these names."""
+
+    tuned: Tuned
+    state: LoopState
+    names: list[str]
+    optimizer: torch.optim.Optimizer
+
+    def save(self, folder: FoldFolder) -> None:
+        """Write the state that --resume continues from."""
+        save_resume(folder.resume, folder.resume_previous, self.tuned.resume_tensors(), self.optimizer, self.names, self.state)
 
 
 def clear_fold(folder: FoldFolder) -> None:
@@ -148,9 +163,7 @@ def _ensure_locator(request: FoldRequest, inputs: FoldInputs, folder: FoldFolder
     return True
 
 
-def _set_up(
-    request: FoldRequest, inputs: FoldInputs, folder: FoldFolder, console: Console
-) -> tuple[Tuned, LoopState, list[str], torch.optim.Optimizer, list[KeyReport]]:
+def _set_up(request: FoldRequest, inputs: FoldInputs, folder: FoldFolder, console: Console) -> tuple[_Begun, list[KeyReport]]:
     plan = inputs.plan
     source = inputs.base[1].name if inputs.base else "none"
     model, reports, remade = build_with_base(plan, inputs.base, request.seed, source)
@@ -180,7 +193,7 @@ def _set_up(
         lr=plan.schedule.rate(request.method, inputs.base is not None),
     )  # fmt: skip
     restore_optimizer(optimizer, moments, names, state.step - state.skipped)
-    return tuned, state, names, optimizer, reports
+    return _Begun(tuned, state, names, optimizer), reports
 
 
 def _report_base(reports: list[KeyReport], folder: FoldFolder, console: Console) -> None:
@@ -194,18 +207,14 @@ def _report_base(reports: list[KeyReport], folder: FoldFolder, console: Console)
 
 
 def _run_loop(
-    request: FoldRequest, inputs: FoldInputs, folder: FoldFolder, console: Console, tuned: Tuned, state: LoopState,
-    names: list[str], optimizer: torch.optim.Optimizer, started: float, signals: StopSignals,
-) -> None:  # fmt: skip
-    plan = inputs.plan
+    request: FoldRequest, inputs: FoldInputs, folder: FoldFolder, console: Console, begun: _Begun, started: float, signals: StopSignals
+) -> None:
+    plan, tuned, state = inputs.plan, begun.tuned, begun.state
     looked_at, kind = (inputs.val, "validation") if inputs.val else (inputs.train, "training")
     windows = region_windows(looked_at, plan) if plan.locator else windows_around(looked_at, plan.patch_size)
     quick = QuickValidation(windows, len(plan.network_classes), inputs.device)
     budget = make_budget(request, inputs, tuned, quick, state, started)
     bar = ProgressBar(console, budget, state)
-
-    def save() -> None:
-        save_resume(folder.resume, folder.resume_previous, tuned.resume_tensors(), optimizer, names, state)
 
     def on_skip(current: LoopState, cases: list[str]) -> None:
         console.warn(f"step {current.step}: loss or gradient not finite on {', '.join(cases)}; skipped")
@@ -220,7 +229,7 @@ def _run_loop(
             write_adapter(folder.best_adapter, folder.best_adapter_card, request, inputs, tuned, current, "best")
         write_bytes(folder.log, pd.DataFrame(current.rows).to_csv(index=False).encode())
         plot_progress(current.rows, f"{request.run}, fold {request.fold}", folder.progress, kind)
-        save()
+        begun.save(folder)
         console.say(
             f"step {current.step}: loss {row['train_loss']:.4f}, quick Dice on {kind} cases {dice:.4f} (smoothed {current.smoothed_dice:.4f}), "
             f"{row['seconds_a_step']:.2f} s a step, {row['wait_share']:.1%} waiting for data"
@@ -232,12 +241,11 @@ def _run_loop(
             lambda updates: tuned.after_update(updates, budget.steps),
         )  # fmt: skip
         try:
-            done = train(
-                tuned.model, tuned.trainable(), optimizer, batches, plan.schedule, plan.schedule.rate(request.method, inputs.base is not None),
-                budget, state, hooks, inputs.autocast,
-            )  # fmt: skip
+            rate = plan.schedule.rate(request.method, inputs.base is not None)
+            optimisation = Optimisation(tuned.trainable(), begun.optimizer, plan.schedule, rate, inputs.autocast)
+            done = train(tuned.model, optimisation, batches, budget, state, hooks)
         finally:
             bar.close()
         if not done:
-            save()
+            begun.save(folder)
             signals.stop_if_asked(f"at step {state.step}")

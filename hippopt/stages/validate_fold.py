@@ -1,6 +1,7 @@
 """Stage 6: validate a trained fold on whole cases, in the scan's own grid, with the files that prediction will use."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from hippopt.errors import ImageError
 from hippopt.files.image_io import mask_ending, read_scan, write_mask
 from hippopt.imaging.preparation import place_in_scan, restore_mask
 from hippopt.imaging.scan_source import coarse_shape, coarsen
-from hippopt.inference.located import segment_located
+from hippopt.inference.located import Ensemble, segment_located
 from hippopt.inference.locating import locate
 from hippopt.inference.part_borders import learned_borders, place_borders
 from hippopt.inference.signal_table import ScoredSignals, write_signals
@@ -33,22 +34,29 @@ from hippopt.training.signals import StopSignals
 from hippopt.workspace import FoldFolder
 
 
-def validate_fold(
-    plan: Plan, dataset: Dataset, cases: list[tuple[TrainingCase, CacheEntry]],
-    base: tuple[Mapping[str, torch.Tensor], BaseCard] | None, folder: FoldFolder, device: torch.device, console: Console,
-    signals: StopSignals,
-) -> float:  # fmt: skip
+@dataclass(frozen=True)
+class ValidationInputs:
+    """What a fold is validated on, and with.
+
+    dataset: gives the raw labels that the masks are scored against, in their own grids. cases: the validation cases as preprocessed.
+    base: tensors and card of the base; None where the fold began from random weights.
+    """
+
+    plan: Plan
+    dataset: Dataset
+    cases: list[tuple[TrainingCase, CacheEntry]]
+    base: tuple[Mapping[str, torch.Tensor], BaseCard] | None
+    device: torch.device
+
+
+def validate_fold(inputs: ValidationInputs, folder: FoldFolder, console: Console, signals: StopSignals) -> float:
     """Validate a fold on whole cases: write masks, `metrics.csv`, `signals.csv` and `summary.json` of its last checkpoint.
 
     The caller holds the fold's lock.
 
     Args:
-        plan: the plan that the fold was trained with.
-        dataset: gives the raw labels that the masks are scored against, in their own grids.
-        cases: the validation cases as preprocessed.
-        base: tensors and card of the base; None where the fold began from random weights.
+        inputs: plan, data set, cases, base and device.
         folder: the fold's folder.
-        device: where the network computes.
         console: progress goes here.
         signals: a stop signal ends the work between two cases.
 
@@ -58,14 +66,16 @@ def validate_fold(
     Raises:
         Interrupted: after a signal.
     """
+    plan, dataset, cases = inputs.plan, inputs.dataset, inputs.cases
     remove_leftovers(folder.validation)
     card = read_card(folder.adapter_card)
-    tuned = restore(card, folder.adapter, folder.initial_factors, base, plan)
+    tuned = restore(card, folder.adapter, folder.initial_factors, inputs.base, plan)
     tuned.adaptation.merge()
-    model = tuned.model.to(device)
+    model = tuned.model.to(inputs.device)
     raw = {case.id: case for case in dataset.cases}
     flips = signal_flips(plan.flip_axes)
     settings = WindowSettings(plan.patch_size, len(plan.network_classes), swap=plan.swapped_classes, also_shown=flips, shown_networks=1)
+    ensemble = Ensemble([model], plan, settings, inputs.device)
     locator = read_locator(folder.locator, folder.locator_card, plan)[0] if plan.locator else None
     foreground = {name: value for name, value in plan.labels.items() if value}
     classes = {name: index for index, name in enumerate(plan.class_names) if index}
@@ -75,11 +85,11 @@ def validate_fold(
         signals.stop_if_asked("in validation")
         collector = SignalCollector(classes, flips)
         if locator is not None:
-            mask, doubts = _locate_and_segment(model, locator, case, entry, plan, settings, device, collector.look)
+            mask, doubts = _locate_and_segment(ensemble, locator, case, entry, collector.look)
             for doubt in doubts:
                 console.warn(f"{case.id}: {doubt}")
         else:
-            probabilities = predict_probabilities([model], np.asarray(case.image), settings, device, collector.look)
+            probabilities = predict_probabilities([model], np.asarray(case.image), settings, inputs.device, collector.look)
             probabilities = place_borders(probabilities, learned, plan.class_names, plan.target_spacing_mm)
             mask = restore_mask(probabilities, entry.properties, plan.label_values)
         label = read_scan(Path(raw[case.id].label))
@@ -109,10 +119,10 @@ def validate_fold(
 
 
 def _locate_and_segment(
-    model: nn.Module, locator: nn.Module, case: TrainingCase, entry: CacheEntry, plan: Plan, settings: WindowSettings, device: torch.device,
-    look: Look,
-) -> tuple[np.ndarray, tuple[str, ...]]:  # fmt: skip
+    ensemble: Ensemble, locator: nn.Module, case: TrainingCase, entry: CacheEntry, look: Look
+) -> tuple[np.ndarray, tuple[str, ...]]:
     """(the mask in the scan's own grid, what is odd about it), as prediction makes it."""
+    plan = ensemble.plan
     assert plan.locator is not None
     properties = entry.properties
     z, y, x = (count * step for count, step in zip(properties.crop_shape, properties.ras_spacing_mm, strict=True))
@@ -122,6 +132,6 @@ def _locate_and_segment(
         return cut(case.image, start, size)
 
     located = locate([locator], coarsen(case.image, shape), (z, y, x), properties.prepared_shape, box, plan)
-    found = segment_located([model], located, np.asarray(case.image), properties, plan, settings, device, look)
+    found = segment_located(ensemble, located, np.asarray(case.image), properties, look)
     values = np.array(plan.label_values, dtype=np.uint16 if max(plan.label_values) > 255 else np.uint8)
     return place_in_scan(values[found.probabilities.argmax(0)], found.properties), found.warnings

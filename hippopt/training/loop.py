@@ -57,40 +57,45 @@ def segmentation_loss() -> nn.Module:
     return DiceCELoss(include_background=False, to_onehot_y=True, softmax=True, batch=True, smooth_nr=1e-5, smooth_dr=1e-5)
 
 
+@dataclass(frozen=True)
+class Optimisation:
+    """How parameters move. parameters: those that train, by name; schedule: warm-up, decay and clipping; peak_rate: the highest learning
+    rate, which a parameter group of the optimizer multiplies by its own "rate" where it has one; autocast: compute in bfloat16."""
+
+    parameters: Mapping[str, nn.Parameter]
+    optimizer: torch.optim.Optimizer
+    schedule: ScheduleSettings
+    peak_rate: float
+    autocast: bool
+
+
 def train(
     model: nn.Module,
-    parameters: Mapping[str, nn.Parameter],
-    optimizer: torch.optim.Optimizer,
+    optimisation: Optimisation,
     batches: Iterator[dict[str, Any]],
-    schedule: ScheduleSettings,
-    peak_rate: float,
     budget: Budget,
     state: LoopState,
     hooks: LoopHooks,
-    autocast: bool,
     group: ProcessGroup | None = None,
 ) -> bool:
-    """Train until the budget is used, or until `hooks.stopping`. `state` is updated in place.
+    """Train until the budget is used, or until `hooks.stopping`.
 
     Args:
         model: the network; images (B, C, Z, Y, X) to logits (B, classes, Z, Y, X).
-        parameters: those that train, by name.
-        optimizer: steps over them. The learning rate of a parameter group is the schedule's times the group's own "rate" where it has one.
+        optimisation: what trains, and how.
         batches: {"image": (B, C, Z, Y, X) float32, "label": (B, 1, Z, Y, X), "cases": ids}.
-        schedule: warm-up, decay and clipping.
-        peak_rate: the highest learning rate.
         budget: steps or seconds.
-        state: step, losses and times so far.
-        hooks: what is called after an update, an epoch and a skipped step.
-        autocast: compute in bfloat16.
+        state: step, losses and times so far; updated in place.
+        hooks: what is called after a step, an update, an epoch and a skipped step.
         group: the processes that train together, each on batches of its own.
 
     Returns:
         True where the budget is used, False where it was stopped.
 
     Raises:
-        TrainingError: SKIPS_ALLOWED steps in a row had a loss or a gradient that is not finite; it names the cases of the batch.
+        TrainingError: more than SKIPS_ALLOWED steps in a row had a loss or a gradient that is not finite; it names the cases of the batch.
     """
+    parameters, optimizer, schedule = optimisation.parameters, optimisation.optimizer, optimisation.schedule
     group = group or ProcessGroup()
     loss_of = segmentation_loss()
     device = next(iter(parameters.values())).device
@@ -100,14 +105,14 @@ def train(
     while (progress := budget.progress(state)) < 1:
         if group.agree(hooks.stopping()):
             return False
-        rate = learning_rate(schedule, peak_rate, progress, state.step)
+        rate = learning_rate(schedule, optimisation.peak_rate, progress, state.step)
         for parameter_group in optimizer.param_groups:
             parameter_group["lr"] = rate * parameter_group.get("rate", 1.0)
         before = time.perf_counter()
         batch = next(batches)
         state.waited_s += time.perf_counter() - before
         image, label = batch["image"].to(device), batch["label"].to(device)
-        with torch.autocast(device.type, torch.bfloat16, enabled=autocast):
+        with torch.autocast(device.type, torch.bfloat16, enabled=optimisation.autocast):
             logits = model(image)
         loss = loss_of(logits.float(), label)
         penalty = hooks.penalty()

@@ -12,7 +12,7 @@ from hippopt.artifacts.properties import CaseProperties
 from hippopt.artifacts.regions import LEFT, MIDDLE, RIGHT, is_mirrored, network_classes, region_classes
 from hippopt.artifacts.sides import Side, side_classes
 from hippopt.inference.flags import NOT_LOCATED, OTHER_SIDE
-from hippopt.inference.located import segment_located, window_probabilities
+from hippopt.inference.located import Ensemble, segment_located, window_probabilities
 from hippopt.inference.locating import Located, RegionWindow, region_starts
 from hippopt.inference.regions import Choice, Region
 from hippopt.inference.sides import give_sides, right_half
@@ -102,12 +102,14 @@ def settings(plan: Plan) -> WindowSettings:
     return WindowSettings(PATCH, len(plan.network_classes))
 
 
+def ensemble(models: list[nn.Module], plan: Plan) -> Ensemble:
+    return Ensemble(models, plan, settings(plan), torch.device("cpu"))
+
+
 @pytest.mark.parametrize("says", [1, 2])
 def test_sides_are_right_whatever_side_the_network_says(says: int) -> None:
     plan = sided_plan()
-    found = segment_located(
-        [Bright(3, says)], located(LEFT, RIGHT), np.zeros((1, 0, 0, 0)), properties(), plan, settings(plan), torch.device("cpu")
-    )
+    found = segment_located(ensemble([Bright(3, says)], plan), located(LEFT, RIGHT), np.zeros((1, 0, 0, 0)), properties())
     classes = classes_of(found)
     assert (classes[..., :24] == 2 * scene()[0, ..., :24]).all()  # 48, the left
     assert (classes[..., 24:] == scene()[0, ..., 24:]).all()
@@ -118,9 +120,7 @@ def test_sides_are_right_whatever_side_the_network_says(says: int) -> None:
 def test_a_network_that_knows_one_side_only() -> None:
     plan = sided_plan(mirror=True)
     assert plan.network_classes == ("background", "hippocampus")
-    found = segment_located(
-        [Bright(2, 1)], located(LEFT, RIGHT), np.zeros((1, 0, 0, 0)), properties(), plan, settings(plan), torch.device("cpu")
-    )
+    found = segment_located(ensemble([Bright(2, 1)], plan), located(LEFT, RIGHT), np.zeros((1, 0, 0, 0)), properties())
     classes = classes_of(found)
     assert (classes[..., :24] == 2 * scene()[0, ..., :24]).all() and (classes[..., 24:] == scene()[0, ..., 24:]).all()
 
@@ -147,9 +147,7 @@ def test_one_side_alone_keeps_its_side_and_the_other_is_said_to_be_missing() -> 
     plan = sided_plan()
     for name, value in ((LEFT, 2), (RIGHT, 1)):
         for says in (1, 2):
-            found = segment_located(
-                [Bright(3, says)], located(name), np.zeros((1, 0, 0, 0)), properties(), plan, settings(plan), torch.device("cpu")
-            )
+            found = segment_located(ensemble([Bright(3, says)], plan), located(name), np.zeros((1, 0, 0, 0)), properties())
             assert set(np.unique(classes_of(found))) == {0, value}
             missing = RIGHT if name == LEFT else LEFT
             assert f"no {missing} side" in found.flags and any(f"the {missing} side lies outside" in line for line in found.warnings)
@@ -161,7 +159,7 @@ def test_without_windows_the_network_looks_everywhere_and_says_so(mirror: bool) 
     plan = sided_plan(mirror)
     nowhere = Located(Choice((), (), ("nothing is found",)), (), tuple(map(float, SHAPE)))  # type: ignore[arg-type]
     model = Bright(2, 1) if mirror else Bright(3, 2)
-    found = segment_located([model], nowhere, scene(), properties(), plan, settings(plan), torch.device("cpu"))
+    found = segment_located(ensemble([model], plan), nowhere, scene(), properties())
     classes = classes_of(found)
     assert (classes[..., :24] == 2 * scene()[0, ..., :24]).all() and (classes[..., 24:] == scene()[0, ..., 24:]).all()
     assert NOT_LOCATED in found.flags and "nothing is found" in found.warnings[0] and "everywhere" in found.warnings[0]
@@ -200,8 +198,8 @@ def test_signals_are_of_the_unflipped_view_also_where_flips_are_averaged(mirror:
                 assert number not in views
                 views[number] = view.copy()
 
-        now = WindowSettings(PATCH, len(plan.network_classes), flips)
-        found.append(segment_located(models, where, image, properties(), plan, now, torch.device("cpu"), look))
+        now = Ensemble(models, plan, WindowSettings(PATCH, len(plan.network_classes), flips), torch.device("cpu"))
+        found.append(segment_located(now, where, image, properties(), look))
         shown.append(views)
     assert sorted(shown[0]) == sorted(shown[1]) == [0, 1]
     for number in (0, 1):

@@ -13,7 +13,7 @@ from hippopt.errors import UsageError, WeightsError
 from hippopt.networks.tuning import REST, TRAINED, Tuned, tune
 from hippopt.networks.unetr import PARTS, UNUSED, also_trained, build_unetr
 from hippopt.training.checkpoint import LoopState
-from hippopt.training.loop import Budget, LoopHooks, train
+from hippopt.training.loop import Budget, LoopHooks, Optimisation, train
 from tests.records import TINY_NETWORK, changed, small_plan
 
 PATCH = (16, 32, 16)
@@ -68,7 +68,7 @@ def trained(tuned: Tuned, steps: int, state: LoopState | None = None, total: int
     budget = Budget(total or end)
     hooks = LoopHooks(lambda *_: None, lambda *_: None, lambda *_: None, lambda: state.step >= end, tuned.penalty,
                       lambda updates: tuned.after_update(updates, budget.steps))  # fmt: skip
-    train(tuned.model, parameters, optimizer, batches(), plan.schedule, 1e-2, budget, state, hooks, False)
+    train(tuned.model, Optimisation(parameters, optimizer, plan.schedule, 1e-2, False), batches(), budget, state, hooks)
     return optimizer
 
 

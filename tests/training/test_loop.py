@@ -11,7 +11,7 @@ from torch import nn
 
 from hippopt.errors import TrainingError
 from hippopt.training.checkpoint import LoopState
-from hippopt.training.loop import SKIPS_ALLOWED, Budget, LoopHooks, learning_rate, segmentation_loss, train
+from hippopt.training.loop import SKIPS_ALLOWED, Budget, LoopHooks, Optimisation, learning_rate, segmentation_loss, train
 from tests.records import changed, small_plan
 
 SCHEDULE = small_plan().schedule  # 5 steps of warm-up, exponent 0.9, 10 steps an epoch
@@ -80,8 +80,10 @@ class Runner:
             lambda state, row: self.rows.append(row), lambda state, loss: self.rates.append(self.optimizer.param_groups[0]["lr"]),
             lambda state, cases: self.skipped.append(cases), lambda: self.stop_at is not None and self.state.step >= self.stop_at,
         )  # fmt: skip
-        parameters = dict(self.model.named_parameters())
-        return train(self.model, parameters, self.optimizer, batches, SCHEDULE, 1e-2, budget, self.state, hooks, False)
+        return train(self.model, self.optimisation(), batches, budget, self.state, hooks)
+
+    def optimisation(self) -> Optimisation:
+        return Optimisation(dict(self.model.named_parameters()), self.optimizer, SCHEDULE, 1e-2, False)
 
 
 def batches(spoilt: frozenset[int] = frozenset()) -> Iterator[dict[str, Any]]:
@@ -156,8 +158,7 @@ def test_a_penalty_is_minimised_and_not_logged_and_updates_are_counted_without_s
         lambda state, row: runner.rows.append(row), lambda *_: None, lambda *_: None, lambda: False,
         penalty=lambda: 1000.0 * weight.square().sum(), on_update=on_update,
     )  # fmt: skip
-    train(runner.model, dict(runner.model.named_parameters()), runner.optimizer, batches(frozenset({2})), SCHEDULE, 1e-2, Budget(10),
-          runner.state, hooks, False)  # fmt: skip
+    train(runner.model, runner.optimisation(), batches(frozenset({2})), Budget(10), runner.state, hooks)
     plain.run(batches(frozenset({2})), Budget(10))
     assert weight.norm() < plain.model.weight.norm() and runner.rows[0]["train_loss"] < 5
     assert updates == list(range(1, 10)) and all(seen)
