@@ -4,6 +4,13 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# one profile for all property tests: the same examples in every run, and no time limit per example, which a busy machine would break
+settings.register_profile(
+    "laws", deadline=None, derandomize=True, database=None, max_examples=100, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("laws")
 
 # the networks of the tests are tiny: one thread is as fast, and several test runs do not get in each other's way
 os.environ.setdefault("OMP_NUM_THREADS", "1")
