@@ -15,7 +15,7 @@ settings.load_profile("laws")
 # the networks of the tests are tiny: one thread is as fast, and several test runs do not get in each other's way
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-from tests.synthetic import TINY, Command, write_dataset
+from tests.synthetic import TINY, Command, write_dataset  # noqa: E402
 
 REPOSITORY = Path(__file__).parent.parent
 
