@@ -127,7 +127,9 @@ class Maker(Adapter):
 
     def load_resume_state(self, tensors: Mapping[str, Tensor]) -> None:
         """Put back what `resume_state` gave. Raises KeyError where the method keeps none."""
-        if tensors and not self._shares_ranks:
+        if not tensors:
+            return
+        if not self._shares_ranks:
             raise KeyError(next(iter(tensors)))
         allocator = self._tuner.rankallocator
         for key, value in tensors.items():
