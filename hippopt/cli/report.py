@@ -1,0 +1,41 @@
+"""hippopt_report: pages to look at: of a cohort's masks, or of a training."""
+
+import argparse
+import os
+import time
+from pathlib import Path
+
+from hippopt.cli.command import make_parser, run
+from hippopt.cli.console import TerminalConsole
+from hippopt.errors import UsageError
+from hippopt.workspace import Workspace
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = make_parser(
+        "hippopt_report", "Write a page for a browser, without network: of scans and their masks, worst first, to be rated (-i and -p)."
+    )
+    parser.add_argument("-i", dest="source", type=Path, metavar="SCANS", help="the scans that were segmented: a folder, or one file")
+    parser.add_argument("-p", dest="predictions", type=Path, metavar="PREDICTIONS", help="folder of their masks, with volumes.tsv")
+    parser.add_argument("-o", dest="output", type=Path, metavar="FILE", help="the page; default: PREDICTIONS/report.html")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="scans drawn at a time")
+    parser.add_argument("--overwrite", action="store_true", help="replace a file of that name even where it is no page of hippopt")
+    return parser
+
+
+def _work(options: argparse.Namespace, workspace: Workspace, console: TerminalConsole) -> int:
+    started = time.perf_counter()
+    if options.jobs < 1:
+        raise UsageError(f"--jobs {options.jobs}: give 1 or more")
+    if options.source is None or options.predictions is None:
+        raise UsageError("give both -i, the scans, and -p, the folder of their masks")
+    from hippopt.recipes.cohort_report import CohortReportRequest, cohort_report
+
+    request = CohortReportRequest(options.source, options.predictions, options.output, options.overwrite, options.jobs)
+    without = cohort_report(request, console)
+    console.say(f"done in {time.perf_counter() - started:.1f} s")
+    return 1 if without else 0
+
+
+def main(arguments: list[str] | None = None) -> int:
+    return run(_parser(), _work, arguments)

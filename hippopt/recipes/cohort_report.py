@@ -1,0 +1,122 @@
+"""The cohort page: find table, masks and scans, check that they belong together, order them, draw."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from hippopt.artifacts.codec import parse_json
+from hippopt.artifacts.dataset import image_files, split_ending
+from hippopt.console import Console, counted
+from hippopt.errors import DatasetError, HippoptError
+from hippopt.files.scan_listing import list_scans
+from hippopt.inference.flags import CONSTANT, EMPTY, LOCATING
+from hippopt.reporting.pages.cohort_page import Cohort, summary_line
+from hippopt.reporting.pages.cohort_table import ScanRow, measures, read_scans, worst_first
+from hippopt.reporting.pages.rendering import check_page
+from hippopt.stages.predict import PROBABILITIES, UNCERTAINTY, VOLUMES
+from hippopt.stages.report_cohort import CohortFiles, report_cohort, rows_from_masks
+from hippopt.workspace import PROVENANCE
+
+REPORT = "report.html"
+SEVERE = (CONSTANT, EMPTY, *LOCATING)  # what puts a scan before all others
+
+
+@dataclass(frozen=True)
+class CohortReportRequest:
+    """What was asked of hippopt_report. output: None for PREDICTIONS/report.html."""
+
+    source: Path
+    predictions: Path
+    output: Path | None = None
+    overwrite: bool = False
+    jobs: int = 1
+
+    @property
+    def path(self) -> Path:
+        return self.output or self.predictions / REPORT
+
+
+def cohort_report(request: CohortReportRequest, console: Console) -> int:
+    """Write the page. Returns how many scans have no pictures. Raises HippoptError's kinds before anything is drawn."""
+    masks = mask_files(request.predictions)
+    check_page(request.path, request.overwrite)
+    images = {files.id: files.channels[0] for files in list_scans(request.source, ("image",))[0]}
+    table = request.predictions / VOLUMES
+    if table.is_file():
+        rows = read_scans(table)
+    else:
+        console.warn(f"{table}: not there, so volumes are measured here, and there is no predicted Dice; labels are named by their values")
+        rows = rows_from_masks(masks, request.jobs, console)
+    if not rows:
+        raise DatasetError(f"{table}: holds no scan; predict with `hippopt_predict` first")
+    if not any(row.name in images for row in rows):
+        raise DatasetError(f"-i {request.source} and -p {request.predictions}: no scan in common; masks are named as their scans")
+    provenance = _provenance(request.predictions)
+    found = measures(rows)
+    failures = _failures(request.predictions)
+    ordered = worst_first(rows, found, SEVERE)
+    cohort = Cohort(
+        title=f"Segmentations in {request.predictions.resolve().name}", summary=summary_line(ordered, len(failures), _made_by(provenance)),
+        id=hashlib.sha256(str(request.predictions.resolve()).encode(errors="surrogateescape")).hexdigest()[:12],
+        scans=ordered, measures=found, labels=_colours(rows), failures=failures,
+    )  # fmt: skip
+    volume = provenance.get("volume")
+    files = CohortFiles(images, masks, volume if isinstance(volume, int) else None, request.jobs)
+    pages, without = report_cohort(request.path, cohort, files, console)
+    flagged = sum(bool(row.flags) for row in ordered)
+    size = sum(page.stat().st_size for page in pages) / 1e6
+    console.say(f"{counted(len(rows), 'scan')}, {flagged} flagged, {without} without pictures")
+    first = next((row.name for row in ordered if row.flags), None)
+    if first:
+        console.say(f"look at {first} first: {', '.join(ordered[0].flags)}")
+    more = f" and {counted(len(pages) - 1, 'part')} in {pages[1].parent}" if len(pages) > 1 else ""
+    console.say(f"open {pages[0]} in a browser ({size:.1f} MB{more})")
+    return without
+
+
+def mask_files(predictions: Path) -> dict[str, Path]:
+    """Scan -> its mask, of a folder of hippopt_predict or another program. Raises DatasetError where there is none."""
+    if not predictions.is_dir():
+        raise DatasetError(f"-p {predictions.absolute()}: no such folder")
+    maps = tuple(f"_{kind}.nii.gz" for kind in (UNCERTAINTY, PROBABILITIES))
+    found: dict[str, Path] = {}
+    for path in image_files(predictions):
+        kind = split_ending(path.name)
+        if not path.name.endswith(maps) and not (kind and kind[1].lower() == ".hdr" and path.with_suffix(".img").exists()):
+            found.setdefault(kind[0] if kind else path.name, path)
+    if not found:
+        raise DatasetError(f"-p {predictions}: no masks in it; give the folder that hippopt_predict wrote with -o")
+    return found
+
+
+def _colours(rows: list[ScanRow]) -> dict[str, int]:
+    labels = {row.value: row.label for scan in rows for row in scan.labels}
+    return {labels[value]: number for number, value in enumerate(sorted(labels), start=1)}
+
+
+def _provenance(predictions: Path) -> dict[str, object]:
+    path = predictions / PROVENANCE
+    try:
+        found = parse_json(path.read_bytes(), path)
+    except (OSError, HippoptError):
+        return {}  # masks of another program
+    return found if isinstance(found, dict) else {}
+
+
+def _made_by(made: dict[str, object]) -> str:
+    if not made:
+        return ""
+    folds = made.get("folds")
+    named = " ".join(map(str, folds)) if isinstance(folds, list) else ""
+    return f"Data set {made.get('dataset')}, run {made.get('run')}, fold {named}; hippopt {made.get('hippopt')}."
+
+
+def _failures(predictions: Path) -> list[dict[str, str]]:
+    import csv
+
+    path = predictions / "failures.tsv"
+    if not path.is_file():
+        return []
+    with path.open(newline="", encoding="utf-8", errors="replace") as stream:
+        rows = list(csv.DictReader(stream, delimiter="\t"))
+    return [{"scan": row.get("scan") or "", "reason": row.get("reason") or ""} for row in rows]
