@@ -1,7 +1,7 @@
 """What a stage may say while it works. The command line supplies a console that prints; tests and the API are silent."""
 
 from collections.abc import Iterable, Iterator
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 T = TypeVar("T")
 
@@ -23,6 +23,9 @@ class Console(Protocol):
     def track(self, items: Iterable[T], label: str, total: int | None = None) -> Iterator[T]:
         """Yield `items`, showing progress under `label`."""
 
+    def result(self, **figures: Any) -> None:
+        """Give figures that a program reads: plain data by name, shown with `--json` alone."""
+
 
 class SilentConsole:
     """Says nothing; keeps the warnings for whoever asks."""
@@ -30,6 +33,7 @@ class SilentConsole:
     def __init__(self) -> None:
         self.lines: list[str] = []
         self.warnings: list[str] = []
+        self.results: dict[str, Any] = {}
 
     def say(self, text: str) -> None:
         self.lines.append(text)
@@ -39,3 +43,6 @@ class SilentConsole:
 
     def track(self, items: Iterable[T], label: str, total: int | None = None) -> Iterator[T]:
         yield from items
+
+    def result(self, **figures: Any) -> None:
+        self.results |= figures

@@ -1,6 +1,7 @@
 """What all commands share: the parser with --root, and the way from an error to a line and an exit code."""
 
 import argparse
+import contextlib
 import os
 import signal
 import sys
@@ -40,22 +41,29 @@ def run(
 ) -> int:
     """Parse and work. Returns 0, 1 for an expected failure, 2 for wrong usage, 130 or 143 when stopped by a signal."""
     options = parser.parse_args(arguments)
-    console = TerminalConsole()
+    console = TerminalConsole(as_json=getattr(options, "json", False))
     for stream in (sys.stdout, sys.stderr):  # a path with any byte in its name can then be printed
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
+    failure: HippoptError | None = None
+    code = 0
     try:
         code = work(options, Workspace(options.root), console) or 0
     except Interrupted as error:
-        code = _fail(parser, error, error.exit_code)
+        failure, code = error, error.exit_code
     except HippoptError as error:
-        code = _fail(parser, error, 2 if isinstance(error, UsageError) else 1)
+        failure, code = error, 2 if isinstance(error, UsageError) else 1
     except OSError as error:
         if error.filename is None:  # not a matter of one path
             raise
-        code = _fail(parser, HippoptError(f"{error.filename}: {error.strerror}; look at the path and its permissions"), 1)
+        failure, code = HippoptError(f"{error.filename}: {error.strerror}; look at the path and its permissions"), 1
     except KeyboardInterrupt:
-        code = _fail(parser, HippoptError("stopped by Ctrl-C; what was finished stays on disk"), 128 + signal.SIGINT)
+        failure, code = HippoptError("stopped by Ctrl-C; what was finished stays on disk"), 128 + signal.SIGINT
+    if failure is not None:
+        _fail(parser, failure)
+    if console.as_json:
+        with contextlib.suppress(BrokenPipeError):
+            console.show_results(command=parser.prog, exit_code=code, error=str(failure) if failure is not None else None)
     for stream in filter(None, (sys.stdout, sys.stderr)):  # None where the shell closed it
         try:
             stream.flush()
@@ -64,11 +72,17 @@ def run(
     return code
 
 
-def _fail(parser: argparse.ArgumentParser, error: HippoptError, code: int) -> int:
+def add_json(parser: argparse.ArgumentParser) -> None:
+    """The option of commands whose summary a program may read."""
+    parser.add_argument(
+        "--json", action="store_true", help="the summary as one line of JSON on standard output; lines for people go to standard error"
+    )
+
+
+def _fail(parser: argparse.ArgumentParser, error: HippoptError) -> None:
     lines = str(error).splitlines() or [type(error).__name__]
     for line in lines:
         try:
             print(f"{parser.prog}: {line}", file=sys.stderr, flush=True)
         except BrokenPipeError:
             break
-    return code

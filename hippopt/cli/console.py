@@ -1,6 +1,8 @@
 """The console of the command line: lines to standard output, warnings and progress bars to standard error."""
 
 import contextlib
+import json
+import math
 import sys
 from collections.abc import Iterable, Iterator
 from typing import TextIO, TypeVar
@@ -11,15 +13,26 @@ T = TypeVar("T")
 
 
 class TerminalConsole(SilentConsole):
-    """Prints. A closed pipe (`hippopt_plan | head`) silences it instead of stopping the work."""
+    """Prints. A closed pipe (`hippopt_plan | head`) silences it instead of stopping the work.
+
+    as_json: standard output is for `show_results` alone, and lines for people go to standard error.
+    """
+
+    def __init__(self, as_json: bool = False) -> None:
+        super().__init__()
+        self.as_json = as_json
 
     def say(self, text: str) -> None:
         super().say(text)
-        self._print(text, sys.stdout)
+        self._print(text, sys.stderr if self.as_json else sys.stdout)
 
     def warn(self, text: str) -> None:
         super().warn(text)
         self._print(f"warning: {text}", sys.stderr)
+
+    def show_results(self, **more: object) -> None:
+        """Print the figures that stages gave, and `more`, as one line of JSON; numbers that are not finite as null."""
+        print(json.dumps(_plain(self.results | more), allow_nan=False), flush=True)
 
     def _print(self, text: str, stream: TextIO) -> None:
         from tqdm import tqdm
@@ -45,3 +58,14 @@ class TerminalConsole(SilentConsole):
                 bar.update()
         with contextlib.suppress(BrokenPipeError):
             bar.close()
+
+
+def _plain(value: object) -> object:
+    """With what JSON can hold: paths as text, NaN and infinities as null."""
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value if value is None or isinstance(value, bool | int | float) else str(value)

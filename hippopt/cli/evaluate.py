@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hippopt.cli.command import make_parser, run
+from hippopt.cli.command import add_json, make_parser, run
 from hippopt.cli.console import TerminalConsole
 from hippopt.console import counted
 from hippopt.errors import HippoptError, UsageError
@@ -24,6 +24,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("-d", "--dataset", metavar="DATASET",
                         help="take label names and subjects from it; default: a dataset.json beside LABELS, else values alone")  # fmt: skip
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="cases at a time")
+    add_json(parser)
     return parser
 
 
@@ -62,6 +63,10 @@ def _work(options: argparse.Namespace, workspace: Workspace, console: TerminalCo
     if table.note.fillna("").astype(bool).any():
         console.say(f"empty labels: {EMPTY_RULE}")
     console.say(f"scores a case: {output}; summary: {output.with_suffix('.json')}")
+    console.result(
+        cases=int(table.case.nunique()), subjects=int(table.subject.nunique()), scores=output, summary=output.with_suffix(".json"),
+        labels=list(dict.fromkeys(summary.label)), rows=summary.to_dict(orient="records"), faults=faults,
+    )  # fmt: skip
     for fault in faults:
         console.warn(fault)
     return 1 if faults else 0

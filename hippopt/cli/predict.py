@@ -1,13 +1,14 @@
 """hippopt_predict: segment new scans."""
 
 import argparse
+import os
 import shlex
 import sys
 import time
 from pathlib import Path
 
 from hippopt.artifacts.fold_names import fit_number
-from hippopt.cli.command import make_parser, run
+from hippopt.cli.command import add_json, make_parser, run
 from hippopt.cli.console import TerminalConsole
 from hippopt.cli.requests import predict_command, read_request, request_arguments
 from hippopt.errors import UsageError
@@ -54,6 +55,10 @@ def _parser() -> argparse.ArgumentParser:
         "--seconds-per-scan", type=float, metavar="S", help="by which --slurm chooses the number of parts; default: an estimate"
     )
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    parser.add_argument(
+        "--report", action="store_true", help="write OUT/report.html too: a page to look at the masks, worst first, and to rate them"
+    )
+    add_json(parser)
     return parser
 
 
@@ -69,6 +74,8 @@ def _work(options: argparse.Namespace, workspace: Workspace, console: TerminalCo
     chosen = [f"--{name}" for name in ("merge", "overwrite", "slurm") if getattr(options, name)]
     if len(chosen) > 1:
         raise UsageError(f"{' and '.join(chosen)} exclude each other")
+    if options.report and options.parts is not None and not options.merge:
+        raise UsageError("--report: one part has not all scans; give it with --merge")
     from hippopt.recipes.prediction import PredictionRequest, merge_scans, predict_scans
 
     request = read_request(PredictionRequest, options)
@@ -80,6 +87,14 @@ def _work(options: argparse.Namespace, workspace: Workspace, console: TerminalCo
         write_study(workspace, dataset, request, script, lambda asked: predict_command(here, dataset, asked), console)
         return 0
     failed = (merge_scans if options.merge else predict_scans)(workspace, dataset, request, console)
+    if options.report:
+        from hippopt.recipes.cohort_report import CohortReportRequest, cohort_report
+
+        cohort_report(CohortReportRequest(options.source, options.output, jobs=os.cpu_count() or 1), console)
+    if options.json:
+        from hippopt.recipes.cohort_report import tables_for_programs
+
+        console.result(**tables_for_programs(options.output), seconds=round(time.perf_counter() - started, 1))
     console.say(f"done in {time.perf_counter() - started:.1f} s")
     return 1 if failed else 0
 

@@ -70,8 +70,23 @@ def cohort_report(request: CohortReportRequest, console: Console) -> int:
     if first:
         console.say(f"look at {first} first: {', '.join(ordered[0].flags)}")
     more = f" and {counted(len(pages) - 1, 'part')} in {pages[1].parent}" if len(pages) > 1 else ""
+    console.result(report=pages[0])
     console.say(f"open {pages[0]} in a browser ({size:.1f} MB{more})")
     return without
+
+
+def tables_for_programs(predictions: Path) -> dict[str, object]:
+    """What the tables beside masks say, as plain data: each scan's flags, predicted Dice and volumes, and the scans that failed."""
+    table = predictions / VOLUMES
+    rows = read_scans(table) if table.is_file() else []
+    scans = [
+        {
+            "scan": row.name, "predicted_dice": row.dice, "flags": list(row.flags),
+            "volumes_mm3": {label.label: label.volume_mm3 for label in row.labels},
+        }
+        for row in rows
+    ]  # fmt: skip
+    return {"scans": scans, "failures": _failures(predictions)}
 
 
 def mask_files(predictions: Path) -> dict[str, Path]:

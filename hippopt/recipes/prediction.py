@@ -220,6 +220,7 @@ def predict_scans(workspace: Workspace, dataset: str, request: PredictionRequest
     )  # fmt: skip
     done, kept, failed = predict(scans, opened.models, plan, job, device, console)
     console.say(f"segmented {done}, kept {kept}, failed {failed}: {request.output}")
+    console.result(dataset=dataset, run=run, folds=list(folds), output=request.output, segmented=done, kept=kept, failed=failed)
     if kept:
         console.say("kept masks were there already; --overwrite segments them anew")
     if failed and part is None:

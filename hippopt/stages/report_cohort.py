@@ -102,7 +102,9 @@ def read_label(path: Path) -> Scan:
 def check_same_grid(mask: Scan, image: Scan) -> None:
     """Raises ImageError where a mask does not lie in the grid of its scan."""
     if mask.grid.shape != image.grid.shape:
-        raise ImageError(f"{mask.path}: shape {mask.grid.shape} (Z, Y, X), its scan has {image.grid.shape}; give masks in the scan's own grid")
+        raise ImageError(
+            f"{mask.path}: shape {mask.grid.shape} (Z, Y, X), its scan has {image.grid.shape}; give masks in the scan's own grid"
+        )
     if float(np.abs(np.subtract(mask.grid.affine, image.grid.affine)).max()) > AFFINE_TOLERANCE_MM * max(1, max(image.grid.shape) / 100):
         raise ImageError(f"{mask.path}: its affine is not that of {image.path.name}; resample it to the scan's grid")
 
@@ -116,7 +118,11 @@ def rows_from_masks(masks: Mapping[str, Path], jobs: int, console: Console) -> l
         except HippoptError as error:
             return one_line(error)
         counts = np.bincount(mask.array.ravel())
-        return {value: (int(counts[value]), float(counts[value] * mask.grid.voxel_volume_mm3)) for value in np.flatnonzero(counts).tolist() if value}
+        return {
+            value: (int(counts[value]), float(counts[value] * mask.grid.voxel_volume_mm3))
+            for value in np.flatnonzero(counts).tolist()
+            if value
+        }
 
     with ThreadPoolExecutor(jobs) as pool:
         found = dict(zip(masks, console.track(pool.map(measure, masks), "measure", len(masks)), strict=True))

@@ -137,7 +137,11 @@ def measures(scans: Sequence[ScanRow]) -> list[Measure]:
             found.append(_measure(f"whole:{side}", f"Volume, {side} labels together".replace("  ", " ").replace(",  ", ", "), "mm³", sums))
     for label in labels:
         if any(row.side == "left" for scan in scans for row in scan.labels if row.label == label):
-            found.append(_measure(f"asymmetry:{label}", f"Asymmetry, {_without_side(label)}", "% (left larger: +)", _by_label(scans, label, "asymmetry")))
+            found.append(
+                _measure(
+                    f"asymmetry:{label}", f"Asymmetry, {_without_side(label)}", "% (left larger: +)", _by_label(scans, label, "asymmetry")
+                )
+            )
     kinds = [row.head_of for scan in scans for row in scan.labels if row.ratio is not None]
     kind = max(set(kinds), key=kinds.count) if kinds else ""
     for label in labels:

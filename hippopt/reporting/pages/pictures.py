@@ -2,6 +2,7 @@
 
 import base64
 import io
+from itertools import pairwise
 
 import numpy as np
 
@@ -75,9 +76,10 @@ def outline(inside: np.ndarray) -> str:
     parts = []
     for line in find_contours(np.pad(inside, 1).astype(np.float32), 0.5):
         points = np.rint(2 * line - 1).astype(int)  # one voxel of padding, and centres at odd numbers
-        kept = [points[0], *(here for before, here, after in zip(points, points[1:], points[2:], strict=False) if _turns(before, here, after))]
-        steps = "".join(f"{x - px} {y - py} " for (py, px), (y, x) in zip(kept, kept[1:], strict=False))
-        parts.append(f"M{kept[0][1]} {kept[0][0]}l{steps.rstrip()}z")
+        middle = [here for before, here, after in zip(points, points[1:], points[2:], strict=False) if _turns(before, here, after)]
+        kept = [points[0], *middle]
+        steps = " ".join(f"{x - px} {y - py}" for (py, px), (y, x) in pairwise(kept))
+        parts.append(f"M{kept[0][1]} {kept[0][0]}l{steps}z")
     return "".join(parts)
 
 

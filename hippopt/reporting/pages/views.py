@@ -90,7 +90,9 @@ def region_view(scan: Picture, region: Region) -> RegionView:
 
 def overview(scan: Picture, regions: Sequence[Region]) -> Tile | None:
     """The whole axial slice through the first region's middle, where the regions are a small part of it; else None."""
-    if all(2 * (part.stop - part.start) > size for region in regions for part, size in zip(region.box[1:], scan.image.shape[1:], strict=True)):
+    if all(
+        2 * (part.stop - part.start) > size for region in regions for part, size in zip(region.box[1:], scan.image.shape[1:], strict=True)
+    ):
         return None
     middle = int(np.mean([(region.box[0].start + region.box[0].stop) / 2 for region in regions]))
     plane = scan.image[middle : middle + 1]
