@@ -1,4 +1,4 @@
-"""A headless Chromium without network, and one page of 300 scans that the tests open."""
+"""A headless Chromium without network, and pages of 60 and of 300 scans that the tests open."""
 
 import shutil
 from collections.abc import Callable, Iterator
@@ -14,7 +14,7 @@ FLAGS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync",
     "--no-first-run", "--window-size=1280,900",
 )  # fmt: skip
-SCANS = 300
+SCANS, MANY = 60, 300
 PATIENCE_S = 60  # on a busy machine
 
 
@@ -44,22 +44,28 @@ def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         opened.quit()
 
 
-@pytest.fixture(scope="session")
-def cohort_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A page of 300 scans, `scan 000` the worst; every tenth has a flag, and one name would run a script if it could."""
+def write_many(path: Path, scans: int) -> Path:
+    """Write a page of scans, `scan 000` the worst; every tenth has a flag, and one name would run a script if it could."""
     views = [blob_view(seed) for seed in range(6)]
     rows = [
         scan_row(f"scan {number:03d}", 1000 + 7 * (number % 13), 0.5 + number / 1000, ("at edge",) if number % 10 == 0 else ())
-        for number in range(SCANS - 1)
+        for number in range(scans - 1)
     ]
     rows.append(scan_row("""<img src=x onerror="document.title='owned'">'&""", 1010, 0.99))
-    return write_cohort(tmp_path_factory.mktemp("page") / "report.html", cohort_of(rows), lambda scans: cards_of(scans, views))[0]
+    return write_cohort(path, cohort_of(rows), lambda scans: cards_of(scans, views))[0]
 
 
 @pytest.fixture
-def page(driver: Any, cohort_file: Path) -> Iterator[Any]:
-    """The page of 300 freshly opened, without ratings of earlier tests. What it complains of in the console fails the test."""
-    driver.get(cohort_file.as_uri())
+def page(driver: Any, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Any]:
+    """The page freshly opened, of 60 scans or as many as the test's parameter says, without ratings of earlier tests.
+
+    What it complains of in the console fails the test.
+    """
+    scans = getattr(request, "param", SCANS)
+    file = tmp_path_factory.getbasetemp() / f"report_{scans}.html"
+    if not file.exists():
+        write_many(file, scans)
+    driver.get(file.as_uri())
     if driver.execute_script("const kept = localStorage.length; localStorage.clear(); return kept"):
         driver.refresh()
     yield driver

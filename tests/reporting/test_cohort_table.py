@@ -87,7 +87,8 @@ def test_ratios_of_heads_and_brains_are_not_mixed() -> None:
     rows = [scan_row(f"scan_{number}") for number in range(4)]
     kinds = ("head", "head", "head", "brain")
     rows = [
-        replace(row, labels=tuple(replace(label, head_of=kind, ratio=0.001) for label in row.labels)) for row, kind in zip(rows, kinds, strict=True)
+        replace(row, labels=tuple(replace(label, head_of=kind, ratio=0.001) for label in row.labels))
+        for row, kind in zip(rows, kinds, strict=True)
     ]
     ratio = next(measure for measure in measures(rows) if measure.key == "ratio:front")
     assert sorted(ratio.values) == ["scan_0", "scan_1", "scan_2"] and "head" in ratio.title
