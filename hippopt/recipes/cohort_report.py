@@ -10,10 +10,11 @@ from hippopt.console import Console, counted
 from hippopt.errors import DatasetError, HippoptError
 from hippopt.files.scan_listing import list_scans
 from hippopt.inference.flags import CONSTANT, EMPTY, LOCATING
+from hippopt.inference.volume_table import VOLUMES
 from hippopt.reporting.pages.cohort_page import Cohort, summary_line
 from hippopt.reporting.pages.cohort_table import ScanRow, measures, read_scans, worst_first
 from hippopt.reporting.pages.rendering import check_page
-from hippopt.stages.predict import PROBABILITIES, UNCERTAINTY, VOLUMES
+from hippopt.stages.predict import PROBABILITIES, UNCERTAINTY
 from hippopt.stages.report_cohort import CohortFiles, report_cohort, rows_from_masks
 from hippopt.workspace import PROVENANCE
 
