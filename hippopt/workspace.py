@@ -283,6 +283,20 @@ class ComparisonFolder:
     def failures(self) -> Path:
         return self.path / "failures.csv"
 
+    @property
+    def curve(self) -> Path:
+        """Labelled scans against Dice, of several comparisons on the data set to which the folder belongs; as Markdown beside it, as `.md`."""
+        return self.path / "curve.csv"
+
+    @property
+    def curve_plot(self) -> Path:
+        return self.path / "curve.png"
+
+    @property
+    def curve_cases(self) -> Path:
+        """Scores of every case, number of scans, row and seed."""
+        return self.path / "curve_cases.csv"
+
     def masks(self, dataset: str, run: str) -> Path:
         """Of a data set's scans by a run."""
         return self.path / "masks" / dataset / run

@@ -49,6 +49,12 @@ METHODS: dict[Method, MethodTraits] = {
                             library="peft", known_steps=True),
     "published": MethodTraits(3e-3, parts=("decoder",), trains_remade=False),
 }  # fmt: skip
+# rows of a comparison beside the methods: method full under other conditions, in words
+VARIANTS = {
+    "scratch": "full, from random weights",
+    "no-transformer": "scratch with the transformer's blocks left out",
+    "no-transformer-base": "full from the base, with them left out",
+}
 assert tuple(METHODS) == get_args(Method)
 PLANNED: tuple[Method, ...] = ("lora-pt", "decoder", "full")  # whose rates every plan names, also one of an earlier hippopt
 

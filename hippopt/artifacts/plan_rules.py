@@ -171,22 +171,23 @@ def _broken_flips(plan: Plan, fingerprint: Fingerprint) -> list[str]:
     return broken
 
 
-def stacks_without_weights(plan: Plan) -> list[str]:
-    """Those of the plan's `adapter.stacks` whose weights its network does not have."""
-    return [] if plan.network.transformer else [name for name in plan.adapter.stacks if name in TRANSFORMER_STACKS]
+def _transformer_stacks(plan: Plan) -> list[str]:
+    """Those of the plan's `adapter.stacks` that are weights of the transformer."""
+    return [name for name in plan.adapter.stacks if name in TRANSFORMER_STACKS]
 
 
-def default_method(plan: Plan, base: bool) -> Method:
-    """lora-pt from a base, where the network has the weights that it adapts; else full."""
-    return "lora-pt" if base and not stacks_without_weights(plan) else "full"
+def default_method(plan: Plan, base: bool, no_transformer: bool = False) -> Method:
+    """lora-pt from a base, where the network has the weights that it adapts; else full. no_transformer: it is left out though the plan has it."""
+    without = no_transformer or not plan.network.transformer
+    return "lora-pt" if base and not (without and _transformer_stacks(plan)) else "full"
 
 
 def check_adaptable(plan: Plan, method: Method) -> None:
     """Raises PlanError where a method would adapt weights that the plan's network does not have."""
-    missing = stacks_without_weights(plan) if METHODS[method].adapter is not None else []
+    missing = _transformer_stacks(plan) if METHODS[method].adapter is not None and not plan.network.transformer else []
     if missing:
         raise PlanError(
-            f"adapter.stacks: {', '.join(missing)} are weights of the transformer, which this plan leaves out (network.transformer: false), so "
+            f"adapter.stacks: {', '.join(missing)} are weights of the transformer, which is left out here (network.transformer: false, or --no-transformer), so "
             f"{method} has nothing to adapt there; use --method full or decoder, or `hippopt_plan --set adapter.stacks=convolutions`"
         )
 

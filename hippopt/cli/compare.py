@@ -4,14 +4,13 @@ import argparse
 import re
 import sys
 
-from hippopt.artifacts.methods import METHODS
+from hippopt.artifacts.methods import METHODS, VARIANTS
 from hippopt.cli.command import make_parser, run
 from hippopt.cli.console import TerminalConsole
 from hippopt.cli.requests import predict_command, train_command
+from hippopt.console import counted
 from hippopt.errors import UsageError
 from hippopt.workspace import Workspace
-
-SCRATCH = "scratch"
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -19,14 +18,16 @@ def _parser() -> argparse.ArgumentParser:
         "hippopt_compare",
         "Compare ways to fine-tune on the same cases, in one table. What is there already is kept: the same command continues.",
     )
-    parser.add_argument("dataset", metavar="DATASET", help="to train on: 4, 004, Name or Dataset004_Name")
+    parser.add_argument("datasets", nargs="+", metavar="DATASET",
+                        help="to train on: 4, 004, Name or Dataset004_Name; several, of different numbers of labelled scans, are compared one after the "
+                        "other, and then in one table and plot over their numbers of scans")  # fmt: skip
     where = parser.add_mutually_exclusive_group(required=True)
     where.add_argument("--test", metavar="DATASET", help="train on all cases and report on this labelled data set")
     where.add_argument("--folds", nargs="+", default=[], metavar="FOLD", help="train these folds and report on their validation cases")
     parser.add_argument("--choose", nargs="+", default=[], metavar="DATASET|FOLD",
                         help="cases that choose the learning rate where several are given: a third data set, or other folds")  # fmt: skip
     parser.add_argument("--methods", nargs="+", default=["lora-pt", "decoder", "full"], metavar="METHOD",
-                        help=f"of {', '.join(METHODS)}, and {SCRATCH} (full, from random weights)")  # fmt: skip
+                        help=f"of {', '.join(METHODS)}, " + ", ".join(f"{name} ({what})" for name, what in VARIANTS.items()))  # fmt: skip
     parser.add_argument("--ranks", nargs="+", default=[], metavar="RANK",
                         help="for methods that have ranks, or METHOD=RANK for one; default: the plan's")  # fmt: skip
     parser.add_argument("--learning-rates", nargs="+", default=[], metavar="RATE",
@@ -51,27 +52,41 @@ def _work(options: argparse.Namespace, workspace: Workspace, console: TerminalCo
         raise UsageError("--seeds: whole numbers not below 0")
     if not re.fullmatch(r"[A-Za-z0-9_-]+", options.name):
         raise UsageError(f"--name {options.name!r}: letters, digits, - and _ only")
-    dataset = workspace.resolve(options.dataset)
+    datasets = list(dict.fromkeys(workspace.resolve(name) for name in options.datasets))
+    if len(datasets) > 1 and options.test is None:
+        raise UsageError(f"{' '.join(options.datasets)}: several data sets are reported on another one; name it with --test")
     from hippopt.artifacts.codec import load_record
     from hippopt.artifacts.fingerprint import Fingerprint
     from hippopt.artifacts.plan_rules import load_plan
     from hippopt.recipes.comparison.compare import run_comparison
+    from hippopt.recipes.comparison.curve import by_scans, write_curve
     from hippopt.recipes.comparison.grid import make_grid
     from hippopt.recipes.comparison.units import Commands, ComparisonRequest
 
-    fingerprint = load_record(workspace.fingerprint(dataset), Fingerprint, f"hippopt_plan {dataset}")
-    plan = load_plan(workspace.plan(dataset), fingerprint)
+    prepared = {}
+    for name in datasets:
+        fingerprint = load_record(workspace.fingerprint(name), Fingerprint, f"hippopt_plan {name}")
+        prepared[name] = (load_plan(workspace.plan(name), fingerprint), fingerprint)
+    ordered = by_scans(prepared)
+    first = prepared[datasets[0]][0]
     request = ComparisonRequest(
-        grid=make_grid(options.methods, options.ranks, options.learning_rates, options.seeds or [plan.seed]), test=options.test,
+        grid=make_grid(options.methods, options.ranks, options.learning_rates, options.seeds or [first.seed]), test=options.test,
         folds=tuple(options.folds), choose=tuple(options.choose), steps=options.steps, base=options.base, name=options.name, jobs=options.jobs,
         device=options.device, allow_seen=options.allow_seen,
     )  # fmt: skip
     commands = Commands(
         lambda name, fold, asked: train_command(workspace, name, fold, asked), lambda name, asked: predict_command(workspace, name, asked)
     )
-    failed = run_comparison(workspace, dataset, plan, fingerprint, request, commands, console)
-    for what, reason in failed.items():
-        console.warn(f"failed: {what}: {reason}")
+    failed, compared = False, {}
+    for scans, name in ordered.items():
+        if len(ordered) > 1:
+            console.say(f"{name}: {counted(scans, 'labelled scan')}")
+        reasons, compared[scans] = run_comparison(workspace, name, *prepared[name], request, commands, console)
+        for what, reason in reasons.items():
+            failed = True
+            console.warn(f"failed: {what}: {reason}")
+    if len(compared) > 1:
+        write_curve(compared, console)
     return 1 if failed else 0
 
 

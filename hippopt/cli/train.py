@@ -44,6 +44,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--base", metavar="FILE|NAME", help="pre-trained weights to start from, or none; default: the shipped base where it fits the plan"
     )
+    parser.add_argument(
+        "--no-transformer",
+        action="store_true",
+        help="leave the transformer's blocks out, to see what they are worth (network.transformer=false)",
+    )
     parser.add_argument("--name", default="", metavar="RUN", help="added to the run's name, to keep several runs apart")
     budget = parser.add_mutually_exclusive_group()
     budget.add_argument("--steps", type=int, help="number of steps; default: the plan's")
@@ -88,7 +93,7 @@ def _work(options: argparse.Namespace, workspace: Workspace, console: TerminalCo
     from hippopt.networks.base_files import chosen_base
 
     base = chosen_base(options.base, plan)
-    method: Method = options.method or default_method(plan, base is not None)
+    method: Method = options.method or default_method(plan, base is not None, options.no_transformer)
     check_library(method)
     if METHODS[method].needs_base and base is None:
         raise UsageError(f"--method {method} adapts pre-trained weights: name them with --base FILE, or use --method full")

@@ -50,7 +50,7 @@ def decide(
     if network is not None:
         chosen, reasons["network"] = network, "set by the user"
     reasons["network.token_size"] = (
-        "16, the paper's, for which the shipped base is made: on crops around a hippocampus tokens of 8 are worth no more (docs/experiments.md)"
+        "16, the paper's, for which the shipped base is made: tokens of 8 could not be told from it on crops around a hippocampus (docs/experiments.md)"
     )
     if token_size is not None:
         chosen, reasons["network.token_size"] = msgspec.structs.replace(chosen, token_size=token_size), "set by the user"

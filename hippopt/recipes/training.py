@@ -60,7 +60,7 @@ def train_folds(
     check_library(request.method)
     if METHODS[request.method].known_steps and request.minutes is not None:
         raise UsageError(f"--minutes {request.minutes:g}: {request.method} plans its ranks over all its steps; give --steps instead")
-    plan = adjusted_plan(plan, request.method, request.rank, request.learning_rate)
+    plan = adjusted_plan(plan, request.method, request.rank, request.learning_rate, request.no_transformer)
     if request.seed is not None and request.seed < 0:
         raise PlanError(f"--seed {request.seed}: not below 0")
     run = run_name(request.method, plan.adapter.rank, request.name)
@@ -122,8 +122,10 @@ def _say_out_of_fold(workspace: Workspace, dataset: str, run: str, plan: Plan, c
     say_summary(summary, console)
 
 
-def adjusted_plan(plan: Plan, method: Method, rank: int | None, learning_rate: float | None) -> Plan:
-    """The plan of a run: with the rank and the method's learning rate that the user asked for. Raises PlanError."""
+def adjusted_plan(plan: Plan, method: Method, rank: int | None, learning_rate: float | None, no_transformer: bool = False) -> Plan:
+    """The plan of a run: with the rank and the method's learning rate that the user asked for, or without a transformer. Raises PlanError."""
+    if no_transformer:
+        plan = msgspec.structs.replace(plan, network=msgspec.structs.replace(plan.network, transformer=False))
     if rank is not None:
         plan = check_plan(msgspec.structs.replace(plan, adapter=msgspec.structs.replace(plan.adapter, rank=rank)), f"--rank {rank}")
     if learning_rate is not None:

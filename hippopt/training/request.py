@@ -28,3 +28,4 @@ class TrainingRequest:
     workers: int | None = None
     seed: int | None = None
     learning_rate: float | None = None
+    no_transformer: bool = False

@@ -26,6 +26,7 @@ from hippopt.recipes.comparison.grid import (
 from hippopt.recipes.comparison.report import write_report
 from hippopt.recipes.comparison.units import (
     METRICS,
+    OUTLINES,
     Commands,
     ComparisonRequest,
     Setting,
@@ -55,8 +56,8 @@ def run_comparison(
     request: ComparisonRequest,
     commands: Commands,
     console: Console,
-) -> dict[str, str]:
-    """Run what is not there yet, and write the table. Returns what failed, each with its reason.
+) -> tuple[dict[str, str], Setting]:
+    """Run what is not there yet, and write the table. Returns what failed, each with its reason, and what was compared.
 
     Raises HippoptError's kinds before anything is trained; Interrupted after a signal, with all that was done kept.
     """
@@ -81,7 +82,7 @@ def run_comparison(
         console.say(f"reported: {reported.text}")
         failed |= _run(setting, setting.units(final, reported), commands, signals, console)
         write_report(setting, final, reported, choosing, choices, failed, console)
-    return failed
+    return failed, setting
 
 
 def _check(
@@ -93,7 +94,7 @@ def _check(
     for row in grid.rows:
         check_library(row.method)
         for rate in grid.rates[row.name] or (None,):
-            adjusted_plan(plan, row.method, row.rank, rate)
+            adjusted_plan(plan, row.method, row.rank, rate, row.no_transformer)
     others = [cases.dataset for cases in (reported, choosing) if cases is not None and cases.dataset is not None]
     contents = {name: contents_of(workspace, name) for name in others}
     if others:
@@ -121,7 +122,7 @@ def _base(workspace: Workspace, plan: Plan, request: ComparisonRequest, console:
         return None
     asked = chosen_base(request.base, plan)
     if asked is None:
-        raise UsageError(f"{needing[0]}: starts from pre-trained weights: name them with --base FILE; from random ones only scratch does")
+        raise UsageError(f"{needing[0]}: starts from pre-trained weights: name them with --base FILE; scratch and no-transformer do not")
     return adopt_base(asked, plan, workspace, console)
 
 
@@ -134,7 +135,8 @@ def _run(setting: Setting, units: Sequence[Unit], commands: Commands, signals: S
         console.say(f"{len(units) - len(left)} of {len(units)} are there already and kept")
     for unit in left.values():
         if unit.dataset is not None:  # scores of masks that are about to change must not outlive them
-            (setting.masks(unit) / METRICS).unlink(missing_ok=True)
+            for scores in (METRICS, OUTLINES):
+                (setting.masks(unit) / scores).unlink(missing_ok=True)
     bar, done = console.track(range(len(left)), "compare", len(left)), 0
 
     def on_done(job: Job, reason: str | None, seconds: float) -> None:

@@ -11,7 +11,7 @@ from hippopt.artifacts.codec import load_record
 from hippopt.artifacts.dataset import Dataset, load_dataset
 from hippopt.artifacts.fingerprint import Fingerprint
 from hippopt.artifacts.fold_names import FULL_DATA
-from hippopt.artifacts.methods import METHODS, Method
+from hippopt.artifacts.methods import METHODS, VARIANTS, Method
 from hippopt.artifacts.plan import Plan
 from hippopt.errors import DatasetError, UsageError, WeightsError
 from hippopt.recipes.training import run_name
@@ -19,8 +19,8 @@ from hippopt.recipes.training_inputs import load_unchanged
 from hippopt.sources.survey import survey_case
 from hippopt.workspace import Workspace
 
-SCRATCH = "scratch"  # method full from random weights
-ROWS = (*METHODS, SCRATCH)
+SCRATCH, BARE, BARE_BASE = VARIANTS
+ROWS = (*METHODS, *VARIANTS)
 REFERENCES = ("decoder", "full")
 Number = TypeVar("Number", int, float)
 
@@ -34,11 +34,15 @@ class Row:
 
     @property
     def method(self) -> Method:
-        return "full" if self.method_name == SCRATCH else self.method_name  # type: ignore[return-value]
+        return "full" if self.method_name in VARIANTS else self.method_name  # type: ignore[return-value]
 
     @property
     def needs_base(self) -> bool:
-        return self.method_name != SCRATCH
+        return self.method_name not in (SCRATCH, BARE)
+
+    @property
+    def no_transformer(self) -> bool:
+        return self.method_name in (BARE, BARE_BASE)
 
     @property
     def name(self) -> str:
@@ -59,9 +63,9 @@ class Combination:
 
     def suffix(self, comparison: str) -> str:
         """The --name of the run."""
-        scratch = [SCRATCH] if self.row.method_name == SCRATCH else []
+        variant = [self.row.method_name] if self.row.method_name in VARIANTS else []
         rate = [] if self.rate is None else [f"lr{rate_text(self.rate)}"]
-        return "-".join([*scratch, comparison, *rate, f"s{self.seed}"])
+        return "-".join([*variant, comparison, *rate, f"s{self.seed}"])
 
     def run(self, comparison: str, plan: Plan) -> str:
         """Its folder under results/DATASET."""

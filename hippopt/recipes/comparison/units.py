@@ -9,6 +9,7 @@ from typing import Literal
 import pandas as pd
 
 from hippopt.artifacts.codec import content_hash, parse_json
+from hippopt.artifacts.dataset import Dataset
 from hippopt.artifacts.plan import Plan
 from hippopt.artifacts.weights import BaseCard
 from hippopt.console import Console
@@ -20,11 +21,12 @@ from hippopt.recipes.training import adjusted_plan
 from hippopt.scoring.comparison import foreground
 from hippopt.scoring.tables import read_case_table, write_csv
 from hippopt.stages.evaluate import LabelNames, evaluate
+from hippopt.stages.score_outlines import score_outlines
 from hippopt.stages.train_fold import fold_progress
 from hippopt.training.request import TrainingRequest
 from hippopt.workspace import PROVENANCE, ComparisonFolder, FoldFolder, Workspace
 
-METRICS = "metrics.csv"  # beside the masks of a data set
+METRICS, OUTLINES = "metrics.csv", "outlines.csv"  # beside the masks of a data set
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,7 @@ def check_same(setting: Setting, unit: Unit) -> None:
     row = unit.combination.row
     base = setting.base[1].sha256 if setting.base and row.needs_base else None
     wanted = {
-        "plan_hash": content_hash(adjusted_plan(setting.plan, row.method, row.rank, unit.combination.rate)), "seed": unit.combination.seed,
+        "plan_hash": content_hash(adjusted_plan(setting.plan, row.method, row.rank, unit.combination.rate, row.no_transformer)), "seed": unit.combination.seed,
         "steps": setting.steps, "minutes": None, "base_sha256": base,
     }  # fmt: skip
     found = read_card(path).settings
@@ -126,6 +128,7 @@ def commands_left(setting: Setting, unit: Unit, commands: Commands) -> tuple[tup
             method=combination.row.method, base=str(setting.base[0]) if setting.base and combination.row.needs_base else None,
             rank=combination.row.rank, name=combination.suffix(request.name), steps=setting.steps, resume=progress != "new",
             allow_seen=request.allow_seen, device=request.device, seed=combination.seed, learning_rate=combination.rate,
+            no_transformer=combination.row.no_transformer,
         )  # fmt: skip
         needed.append(commands.train(setting.dataset, unit.fold, training))
     if unit.dataset is not None and not is_scored(setting, unit):
@@ -165,13 +168,28 @@ def score(setting: Setting, unit: Unit, console: Console) -> None:
     table, faults = evaluate(setting.masks(unit), labels, names, os.cpu_count() or 1, console)
     if faults or set(table.case) != set(contents.subjects):
         raise DatasetError((faults or [f"{setting.masks(unit)}: {len(contents.subjects) - table.case.nunique()} scans without a mask"])[0])
+    write_outlines(setting.masks(unit), contents.dataset)
     write_csv(setting.masks(unit) / METRICS, table)
 
 
 def case_scores(setting: Setting, unit: Unit) -> pd.DataFrame:
     """Mean-foreground scores of a unit, a row a case."""
-    path = setting.fold(unit).metrics if unit.dataset is None else setting.masks(unit) / METRICS
-    return foreground(read_case_table(path))
+    if unit.dataset is None:
+        return foreground(read_case_table(setting.fold(unit).metrics))
+    return scores_of_masks(setting.masks(unit), setting.contents[unit.dataset].dataset)
+
+
+def scores_of_masks(masks: Path, dataset: Dataset) -> pd.DataFrame:
+    """Mean-foreground scores of masks, a row a case, with `outline_dice`: of all labels as one."""
+    if not (masks / OUTLINES).exists():  # as an earlier hippopt left it
+        write_outlines(masks, dataset)
+    outlines = pd.read_csv(masks / OUTLINES, dtype={"case": str})
+    return foreground(read_case_table(masks / METRICS)).merge(outlines, on="case", how="left")
+
+
+def write_outlines(masks: Path, dataset: Dataset) -> None:
+    """Score all labels as one, and keep the table beside the masks."""
+    write_csv(masks / OUTLINES, score_outlines(masks, dataset.cases))
 
 
 def all_case_scores(setting: Setting, combination: Combination, cases: Cases) -> pd.DataFrame | None:

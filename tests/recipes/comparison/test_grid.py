@@ -36,7 +36,15 @@ def test_ranks_multiply_the_methods_that_have_them_alone() -> None:
     assert grid.to_choose() == []
     assert [each.rate for each in grid.reported(grid.rows[0], None)] == [None, None]
     assert [row.name for row in make_grid(["lora"], [], [], [0]).rows] == ["lora"]
-    assert set(ROWS) == {*METHODS, "scratch"}
+    assert set(ROWS) == {*METHODS, "scratch", "no-transformer", "no-transformer-base"}
+
+
+def test_rows_of_method_full_differ_in_base_transformer_and_name() -> None:
+    rows = make_grid(["full", "scratch", "no-transformer", "no-transformer-base"], [], [], [0]).rows
+    assert {row.method for row in rows} == {"full"}
+    assert [(row.needs_base, row.no_transformer) for row in rows] == [(True, False), (False, False), (False, True), (True, True)]
+    runs = [Combination(row, None, 0).run("compare", small_plan()) for row in rows]
+    assert runs == ["full-compare-s0", "full-scratch-compare-s0", "full-no-transformer-compare-s0", "full-no-transformer-base-compare-s0"]
 
 
 def test_rates_are_for_all_methods_or_for_one() -> None:

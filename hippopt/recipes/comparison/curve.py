@@ -1,0 +1,113 @@
+"""Labelled scans against Dice: several comparisons that were reported on the same data set, and the base itself, in one table and one plot."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from hippopt.artifacts.codec import write_bytes
+from hippopt.artifacts.dataset import Dataset
+from hippopt.artifacts.fingerprint import Fingerprint
+from hippopt.artifacts.plan import Plan
+from hippopt.console import Console
+from hippopt.errors import UsageError
+from hippopt.networks.base_files import read_base
+from hippopt.networks.device import choose_device
+from hippopt.recipes.comparison.grid import SCRATCH, Contents
+from hippopt.recipes.comparison.units import METRICS, Setting, scores_of_masks, write_outlines
+from hippopt.reporting.learning_curve import curve_lines, curve_markdown, plot_curve
+from hippopt.scoring.learning_curve import BASE_ROW, joined, learning_curve
+from hippopt.scoring.tables import write_csv
+from hippopt.stages.evaluate import LabelNames, evaluate
+from hippopt.stages.segment_by_base import labels_meant, segment_by_base
+from hippopt.workspace import ComparisonFolder
+
+
+def by_scans(prepared: Mapping[str, tuple[Plan, Fingerprint]]) -> dict[int, str]:
+    """Data sets by their number of labelled scans, rising. Raises UsageError where two have as many."""
+    found: dict[int, str] = {}
+    for name, (_, fingerprint) in sorted(prepared.items(), key=lambda item: len(item[1][1].cases)):
+        scans = len(fingerprint.cases)
+        if scans in found:
+            raise UsageError(f"{found[scans]} and {name} both have {scans} labelled scans; compare data sets of different numbers")
+        found[scans] = name
+    return found
+
+
+def write_curve(compared: Mapping[int, Setting], console: Console) -> None:
+    """Write the table and the plot of comparisons that are done, by their number of labelled scans. Raises HippoptError's kinds."""
+    settings = list(compared.values())
+    first = settings[0]
+    assert first.request.test is not None
+    test = first.workspace.resolve(first.request.test)
+    folder = first.workspace.comparison(test, first.request.name)
+    tables = {
+        scans: pd.read_csv(setting.folder.cases, dtype={"case": str, "subject": str})
+        for scans, setting in compared.items()
+        if setting.folder.cases.exists()
+    }
+    if not tables:
+        console.warn("no training succeeded, so there is nothing to draw over the number of labelled scans")
+        return
+    notes = _notes(compared, test)
+    based = next((setting for setting in settings if setting.base is not None), None)
+    zero = _of_base(based, first.contents[test], folder, console) if based is not None else "no method that starts from a base is compared"
+    if isinstance(zero, str):
+        notes.append(f"no row without labels: {zero}")
+    else:
+        tables[0] = zero
+        notes.append(
+            f"`{BASE_ROW}`: the base as it is, each label by the classes that mean it; its parts follow other borders than the labels', so look at all labels as one"
+        )
+    cases = joined(tables)
+    table = learning_curve(cases, SCRATCH)
+    write_csv(folder.curve_cases, cases)
+    write_csv(folder.curve, table)
+    write_bytes(folder.curve.with_suffix(".md"), curve_markdown(table, notes, SCRATCH).encode())
+    plot_curve(table, folder.curve_plot)
+    for line in curve_lines(table):
+        console.say(line)
+    console.say(
+        f"labelled scans against Dice: {folder.curve.with_suffix('.md')} and .csv; plot: {folder.curve_plot}; a row per case: {folder.curve_cases}"
+    )
+
+
+def _notes(compared: Mapping[int, Setting], test: str) -> list[str]:
+    trained = ", ".join(f"{setting.dataset} ({scans}; {setting.steps} steps)" for scans, setting in compared.items())
+    first = next(iter(compared.values()))
+    return [
+        f"trained on all cases of {trained}",
+        f"reported: {test}, {len(first.contents[test].subjects)} cases of {len(set(first.contents[test].subjects.values()))} subjects",
+        "means over subjects (seeds, scans and sides of a subject averaged first), with 95 % bootstrap intervals over subjects; differences are paired by subject, with "
+        "Wilcoxon's signed-rank p, adjusted by Holm over all rows with as many scans",
+    ]  # fmt: skip
+
+
+def _of_base(setting: Setting, contents: Contents, folder: ComparisonFolder, console: Console) -> pd.DataFrame | str:
+    """Scores of the base itself on the reported scans, made once; or why there are none."""
+    assert setting.base is not None
+    path, card = setting.base
+    dataset, plan = contents.dataset, setting.plan
+    meant = labels_meant(card, plan)
+    if meant is None:
+        return f"base {card.name} has no class that means each of {', '.join(plan.class_names[1:])} in {len(plan.channel_names)} channels"
+    masks = folder.masks(dataset.name, f"base-{card.sha256[:12]}")
+    if not (masks / METRICS).exists():
+        device, _ = choose_device(setting.request.device)
+        segment_by_base((read_base(path)[0], card), plan, dataset.cases, masks, device, console)
+        _score(masks, dataset, contents, console)
+    scores = scores_of_masks(masks, dataset).assign(row=BASE_ROW, seed=0)
+    if _shared(meant):  # which of the labels a voxel has cannot be told from the base
+        scores[["dice", "hd95_mm", "nsd_1mm"]] = float("nan")
+    return scores
+
+
+def _score(masks: Path, dataset: Dataset, contents: Contents, console: Console) -> None:
+    table, _ = evaluate(masks, Path(dataset.cases[0].label).parent, LabelNames(dataset.foreground, contents.subjects), 1, console)
+    write_csv(masks / METRICS, table)
+    write_outlines(masks, dataset)
+
+
+def _shared(meant: Sequence[Sequence[int]]) -> bool:
+    taken = [index for sources in meant[1:] for index in sources]
+    return len(taken) != len(set(taken))
