@@ -62,11 +62,18 @@ def plan_dataset(workspace: Workspace, name: str, request: PlanningRequest, cons
     return plan
 
 
+def _network(plan: Plan) -> str:
+    """Its size, and what is not as usual."""
+    network = plan.network
+    tokens = f", tokens of {network.token_size}" if network.token_size != 16 else ""
+    return f"{network.size}{tokens}{'' if network.transformer else ', no transformer'}"
+
+
 def _say_decisions(plan: Plan, console: Console) -> None:
     spacing, patch = (" x ".join(f"{value:g}" for value in triple) for triple in (plan.target_spacing_mm, plan.patch_size))
     for key, value in (
         ("target_spacing_mm", f"{spacing} (Z, Y, X)"), ("crop", plan.crop), ("normalisation", f"z-score over {plan.normalisation.region}"),
-        ("patch_size", f"{patch} (Z, Y, X)"), ("batch_size", plan.batch_size), ("network", plan.network.size),
+        ("patch_size", f"{patch} (Z, Y, X)"), ("batch_size", plan.batch_size), ("network", _network(plan)),
         ("augmentation", f"flips {list(plan.flip_axes)}"), ("folds", len(plan.folds)),
         ("locator", f"{plan.locator.spacing_mm:g} mm" if plan.locator else "none"), ("mirror_sides", str(plan.mirror_sides).lower()),
         ("part_borders", str(plan.part_borders).lower()),
