@@ -36,31 +36,22 @@ def test_the_curve_joins_comparisons_and_the_base(trained_root: Path, tmp_path: 
     assert run_command("pretrain", "Few", "--root", root, "--name", "base", "--steps", 2, "--device", "cpu")[0] == 0
     base = root / "results" / "pretraining" / "base" / "base.safetensors"
     arguments = ("compare", "Blob", "Few", "--test", "Test", "--root", root, "--base", base, "--device", "cpu", "--steps", 2, "--name", "curve",
-                 "--methods", "decoder", "scratch", "no-transformer", "no-transformer-base", "--seeds", 0)  # fmt: skip
+                 "--methods", "decoder", "no-transformer", "--seeds", 0)  # fmt: skip
     code, out, err = run_command(*arguments)
     assert code == 0, err
     trained = [line for line in runner.ran if line.startswith("train")]
-    assert (
-        len(trained) == 8
-        and sum("--no-transformer" in line for line in trained) == 4
-        and sum("--base none" in line for line in trained) == 4
-    )
+    assert len(trained) == 4 and sum("--no-transformer" in line and "--base none" in line for line in trained) == 2
     bare = root / "results" / FEW / "full-no-transformer-curve-s0" / "plan.json"
     assert json.loads(bare.read_text())["network"]["transformer"] is False
 
     folder = root / "results" / TEST / "comparisons" / "curve"
     table = pd.read_csv(folder / "curve.csv")
     assert [(row.scans, row["row"]) for _, row in table.iterrows() if row.scans == 0] == [(0, "base, no labels")]
-    assert sorted(set(table.scans)) == [0, 2, 6] and set(table[table.scans == 6]["row"]) == {
-        "decoder",
-        "scratch",
-        "no-transformer",
-        "no-transformer-base",
-    }
+    assert sorted(set(table.scans)) == [0, 2, 6] and set(table[table.scans == 6]["row"]) == {"decoder", "no-transformer"}
     assert set(table.cases) == {4} and set(table.subjects) == {2}
     own = pd.read_csv(root / "results" / FEW / "comparisons" / "curve" / "comparison.csv").set_index("row")
     few = table[table.scans == 2].set_index("row")
-    assert few.dice.to_dict() == pytest.approx(own.dice.to_dict()) and (few.outline >= few.dice - 1e-9).all()
+    assert few.dice.to_dict() == pytest.approx(own.dice.to_dict())
     # the outline's Dice, by hand
     masks = root / "results" / FEW / "comparisons" / "curve" / "masks" / TEST / "decoder-curve-s0"
     by_hand = []
