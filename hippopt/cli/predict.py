@@ -36,6 +36,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--volume", type=int, metavar="K", help="volume to take of a 4D scan, from 0")
     parser.add_argument("--overwrite", action="store_true", help="segment scans anew whose mask is there already")
     parser.add_argument("--verify", action="store_true", help="open and measure every mask that is there already, unchanged or not")
+    parser.add_argument(
+        "--head-size",
+        type=Path,
+        metavar="TABLE",
+        help="table of intracranial volumes in mm³ from elsewhere (such as FreeSurfer's eTIV), by scan or participant, in place of measured head sizes",
+    )
     parts = parser.add_argument_group(
         "a study in parts", "each part is a call of its own, at any time and place; docs/clusters.md tells more"
     )

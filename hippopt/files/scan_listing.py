@@ -15,12 +15,16 @@ CHANNEL = re.compile(r"^(.*)_(\d{4})$")
 
 @dataclass(frozen=True)
 class ScanFiles:
-    """One scan: its id and a file for each channel. fault: why it cannot be segmented, known from the names alone; gone: since it was listed."""
+    """One scan: its id and a file for each channel. fault: why it cannot be segmented, known from the names alone; gone: since it was listed.
+
+    target: where its mask goes, None where the output folder and the id tell.
+    """
 
     id: str
     channels: tuple[Path, ...]
     fault: str | None = None
     gone: bool = False
+    target: Path | None = None
 
 
 def list_scans(source: Path, channel_names: Sequence[str]) -> tuple[list[ScanFiles], list[str]]:

@@ -11,7 +11,7 @@ from hippopt.files.scan_listing import ScanFiles
 from hippopt.inference.flags import CONSTANT, UNLIKE
 from hippopt.inference.loading import is_constant
 from hippopt.inference.outcomes import Outcomes, mask_path
-from hippopt.inference.volume_table import Lines, keep_known, lines_of
+from hippopt.inference.volume_table import Lines, as_text, fields_of, keep_known, lines_of
 from hippopt.inference.volumes import Standards, Sureness, contrast_warning, volume_rows
 
 
@@ -29,7 +29,7 @@ class KeptMasks:
         if files.fault and not files.gone:
             raise ImageError(files.fault)
         lines = () if verify and not files.gone else self._outcomes.trusted(files)
-        if lines:
+        if lines and self._has_given_head(files, lines):
             self._outcomes.take(files, lines)
             return lines
         if files.fault:
@@ -38,6 +38,11 @@ class KeptMasks:
         with self._outcomes.found(files, lines):
             pass
         return lines
+
+    def _has_given_head(self, files: ScanFiles, lines: Lines) -> bool:
+        """Whether the rows hold the head size that is given from outside, where one is."""
+        sizes = self._standards.head_sizes
+        return sizes is None or files.gone or fields_of(lines)[0]["head_size_mm3"] == as_text(sizes.of(files.id))
 
     def _measured(self, files: ScanFiles, path: Path) -> Lines:
         scans = [read_scan(channel, self._volume) for channel in files.channels]

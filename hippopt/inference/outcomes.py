@@ -12,6 +12,7 @@ from pathlib import Path
 
 from hippopt.artifacts.plan import Plan
 from hippopt.console import Console
+from hippopt.files.bids_layout import derivative_name
 from hippopt.files.image_io import mask_ending
 from hippopt.files.scan_listing import ScanFiles
 from hippopt.inference.journal import Journal, Part, Stamp, is_left_over, part_journals, read_journals, single_journals
@@ -28,10 +29,20 @@ from hippopt.inference.volume_table import (
     write_volumes,
 )
 
+UNCERTAINTY, PROBABILITIES = "uncertainty", "probabilities"  # maps beside a mask
+
 
 def mask_path(files: ScanFiles, output: Path) -> Path:
-    """Where the mask of a scan goes: its id with the ending of its first channel."""
-    return output / (files.id + mask_ending(files.channels[0]))
+    """Where the mask of a scan goes: its target, or its id with the ending of its first channel."""
+    return files.target or output / (files.id + mask_ending(files.channels[0]))
+
+
+def map_path(files: ScanFiles, kind: str, output: Path) -> Path:
+    """Where a map beside the mask goes. kind: `uncertainty` or `probabilities`."""
+    if files.target is None:
+        return output / f"{files.id}_{kind}.nii.gz"
+    described = {UNCERTAINTY: "entropy"}.get(kind, "")
+    return files.target.with_name(derivative_name(files.id, "probseg", described))
 
 
 class Outcomes:
@@ -62,7 +73,7 @@ class Outcomes:
 
     def is_there(self, files: ScanFiles) -> bool:
         """Whether the scan's mask was there when the folder was listed."""
-        return mask_path(files, self._output).name in self.names
+        return files.target.exists() if files.target else mask_path(files, self._output).name in self.names
 
     def known(self, files: ScanFiles) -> Lines:
         """Rows that were once said of the scan's mask; whether they still fit it is not checked."""

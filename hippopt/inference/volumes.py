@@ -8,6 +8,7 @@ import numpy as np
 
 from hippopt.artifacts.calibration import Calibration
 from hippopt.artifacts.cohort import Cohort
+from hippopt.artifacts.head_sizes import HeadSizes
 from hippopt.artifacts.plan import Plan
 from hippopt.files.scan import Scan
 from hippopt.imaging.head_size import head_size
@@ -27,12 +28,21 @@ SURE = ("volume_low_mm3", "volume_high_mm3", "predicted_dice", "fold_agreement")
 
 @dataclass(frozen=True)
 class Standards:
-    """What a mask is judged by. contrast: usual range; pairs: (left, right) labels. None where it is not known."""
+    """What a mask is judged by. contrast: usual range; pairs: (left, right) labels. head_sizes: from outside. None where it is not known."""
 
     contrast: tuple[float, float] | None = None
     cohort: Cohort | None = None
     calibration: Calibration | None = None
     pairs: Pairs = ()
+    head_sizes: HeadSizes | None = None
+
+    def head(self, name: str, scan: Scan) -> tuple[float | None, str]:
+        """(mm³, what it is the size of): from outside where such sizes are given, which are never mixed with measured ones."""
+        if self.head_sizes is not None:
+            given = self.head_sizes.of(name)
+            return given, "given" if given is not None else "-"
+        found = head_size(scan.array, scan.grid)
+        return found.volume_mm3, found.of
 
 
 @dataclass(frozen=True)
@@ -61,7 +71,7 @@ def volume_rows(
 
     components: 26-connected parts; two of a structure may be both sides, or an island.
     """
-    head = head_size(scan.array, scan.grid)
+    head_mm3, head_of = standards.head(name, scan)
     volumes, notes = {}, {}
     rows: list[Row] = []
     for label, value in sorted(plan.labels.items(), key=lambda item: item[1]):
@@ -79,8 +89,8 @@ def volume_rows(
             "volume_mm3": round(volume, 2), "volume_low_mm3": _rounded(interval and interval[0], 2),
             "volume_high_mm3": _rounded(interval and interval[1], 2), "predicted_dice": _rounded(dice, 4),
             "fold_agreement": _rounded(sureness.agreement.get(label), 4), "components": parts, "asymmetry_percent": None,
-            "head_size_mm3": head.volume_mm3, "head_size_of": head.of,
-            "volume_per_head": _rounded(volume / head.volume_mm3 if head.volume_mm3 else None, 7),
+            "head_size_mm3": head_mm3, "head_size_of": head_of,
+            "volume_per_head": _rounded(volume / head_mm3 if head_mm3 else None, 7),
         })  # fmt: skip
     for pair in standards.pairs:
         asymmetry = asymmetry_percent(volumes[pair[0]], volumes[pair[1]])

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 # `import monai` imports every part of it, and with them these where they are installed: transformers (it comes with the extra for
 # LoRA) for a network that hippopt has no use for, matplotlib for notebooks
-NEEDLESS = ("transformers", "matplotlib")
+NEEDLESS = ("transformers", "matplotlib", "pandas", "sklearn", "skimage", "scipy.signal")
 
 
 def import_monai() -> None:

@@ -60,7 +60,14 @@ def write_study(
     if parts > largest:
         raise UsageError(f"--parts {parts}: this SLURM numbers the tasks of an array up to {largest} (MaxArraySize - 1)")
     asked = replace(
-        request, source=request.source.absolute(), output=request.output.absolute(), parts=parts, part=None, run=run, folds=tuple(folds)
+        request,
+        source=request.source.absolute(),
+        output=request.output.absolute(),
+        parts=parts,
+        part=None,
+        head_size=request.head_size and request.head_size.absolute(),
+        run=run,
+        folds=tuple(folds),
     )
     made = command(asked)
     resources = Resources(

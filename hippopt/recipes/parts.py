@@ -12,7 +12,7 @@ from hippopt.files.scan_listing import ScanFiles, list_scans
 from hippopt.inference.journal import Part
 from hippopt.inference.scan_list import SCAN_LIST, ScanList, write_list
 from hippopt.networks.restoring import read_card
-from hippopt.recipes.standards import load_standards
+from hippopt.recipes.standards import load_standards, with_head_sizes
 from hippopt.stages.merge_parts import Merged, MergeRequest, merge_parts
 from hippopt.workspace import PROVENANCE, Workspace
 
@@ -99,6 +99,7 @@ def merge_study(workspace: Workspace, dataset: str, run: str, folds: Sequence[st
     cards = [read_card(workspace.fold(dataset, run, fold).adapter_card) for fold in folds]
     calibrated = old.get("checkpoint") != "best"
     standards = load_standards(workspace, dataset, run, plan, cards, console, calibrated)
+    standards = with_head_sizes(standards, request.head_size, scans, console)
     merged = merge_parts(scans, plan, MergeRequest(request.source, request.output, standards, request.volume, request.verify), console)
     _tell(merged, scans, len(listed.scans) if listed else 0, old.get("parts") or 1, console)
     console.say(f"merged {counted(merged.masks, 'mask')}, {merged.failed} failed, {len(merged.missing)} missing: {request.output}")

@@ -1,6 +1,7 @@
 """Predict with a run: find its folds, check that they belong together, restore and merge them, segment the scans."""
 
 import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -18,7 +19,9 @@ from hippopt.artifacts.weights import AdapterCard
 from hippopt.artifacts.writable_folder import check_writable
 from hippopt.console import Console, counted
 from hippopt.errors import OutputError, StaleArtifactError, UsageError, WeightsError
-from hippopt.files.scan_listing import list_scans
+from hippopt.files.scan_listing import ScanFiles, list_scans
+from hippopt.inference.journal import Part
+from hippopt.inference.label_tables import write_label_tables
 from hippopt.inference.part_borders import learned_borders
 from hippopt.inference.segmentation import Wanted
 from hippopt.inference.volumes import Standards
@@ -29,7 +32,7 @@ from hippopt.networks.lean_import import import_monai
 from hippopt.networks.locator import read_locator
 from hippopt.networks.restoring import read_card, restore
 from hippopt.recipes.parts import LIST_KEYS, deal, known_identity, merge_study, open_list, part_number
-from hippopt.recipes.standards import load_standards
+from hippopt.recipes.standards import load_standards, with_head_sizes
 from hippopt.stages.adopt_base import load_known_base
 from hippopt.stages.predict import PredictionSettings, predict
 from hippopt.workspace import PROVENANCE, Workspace
@@ -53,6 +56,16 @@ class PredictionRequest:
     parts: int | None = None  # of how many, where the scans are dealt out
     part: int | None = None  # from 1
     verify: bool = False
+    head_size: Path | None = None
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Scans to segment in this process. part: of a study in parts; dealt: what prediction.json says of their list."""
+
+    scans: Sequence[ScanFiles]
+    part: Part | None = None
+    dealt: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -177,7 +190,7 @@ def merge_scans(workspace: Workspace, dataset: str, request: PredictionRequest, 
     run = choose_run(workspace, dataset, request.run)
     folds = choose_folds(workspace, dataset, run, request.folds, len(load_plan(workspace.run_plan(dataset, run)).folds), console)
     check_output(request.source, request.output)
-    _check_identity(request, _identity(workspace, dataset, run, folds, request))
+    check_identity(request, run_identity(workspace, dataset, run, folds, request))
     return merge_study(workspace, dataset, run, folds, request, console)
 
 
@@ -191,30 +204,38 @@ def predict_scans(workspace: Workspace, dataset: str, request: PredictionRequest
     check_output(request.source, request.output)
     for note in notes:
         console.warn(note)
-    part, listed = None, None
+    batch = Batch(scans)
     if request.parts is not None:
         part = (part_number(request.parts, request.part, os.environ), request.parts)
         listed = open_list(request.source, request.output, scans, request.parts, console)
-        scans = deal(listed.scans, part)
-        console.say(f"part {part[0]} of {part[1]}: {counted(len(scans), 'scan')}")
-        if not scans:
-            return 0
+        batch = Batch(deal(listed.scans, part), part, {"parts": request.parts, "scans": len(listed.scans), "scans_sha256": listed.sha256})
+        console.say(f"part {part[0]} of {part[1]}: {counted(len(batch.scans), 'scan')}")
+    if not batch.scans:
+        return 0
+    return segment_batch(workspace, dataset, run, batch, request, console)
+
+
+def segment_batch(workspace: Workspace, dataset: str, run: str, batch: "Batch", request: PredictionRequest, console: Console) -> int:
+    """Segment scans that are listed. Returns the number of failures. Raises HippoptError's kinds before anything is computed."""
+    plan, scans, part = load_plan(workspace.run_plan(dataset, run)), batch.scans, batch.part
     folds = choose_folds(workspace, dataset, run, request.folds, len(plan.folds), console)
     device, note = choose_device(request.device)
     import_monai()
     opened = open_run(workspace, dataset, run, plan, folds, device, request.checkpoint, request.tta, console)
     console.say(f"run {run}, fold {' '.join(folds)}, {note}: {counted(len(scans), 'scan')}")
-    identity = _identity(workspace, dataset, run, folds, request) | (
+    standards = with_head_sizes(opened.standards, request.head_size, batch.scans, console)
+    identity = run_identity(workspace, dataset, run, folds, request) | (
         {"locators_sha256": list(opened.locators_sha256)} if opened.locators else {}
     )
-    old = _check_identity(request, identity)
+    old = check_identity(request, identity)
     known = {key: old[key] for key in LIST_KEYS if key in old}
-    dealt = {"parts": request.parts, "scans": len(listed.scans), "scans_sha256": listed.sha256} if listed else known
-    if old != identity | dealt:
-        write_json(request.output / PROVENANCE, identity | dealt)
+    dealt = batch.dealt or known
+    if old != {**identity, **dealt}:
+        write_json(request.output / PROVENANCE, {**identity, **dealt})
+    write_label_tables(plan.labels, request.output)
     job = PredictionSettings(
         output=request.output, windows=opened.windows, wanted=Wanted(request.save_probabilities, request.save_uncertainty),
-        overwrite=request.overwrite, volume=request.volume, standards=opened.standards, locators=opened.locators,
+        overwrite=request.overwrite, volume=request.volume, standards=standards, locators=opened.locators,
         borders=opened.borders, source=request.source if request.source.is_dir() else request.source.parent, part=part,
         verify=request.verify,
     )  # fmt: skip
@@ -230,7 +251,7 @@ def predict_scans(workspace: Workspace, dataset: str, request: PredictionRequest
     return failed
 
 
-def _identity(workspace: Workspace, dataset: str, run: str, folds: list[str], request: PredictionRequest) -> dict[str, Any]:
+def run_identity(workspace: Workspace, dataset: str, run: str, folds: list[str], request: PredictionRequest) -> dict[str, Any]:
     """What made the masks of an output folder."""
     best = request.checkpoint == "best"
     folders = [workspace.fold(dataset, run, fold) for fold in folds]
@@ -242,7 +263,7 @@ def _identity(workspace: Workspace, dataset: str, run: str, folds: list[str], re
     }  # fmt: skip
 
 
-def _check_identity(request: PredictionRequest, identity: dict[str, Any]) -> dict[str, Any]:
+def check_identity(request: PredictionRequest, identity: dict[str, Any]) -> dict[str, Any]:
     """What made the masks that are there; nothing where none are. Raises OutputError where masks would be kept that another run, other folds or other settings made."""
     if request.overwrite:
         return {}

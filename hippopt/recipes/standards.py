@@ -1,13 +1,17 @@
 """What the masks of a run are judged by: contrast and volumes of its training scans, and its calibration."""
 
 from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 
 from hippopt.artifacts.calibration import Calibration, check_calibration
 from hippopt.artifacts.codec import Record, load_record
+from hippopt.artifacts.head_sizes import read_head_sizes
 from hippopt.artifacts.plan import Plan
 from hippopt.artifacts.weights import AdapterCard
-from hippopt.console import Console
+from hippopt.console import Console, counted
 from hippopt.errors import PlanError
+from hippopt.files.scan_listing import ScanFiles
 from hippopt.inference.cohort import Pairs, known_cohort
 from hippopt.inference.contrast import known_contrast
 from hippopt.inference.volumes import Standards
@@ -32,6 +36,19 @@ def load_standards(
         calibration=_calibration(workspace, dataset, run, cards, console) if calibrated else None,
         pairs=pairs,
     )
+
+
+def with_head_sizes(standards: Standards, table: Path | None, scans: Sequence[ScanFiles], console: Console) -> Standards:
+    """The standards with head sizes from outside, where a table of them is given. Raises DatasetError."""
+    if table is None:
+        return standards
+    sizes = read_head_sizes(table)
+    without = [files.id for files in scans if sizes.of(files.id) is None]
+    if without:
+        console.warn(
+            f"{table}: no row for {counted(len(without), 'scan')} ({without[0]}{', ...' if without[1:] else ''}), whose head sizes stay blank"
+        )
+    return replace(standards, head_sizes=sizes)
 
 
 def _calibration(workspace: Workspace, dataset: str, run: str, cards: Sequence[AdapterCard], console: Console) -> Calibration | None:

@@ -22,14 +22,13 @@ from hippopt.inference.journal import Part
 from hippopt.inference.kept_masks import KeptMasks
 from hippopt.inference.loading import LoadedScan, load_scan
 from hippopt.inference.located import Ensemble
-from hippopt.inference.outcomes import Outcomes, mask_path
+from hippopt.inference.outcomes import PROBABILITIES, UNCERTAINTY, Outcomes, map_path, mask_path
 from hippopt.inference.segmentation import Segmentation, Wanted, segment
 from hippopt.inference.volume_table import Lines, fields_of, lines_of
 from hippopt.inference.volumes import Standards
 from hippopt.inference.windows import WindowSettings
 from hippopt.training.signals import StopSignals
 
-UNCERTAINTY, PROBABILITIES = "uncertainty", "probabilities"  # maps beside a mask
 SAVE_EVERY_S = 10.0  # the tables, while scans are segmented
 SAVE_SHARE = 0.05  # of the time, at most: large tables are written more seldom
 
@@ -151,9 +150,9 @@ class _Batch:
         files, scan = loaded.files, loaded.scan
         # the mask last: where it is there, all else of its scan is
         if found.uncertainty is not None:
-            write_array(self._map_path(files, UNCERTAINTY), found.uncertainty, scan.grid)
+            write_array(map_path(files, UNCERTAINTY, self.request.output), found.uncertainty, scan.grid)
         if found.probabilities is not None:
-            write_probabilities(self._map_path(files, PROBABILITIES), found.probabilities, scan)
+            write_probabilities(map_path(files, PROBABILITIES, self.request.output), found.probabilities, scan)
         write_mask(mask_path(files, self.request.output), found.mask, scan)
 
     def _fail(self, files: ScanFiles, error: Exception) -> None:
@@ -164,11 +163,8 @@ class _Batch:
     def _lacks_maps(self, files: ScanFiles, lines: Lines) -> bool:
         """Whether a map that is wanted is not there beside a kept mask; a constant scan has none."""
         asked = {UNCERTAINTY: self.request.wanted.uncertainty, PROBABILITIES: self.request.wanted.probabilities}
-        lacking = any(wanted and not self._map_path(files, kind).exists() for kind, wanted in asked.items())
+        lacking = any(wanted and not map_path(files, kind, self.request.output).exists() for kind, wanted in asked.items())
         return lacking and not any(CONSTANT in fields["flag"].split("; ") for fields in fields_of(lines))
-
-    def _map_path(self, files: ScanFiles, kind: str) -> Path:
-        return self.request.output / f"{files.id}_{kind}.nii.gz"
 
 
 def _segment(loaded: LoadedScan, batch: _Batch) -> None:

@@ -290,5 +290,6 @@ def test_tables_are_written_while_scans_are_segmented(
 
     monkeypatch.setattr(stage, "_segment", segment)
     monkeypatch.setattr(stage, "SAVE_EVERY_S", 0.0)
+    monkeypatch.setattr(stage, "SAVE_SHARE", 1e9)  # however long a saving takes
     predict(run_command, sure_root, scans, tmp_path / "out")
     assert seen == [set(), {"a"}, {"a", "b"}]

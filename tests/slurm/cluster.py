@@ -33,6 +33,7 @@ SelectTypeParameters=CR_Core
 ReturnToService=2
 KillWait=5
 MessageTimeout=60
+SlurmdParameters=config_overrides
 SlurmdTimeout=300
 MaxArraySize=1001
 SchedulerParameters=batch_sched_delay=0,sched_interval=2,bf_interval=2
@@ -42,7 +43,7 @@ SlurmctldPidFile={folder}/slurmctld.pid
 SlurmdPidFile={folder}/slurmd.pid
 SlurmctldLogFile={folder}/slurmctld.log
 SlurmdLogFile={folder}/slurmd.log
-NodeName={host} NodeAddr=127.0.0.1 CPUs={cpus} State=UNKNOWN
+NodeName={host} NodeAddr=127.0.0.1 CPUs={cpus} RealMemory=64000 State=UNKNOWN
 PartitionName=all Nodes=ALL Default=YES MaxTime=INFINITE State=UP
 """
 
@@ -52,8 +53,11 @@ class NoCluster(Exception):
 
 
 @contextlib.contextmanager
-def cluster(cpus: int = 2) -> Iterator[dict[str, str]]:
-    """Yield the environment in which sbatch and the like find a SLURM of `cpus` CPUs, which ends with the block. Raises NoCluster."""
+def cluster(cpus: int = 8) -> Iterator[dict[str, str]]:
+    """Yield the environment in which sbatch and the like find a SLURM, which ends with the block. Raises NoCluster.
+
+    cpus: that its node says it has, whatever the machine has; of memory it says 64 GB.
+    """
     missing = [name for name in PROGRAMS if shutil.which(name) is None]
     if missing:
         raise NoCluster(f"{', '.join(missing)} not installed (Debian: apt-get install slurm-wlm)")
