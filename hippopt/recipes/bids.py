@@ -2,7 +2,6 @@
 
 import csv
 import io
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +17,7 @@ from hippopt.errors import OutputError
 from hippopt.files.bids_layout import SEGMENTATION, BidsRequest, bids_description, bids_scans
 from hippopt.files.scan_listing import ScanFiles
 from hippopt.inference.label_tables import FILES, bids_table, write_label_tables
-from hippopt.inference.volume_table import FAILURES, VOLUMES, fields_of, read_failures, read_volumes, write_failures
-from hippopt.inference.volumes import COLUMNS
+from hippopt.inference.volume_table import FAILURES, VOLUMES, fields_of, read_failures, read_volumes, write_failures, write_volumes
 from hippopt.networks.restoring import read_card
 from hippopt.recipes.prediction import Batch, PredictionRequest, check_identity, choose_folds, run_identity, segment_batch
 from hippopt.recipes.standards import load_standards, with_head_sizes
@@ -29,26 +27,18 @@ from hippopt.workspace import Workspace
 WORK = ".hippopt"  # journals and tables of the work itself, hidden from BIDS
 BIDS_VERSION = "1.10.0"
 TABLE = "phenotype/hippocampus.tsv"
-ENTITY = re.compile(r"(?:^|_)(sub|ses)-([A-Za-z0-9]+)")
 
-# column of volumes.tsv -> (description, unit)
-MEANING = {
-    "scan": ("Name of the scan in the source data set, without suffix and ending", ""),
-    "label": ("Name of the structure", ""),
-    "value": ("Its value in the segmentation", ""),
-    "side": ("Side of the structure, where it has one", ""),
-    "voxels": ("Voxels of the structure in the segmentation", ""),
-    "volume_mm3": ("Volume of the structure", "mm^3"),
-    "volume_low_mm3": ("Lower end of the 95 % interval of the true volume", "mm^3"),
-    "volume_high_mm3": ("Upper end of the 95 % interval of the true volume", "mm^3"),
+# columns of volumes.tsv -> (description, unit): of each structure, and of each scan
+OF_LABELS = {
+    "volume_mm3": ("volume", "mm^3"),
+    "volume_low_mm3": ("lower end of the 95 % interval of the true volume", "mm^3"),
+    "volume_high_mm3": ("upper end of the 95 % interval of the true volume", "mm^3"),
     "predicted_dice": ("Dice that the mask probably has with a person's outline, from 0 to 1", ""),
-    "fold_agreement": ("Mean Dice of each network's own mask with the common one", ""),
-    "components": ("Parts that touch nowhere", ""),
-    "asymmetry_percent": ("200 (left - right) / (left + right)", "percent"),
-    "head_size_mm3": ("Size of the head or of the brain", "mm^3"),
-    "head_size_of": ("What head_size_mm3 is the size of", ""),
-    "volume_per_head": ("Volume over head size", ""),
-    "flag": ("What is odd about the mask, separated by semicolons", ""),
+    "flag": ("what is odd about the mask, separated by semicolons", ""),
+}
+OF_SCANS = {
+    "head_size_mm3": ("size of the head or of the brain", "mm^3"),
+    "head_size_of": ("what head_size_mm3 is the size of", ""),
 }
 
 
@@ -89,8 +79,8 @@ def run_group(workspace: Workspace, dataset: str, run: str, app: BidsApp, consol
     merged = merge_parts(scans, plan, MergeRequest(app.scans.folder, work, standards, app.settings.volume, app.settings.verify), console)
     _write_description(plan, app)
     _write_phenotype(app.output, scans)
-    failed = read_failures(work / FAILURES)
-    write_failures(failed, app.output / FAILURES)
+    write_failures(read_failures(work / FAILURES), app.output / FAILURES)
+    write_volumes(read_volumes(work / VOLUMES), app.output / VOLUMES)
     missing = [scans[position].id for position in merged.missing]
     for scan in missing[:20]:
         console.warn(f"{scan}: missing; run hippopt_bids with participant for it")
@@ -127,38 +117,38 @@ def _write_description(plan: Plan, app: BidsApp) -> None:
     ):  # fmt: skip
         write_json(app.output / name, data)
     write_bytes(app.output / f"seg-{SEGMENTATION}_dseg.tsv", bids_table(plan.labels).encode())
-    write_bytes(app.output / ".bidsignore", "".join(f"{name}\n" for name in (*FILES, FAILURES)).encode())
+    write_bytes(app.output / ".bidsignore", "".join(f"{name}\n" for name in (*FILES, VOLUMES, FAILURES)).encode())
     write_bytes(app.output / "README.md", _README.format(version=__version__).encode())
     write_label_tables(plan.labels, app.output)
 
 
 def _write_phenotype(output: Path, scans: Sequence[ScanFiles]) -> None:
-    """A row a scan and label, with the participant's label and the session's."""
+    """A row a participant, as BIDS asks for; a column begins with the session, run, ... of its scan, where it has such."""
     table = read_volumes(work_folder(output) / VOLUMES)
-    columns = ["participant_id", "session_id", *COLUMNS]
-    rows = []
+    rows: dict[str, dict[str, str]] = {}
+    about: dict[str, Any] = {"MeasurementToolMetadata": {"Description": "Volumes of the hippocampus, by hippopt"}}
     for files in scans:
-        entities = dict(ENTITY.findall(files.id))
-        session = f"ses-{entities['ses']}" if "ses" in entities else "n/a"
-        rows += [
-            [f"sub-{entities['sub']}", session, *(_known(fields[name]) for name in COLUMNS)]
-            for fields in fields_of(table.get(files.id, ()))
-        ]
+        participant, _, others = files.id.partition("_")
+        row = rows.setdefault(participant, {})
+        for fields in fields_of(table.get(files.id, ())):
+            for kinds, beginning in ((OF_SCANS, others), (OF_LABELS, "_".join(filter(None, (others, fields["label"]))))):
+                for column, (meaning, unit) in kinds.items():
+                    name = "_".join(filter(None, (beginning, column)))
+                    row[name] = fields[column] if fields[column] not in ("", "-") else "n/a"
+                    where = ", ".join(filter(None, (fields["label"] if kinds is OF_LABELS else "", others)))
+                    about[name] = {"Description": f"{meaning}{f' ({where})' if where else ''}", **({"Units": unit} if unit else {})}
+    columns = [name for name in about if name != "MeasurementToolMetadata"]
     text = io.StringIO()
-    csv.writer(text, delimiter="\t", lineterminator="\n").writerows([columns, *rows])
+    writer = csv.writer(text, delimiter="\t", lineterminator="\n")
+    writer.writerow(["participant_id", *columns])
+    writer.writerows([participant, *(row.get(name, "n/a") for name in columns)] for participant, row in sorted(rows.items()))
     write_bytes(output / TABLE, text.getvalue().encode())
-    described = {name: {"Description": MEANING[name][0], **({"Units": MEANING[name][1]} if MEANING[name][1] else {})} for name in COLUMNS}
-    about = {"Description": "Volumes of the hippocampus, by hippopt"}
-    write_json(output / Path(TABLE).with_suffix(".json"), {"MeasurementToolMetadata": about, **described})
-
-
-def _known(value: str) -> str:
-    return value if value not in ("", "-") else "n/a"
+    write_json(output / Path(TABLE).with_suffix(".json"), about)
 
 
 _README = """# Hippocampus segmentations
 
 Made by hippopt {version} (`hippopt_bids`). A segmentation `*_seg-hippopt_dseg.nii.gz` lies in the grid of its scan; `seg-hippopt_dseg.tsv` names its values.
-Volumes of all scans are in `phenotype/hippocampus.tsv` once the level `group` has run; `failures.tsv` lists scans that could not be segmented.
+Once the level `group` has run, `phenotype/hippocampus.tsv` has the volumes in a row a participant, and `volumes.tsv` all that is known in a row a scan and structure; `failures.tsv` lists scans that could not be segmented.
 `labels_itksnap.txt`, `labels.ctbl` and `labels_freesurfer.txt` hold names and colours for ITK-SNAP, 3D Slicer and freeview.
 """

@@ -66,17 +66,17 @@ def test_every_t1w_has_its_segmentation(bids: Path, derived: Path) -> None:
     assert look_up.color.str.fullmatch("#[0-9a-f]{6}").all()
 
 
-def test_the_group_has_one_table(derived: Path) -> None:
-    table = pd.read_csv(derived / "phenotype" / "hippocampus.tsv", sep="\t", dtype=str, keep_default_na=False)
-    assert len(table) == 2 * len(SCANS) and set(table.participant_id) == {"sub-01", "sub-02"}
-    assert table.drop_duplicates("scan").set_index("scan").session_id.to_dict() == {
-        "sub-01_ses-a_run-1": "ses-a", "sub-01_ses-a_run-2": "ses-a", "sub-01_ses-b": "ses-b", "sub-02_acq-hires": "n/a",
-    }  # fmt: skip
+def test_the_group_has_a_row_a_participant(derived: Path) -> None:
+    table = pd.read_csv(derived / "phenotype" / "hippocampus.tsv", sep="\t", dtype=str, keep_default_na=False).set_index("participant_id")
+    assert list(table.index) == ["sub-01", "sub-02"]
     about = json.loads((derived / "phenotype" / "hippocampus.json").read_text())
-    assert set(table.columns) <= {*about, "participant_id", "session_id"} and about["volume_mm3"]["Units"] == "mm^3"
-    for row in table.itertuples():
-        path = next(derived.rglob(f"{row.scan}_space-orig_seg-hippopt_dseg.nii.gz"))
-        assert int(row.voxels) == (read_mask(path) == int(row.value)).sum()
+    assert set(table.columns) == set(about) - {"MeasurementToolMetadata"} and about["ses-b_front_volume_mm3"]["Units"] == "mm^3"
+    assert table.loc["sub-02", "ses-b_front_volume_mm3"] == "n/a"
+    for participant, scan, label, value in (("sub-01", "ses-a_run-2", "front", 1), ("sub-02", "acq-hires", "back", 2)):
+        path = next(derived.rglob(f"{participant}_{scan}_space-orig_seg-hippopt_dseg.nii.gz"))
+        assert float(table.loc[participant, f"{scan}_{label}_volume_mm3"]) == (read_mask(path) == value).sum()
+    long = pd.read_csv(derived / "volumes.tsv", sep="\t", dtype=str)
+    assert len(long) == 2 * len(SCANS) and long.scan.nunique() == len(SCANS)
 
 
 def test_the_validator_finds_no_error(bids: Path, derived: Path) -> None:
