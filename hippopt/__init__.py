@@ -2,8 +2,12 @@
 
 from typing import Any
 
+from hippopt.surroundings import name_the_user
+
 __version__ = "0.1.0"
 __all__ = ["Prediction", "Predictor", "__version__"]
+
+name_the_user()
 
 
 def __getattr__(name: str) -> Any:

@@ -137,6 +137,10 @@ class Workspace:
         found = {path.parent.name for name in ("resume*.safetensors", "lock.json") for path in self.run(dataset, run).glob(f"*/{name}")}
         return [fold_of_folder(folder) for folder in sorted(found)]
 
+    def locks(self, dataset: str) -> list[Path]:
+        """Lock files of the folds that are being trained, and of those whose process is gone."""
+        return sorted(self.dataset_results(dataset).glob("*/*/lock.json"))
+
     def runs(self, dataset: str) -> list[str]:
         """Runs of a data set that hold at least one finished fold."""
         folder = self.dataset_results(dataset)

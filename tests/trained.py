@@ -19,7 +19,7 @@ from safetensors.torch import load_file
 
 DATASET = "Dataset007_Blob"
 REPOSITORY = Path(__file__).parent.parent
-PATIENCE_S = 120.0
+PATIENCE_S = 600.0  # a command begins slowly on a machine that others use too
 LORA = "lora-pt-r4"  # the run of `lora_root`
 NO_PLOTS = "import hippopt.stages.train_fold as stage; stage.plot_progress = lambda *_: None"
 

@@ -1,8 +1,10 @@
 """What a user writes down about cases: a table of their subjects, a list of those to take."""
 
+import codecs
 import csv
 import difflib
 import io
+import re
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
@@ -19,9 +21,25 @@ def missing_path(path: Path) -> str:
 
 
 def near_names(name: str, known: Iterable[str]) -> str:
-    """`; near matches: a, b`, or nothing."""
-    close = difflib.get_close_matches(name, list(known), 3)
+    """`; near matches: a, b`, or nothing. Names that are the same but for zeros, letter case, endings or a channel come first."""
+    others = list(known)
+    close = [other for other in others if _plain(other) == _plain(name)][:3] or difflib.get_close_matches(name, others, 3)
     return f"; near matches: {', '.join(close)}" if close else ""
+
+
+def names_alike(names: Iterable[str]) -> list[list[str]]:
+    """Groups of different names that differ in letter case or blanks only."""
+    groups: dict[str, list[str]] = {}
+    for name in dict.fromkeys(names):
+        groups.setdefault("".join(name.split()).casefold(), []).append(name)
+    return [group for group in groups.values() if len(group) > 1]
+
+
+def _plain(name: str) -> str:
+    """A name without what tables and spreadsheets change in it: `1` of `001`, `scan1` of `Scan_001_0000.nii.gz`."""
+    plain = re.sub(r"(\.[a-z]\w*)+$", "", name.strip().lower())
+    plain = re.sub(r"_0{3}\d$", "", plain) if re.search(r"\w_0{3}\d$", plain) else plain
+    return re.sub(r"0*(\d+)", r"\1", re.sub(r"[\W_]+", "", plain))
 
 
 def read_subjects(path: Path) -> dict[str, str]:
@@ -30,14 +48,18 @@ def read_subjects(path: Path) -> dict[str, str]:
     Raises DatasetError with a line for each row that does not fit.
     """
     text = _text(path)
-    first = text.partition("\n")[0]
-    delimiter = "\t" if path.suffix.lower() != ".csv" else ";" if ";" in first and "," not in first else ","
+    stated = re.match(r"\"?sep=(.)\"?\r?\n", text, re.IGNORECASE)  # Excel's own first line
+    delimiter = stated[1] if stated else _delimiter(text.partition("\n")[0], path)
     rows = csv.reader(io.StringIO(text), delimiter=delimiter)
+    if stated:
+        next(rows)
     try:
         header = [cell.strip().lower() for cell in next(rows, [])]
         if header.count("case") != 1 or header.count("subject") != 1:
-            kind = "comma" if delimiter == "," else "semicolon" if delimiter == ";" else "tab"
-            raise DatasetError(f"{path}: line 1: columns {header}; a header with one case and one subject, {kind}-separated, is needed")
+            kind = {",": "comma", ";": "semicolon", "\t": "tab"}.get(delimiter, repr(delimiter))
+            raise DatasetError(
+                f"{path}: line {2 if stated else 1}: columns {header}; a header with one case and one subject, {kind}-separated, is needed"
+            )
         case_column, subject_column = header.index("case"), header.index("subject")
         subjects: dict[str, str] = {}
         faults = []
@@ -61,6 +83,15 @@ def read_subjects(path: Path) -> dict[str, str]:
     if not subjects:
         raise DatasetError(f"{path}: no row below the header; list the cases, or leave --subjects out")
     return subjects
+
+
+def _delimiter(header: str, path: Path) -> str:
+    """What parts the columns: what the ending says, unless the header tells otherwise."""
+    usual = "," if path.suffix.lower() == ".csv" else "\t"
+    fitting = [
+        mark for mark in (usual, "\t", ";", ",") if {"case", "subject"} <= {cell.strip(' "\r').lower() for cell in header.split(mark)}
+    ]
+    return fitting[0] if fitting else usual
 
 
 def read_case_list(given: str) -> list[str]:
@@ -103,7 +134,8 @@ def _json_list(path: Path) -> list[str]:
 
 def _text(path: Path) -> str:
     try:
-        return path.read_bytes().decode("utf-8-sig")
+        data = path.read_bytes()
+        return data.decode("utf-16" if data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig")  # Excel's "Unicode text"
     except FileNotFoundError:
         raise DatasetError(missing_path(path)) from None
     except UnicodeDecodeError as error:

@@ -4,7 +4,8 @@ import contextlib
 import hashlib
 import json
 import os
-import tempfile
+import secrets
+import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
@@ -102,13 +103,11 @@ def atomic_path(path: Path) -> Iterator[Path]:
     suffix = "".join(path.suffixes[-2:]) if path.name.endswith(".nii.gz") else path.suffix
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=TEMPORARY, suffix=suffix, dir=path.parent)
-        temporary = Path(name)
-        umask = os.umask(0)
-        os.umask(umask)
-        os.close(handle)
+        temporary, mode = _new_file(path.parent, suffix)
         yield temporary
-        temporary.chmod(0o666 & ~umask)  # only now: some libraries put a new file in its place
+        if temporary.stat().st_mode != mode:  # some libraries put a new file in its place
+            with contextlib.suppress(OSError):  # network mounts may refuse; the file is whole nevertheless
+                temporary.chmod(stat.S_IMODE(mode))
         with open(temporary, "rb+") as stream:
             os.fsync(stream.fileno())
         os.replace(temporary, path)
@@ -117,6 +116,20 @@ def atomic_path(path: Path) -> Iterator[Path]:
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+
+
+def _new_file(folder: Path, suffix: str) -> tuple[Path, int]:
+    """(path, mode) of a new, empty file. The kernel gives it the mode that the process's umask or the folder's access list asks for."""
+    while True:
+        path = folder / f"{TEMPORARY}{secrets.token_hex(6)}{suffix}"
+        try:
+            handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
+        except FileExistsError:
+            continue
+        try:
+            return path, os.fstat(handle).st_mode
+        finally:
+            os.close(handle)
 
 
 def remove_leftovers(folder: Path) -> None:

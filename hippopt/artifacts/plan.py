@@ -16,6 +16,7 @@ StackName = Literal["attention", "mlp_up", "mlp_down", "convolutions"]
 TRANSFORMER_STACKS: tuple[StackName, ...] = ("attention", "mlp_up", "mlp_down")
 CONVOLUTIONS: StackName = "convolutions"
 STACKS: tuple[StackName, ...] = (*TRANSFORMER_STACKS, CONVOLUTIONS)
+LAYERS = 12  # transformer blocks, fixed by MONAI's UNETR
 ALSO_TRAINED = ("decoder", "head", "norms", "encoders")
 AUGMENTATION_RANGES = (
     "scaling",

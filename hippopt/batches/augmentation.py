@@ -4,14 +4,12 @@ Every batch is a function of (seed, index) alone, whichever process makes it, so
 """
 
 import contextlib
-import signal
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import torch
 from batchgenerators.dataloading.data_loader import SlimDataLoaderBase
-from batchgenerators.dataloading.multi_threaded_augmenter import MultiThreadedAugmenter
 from batchgeneratorsv2.transforms.base.basic_transform import BasicTransform
 from batchgeneratorsv2.transforms.intensity.brightness import MultiplicativeBrightnessTransform
 from batchgeneratorsv2.transforms.intensity.contrast import BGContrast, ContrastTransform
@@ -26,6 +24,7 @@ from batchgeneratorsv2.transforms.utils.random import RandomTransform
 from hippopt.artifacts.plan import AugmentationSettings, Plan
 from hippopt.batches.patches import TrainingCase, Triple, cut, draw_start
 from hippopt.batches.region_patches import as_network_sees, draw_place
+from hippopt.batches.worker_processes import open_workers
 from hippopt.imaging.orientation import AXIS_INDEX
 
 ROTATION_MARGIN = 0.15  # share of the patch read beyond it, so that rotated corners hold tissue and not zeros
@@ -107,16 +106,9 @@ class PatchLoader(SlimDataLoaderBase):
         self.made = 0
 
     def generate_train_batch(self) -> dict[str, Any]:
-        if self.workers and self.made == 0:
-            with contextlib.suppress(ValueError):  # Ctrl-C is for the main process, which ends the workers itself
-                signal.signal(signal.SIGINT, signal.SIG_IGN)
-            torch.set_num_threads(1)
         index = self.first + (self.thread_id + self.made * max(self.workers, 1)) * self.step
         self.made += 1
-        batch = self.batch(index)
-        # between processes as plain arrays: a tensor would travel through shared memory, which is small in containers,
-        # and be lost, with a traceback, when its maker ends first
-        return {key: _as_array(value) for key, value in batch.items()} if self.workers else batch
+        return self.batch(index)
 
     def batch(self, index: int) -> dict[str, Any]:
         """The batch of this index."""
@@ -146,14 +138,6 @@ class PatchLoader(SlimDataLoaderBase):
         return {"image": torch.stack(images), "label": torch.stack(labels), "cases": ids}
 
 
-def _as_array(value: Any) -> Any:
-    return value.numpy() if isinstance(value, torch.Tensor) else value
-
-
-def _as_tensor(value: Any) -> Any:
-    return torch.from_numpy(value) if isinstance(value, np.ndarray) else value
-
-
 @contextlib.contextmanager
 def open_batches(
     cases: list[TrainingCase], plan: Plan, seed: int, first: int, workers: int, step: int = 1
@@ -163,8 +147,5 @@ def open_batches(
     if workers == 0:
         yield iter(loader)
         return
-    augmenter = MultiThreadedAugmenter(loader, None, workers, num_cached_per_queue=2)
-    try:
-        yield ({key: _as_tensor(value) for key, value in batch.items()} for batch in augmenter)
-    finally:
-        augmenter._finish()
+    with open_workers(loader, workers) as batches:
+        yield batches

@@ -6,28 +6,53 @@ from pathlib import Path
 
 import numpy as np
 
+from hippopt.errors import StaleArtifactError
+
 Triple = tuple[int, int, int]
 FOREGROUND_SAMPLE = 5000  # voxels kept a class to centre patches on
 JITTER_VOXELS = 4  # around the centred place of an image that is smaller than the patch, where prediction will put it
 
 
+FileState = tuple[int, int, int]  # inode, size, modification time in ns
+
+
+def file_state(path: Path) -> FileState:
+    """What changes when a file is replaced."""
+    found = path.stat()
+    return found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def _opened(path: Path, checked: FileState | None) -> np.ndarray:
+    array = np.load(path, mmap_mode="r")  # of a file that is replaced later, the old contents stay
+    if checked is not None and file_state(path) != checked:
+        raise StaleArtifactError(
+            f"{path}: made anew since this training began, as `hippopt_plan` does; plan again as it was then and add --resume, or train "
+            "with --overwrite on what is there now"
+        )
+    return array
+
+
 @dataclass(frozen=True)
 class TrainingCase:
-    """A preprocessed case on disk. Arrays are memory-mapped when first used, so that workers share the page cache."""
+    """A preprocessed case on disk. Arrays are memory-mapped when first used, so that workers share the page cache.
+
+    checked: states of the two files when they were held against the plan; an array that was made anew since then is refused.
+    """
 
     id: str
     image_path: Path
     label_path: Path
+    checked: tuple[FileState, FileState] | None = None
 
     @cached_property
     def image(self) -> np.ndarray:
-        """(C, Z, Y, X) float32, memory-mapped."""
-        return np.load(self.image_path, mmap_mode="r")
+        """(C, Z, Y, X) float32, memory-mapped. Raises StaleArtifactError where it is not the array that was checked."""
+        return _opened(self.image_path, self.checked and self.checked[0])
 
     @cached_property
     def label(self) -> np.ndarray:
-        """(Z, Y, X) uint8, memory-mapped."""
-        return np.load(self.label_path, mmap_mode="r")
+        """(Z, Y, X) uint8 or uint16, memory-mapped. Raises StaleArtifactError where it is not the array that was checked."""
+        return _opened(self.label_path, self.checked and self.checked[1])
 
     @cached_property
     def foreground(self) -> list[np.ndarray]:

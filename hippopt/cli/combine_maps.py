@@ -1,13 +1,13 @@
 """hippopt_combine_maps: set manual label maps of deep structures into whole heads, as a source of synthetic scans."""
 
 import argparse
-import os
 import time
 from pathlib import Path
 
 from hippopt.cli.command import make_parser, run
 from hippopt.cli.console import TerminalConsole
 from hippopt.errors import UsageError
+from hippopt.machine import core_count
 from hippopt.workspace import Workspace
 
 
@@ -46,7 +46,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--preview", type=Path, metavar="FILE.png", help="draw a sheet of twenty of the maps")
     parser.add_argument("--seed", type=int, default=0, help="which manual map goes into which head, and where the surfaces are sampled")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="heads at a time; each takes about 1 GB")
+    parser.add_argument("--jobs", type=int, default=core_count(), help="heads at a time; each takes about 1 GB")
     parser.add_argument("--overwrite", action="store_true", help="replace the folder")
     return parser
 

@@ -5,13 +5,20 @@ import contextlib
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 
 from hippopt import __version__
+from hippopt.artifacts.codec import one_line
 from hippopt.cli.console import TerminalConsole
 from hippopt.errors import HippoptError, Interrupted, UsageError
+from hippopt.machine import ran_out_of_memory
+from hippopt.parent_process import watch_parent
+from hippopt.surroundings import draw_into_files
 from hippopt.workspace import Workspace
+
+LESS_MEMORY = "give it more, or take less at a time: fewer --jobs or --workers, or a smaller batch_size or patch_size (hippopt_plan --set batch_size=1)"
 
 
 class _Formatter(argparse.ArgumentDefaultsHelpFormatter):
@@ -30,6 +37,7 @@ def make_parser(name: str, description: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog=name, description=description, formatter_class=_Formatter)
     parser.add_argument("--root", type=Path, default=Path(os.environ.get("HIPPOPT_ROOT", ".")),
                         help="workspace that holds raw_data/, plans/, preprocessed/ and results/; HIPPOPT_ROOT sets it too")  # fmt: skip
+    parser.add_argument("--debug", action="store_true", help="show with an error where in the code it came from")
     parser.add_argument("--version", action="version", version=f"hippopt {__version__}")
     return parser
 
@@ -39,8 +47,10 @@ def run(
     work: Callable[[argparse.Namespace, Workspace, TerminalConsole], int | None],
     arguments: list[str] | None = None,
 ) -> int:
-    """Parse and work. Returns 0, 1 for an expected failure, 2 for wrong usage, 130 or 143 when stopped by a signal."""
+    """Parse and work. Returns 0, 1 for an expected failure, 2 for wrong usage, 130, 143 or 129 when stopped by a signal."""
     options = parser.parse_args(arguments)
+    watch_parent()
+    draw_into_files()
     console = TerminalConsole(as_json=getattr(options, "json", False))
     for stream in (sys.stdout, sys.stderr):  # a path with any byte in its name can then be printed
         if hasattr(stream, "reconfigure"):
@@ -53,21 +63,24 @@ def run(
         failure, code = error, error.exit_code
     except HippoptError as error:
         failure, code = error, 2 if isinstance(error, UsageError) else 1
-    except OSError as error:
-        if error.filename is None:  # not a matter of one path
+    except (OSError, MemoryError, RuntimeError) as error:
+        if ran_out_of_memory(error):
+            failure, code = _because(error, f"memory ran out ({one_line(error)}); {LESS_MEMORY}"), 1
+        elif isinstance(error, OSError) and error.filename is not None:
+            failure, code = _because(error, f"{error.filename}: {error.strerror}; look at the path and its permissions"), 1
+        else:  # not a matter of one path
             raise
-        failure, code = HippoptError(f"{error.filename}: {error.strerror}; look at the path and its permissions"), 1
-    except KeyboardInterrupt:
-        failure, code = HippoptError("stopped by Ctrl-C; what was finished stays on disk"), 128 + signal.SIGINT
+    except KeyboardInterrupt as error:
+        failure, code = _because(error, "stopped by Ctrl-C; what was finished stays on disk"), 128 + signal.SIGINT
     if failure is not None:
-        _fail(parser, failure)
+        _fail(parser, failure, options.debug)
     if console.as_json:
-        with contextlib.suppress(BrokenPipeError):
+        with contextlib.suppress(OSError):
             console.show_results(command=parser.prog, exit_code=code, error=str(failure) if failure is not None else None)
     for stream in filter(None, (sys.stdout, sys.stderr)):  # None where the shell closed it
         try:
             stream.flush()
-        except BrokenPipeError:  # nothing reads any more; keep the interpreter's own flush at exit quiet
+        except OSError:  # nothing reads any more, or the terminal is gone; keep the interpreter's own flush at exit quiet
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
     return code
 
@@ -79,10 +92,21 @@ def add_json(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _fail(parser: argparse.ArgumentParser, error: HippoptError) -> None:
+def _because(error: BaseException, words: str) -> HippoptError:
+    """An error for the user of one of Python's."""
+    found = HippoptError(words)
+    found.__cause__ = error
+    return found
+
+
+def _fail(parser: argparse.ArgumentParser, error: HippoptError, debug: bool) -> None:
+    """Say the error's lines, after the way that it came where --debug asks for it."""
+    if debug:
+        with contextlib.suppress(OSError):
+            traceback.print_exception(error)
     lines = str(error).splitlines() or [type(error).__name__]
     for line in lines:
         try:
             print(f"{parser.prog}: {line}", file=sys.stderr, flush=True)
-        except BrokenPipeError:
+        except OSError:  # the words are lost with their reader; the exit code is not
             break

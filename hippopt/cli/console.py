@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 class TerminalConsole(SilentConsole):
-    """Prints. A closed pipe (`hippopt_plan | head`) silences it instead of stopping the work.
+    """Prints. A closed pipe (`hippopt_plan | head`) or a terminal that is gone silences it instead of stopping the work.
 
     as_json: standard output is for `show_results` alone, and lines for people go to standard error.
     """
@@ -40,7 +40,7 @@ class TerminalConsole(SilentConsole):
         try:
             with tqdm.external_write_mode(file=stream):
                 print(text, file=stream, flush=True)
-        except BrokenPipeError:
+        except OSError:
             pass
 
     def track(self, items: Iterable[T], label: str, total: int | None = None) -> Iterator[T]:
@@ -50,13 +50,13 @@ class TerminalConsole(SilentConsole):
         quiet = True if sys.stderr is None else None
         try:
             bar = tqdm(total=total, desc=label, file=sys.stderr, dynamic_ncols=True, mininterval=0.5, leave=False, disable=quiet)
-        except BrokenPipeError:
+        except OSError:
             bar = tqdm(disable=True)
         for item in items:
             yield item
-            with contextlib.suppress(BrokenPipeError):
+            with contextlib.suppress(OSError):
                 bar.update()
-        with contextlib.suppress(BrokenPipeError):
+        with contextlib.suppress(OSError):
             bar.close()
 
 

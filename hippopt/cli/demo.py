@@ -8,6 +8,7 @@ from pathlib import Path
 from hippopt.cli.command import make_parser, run
 from hippopt.cli.console import TerminalConsole
 from hippopt.errors import UsageError
+from hippopt.machine import core_count
 from hippopt.workspace import Workspace
 
 
@@ -16,7 +17,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.set_defaults(root=Path(os.environ.get("HIPPOPT_ROOT", "demo_workspace")))
     parser.add_argument("--minutes", type=float, default=8.0, metavar="M", help="about how long it may take")
     parser.add_argument("--seed", type=int, default=0, help="seed of the synthetic scans")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="cases at a time")
+    parser.add_argument("--jobs", type=int, default=core_count(), help="cases at a time")
     return parser
 
 

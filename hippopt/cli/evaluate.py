@@ -1,7 +1,6 @@
 """hippopt_evaluate: score masks against labels."""
 
 import argparse
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +9,7 @@ from hippopt.cli.command import add_json, make_parser, run
 from hippopt.cli.console import TerminalConsole
 from hippopt.console import counted
 from hippopt.errors import HippoptError, UsageError
+from hippopt.machine import core_count
 from hippopt.workspace import PROVENANCE, Workspace
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("-o", dest="output", type=Path, metavar="FILE", help="CSV of scores a case; default: PREDICTIONS/metrics.csv")
     parser.add_argument("-d", "--dataset", metavar="DATASET",
                         help="take label names and subjects from it; default: a dataset.json beside LABELS, else values alone")  # fmt: skip
-    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="cases at a time")
+    parser.add_argument("--jobs", type=int, default=core_count(), help="cases at a time")
     add_json(parser)
     return parser
 

@@ -1,7 +1,6 @@
 """hippopt_import: bring labelled scans into the workspace as a raw data set."""
 
 import argparse
-import os
 import sys
 import time
 from pathlib import Path
@@ -9,6 +8,7 @@ from pathlib import Path
 from hippopt.cli.command import make_parser, run
 from hippopt.cli.console import TerminalConsole
 from hippopt.errors import UsageError
+from hippopt.machine import core_count
 from hippopt.workspace import Workspace, dataset_name
 
 
@@ -27,7 +27,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--subjects", type=Path, metavar="TABLE", help=".tsv or .csv with the columns case and subject")
     parser.add_argument("--cases", metavar="LIST", help="take these cases only: A,B,C, a text file with one a line, or a .json list")
     parser.add_argument("--overwrite", action="store_true", help="replace the data set of this number and name")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="cases at a time")
+    parser.add_argument("--jobs", type=int, default=core_count(), help="cases at a time")
     return parser
 
 

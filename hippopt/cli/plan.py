@@ -1,13 +1,13 @@
 """hippopt_plan: verify, fingerprint, plan, preprocess."""
 
 import argparse
-import os
 import sys
 import time
 
 from hippopt.cli.command import make_parser, run
 from hippopt.cli.console import TerminalConsole
 from hippopt.errors import UsageError
+from hippopt.machine import core_count
 from hippopt.workspace import Workspace
 
 
@@ -20,7 +20,7 @@ def _parser() -> argparse.ArgumentParser:
                         help="change decisions of the plan, such as batch_size=4 or network.size=base")  # fmt: skip
     parser.add_argument("--memory-gb", type=float, help="memory to plan for; default: the GPU's, or half of the machine's")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="kind of machine to plan for")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="cases at a time")
+    parser.add_argument("--jobs", type=int, default=core_count(), help="cases at a time")
     parser.add_argument("--fix-headers", action="store_true", help="give labels the header of their image where only the affine differs")
     parser.add_argument("--overwrite", action="store_true", help="plan anew and rebuild preprocessed cases")
     return parser

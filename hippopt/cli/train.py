@@ -53,7 +53,9 @@ def _parser() -> argparse.ArgumentParser:
     budget = parser.add_mutually_exclusive_group()
     budget.add_argument("--steps", type=int, help="number of steps; default: the plan's")
     budget.add_argument("--minutes", type=float, help="wall time for a fold, validation included")
-    parser.add_argument("--resume", action="store_true", help="continue where the fold stopped")
+    parser.add_argument(
+        "--resume", action="store_true", help="start the fold, continue it where it stopped, or leave it as it is where it is finished"
+    )
     parser.add_argument("--overwrite", action="store_true", help="train a finished or begun fold anew")
     parser.add_argument("--allow-seen", action="store_true", help="accept a base that was trained on validation cases")
     parser.add_argument("--allow-change", action="store_true", help="resume although settings changed")

@@ -11,7 +11,8 @@ import numpy as np
 from hippopt.errors import ImageError, UsageError
 from hippopt.files.nifti_header import checked_affine, checked_size, grid_of, nifti_affine
 from hippopt.files.scan import Scan
-from hippopt.imaging.memory_budget import check_memory, machine_bytes
+from hippopt.imaging.memory_budget import check_memory
+from hippopt.machine import machine_bytes
 
 
 def scan_of_array(array: np.ndarray, spacing_mm: Sequence[float] | None, affine: object, name: str) -> Scan:

@@ -19,7 +19,8 @@ from hippopt.files.file_kind import first_bytes
 from hippopt.files.nifti_header import checked_affine, checked_size, grid_of
 from hippopt.files.nifti_reading import read_nifti, read_pair
 from hippopt.files.scan import Scan
-from hippopt.imaging.memory_budget import check_memory, machine_bytes
+from hippopt.imaging.memory_budget import check_memory
+from hippopt.machine import machine_bytes
 
 ITK_ENDINGS = (".nrrd", ".mha", ".mhd")
 ITK_STARTS = (b"NRRD", b"ObjectType", b"NDims")

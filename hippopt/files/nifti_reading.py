@@ -10,7 +10,8 @@ from hippopt.errors import ImageError
 from hippopt.files.file_kind import GZIP_MAGIC, START_BYTES, first_bytes, kind_of_unknown
 from hippopt.files.nifti_header import checked_affine, checked_shape, grid_of, nifti_affine, scaling
 from hippopt.files.scan import Scan
-from hippopt.imaging.memory_budget import check_memory, machine_bytes
+from hippopt.imaging.memory_budget import check_memory
+from hippopt.machine import machine_bytes
 
 
 class _Layout(NamedTuple):

@@ -1,24 +1,8 @@
 """Whether arrays fit the machine's memory, asked before they are made."""
 
-import os
-from pathlib import Path
-
 from hippopt.errors import ImageError
 
 SHARE = 0.8  # of the main memory that one scan may take
-CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")  # what a container may use: "max" or bytes
-
-
-def machine_bytes() -> float:
-    """Bytes of main memory: all arrays of scans and probabilities lie there, whatever the device."""
-    try:
-        total = float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
-    except (ValueError, OSError, AttributeError):  # not a POSIX system
-        return 16e9
-    try:
-        return min(total, float(CGROUP_LIMIT.read_text()))
-    except (ValueError, OSError):
-        return total
 
 
 def check_memory(name: object, shape: tuple[int, ...], needed_bytes: float, available_bytes: float) -> None:

@@ -35,7 +35,7 @@ class IntensityScale:
 
 @dataclass(frozen=True)
 class PreparedCase:
-    """image: (C, Z, Y, X) float32 on RAS axes at the target spacing; label: (Z, Y, X) uint8 class indices, or None.
+    """image: (C, Z, Y, X) float32 on RAS axes at the target spacing; label: (Z, Y, X) uint8 or uint16 class indices, or None.
 
     scales: how each channel was normalised.
     """
@@ -113,7 +113,7 @@ def prepare(image: np.ndarray, grid: Grid, plan: Plan, label: np.ndarray | None 
     classes = None
     if label is not None:
         values = np.array(plan.label_values)
-        indices = np.searchsorted(values, to_ras(label, grid)[window]).astype(np.uint8)
+        indices = np.searchsorted(values, to_ras(label, grid)[window]).astype(resampling.class_dtype(len(values)))
         classes = resampling.resample_label(indices, target, len(values), apart)
     return PreparedCase(prepared, classes, properties, scales)
 

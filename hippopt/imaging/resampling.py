@@ -134,10 +134,15 @@ def image_orders(apart: int | None) -> Triple:
     return (z, y, x)
 
 
+def class_dtype(classes: int) -> type[np.uint8] | type[np.uint16]:
+    """The smallest type that tells so many classes apart."""
+    return np.uint8 if classes <= 256 else np.uint16
+
+
 def resample_label(label: np.ndarray, shape: Triple, classes: int, apart: int | None) -> np.ndarray:
-    """(Z, Y, X) class indices -> (*shape) uint8: linear on one-hot, then argmax."""
+    """(Z, Y, X) class indices -> (*shape) uint8, or uint16 of more than 256 classes: linear on one-hot, then argmax."""
     if label.shape == shape:
-        return label.astype(np.uint8)
+        return label.astype(class_dtype(classes))
     onehot = (label[None] == np.arange(classes)[:, None, None, None]).astype(np.float32)
     orders = [0 if axis == apart else 1 for axis in range(3)]
-    return resize_axes(onehot, shape, (orders[0], orders[1], orders[2])).argmax(0).astype(np.uint8)
+    return resize_axes(onehot, shape, (orders[0], orders[1], orders[2])).argmax(0).astype(class_dtype(classes))

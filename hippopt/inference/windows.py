@@ -124,12 +124,24 @@ def _middle(model: nn.Module, image: torch.Tensor, settings: WindowSettings, dev
     return whole
 
 
+def _logits(model: nn.Module, windows: torch.Tensor) -> torch.Tensor:
+    """The network's output for windows (B, C, Z, Y, X), half of them at a time where the GPU's memory runs out, to the same result."""
+    try:
+        return model(windows)
+    except torch.OutOfMemoryError:
+        if len(windows) == 1:
+            raise
+    torch.cuda.empty_cache()
+    half = -(-len(windows) // 2)
+    return torch.cat([_logits(model, windows[:half]), _logits(model, windows[half:])])
+
+
 def _sliding(model: nn.Module, image: torch.Tensor, settings: WindowSettings, device: torch.device) -> torch.Tensor:
     """Probabilities (L, Z, Y, X) by windows at half steps."""
     from monai.inferers.utils import sliding_window_inference
 
     def predictor(windows: torch.Tensor) -> torch.Tensor:
-        return torch.softmax(model(windows).float(), 1)
+        return torch.softmax(_logits(model, windows).float(), 1)
 
     found = sliding_window_inference(
         image[None], settings.patch_size, settings.batch, predictor, overlap=OVERLAP, mode="gaussian", sw_device=device, device="cpu"

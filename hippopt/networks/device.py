@@ -1,9 +1,9 @@
 """The machine: which device trains, how much memory it has, whether bfloat16 pays."""
 
-import os
 from typing import TYPE_CHECKING
 
 from hippopt.errors import TrainingError
+from hippopt.machine import core_count, machine_bytes, threads_asked
 
 if TYPE_CHECKING:
     import torch
@@ -13,6 +13,8 @@ def choose_device(requested: str) -> tuple["torch.device", str]:
     """(device, note) for auto, cpu or cuda. Raises TrainingError when cuda is asked for and cannot be used."""
     import torch
 
+    if threads_asked() is None and torch.get_num_threads() > core_count():  # torch knows of no quota of a container
+        torch.set_num_threads(core_count())
     if requested == "cpu":
         return torch.device("cpu"), "on the CPU, as asked"
     if torch.cuda.is_available():
@@ -34,12 +36,9 @@ def bfloat16_pays(device: "torch.device") -> bool:
 
 
 def memory_gb(device: "torch.device") -> float:
-    """Memory that training may plan with, GB: a GPU's own, or half of the machine's."""
+    """Memory that training may plan with, GB: a GPU's own, or half of what the process may use."""
     import torch
 
     if device.type == "cuda":
         return torch.cuda.get_device_properties(device).total_memory / 1e9
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2e9
-    except (ValueError, OSError, AttributeError):  # not a POSIX system
-        return 8.0
+    return machine_bytes() / 2e9

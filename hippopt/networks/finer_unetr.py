@@ -2,8 +2,7 @@
 
 from torch import Tensor, nn
 
-from hippopt.artifacts.plan import NetworkSettings, Triple
-from hippopt.networks.unetr import LAYERS
+from hippopt.artifacts.plan import LAYERS, NetworkSettings, Triple
 
 TOKEN = 8
 SKIPS = (4, 8)  # transformer blocks after which features leave for the decoder's skips; the UNETR of 16 voxels has three

@@ -7,12 +7,11 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from hippopt.artifacts.plan import NetworkSettings, Triple
+from hippopt.artifacts.plan import LAYERS, NetworkSettings, Triple
 
 if TYPE_CHECKING:
     import torch
 
-LAYERS = 12  # fixed by MONAI's UNETR
 DECODER = ("decoder5.", "decoder4.", "decoder3.", "decoder2.")  # of tokens of 8 the first is not there
 HEAD = ("out.",)
 # what a plan's `also_trained` calls parts of the network: patterns that begin or are found in parameter names

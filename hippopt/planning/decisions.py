@@ -64,7 +64,7 @@ def decide(
         patch, reasons["patch_size"] = space.patch_size(
             fingerprint, spacing, crop, lambda size: needed(size, 2) <= budget, chosen.token_size
         )
-    except ValueError as error:
+    except space.NothingFitsError as error:
         raise PlanError(f"memory: {error} of {machine.memory_gb:.1f} GB; raise --memory-gb, or --set network.size=small") from None
     shapes = [space.prepared_shape(case, spacing, crop) for case in fingerprint.cases]
     batch, reasons["batch_size"] = space.batch_size(shapes, patch, machine.kind == "cpu", lambda n: needed(patch, n), budget)

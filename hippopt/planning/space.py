@@ -81,6 +81,10 @@ def _side(needed: float, structure: float, median: float, largest: float, token:
     return min(padded, inside) if inside >= max(MOST_OF_STRUCTURE * structure, 2 * token) else padded
 
 
+class NothingFitsError(Exception):
+    """No patch at all fits the memory."""
+
+
 def patch_size(
     fingerprint: Fingerprint, spacing: Spacing, crop: str, fits: Callable[[Triple], bool], token: int = 16
 ) -> tuple[Triple, str]:
@@ -90,7 +94,7 @@ def patch_size(
     patch that is half empty costs as much as a full one, and smaller ones were better in the same time (docs/experiments.md).
 
     `fits(patch)` says whether two samples of it fit the memory; the axis longest relative to the structure shrinks first.
-    Raises ValueError when even one token does not fit.
+    Raises NothingFitsError when even one token does not fit.
     """
     extents = structure_extents(fingerprint)
     shapes = np.array([prepared_shape(case, spacing, crop) for case in fingerprint.cases])
@@ -103,7 +107,7 @@ def patch_size(
     while not fits((patch[0], patch[1], patch[2])):
         shrinkable = [axis for axis in range(3) if patch[axis] > token]
         if not shrinkable:
-            raise ValueError(f"not even a patch of {token} x {token} x {token} fits the memory")
+            raise NothingFitsError(f"not even a patch of {token} x {token} x {token} fits the memory")
         longest = max(shrinkable, key=lambda axis: patch[axis] / max(structure[axis], 1))
         patch[longest] -= token
     extent = " x ".join(f"{value:.0f}" for value in structure * spacing)

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import hippopt
 from hippopt.errors import Interrupted
+from hippopt.machine import THREADS, core_count, threads_asked
+from hippopt.parent_process import PARENT
 from hippopt.training.signals import StopSignals
 
 POLL_S = 0.2
@@ -36,13 +38,11 @@ class _Running:
 
 
 def threads_each(at_once: int) -> int:
-    """Threads of each of several processes: more than there are cores slow all of them down manyfold."""
-    return max(1, core_count() // at_once)
+    """Give the threads of each of several processes: what the user asked for, else its share of the cores.
 
-
-def core_count() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    More threads than there are cores slow all of the processes down manyfold.
+    """
+    return threads_asked() or max(1, core_count() // at_once)
 
 
 def run_jobs(
@@ -86,7 +86,9 @@ def run_jobs(
 
 def _start(job: Job, command: tuple[str, ...], threads: int) -> "subprocess.Popen[bytes]":
     paths = [str(Path(hippopt.__file__).parent.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
+    environment = {"MKL_NUM_THREADS": str(threads), **os.environ, "PYTHONPATH": os.pathsep.join(paths), PARENT: str(os.getpid())}
+    if threads_asked() is None:
+        environment[THREADS] = str(threads)
     job.log.parent.mkdir(parents=True, exist_ok=True)
     with job.log.open("ab") as log:
         # a session of its own: Ctrl-C in the terminal comes here, and is passed on

@@ -11,6 +11,7 @@ from hippopt.console import Console
 from hippopt.planning.fold_coverage import uncovered_labels
 from hippopt.stages.extract_fingerprint import extract_fingerprint
 from hippopt.stages.verify_dataset import verify_dataset
+from hippopt.training.lock import check_free
 from hippopt.workspace import Workspace
 
 
@@ -34,6 +35,8 @@ def plan_dataset(workspace: Workspace, name: str, request: PlanningRequest, cons
         check_writable(workspace.plan(name).parent)
     if request.preprocess and not request.verify_only:
         check_writable(workspace.preprocessed(name))
+        if request.overwrite:
+            check_free(workspace.locks(name), str(workspace.preprocessed(name)))
     dataset = load_dataset(workspace.dataset_folder(name))
     surveys = verify_dataset(dataset, request.jobs, console, request.fix_headers)
     console.say(f"{name}: {len(dataset.cases)} cases of {len({c.subject for c in dataset.cases})} subjects verified, no faults")

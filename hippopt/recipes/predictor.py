@@ -16,10 +16,10 @@ from hippopt.files.array_scan import is_nibabel, scan_of_array, scan_of_nibabel
 from hippopt.files.image_io import is_itk, itk_of, read_scan, scan_of_itk
 from hippopt.files.scan import Scan
 from hippopt.files.scan_listing import ScanFiles, scan_name
-from hippopt.imaging.memory_budget import machine_bytes
 from hippopt.inference.loading import prepare_scan
 from hippopt.inference.located import Ensemble
 from hippopt.inference.segmentation import Wanted, segment
+from hippopt.machine import machine_bytes
 from hippopt.networks.device import choose_device
 from hippopt.recipes.model_files import InstallRequest, install_file
 from hippopt.recipes.prediction import OpenRun, choose_folds, choose_run, open_run

@@ -1,6 +1,5 @@
 """Train and validate folds: adopt the base, check what belongs together, run the stages for each fold in turn."""
 
-import os
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -17,11 +16,10 @@ from hippopt.artifacts.plan import STACKS, Plan
 from hippopt.artifacts.plan_rules import check_adaptable, check_plan
 from hippopt.console import Console
 from hippopt.errors import PlanError, TrainingError, UsageError
-from hippopt.imaging.memory_budget import machine_bytes
+from hippopt.machine import core_count, machine_bytes, threads_asked
 from hippopt.networks.device import choose_device
 from hippopt.networks.memory import training_bytes
 from hippopt.networks.restoring import read_card
-from hippopt.recipes.child_processes import core_count
 from hippopt.recipes.folds_side_by_side import SideBySide, train_side_by_side
 from hippopt.recipes.training_inputs import FoldJob, check_cache, check_run_plan, load_unchanged, training_cases
 from hippopt.reporting.scores import say_summary
@@ -40,6 +38,7 @@ from hippopt.training.start import with_earlier_settings
 from hippopt.workspace import Workspace
 
 PROCESS_BYTES = 0.8e9  # of a process that has torch and monai loaded
+SURELY_NEEDED = 0.4  # of the estimate for full training: it doubles what autograd saves, and methods with frozen layers save less
 MEMORY_SHARE = 0.6  # of the machine's, for all folds that are trained side by side
 
 
@@ -176,8 +175,27 @@ def _prepare(
         jobs.append(FoldJob(asked, inputs, folder, [entries[case] for case in val]))
     for job in jobs:
         check_start(job.request, job.inputs, job.folder)
+    _check_memory(plan, device.type, console)
     console.say(f"run {run}: {note}, {precision}, {plan.network.size} network")
     return dataset, jobs
+
+
+def _check_memory(plan: Plan, device: str, console: Console) -> None:
+    """Hold the plan against the memory before anything is trained. Raises PlanError where it cannot fit, warns where it may not.
+
+    A GPU takes a batch in pieces where it must, so it is not asked here.
+    """
+    if device != "cpu":
+        return
+    needed, there = (
+        training_bytes(plan.network, len(plan.channel_names), len(plan.network_classes), plan.patch_size, plan.batch_size),
+        machine_bytes(),
+    )
+    words = f"batch_size {plan.batch_size} and patch_size {' x '.join(map(str, plan.patch_size))} need about {needed / 1e9:.1f} GB, and there are {there / 1e9:.1f}"
+    if SURELY_NEEDED * needed > there:
+        raise PlanError(f"memory: {words}; train on a larger machine, or plan for this one with `hippopt_plan {plan.dataset} --overwrite`")
+    if needed > there:
+        console.warn(f"memory: {words}; it may run out")
 
 
 def _check_seed(workspace: Workspace, dataset: str, run: str, request: FoldRequest, folds: Sequence[str]) -> None:
@@ -193,12 +211,10 @@ def _check_seed(workspace: Workspace, dataset: str, run: str, request: FoldReque
 def _folds_to_do(
     workspace: Workspace, dataset: str, run: str, plan: Plan, folds: Sequence[str], request: TrainingRequest, console: Console
 ) -> list[tuple[str, bool]]:
-    """(fold, whether to resume it). Several folds are resumed by keeping finished ones and starting those not begun."""
-    if not request.resume or len(folds) == 1:
-        return [(fold, request.resume) for fold in folds]
+    """(fold, whether to resume it). With --resume finished folds are kept, begun ones go on and the others are started."""
+    if not request.resume:
+        return [(fold, False) for fold in folds]
     progress = {fold: fold_progress(workspace.fold(dataset, run, fold), fold.isdigit()) for fold in folds}
-    if set(progress.values()) == {"new"}:
-        raise TrainingError(f"{workspace.run(dataset, run)}: nothing to resume; start without --resume")
     finished = [fold for fold in folds if progress[fold] == "finished"]
     stale = [fold for fold in finished if read_card(workspace.fold(dataset, run, fold).adapter_card).plan_hash != content_hash(plan)]
     if stale:
@@ -215,9 +231,9 @@ def folds_at_once(plan: Plan, folds: int, device: str) -> int:
     if choose_device(device)[0].type != "cpu":  # type: ignore[arg-type]
         return 1
     each = PROCESS_BYTES + training_bytes(plan.network, len(plan.channel_names), len(plan.class_names), plan.patch_size, plan.batch_size)
-    return max(1, min(folds, core_count(), int(MEMORY_SHARE * machine_bytes() / each)))
+    return max(1, min(folds, core_count() // (threads_asked() or 1), int(MEMORY_SHARE * machine_bytes() / each)))
 
 
 def _default_workers(device: str) -> int:
     """On a CPU, training itself wants all cores; beside a GPU, up to eight processes."""
-    return 0 if device == "cpu" else max(1, min(8, (os.cpu_count() or 2) - 1))
+    return 0 if device == "cpu" else max(1, min(8, core_count() - 1))

@@ -12,7 +12,7 @@ from hippopt.artifacts.plan_edits import plan_changes
 from hippopt.artifacts.plan_rules import load_plan
 from hippopt.artifacts.properties import CacheEntry
 from hippopt.artifacts.sides import sides_of_names
-from hippopt.batches.patches import TrainingCase
+from hippopt.batches.patches import TrainingCase, file_state
 from hippopt.errors import DatasetError, StaleArtifactError, TrainingError
 from hippopt.sources.survey import file_stamp, survey_case
 from hippopt.stages.extract_fingerprint import dataset_hash
@@ -97,7 +97,10 @@ def check_cache(workspace: Workspace, dataset: str, plan: Plan, fingerprint: Fin
 def training_cases(workspace: Workspace, dataset: str, cases: Sequence[str]) -> list[TrainingCase]:
     """The preprocessed arrays of the cases."""
     paths = [CachePaths(workspace.preprocessed(dataset), case) for case in cases]
-    return [TrainingCase(case, path.image, path.label) for case, path in zip(cases, paths, strict=True)]
+    return [
+        TrainingCase(case, path.image, path.label, (file_state(path.image), file_state(path.label)))
+        for case, path in zip(cases, paths, strict=True)
+    ]
 
 
 def check_run_plan(

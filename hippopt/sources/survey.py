@@ -13,8 +13,9 @@ from hippopt.artifacts.grid import Grid
 from hippopt.errors import ImageError
 from hippopt.files.image_io import Scan, read_scan
 from hippopt.imaging.mask_parts import bounding_box
-from hippopt.imaging.memory_budget import check_memory, machine_bytes
+from hippopt.imaging.memory_budget import check_memory
 from hippopt.imaging.orientation import orientation_code, ras_triple, to_ras
+from hippopt.machine import machine_bytes
 
 AFFINE_TOLERANCE_MM = 1e-3  # per voxel step; the origin may differ by this times the extent
 FEW_VOXELS = 5  # no structure, but a stray stroke of the brush

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hippopt.artifacts.case_tables import read_case_list, read_subjects, unknown_cases
+from hippopt.artifacts.case_tables import names_alike, near_names, read_case_list, read_subjects, unknown_cases
 from hippopt.artifacts.codec import write_json
 from hippopt.artifacts.sides import Side, sides_of_names, unread_sides
 from hippopt.artifacts.whole_folder import whole_folder
@@ -16,6 +16,7 @@ from hippopt.errors import DatasetError, OutputError, UsageError
 from hippopt.sources.case_import import CaseOutcome, import_case
 from hippopt.sources.layouts import Source, SourceCase, clashing_ids, list_source
 from hippopt.sources.parcellation import Picks, listed_values, missing_numbers
+from hippopt.training.lock import check_free
 from hippopt.workspace import Workspace
 
 MANY_LABELS = 20
@@ -106,6 +107,8 @@ def _check_destination(workspace: Workspace, request: ImportRequest, final: Path
         raise OutputError(f"{request.dataset}: number {request.dataset[7:10]} belongs to {', '.join(same_number)}; choose another --id")
     if final.exists() and not request.overwrite:
         raise OutputError(f"{final}: exists; give --overwrite to replace it, or another --id and --name")
+    if final.exists():
+        check_free(workspace.locks(request.dataset), str(final))
 
 
 def _choose(source: Source, given: str | None) -> tuple[list[SourceCase], list[str]]:
@@ -132,13 +135,25 @@ def _subjects(source: Source, chosen: Sequence[SourceCase], table: Path | None, 
         return stated
     known = set(source.case_ids)
     unknown = [case for case in listed if case not in known]
+    if len(unknown) == len(listed):
+        near = near_names(unknown[0], sorted(known))
+        faults.append(
+            f"{table}: none of its {len(listed)} cases ({_some(unknown)}) is in {source.layout} at hand, whose cases are {_some(sorted(known))}"
+            f"{near}; write the ids as they are there (a spreadsheet may have taken zeros away: format the column as text)"
+        )
+        return stated
     if unknown:
         console.warn(f"{table}: {len(unknown)} cases ({_some(unknown)}) are not in {source.layout} at hand; their rows are not used")
     subjects = {**stated, **{case: subject for case, subject in listed.items() if case in ids}}
     alone = [case for case in ids if case not in subjects]
     if alone:
         console.warn(f"{table}: {len(alone)} of {len(ids)} cases ({_some(alone)}) are not listed; each is taken for a subject of its own")
-    return {case: subjects.get(case, case) for case in ids}
+    found = {case: subjects.get(case, case) for case in ids}
+    for names in names_alike(found.values()):
+        console.warn(
+            f"{table}: subjects {', '.join(names)} differ in letter case or blanks only, and count as {len(names)} people; write one alike"
+        )
+    return found
 
 
 def _channel_names(count: int) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from hippopt.artifacts.plan_edits import apply_settings, plan_changes
 from hippopt.artifacts.plan_rules import check_plan, load_plan
 from hippopt.console import Console
 from hippopt.errors import PlanError
+from hippopt.networks.memory import training_bytes
 from hippopt.networks.unetr import SIZES
 from hippopt.planning.decisions import Machine, decide
 
@@ -51,8 +52,24 @@ def make_plan(
         plan = apply_settings(plan, rest, path) if rest else plan
         _say_changes(path, plan, console)
     check_plan(plan, path, fingerprint)
+    _check_memory(plan, machine, path, settings, console)
     write_json(path, plan)
     return plan
+
+
+def _check_memory(plan: Plan, machine: Machine, path: Path, settings: list[str], console: Console) -> None:
+    """Hold a plan that a person edited against the memory. Raises PlanError where the edit was asked for now, else warns."""
+    needed = training_bytes(plan.network, len(plan.channel_names), len(plan.network_classes), plan.patch_size, plan.batch_size)
+    if needed <= machine.memory_gb * 1e9:
+        return
+    words = (
+        f"{path}: batch_size {plan.batch_size} and patch_size {' x '.join(map(str, plan.patch_size))} need about {needed / 1e9:.1f} GB to "
+        f"train, and there are {machine.memory_gb:.1f} GB to plan with; set a smaller batch_size or patch_size, or give --memory-gb of the "
+        "machine that will train"
+    )
+    if settings:
+        raise PlanError(words)
+    console.warn(words)
 
 
 def _of_network(settings: list[str]) -> tuple[str | None, int | None, list[str]]:

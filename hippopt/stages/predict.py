@@ -16,7 +16,6 @@ from hippopt.console import Console, counted
 from hippopt.errors import HippoptError, Interrupted
 from hippopt.files.image_io import write_array, write_mask, write_probabilities
 from hippopt.files.scan_listing import ScanFiles
-from hippopt.imaging.memory_budget import machine_bytes
 from hippopt.inference.flags import CONSTANT
 from hippopt.inference.journal import Part
 from hippopt.inference.kept_masks import KeptMasks
@@ -27,6 +26,7 @@ from hippopt.inference.segmentation import Segmentation, Wanted, segment
 from hippopt.inference.volume_table import Lines, fields_of, lines_of
 from hippopt.inference.volumes import Standards
 from hippopt.inference.windows import WindowSettings
+from hippopt.machine import machine_bytes
 from hippopt.training.signals import StopSignals
 
 SAVE_EVERY_S = 10.0  # the tables, while scans are segmented

@@ -15,9 +15,10 @@ from hippopt.artifacts.properties import CacheEntry
 from hippopt.console import Console
 from hippopt.errors import DatasetError, ImageError, PlanError, StaleArtifactError
 from hippopt.files.image_io import read_scan
-from hippopt.imaging.memory_budget import SHARE, check_memory, machine_bytes
+from hippopt.imaging.memory_budget import SHARE, check_memory
 from hippopt.imaging.orientation import to_ras
 from hippopt.imaging.preparation import preparation_bytes, prepare
+from hippopt.machine import machine_bytes
 from hippopt.sources.survey import hash_arrays
 
 
@@ -43,7 +44,8 @@ class CachePaths:
 
 def cache_key(plan: Plan, case: CaseFingerprint) -> str:
     """Hash of all that shapes the arrays of a case: its voxel data and the plan's decisions on preparation."""
-    return content_hash([plan.preparation_hash, case.image_hash, case.label_hash])
+    more = ["16-bit classes"] if len(plan.label_values) > 256 else []  # earlier versions kept these in 8 bits, and mixed them up
+    return content_hash([plan.preparation_hash, case.image_hash, case.label_hash, *more])
 
 
 def cached_entry(folder: Path, case: str) -> CacheEntry | None:

@@ -219,6 +219,12 @@ def _run_loop(
     def on_skip(current: LoopState, cases: list[str]) -> None:
         console.warn(f"step {current.step}: loss or gradient not finite on {', '.join(cases)}; skipped")
 
+    def on_halved(samples: int, batch: int) -> None:
+        console.warn(
+            f"the GPU's memory is too small for {batch} patches at a time: {samples} at a time from here on, their gradients added up; "
+            "hippopt_plan --set batch_size=... plans for less"
+        )
+
     def on_epoch(current: LoopState, row: dict[str, float]) -> None:
         dice = quick.dice(tuned.model, inputs.autocast)
         old = current.smoothed_dice
@@ -238,7 +244,7 @@ def _run_loop(
     with open_batches(inputs.train, plan, request.seed, state.step, request.workers) as batches:
         hooks = LoopHooks(
             on_epoch, bar.update, on_skip, lambda: signals.stopping, tuned.penalty,
-            lambda updates: tuned.after_update(updates, budget.steps),
+            lambda updates: tuned.after_update(updates, budget.steps), on_halved,
         )  # fmt: skip
         try:
             rate = plan.schedule.rate(request.method, inputs.base is not None)

@@ -6,11 +6,13 @@ import fcntl
 import json
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from hippopt.errors import OutputError, TrainingError
 
+JOB_ID, RESTARTS = "SLURM_JOB_ID", "SLURM_RESTART_COUNT"
+JOB_NAMES = ("SLURM_CLUSTER_NAME", JOB_ID, "SLURM_ARRAY_JOB_ID", "SLURM_ARRAY_TASK_ID", RESTARTS)
 NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)  # some network file systems
 
 
@@ -19,7 +21,8 @@ def fold_lock(path: Path) -> Iterator[bool]:
     """Hold the lock; yields whether a stale one was taken over. Raises TrainingError when another process holds it.
 
     A POSIX record lock: workers forked while it is held do not keep it, and a process id that is given out anew does not
-    pass for the holder's. Another host's file counts as held, since its lock may not be seen from here.
+    pass for the holder's. Another host's file counts as held, since its lock may not be seen from here, unless it is this job's own
+    from before SLURM requeued it.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -27,7 +30,8 @@ def fold_lock(path: Path) -> Iterator[bool]:
         try:
             # through the same handle: closing another one of this file would free the lock
             holder = _parse(os.pread(handle, 10_000, 0))
-            if holder and (holder.get("host") != socket.gethostname() or not (locked or _gone(holder.get("pid")))):
+            foreign = holder.get("host") != socket.gethostname() and not _own_earlier(holder)
+            if holder and (foreign or not (locked or _own_earlier(holder) or _gone(holder.get("pid")))):
                 raise _held(path, holder)
             _write(handle, path)
         except BaseException:
@@ -44,6 +48,34 @@ def fold_lock(path: Path) -> Iterator[bool]:
         os.close(handle)
 
 
+def check_free(locks: Iterable[Path], what: str) -> None:
+    """Raise OutputError where another process holds one of the locks: `what` names what it is at work on, and must not be replaced."""
+    for path in locks:
+        holder = _holder(path)
+        if holder is not None:
+            raise OutputError(
+                f"{what}: process {holder.get('pid', '?')} on {holder.get('host', '?')} trains on it ({path}); wait for it, or stop it first"
+            )
+
+
+def _holder(path: Path) -> dict[str, object] | None:
+    """What the lock says of the process that holds it; None where none does. Not for a lock of this process: it would be let go."""
+    try:
+        handle = os.open(path, os.O_RDWR)
+    except OSError:
+        return None
+    try:
+        text = _parse(os.pread(handle, 10_000, 0))
+        fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):
+        return text
+    except OSError:
+        return None if text.get("host") == socket.gethostname() and _gone(text.get("pid")) else text
+    finally:
+        os.close(handle)
+    return text if text and text.get("host") != socket.gethostname() else None
+
+
 def _open_locked(path: Path) -> tuple[int, bool]:
     """(handle, whether the file system gave a lock)."""
     while True:
@@ -53,9 +85,11 @@ def _open_locked(path: Path) -> tuple[int, bool]:
             if path.exists() and os.fstat(handle).st_ino == path.stat().st_ino:
                 return handle, True
         except (BlockingIOError, PermissionError):
-            text = os.pread(handle, 10_000, 0)
-            os.close(handle)
-            raise _held(path, _parse(text)) from None
+            holder = _parse(os.pread(handle, 10_000, 0))
+            if not _own_earlier(holder):
+                os.close(handle)
+                raise _held(path, holder) from None
+            path.unlink(missing_ok=True)  # a node that is gone may hold its lock for a while on a network file system
         except OSError as error:
             if error.errno in NO_LOCKS:
                 return handle, False
@@ -64,10 +98,32 @@ def _open_locked(path: Path) -> tuple[int, bool]:
         os.close(handle)  # its holder removed the file meanwhile: open the new one
 
 
+def _job() -> dict[str, str]:
+    """The scheduler's names of the job that this process belongs to; empty outside of one."""
+    return {name: os.environ[name] for name in JOB_NAMES if os.environ.get(name)} if os.environ.get(JOB_ID) else {}
+
+
+def _own_earlier(holder: dict[str, object]) -> bool:
+    """Whether the holder is this very job before it was requeued, which SLURM does only once the job's processes have ended.
+
+    A job keeps its number then, and its restarts are counted. On one host the kernel knows better who is alive.
+    """
+    mine, theirs = _job(), holder.get("job")
+    if not mine or not isinstance(theirs, dict) or holder.get("host") == socket.gethostname():
+        return False
+    same = all(mine.get(name) == theirs.get(name) for name in JOB_NAMES if name != RESTARTS)
+    return same and _count(mine.get(RESTARTS)) > _count(theirs.get(RESTARTS))
+
+
+def _count(text: object) -> int:
+    return int(text) if isinstance(text, str) and text.isdigit() else 0
+
+
 def _write(handle: int, path: Path) -> None:
     try:
         os.ftruncate(handle, 0)
-        os.pwrite(handle, json.dumps({"pid": os.getpid(), "host": socket.gethostname()}).encode(), 0)
+        job = {"job": _job()} if _job() else {}
+        os.pwrite(handle, json.dumps({"pid": os.getpid(), "host": socket.gethostname(), **job}).encode(), 0)
     except OSError:
         path.unlink()
         raise

@@ -12,6 +12,7 @@ from torch import nn
 from hippopt.artifacts.plan import ScheduleSettings
 from hippopt.errors import TrainingError
 from hippopt.training.checkpoint import LoopState
+from hippopt.training.pieces import BatchGradients
 from hippopt.training.processes import ProcessGroup
 
 SKIPS_ALLOWED = 5  # steps in a row with a loss or gradient that is not finite
@@ -34,7 +35,8 @@ class Budget:
 class LoopHooks:
     """What happens besides the steps. `on_epoch` gets the state and a row of the log, `on_skip` the cases of a batch whose
     loss or gradient was not finite; `stopping` tells of a signal. `penalty` is added to the loss that is minimised, not to the one
-    that is logged; `on_update` gets the number of updates done, right after one and before its gradients are cleared."""
+    that is logged; `on_update` gets the number of updates done, right after one and before its gradients are cleared; `on_halved` gets
+    how many samples of how many are computed at a time, since the GPU's memory was too small for more."""
 
     on_epoch: Callable[[LoopState, dict[str, float]], None]
     on_step: Callable[[LoopState, float], None]
@@ -42,6 +44,7 @@ class LoopHooks:
     stopping: Callable[[], bool]
     penalty: Callable[[], torch.Tensor | None] = lambda: None
     on_update: Callable[[int], None] = lambda _: None
+    on_halved: Callable[[int, int], None] = lambda *_: None
 
 
 def learning_rate(schedule: ScheduleSettings, peak: float, progress: float, step: int) -> float:
@@ -97,7 +100,7 @@ def train(
     """
     parameters, optimizer, schedule = optimisation.parameters, optimisation.optimizer, optimisation.schedule
     group = group or ProcessGroup()
-    loss_of = segmentation_loss()
+    gradients_of = BatchGradients(model, segmentation_loss(), optimisation.autocast, hooks.on_halved)
     device = next(iter(parameters.values())).device
     losses: list[float] = []
     model.train()
@@ -112,11 +115,7 @@ def train(
         batch = next(batches)
         state.waited_s += time.perf_counter() - before
         image, label = batch["image"].to(device), batch["label"].to(device)
-        with torch.autocast(device.type, torch.bfloat16, enabled=optimisation.autocast):
-            logits = model(image)
-        loss = loss_of(logits.float(), label)
-        penalty = hooks.penalty()
-        (loss if penalty is None else loss + penalty).backward()
+        loss = gradients_of(image, label, hooks.penalty)
         group.average(parameters.values())
         norm = torch.nn.utils.clip_grad_norm_(parameters.values(), schedule.gradient_clip)
         value = float(loss.detach())

@@ -1,4 +1,4 @@
-"""Stop signals: Ctrl-C and SIGTERM ask the work to end at the next safe place."""
+"""Stop signals: Ctrl-C, SIGTERM and the end of the terminal ask the work to end at the next safe place."""
 
 import os
 import signal
@@ -9,7 +9,10 @@ from hippopt.errors import Interrupted
 
 
 class StopSignals:
-    """While active, notes the first SIGINT or SIGTERM; a second Ctrl-C interrupts at once."""
+    """While active, notes the first SIGINT, SIGTERM or SIGHUP; a second Ctrl-C interrupts at once.
+
+    SIGHUP tells that the terminal is gone, as when an SSH connection drops. Under nohup it stays ignored.
+    """
 
     def __init__(self) -> None:
         self.number: int | None = None
@@ -28,8 +31,9 @@ class StopSignals:
 
     def __enter__(self) -> "StopSignals":
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self._previous[number] = signal.signal(number, self._note)
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
+                    self._previous[number] = signal.signal(number, self._note)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -37,10 +41,8 @@ class StopSignals:
             signal.signal(number, handler)  # type: ignore[arg-type]
 
     def _note(self, number: int, _: FrameType | None) -> None:
-        if os.getpid() != self._process:  # a worker that inherited this handler
-            if os.getppid() != self._process:
-                os._exit(128 + number)
-            return  # the main process ends it: one that died while it hands a batch over would leave the main one waiting
+        if os.getpid() != self._process:  # a worker that inherited this handler; the main process ends it
+            return
         if self.number is not None and number == signal.SIGINT:
             raise KeyboardInterrupt
         self.number = number

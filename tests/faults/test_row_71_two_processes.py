@@ -110,3 +110,54 @@ def test_row_71_of_many_processes_at_once_one_holds_the_lock(tmp_path: Path) -> 
         children.append(child)
     assert [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children] == [0] * 8
     assert not lock.exists()
+
+
+JOB = {"SLURM_JOB_ID": "41", "SLURM_ARRAY_JOB_ID": "40", "SLURM_ARRAY_TASK_ID": "3"}
+CASES = {
+    "requeued to another node": ("node1", JOB, {**JOB, "SLURM_RESTART_COUNT": "1"}, True),
+    "requeued twice": ("node1", {**JOB, "SLURM_RESTART_COUNT": "1"}, {**JOB, "SLURM_RESTART_COUNT": "2"}, True),
+    "the same job, not requeued: another of its nodes": ("node1", JOB, JOB, False),
+    "the job before it was requeued, still alive": (
+        "node1",
+        {**JOB, "SLURM_RESTART_COUNT": "2"},
+        {**JOB, "SLURM_RESTART_COUNT": "1"},
+        False,
+    ),
+    "another task of the array": ("node1", JOB, {**JOB, "SLURM_ARRAY_TASK_ID": "4", "SLURM_RESTART_COUNT": "1"}, False),
+    "another job": ("node1", JOB, {"SLURM_JOB_ID": "42", "SLURM_RESTART_COUNT": "1"}, False),
+    "another cluster": ("node1", JOB, {**JOB, "SLURM_CLUSTER_NAME": "north", "SLURM_RESTART_COUNT": "1"}, False),
+    "no job": ("node1", JOB, {}, False),
+    "a lock of no job": ("node1", {}, {**JOB, "SLURM_RESTART_COUNT": "1"}, False),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_row_71_a_requeued_job_takes_its_own_lock_over_and_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    host, theirs, mine, taken = CASES[name]
+    lock = tmp_path / "lock.json"
+    lock.write_text(json.dumps({"pid": 1, "host": host, **({"job": theirs} if theirs else {})}))
+    for variable, value in mine.items():
+        monkeypatch.setenv(variable, value)
+    if taken:
+        with fold_lock(lock) as stale:
+            assert stale and json.loads(lock.read_text())["job"] == mine
+        assert not lock.exists()
+    else:
+        with pytest.raises(TrainingError, match=host), fold_lock(lock):
+            pass
+
+
+def test_row_71_a_living_process_of_the_job_on_this_host_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lock = tmp_path / "lock.json"
+    for variable, value in JOB.items():
+        monkeypatch.setenv(variable, value)
+    with fold_lock(lock):
+        child = os.fork()
+        if not child:
+            os.environ["SLURM_RESTART_COUNT"] = "1"
+            try:
+                with fold_lock(lock):
+                    os._exit(0)
+            except TrainingError:
+                os._exit(7)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7

@@ -124,7 +124,7 @@ def test_patches_shrink_until_they_fit() -> None:
     assert space.patch_size(fingerprint, (1.0, 1.0, 1.0), "none", fits)[0] == seen[-1]
     assert seen[0] == (48, 64, 48) and np.prod(seen[-1]) <= 32 * 48 * 32
     assert all(min(patch) >= 16 and not any(size % 16 for size in patch) for patch in seen)
-    with pytest.raises(ValueError, match="16 x 16 x 16"):
+    with pytest.raises(space.NothingFitsError, match="16 x 16 x 16"):
         space.patch_size(fingerprint, (1.0, 1.0, 1.0), "none", lambda _: False)
 
 

@@ -1,6 +1,5 @@
 """The units of a comparison: what is left to do for one, and its scores once it is done."""
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from hippopt.artifacts.plan import Plan
 from hippopt.artifacts.weights import BaseCard
 from hippopt.console import Console
 from hippopt.errors import DatasetError, PlanError, TrainingError
+from hippopt.machine import core_count
 from hippopt.networks.restoring import read_card
 from hippopt.recipes.comparison.grid import Cases, Combination, Contents, Grid
 from hippopt.recipes.prediction import PredictionRequest
@@ -165,7 +165,7 @@ def score(setting: Setting, unit: Unit, console: Console) -> None:
     contents = setting.contents[unit.dataset]
     names = LabelNames(contents.dataset.foreground, contents.subjects)
     labels = setting.workspace.dataset_folder(unit.dataset) / "labelsTr"
-    table, faults = evaluate(setting.masks(unit), labels, names, os.cpu_count() or 1, console)
+    table, faults = evaluate(setting.masks(unit), labels, names, core_count(), console)
     if faults or set(table.case) != set(contents.subjects):
         raise DatasetError((faults or [f"{setting.masks(unit)}: {len(contents.subjects) - table.case.nunique()} scans without a mask"])[0])
     write_outlines(setting.masks(unit), contents.dataset)

@@ -1,0 +1,68 @@
+"""hippopt_doctor says what is wrong and leaves 1; --debug shows where an error came from."""
+
+from pathlib import Path
+
+import pytest
+
+from hippopt.recipes import doctor
+from hippopt.workspace import Workspace
+from tests.synthetic import Command, open_folder, without_privileges
+
+
+def test_a_sound_machine(tmp_path: Path, run_command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "machine_bytes", lambda: 16e9)
+    monkeypatch.setattr(doctor, "LITTLE_SPACE_BYTES", 0)
+    code, out, err = run_command("doctor", "--root", tmp_path)
+    assert code == 0 and not err, err
+    for words in (
+        "torch: ",
+        "device: trains on",
+        "cores: ",
+        "memory: 16.0 GB",
+        "base synthetic-small: whole",
+        "peft: ",
+        "nothing is wrong",
+    ):
+        assert words in out
+    assert not list(tmp_path.iterdir())
+
+
+def test_little_memory_and_little_space(tmp_path: Path, run_command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "machine_bytes", lambda: 1e9)
+    monkeypatch.setattr(doctor, "LITTLE_SPACE_BYTES", 1e18)
+    code, out, err = run_command("doctor", "--root", tmp_path)
+    assert code == 1 and "warning: memory: little" in err and "little space" in err and "to mend: memory" in out
+
+
+def test_a_folder_that_cannot_be_written() -> None:
+    with open_folder() as folder, without_privileges():
+        found = doctor._folders(Workspace(folder))
+    assert all("cannot be written" in each.wrong for each in found)
+
+
+def test_a_damaged_base(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from hippopt.networks import base_files
+
+    [base] = base_files.shipped_bases()
+    (tmp_path / base.name).write_bytes(base.read_bytes()[:-8] + b"damaged!")
+    (tmp_path / base.with_suffix(".json").name).write_bytes(base.with_suffix(".json").read_bytes())
+    monkeypatch.setattr(base_files, "shipped_bases", lambda: [tmp_path / base.name])
+    [found] = doctor._bases()
+    assert "sha256" in found.wrong
+
+
+def test_a_check_that_fails_hides_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> list[doctor.Finding]:
+        raise RuntimeError("a driver that does not fit")
+
+    monkeypatch.setattr(doctor, "_device", fail)
+    found = doctor.examine(Workspace(tmp_path))
+    assert any("a driver that does not fit" in each.wrong for each in found)
+    assert any(each.what == "memory" for each in found)
+
+
+@pytest.mark.parametrize("debug", [False, True])
+def test_debug_shows_where_an_error_came_from(tmp_path: Path, run_command: Command, debug: bool) -> None:
+    code, _, err = run_command("plan", "Nothing", "--root", tmp_path, *(["--debug"] if debug else []))
+    assert code == 2 and ("Traceback" in err) == debug
+    assert err.strip().splitlines()[-1].startswith("hippopt_plan: ")
