@@ -1,7 +1,6 @@
 """hippopt_predict: segment new scans."""
 
 import argparse
-import os
 import shlex
 import sys
 import time
@@ -12,6 +11,7 @@ from hippopt.cli.command import add_json, make_parser, run
 from hippopt.cli.console import TerminalConsole
 from hippopt.cli.requests import predict_command, read_request, request_arguments
 from hippopt.errors import UsageError
+from hippopt.machine import core_count
 from hippopt.workspace import Workspace
 
 
@@ -96,7 +96,7 @@ def _work(options: argparse.Namespace, workspace: Workspace, console: TerminalCo
     if options.report:
         from hippopt.recipes.cohort_report import CohortReportRequest, cohort_report
 
-        cohort_report(CohortReportRequest(options.source, options.output, jobs=os.cpu_count() or 1), console)
+        cohort_report(CohortReportRequest(options.source, options.output, jobs=core_count()), console)
     if options.json:
         from hippopt.recipes.cohort_report import tables_for_programs
 

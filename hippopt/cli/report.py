@@ -1,13 +1,13 @@
 """hippopt_report: pages to look at: of a cohort's masks, or of a training."""
 
 import argparse
-import os
 import time
 from pathlib import Path
 
 from hippopt.cli.command import make_parser, run
 from hippopt.cli.console import TerminalConsole
 from hippopt.errors import UsageError
+from hippopt.machine import core_count
 from hippopt.workspace import Workspace
 
 
@@ -18,7 +18,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("-i", dest="source", type=Path, metavar="SCANS", help="the scans that were segmented: a folder, or one file")
     parser.add_argument("-p", dest="predictions", type=Path, metavar="PREDICTIONS", help="folder of their masks, with volumes.tsv")
     parser.add_argument("-o", dest="output", type=Path, metavar="FILE", help="the page; default: PREDICTIONS/report.html")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="scans drawn at a time")
+    parser.add_argument("--jobs", type=int, default=core_count(), help="scans drawn at a time")
     parser.add_argument("--overwrite", action="store_true", help="replace a file of that name even where it is no page of hippopt")
     return parser
 

@@ -13,10 +13,10 @@ from hippopt.artifacts.weights import BaseCard
 from hippopt.console import Console
 from hippopt.files.image_io import mask_ending, write_mask
 from hippopt.files.scan_listing import ScanFiles
-from hippopt.imaging.memory_budget import machine_bytes
 from hippopt.imaging.preparation import place_in_scan, restored_slabs
 from hippopt.inference.loading import load_scan
 from hippopt.inference.windows import WindowSettings, predict_probabilities
+from hippopt.machine import machine_bytes
 from hippopt.networks.base_weights import load_base
 from hippopt.networks.heads import similar_classes
 from hippopt.networks.unetr import build_unetr
