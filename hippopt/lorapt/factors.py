@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from hippopt.lorapt.projection import Projections
-from hippopt.lorapt.tensor_algebra import Group, group_of, inverse_transform, real_and_imaginary, to_frequencies, to_slices
+from hippopt.lorapt.tensor_algebra import Group, group_of, inverse_transform, is_real, spectrum, to_frequencies, to_slices
 from hippopt.lorapt.tensor_svd import TensorSVD
 
 T = TypeVar("T")
@@ -69,7 +69,8 @@ class Factors(nn.Module):
 
     def left(self) -> Tensor:
         """A = U * S: (K, m, r)."""
-        return to_slices(torch.complex(*self._left_transformed()), self.group)
+        parts = self._left_spectrum()
+        return to_slices(torch.complex(parts[0], parts[1] if len(parts) == 2 else torch.zeros_like(parts[0])), self.group)
 
     def principal(self, start: int = 0, stop: int | None = None) -> Tensor:
         """P = U * S * V^T, rows `start` to `stop` of every slice: (K, stop - start, n).
@@ -81,10 +82,14 @@ class Factors(nn.Module):
             return (inverse_transform(self.group, transformed) @ transformed.flatten(1)).reshape(self.count, *transformed.shape[1:])
 
     def _transformed(self, start: int = 0, stop: int | None = None) -> Tensor:
-        """(2 F, rows, n): the real parts of P^ at all frequencies, and below them the imaginary ones."""
-        real, imaginary = (part[:, start:stop] for part in self._left_transformed())
-        right = torch.cat(real_and_imaginary(self.v, self.group), 2).mT
-        return torch.cat([torch.cat([real, imaginary], 2) @ right, torch.cat([imaginary, -real], 2) @ right])
+        """(2 F, rows, n): the real and the imaginary part of P^ at each frequency in turn; (F, rows, n) where all are real."""
+        left = [part[:, start:stop] for part in self._left_spectrum()]
+        right = torch.cat(spectrum(self.v, self.group), 2).mT
+        if is_real(self.group):
+            return left[0] @ right
+        real, imaginary = left
+        both = torch.cat([torch.cat([real, imaginary], 2), torch.cat([imaginary, -real], 2)], 1)
+        return (both @ right).unflatten(1, (2, -1)).flatten(0, 1)
 
     def begin(self) -> None:
         """Start of a forward pass: what its layers share is computed at first use and kept."""
@@ -127,10 +132,13 @@ class Factors(nn.Module):
             # the product turned over, since turning (K, m, n) over afterwards takes longer than all else
             return (transformed.flatten(1).T @ inverse_transform(self.group, transformed).T).unflatten(0, transformed.shape[1:])
 
-    def _left_transformed(self) -> tuple[Tensor, Tensor]:
-        """Real and imaginary part of A^: (F, m, r) each."""
-        (real, imaginary), (core, other) = (real_and_imaginary(value, self.group) for value in (self.u, self.s))
-        if self.s.ndim == 2:
-            core, other = core.unsqueeze(1), other.unsqueeze(1)
-            return real * core - imaginary * other, real * other + imaginary * core
-        return real @ core - imaginary @ other, real @ other + imaginary @ core
+    def _left_spectrum(self) -> tuple[Tensor, ...]:
+        """The real parts of A^ and the imaginary ones, (F, m, r) each; the real ones alone where all are real."""
+        u, s = spectrum(self.u, self.group), spectrum(self.s, self.group)
+
+        def times(a: Tensor, b: Tensor) -> Tensor:
+            return a * b.unsqueeze(1) if b.ndim == 2 else a @ b
+
+        if is_real(self.group):
+            return (times(u[0], s[0]),)
+        return times(u[0], s[0]) - times(u[1], s[1]), times(u[0], s[1]) + times(u[1], s[0])

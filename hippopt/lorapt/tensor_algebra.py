@@ -45,24 +45,32 @@ def to_frequencies(a: Tensor, group: Group) -> Tensor:
     """(K, ...) real -> (F, ...) complex, F = `len(frequency_weights(group))`; K // 2 + 1 for a cycle."""
     if len(group) == 1:
         return torch.fft.rfft(a, dim=0)
-    return torch.complex(*real_and_imaginary(a, group))
+    parts = spectrum(a, group)
+    return torch.complex(parts[0], parts[1] if len(parts) == 2 else torch.zeros_like(parts[0]))
 
 
-def real_and_imaginary(a: Tensor, group: Group) -> tuple[Tensor, Tensor]:
-    """The two parts of `to_frequencies`, (F, ...) each. Over a product of cycles, which is small, as one matrix product."""
+def spectrum(a: Tensor, group: Group) -> tuple[Tensor, ...]:
+    """The real parts of `to_frequencies` and the imaginary ones, (F, ...) each; the real ones alone where all others are zero.
+
+    Over a product of cycles, which is small, it is one matrix product.
+    """
     if len(group) == 1:
         transformed = torch.fft.rfft(a, dim=0)
-        return transformed.real, transformed.imag
-    real, imaginary = (_transform(group, a.dtype, a.device) @ a.flatten(1)).unflatten(1, a.shape[1:]).chunk(2)
-    return real, imaginary
+        return (transformed.real,) if is_real(group) else (transformed.real, transformed.imag)
+    return tuple((_transform(group, a.dtype, a.device) @ a.flatten(1)).unflatten(1, a.shape[1:]).chunk(1 if is_real(group) else 2))
+
+
+def is_real(group: Group) -> bool:
+    """Whether every frequency is its own conjugate, so that the transform of a real tensor is real: cycles of one and of two."""
+    return max(group) <= 2
 
 
 def to_slices(a: Tensor, group: Group) -> Tensor:
     """(F, ...) complex -> (K, ...) real: the inverse of `to_frequencies`."""
     if len(group) == 1:  # the half that is given does not tell odd from even
         return torch.fft.irfft(a, n=group[0], dim=0)
-    parts = torch.cat([a.real, a.imag]).flatten(1)
-    return (inverse_transform(group, parts) @ parts).unflatten(1, a.shape[1:])
+    parts = a.real if is_real(group) else torch.stack([a.real, a.imag], 1).flatten(0, 1)
+    return (inverse_transform(group, parts) @ parts.flatten(1)).unflatten(1, a.shape[1:])
 
 
 def frequency_weights(group: Group) -> Tensor:
@@ -72,7 +80,7 @@ def frequency_weights(group: Group) -> Tensor:
 
 
 def inverse_transform(group: Group, like: Tensor) -> Tensor:
-    """(K, 2 F) real: what takes the real parts of all frequencies, and below them the imaginary ones, to the slices.
+    """(K, 2 F) real: what takes the real and the imaginary part of each frequency in turn to the slices; (K, F) where `is_real`.
 
     a_k = 1/K sum over f of w_f (Re a^_f cos(angle) - Im a^_f sin(angle)), w_f as in `frequency_weights`, the angle 2 pi times the sum over
     the cycles of f k / length. One matrix product: on a CPU many times faster than an inverse FFT along the slowest dimension of large slices.
@@ -84,15 +92,16 @@ def inverse_transform(group: Group, like: Tensor) -> Tensor:
 def _inverse_transform(group: Group, kind: torch.dtype, device: torch.device) -> Tensor:
     with torch.inference_mode(False), torch.no_grad():  # kept: one made while predicting could not be trained with
         angles, weights = _angles(group).T, frequency_weights(group) / prod(group)
-        return torch.cat([angles.cos() * weights, -angles.sin() * weights], 1).to(device, kind)
+        real, imaginary = angles.cos() * weights, -angles.sin() * weights
+        return (real if is_real(group) else torch.stack([real, imaginary], 2).flatten(1)).to(device, kind)
 
 
 @lru_cache(maxsize=64)
 def _transform(group: Group, kind: torch.dtype, device: torch.device) -> Tensor:
-    """(2 F, K) real: the real parts of the transform, and below them the imaginary ones."""
+    """(2 F, K) real: the real parts of the transform, and below them the imaginary ones; (F, K) where `is_real`."""
     with torch.inference_mode(False), torch.no_grad():
         angles = _angles(group)
-        return torch.cat([angles.cos(), -angles.sin()]).to(device, kind)
+        return (angles.cos() if is_real(group) else torch.cat([angles.cos(), -angles.sin()])).to(device, kind)
 
 
 def _angles(group: Group) -> Tensor:

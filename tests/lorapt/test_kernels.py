@@ -119,14 +119,14 @@ def test_law_5_in_bfloat16_no_transform_is_taken_in_half_precision(
     move(adaptation)
     exact = model(image)
     kinds: set[torch.dtype] = set()
-    plain = kernel_factors.real_and_imaginary
+    plain = kernel_factors.spectrum
 
-    def watched(a: Tensor, group: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+    def watched(a: Tensor, group: tuple[int, ...]) -> tuple[Tensor, ...]:
         found = plain(a, group)
         kinds.update((a.dtype, *(part.dtype for part in found)))
         return found
 
-    monkeypatch.setattr(kernel_factors, "real_and_imaginary", watched)
+    monkeypatch.setattr(kernel_factors, "spectrum", watched)
     with torch.autocast("cpu", torch.bfloat16):
         rough = model(image)
     assert rough.dtype == torch.bfloat16 and (rough - exact).abs().max() < 0.05 * exact.abs().max()

@@ -10,8 +10,9 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 
 from hippopt.artifacts.weights import AdapterCard
-from hippopt.networks.initial_factors import load_factors, save_factors
+from hippopt.networks.initial_factors import InitialFactors, load_factors, save_factors
 from hippopt.networks.tensor_files import tensors_sha256
+from tests.records import changed
 from tests.synthetic import Command, read_mask, run_predict, write_scans
 from tests.trained import (
     LORA,
@@ -223,9 +224,26 @@ def test_an_adapter_of_before_is_told_as_such(root: Path, tmp_path: Path, run_co
     assert_stopped(outcome, "adapter.json", "schema 1", "reads schema 2", "train the fold anew")
 
 
+def test_factors_of_an_earlier_run_in_single_precision_are_kept(lora_root: Path, tmp_path: Path, run_command: Command) -> None:
+    """Hippopt before half precision wrote float32: such a run goes on with what its folds began with."""
+    root = copied(lora_root, tmp_path)
+    initial, record = load_factors(initial_path(root))
+    wide = {name: value.float() + 1e-6 for name, value in initial.tensors.items()}
+    old = InitialFactors(wide, tensors_sha256(wide))
+    save_factors(initial_path(root), old, changed(record, dtype="float32"), replace=True)
+    for fold in (0, 1):
+        for name in ("adapter", "adapter_best"):
+            edit_json(fold_path(root, fold, LORA) / f"{name}.json", lambda card: card.update(initial_sha256=old.sha256))
+    code, _, err = run_command("train", *lora(root, 2))
+    assert code == 0, err
+    found, kept = load_factors(initial_path(root))
+    assert found.sha256 == old.sha256 and kept.dtype == "float32"
+    assert json.loads((fold_path(root, 2, LORA) / "adapter.json").read_text())["initial_sha256"] == old.sha256
+
+
 def test_the_card_says_what_made_the_file(lora_root: Path) -> None:
     with safe_open(initial_path(lora_root), "pt") as stream:
         made_of = json.loads(stream.metadata()["hippopt"])["made_of"]
-    assert made_of["rank"] == {"attention": 4, "mlp_up": 4, "mlp_down": 4} and made_of["dtype"] == "float32"
+    assert made_of["rank"] == {"attention": 4, "mlp_up": 4, "mlp_down": 4} and made_of["dtype"] == "float16"
     assert [len(made_of["stacks"][name]) for name in ("attention", "mlp_up", "mlp_down")] == [48, 12, 12]
     assert "initial_sha256" in AdapterCard.__struct_fields__
