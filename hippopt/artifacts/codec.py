@@ -1,6 +1,7 @@
 """Records to JSON and back: unknown keys refused, schema checked, written atomically, hashed by content."""
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -112,7 +113,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
             os.fsync(stream.fileno())
         os.replace(temporary, path)
     except OSError as error:
-        raise OutputError(f"{path}: cannot be written ({error.strerror or error}); free space or choose another folder") from error
+        raise OutputError(f"{path}: cannot be written ({error.strerror or error}); {_remedy(error)}") from error
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
@@ -130,6 +131,14 @@ def _new_file(folder: Path, suffix: str) -> tuple[Path, int]:
             return path, os.fstat(handle).st_mode
         finally:
             os.close(handle)
+
+
+def _remedy(error: OSError) -> str:
+    known = {
+        errno.ENAMETOOLONG: "give it a shorter name", errno.EISDIR: "a folder has this name; choose another", errno.EACCES: "change its permissions, or choose another folder",
+        errno.EROFS: "choose a folder on a disk that can be written",
+    }  # fmt: skip
+    return known.get(error.errno or 0, "free space or choose another folder")
 
 
 def remove_leftovers(folder: Path) -> None:

@@ -13,7 +13,9 @@ from hippopt.artifacts.sides import Side, sides_of_names
 from hippopt.errors import DatasetError, PlanError
 
 FOLDER_PATTERN = re.compile(r"^Dataset(\d{3})_(.+)$")
-FILE_ENDINGS = (".nii.gz", ".nii", ".nrrd", ".mha", ".mhd", ".img", ".hdr")
+FILE_ENDINGS = (".nii.gz", ".nii", ".seg.nrrd", ".nrrd", ".nhdr", ".mha", ".mhd", ".mgz", ".mgh", ".img", ".hdr")
+
+KINDS = ".nii.gz, .nii, .nrrd, .nhdr, .mha, .mhd, .mgz, .hdr/.img"
 
 
 class Case(Record, frozen=True, kw_only=True):

@@ -193,6 +193,7 @@ class Plan(Record, frozen=True, kw_only=True):
     sees it as well as overlapping ones.
     side_classes: left and right by class; None where no label has a side, and in older plans. Read `class_sides`, which knows both.
     part_borders: all labels are parts of one structure, one after the other along an axis; where they meet is learned from its cross-sections.
+    straighten_degrees: scans tilted further against RAS axes are resampled through their true axes; None, as in plans of earlier versions: never.
     """
 
     schema: int = SCHEMA
@@ -220,6 +221,7 @@ class Plan(Record, frozen=True, kw_only=True):
     part_borders: bool = False
     centre_window: bool = False
     side_classes: SideClasses | None = None
+    straighten_degrees: float | None = None
 
     @property
     def label_values(self) -> tuple[int, ...]:

@@ -18,3 +18,12 @@ def check_writable(folder: Path, name: str | None = None) -> None:
         raise OutputError(
             f"{name or folder}: cannot be written ({error.strerror}); choose another folder or change its permissions"
         ) from None
+
+
+def longest_name(folder: Path) -> int:
+    """Bytes that a file's name may have in `folder`, or in the nearest folder above it that exists."""
+    path = folder.absolute()
+    try:
+        return os.pathconf(next(place for place in (path, *path.parents) if place.exists()), "PC_NAME_MAX")
+    except (OSError, ValueError, AttributeError):  # not told, or not a POSIX system
+        return 255

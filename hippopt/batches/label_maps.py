@@ -17,7 +17,7 @@ from hippopt.artifacts.dataset import image_files
 from hippopt.console import Console
 from hippopt.errors import DatasetError, HippoptError
 from hippopt.files.file_kind import near_matches
-from hippopt.files.image_io import read_scan
+from hippopt.files.label_reading import read_label
 from hippopt.imaging.orientation import ras_triple, to_ras
 
 TARGET = "hippocampus"
@@ -127,11 +127,8 @@ def read_label_maps(folders: Path | Sequence[Path], table: LabelTable, console: 
 
 
 def _read_map(path: Path, name: str, table: LabelTable, tissues: list[str]) -> LabelMap:
-    scan = read_scan(path)
-    values = to_ras(scan.array, scan.grid)
-    rounded = np.rint(values).astype(np.int32)
-    if not np.array_equal(rounded, values):
-        raise DatasetError(f"{path}: holds other values than whole numbers, so it is no label map; give label maps only")
+    scan = read_label(path)
+    rounded = to_ras(scan.array, scan.grid).astype(np.int32)
     if rounded.min() < 0:
         raise DatasetError(f"{path}: holds negative values, so it is no label map; give label maps only")
     spacing = ras_triple(scan.grid.spacing_mm, scan.grid)

@@ -16,9 +16,13 @@ def _parser() -> argparse.ArgumentParser:
     parser = make_parser(
         "hippopt_import",
         "Bring labelled scans into raw_data/DatasetNNN_Name. Known layouts: Medical Segmentation Decathlon, nnU-Net v2, "
-        "images/ + labels/ (same file names), X/X_img + X/X_mask. Formats: NIfTI, Analyze, NRRD, MetaImage.",
+        "images/ + labels/ (same file names), X/X_img + X/X_mask. Formats: NIfTI, Analyze, NRRD (3D Slicer's segmentations too), MetaImage, FreeSurfer.",
     )
-    parser.add_argument("source", type=Path, metavar="SOURCE", help="folder of the labelled scans; it is only read")
+    parser.add_argument("source", type=Path, nargs="?", metavar="SOURCE", help="folder of the labelled scans; it is only read")
+    parser.add_argument("--images", type=Path, metavar="DIR", help="in place of SOURCE: a folder of scans, of any name")
+    parser.add_argument(
+        "--labels-dir", type=Path, metavar="DIR", help="with --images: the folder of their labels; files are named as the scans"
+    )
     parser.add_argument("--id", dest="number", type=int, required=True, metavar="N", help="number of the data set, 1 to 999")
     parser.add_argument("--name", required=True, metavar="NAME", help="its name: letters, digits, - and _")
     parser.add_argument("--labels", nargs="+", action="extend", default=[], metavar="NAME=NUMBER[,NUMBER]",
@@ -34,13 +38,15 @@ def _parser() -> argparse.ArgumentParser:
 def _work(options: argparse.Namespace, workspace: Workspace, console: TerminalConsole) -> None:
     if options.jobs < 1:
         raise UsageError("--jobs must be above 0")
+    if (options.images is None) != (options.labels_dir is None) or (options.source is None) == (options.images is None):
+        raise UsageError("give SOURCE, or both --images DIR and --labels-dir DIR")
     started = time.perf_counter()
     dataset = dataset_name(options.number, options.name)
     from hippopt.sources.parcellation import parse_picks
     from hippopt.stages.import_dataset import ImportRequest, import_dataset
 
     request = ImportRequest(
-        source=options.source, dataset=dataset, picks=parse_picks(options.labels), subjects=options.subjects, cases=options.cases,
+        source=options.source or options.images, labels=options.labels_dir, dataset=dataset, picks=parse_picks(options.labels), subjects=options.subjects, cases=options.cases,
         overwrite=options.overwrite, jobs=options.jobs,
     )  # fmt: skip
     made = import_dataset(workspace, request, console)

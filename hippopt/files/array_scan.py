@@ -10,6 +10,7 @@ import numpy as np
 
 from hippopt.errors import ImageError, UsageError
 from hippopt.files.nifti_header import checked_affine, checked_size, grid_of, nifti_affine
+from hippopt.files.payload import check_gzip
 from hippopt.files.scan import Scan
 from hippopt.imaging.memory_budget import check_memory
 from hippopt.machine import machine_bytes
@@ -56,6 +57,13 @@ def is_nibabel(thing: object) -> bool:
     return type(thing).__module__.partition(".")[0] == "nibabel" and hasattr(thing, "dataobj")
 
 
+def _check_stored(image: Any) -> None:
+    """Raises ImageError where the voxels still lie in a gzip file that is cut or corrupt: nibabel reads no check sum."""
+    stored = getattr(image.dataobj, "file_like", None)
+    if isinstance(stored, str | Path) and Path(stored).name.lower().endswith((".gz", ".mgz")):
+        check_gzip(Path(stored))
+
+
 def scan_of_nibabel(image: Any, name: str, volume: int | None = None) -> Scan:
     """A nibabel image, whose axes are (X, Y, Z), as its file would be read. volume: which one of several. Raises ImageError, UsageError."""
     path, notes = Path(name), list[str]()
@@ -65,7 +73,10 @@ def scan_of_nibabel(image: Any, name: str, volume: int | None = None) -> Scan:
     affine, header = image.affine, image.header
     if hasattr(header, "get_sform") and np.allclose(affine, header.get_best_affine(), atol=1e-4):
         affine = nifti_affine(path, header, notes)  # in mm, whatever the header's unit, and with what is to be said of it
+    elif hasattr(header, "get_base_affine") and np.allclose(affine, header.get_base_affine(), atol=1e-4):
+        notes.append(f"{name}: Analyze states no orientation; read as LAS (radiological), check left and right")
     check_memory(path, size[::-1], 12.0 * math.prod(size), machine_bytes())
+    _check_stored(image)
     try:
         array = np.asarray(image.dataobj[(slice(None),) * 3 + np.unravel_index(chosen, image.shape[3:], "F")])
     except (OSError, EOFError, ValueError, zlib.error) as error:

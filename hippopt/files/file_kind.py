@@ -1,6 +1,7 @@
 """What a file is, told by its first bytes; and whether it can be read at all."""
 
 import difflib
+import stat
 from pathlib import Path
 
 from hippopt.errors import ImageError
@@ -21,6 +22,7 @@ def first_bytes(path: Path) -> bytes:
     try:
         if path.is_symlink() and not path.exists():
             raise ImageError(f"{path}: broken link to {path.readlink()}; restore its target")
+        check_regular(path)
         with open(path, "rb") as stream:
             start = stream.read(START_BYTES)
     except FileNotFoundError:
@@ -39,6 +41,24 @@ def first_bytes(path: Path) -> bytes:
     return start
 
 
+def check_regular(path: Path) -> None:
+    """Raises ImageError for what is no regular file: opening a named pipe would wait for ever. OSError where there is none."""
+    kind = irregular_kind(path)
+    if kind:
+        raise ImageError(f"{path}: {kind}, not a regular file; give a file")
+
+
+def irregular_kind(path: Path) -> str:
+    """What a path leads to that is no regular file, for people; empty for a regular file. Raises OSError where there is none."""
+    mode = path.stat().st_mode
+    if stat.S_ISREG(mode):
+        return ""
+    known = {
+        stat.S_IFIFO: "a named pipe", stat.S_IFSOCK: "a socket", stat.S_IFDIR: "a folder", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device",
+    }  # fmt: skip
+    return known.get(stat.S_IFMT(mode), "of a special kind")
+
+
 def near_matches(path: Path) -> str:
     """`; near matches: ...` of a name that is not there, or nothing."""
     try:
@@ -51,6 +71,8 @@ def near_matches(path: Path) -> str:
 
 def kind_of_unknown(start: bytes) -> str:
     """A word on bytes that are no image header."""
+    if start.startswith(GZIP_MAGIC):
+        return "gzip data inside gzip data, packed twice: unpack it once with gunzip"
     if start[257:262] == b"ustar":
         return "a tar archive"
     try:

@@ -1,11 +1,10 @@
 """Read scans and write masks.
 
 NIfTI and Analyze go through nibabel, since faults and faithful output need the header itself; NRRD and MetaImage go
-through SimpleITK, of which this is the only importer. A file's kind is told by its first bytes, not by its name.
+through SimpleITK, once their bytes were counted. A file's kind is told by its first bytes, not by its name.
 """
 
 import gzip
-import math
 from pathlib import Path
 from typing import Any
 
@@ -16,20 +15,19 @@ from hippopt.artifacts.dataset import split_ending
 from hippopt.artifacts.grid import Grid
 from hippopt.errors import ImageError, OutputError
 from hippopt.files.file_kind import first_bytes
-from hippopt.files.nifti_header import checked_affine, checked_size, grid_of
+from hippopt.files.itk_reading import ITK_ENDINGS, read_itk
+from hippopt.files.mgh_reading import read_mgh
 from hippopt.files.nifti_reading import read_nifti, read_pair
 from hippopt.files.scan import Scan
-from hippopt.imaging.memory_budget import check_memory
-from hippopt.machine import machine_bytes
 
-ITK_ENDINGS = (".nrrd", ".mha", ".mhd")
 ITK_STARTS = (b"NRRD", b"ObjectType", b"NDims")
 
 
-def read_scan(path: Path, volume: int | None = None) -> Scan:
+def read_scan(path: Path, volume: int | None = None, exact: bool = False) -> Scan:
     """Read one 3D image; of a 4D file with several volumes, the one asked for.
 
-    Returns float32 values, or the stored integers where the file holds unscaled ones. Raises ImageError in one line.
+    Returns float32 values, or the stored integers where the file holds unscaled ones. exact: for labels, whose values keep all their
+    digits, as float64, and whose segments may lie in layers. Raises ImageError in one line.
     """
     path = Path(path)
     try:
@@ -37,65 +35,32 @@ def read_scan(path: Path, volume: int | None = None) -> Scan:
         kind = split_ending(path.name)
         ending = kind[1].lower() if kind else ""
         if ending in (".hdr", ".img"):
-            return read_pair(path, volume)
-        if ending in ITK_ENDINGS or start.startswith(ITK_STARTS):
-            return _read_itk(path, volume)
-        return read_nifti(path, start, volume)
+            return read_pair(path, volume, exact)
+        if ending in (".mgz", ".mgh"):
+            return read_mgh(path, start, volume, exact)
+        if ending in (*ITK_ENDINGS, ".seg.nrrd") or start.startswith(ITK_STARTS):
+            return read_itk(path, volume, exact)
+        return read_nifti(path, start, volume, exact)
     except OSError as error:
         raise ImageError(f"{path}: cannot be read ({error.strerror or error}); check the disk, or copy the file anew") from None
     except MemoryError:
         raise ImageError(f"{path}: does not fit the memory; close other programs, or crop the scan") from None
 
 
-def _read_itk(path: Path, volume: int | None) -> Scan:
-    import SimpleITK as sitk
-
-    reader = sitk.ImageFileReader()
-    try:
-        reader.SetFileName(str(path))
-        reader.ReadImageInformation()
-        size, parts = reader.GetSize(), reader.GetNumberOfComponents()
-        check_memory(path, size[::-1], 12.0 * math.prod(size) * parts, machine_bytes())
-        image = reader.Execute()
-    except (RuntimeError, UnicodeError) as error:
-        reason = [line for line in str(error).splitlines() if line.strip()][-1].strip()
-        raise ImageError(f"{path}: cannot be read ({reason}); copy it anew or convert it to NIfTI") from None
-    return scan_of_itk(image, path, volume)
-
-
-def is_itk(thing: object) -> bool:
-    """Whether it is a SimpleITK image; told without importing SimpleITK."""
-    return type(thing).__module__.partition(".")[0] == "SimpleITK" and hasattr(thing, "GetDirection")
-
-
-def scan_of_itk(image: Any, path: Path, volume: int | None = None) -> Scan:
-    """A SimpleITK image as a scan. path: how it is named. Raises ImageError in one line."""
-    import SimpleITK as sitk
-
-    size = image.GetSize()
-    notes: list[str] = []
-    if len(size) > 4:
-        raise ImageError(f"{path}: {len(size)} axes; give one 3D volume")
-    size, chosen = checked_size(path, size, volume, notes)
-    if image.GetDimension() > 3:
-        image = image[:, :, :, chosen]
-    if image.GetNumberOfComponentsPerPixel() != 1 or "complex" in image.GetPixelIDTypeAsString():
-        raise ImageError(f"{path}: several values a voxel (colour or complex); give a scan with one real value a voxel")
-    affine = np.eye(4)
-    affine[:3, :3] = np.array(image.GetDirection()).reshape(3, 3) * np.array(image.GetSpacing())
-    affine[:3, 3] = image.GetOrigin()
-    affine[:2] *= -1  # ITK's world is LPS, ours RAS
-    array = sitk.GetArrayFromImage(image)
-    if array.dtype.kind == "f":
-        array = array.astype(np.float32)
-    return Scan(path, array, grid_of(size, checked_affine(path, affine, notes)), image, notes)
-
-
 def mask_ending(path: Path) -> str:
-    """The ending of a mask's file beside that of its scan: the same, or that of a single file for a format of two files."""
+    """The ending of a mask's file beside that of its scan: the same, of one file for a format of two, .nii.gz for FreeSurfer's."""
     kind = split_ending(path.name)
     ending = kind[1].lower() if kind else ".nii.gz"
-    return {".hdr": ".nii.gz", ".img": ".nii.gz", ".mhd": ".mha"}.get(ending, ending)
+    other = {
+        ".hdr": ".nii.gz",
+        ".img": ".nii.gz",
+        ".mhd": ".mha",
+        ".nhdr": ".nrrd",
+        ".seg.nrrd": ".nrrd",
+        ".mgz": ".nii.gz",
+        ".mgh": ".nii.gz",
+    }
+    return other.get(ending, ending)
 
 
 def write_mask(path: Path, mask: np.ndarray, like: Scan) -> None:

@@ -1,4 +1,4 @@
-"""A NIfTI file as bytes: whether it is whole, told without decompressing it, and its volumes as files of their own.
+"""A NIfTI file as bytes: whether it is whole, and its volumes as files of their own.
 
 What stays bytes keeps its voxel type, scaling and geometry exactly. Offsets: nifti1.h and nifti2.h of the NIfTI standard.
 """
@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hippopt.errors import ImageError
+from hippopt.files.file_kind import irregular_kind
 
 GZIP_MAGIC = b"\x1f\x8b"
+GZIP_START = 1 << 17  # a gzip header may hold an extra field of 64 KB, and a name
 HEADER_BYTES = 540  # of NIfTI-2; NIfTI-1 needs 348
 REAL_TYPES = {2: 1, 4: 2, 8: 4, 16: 4, 64: 8, 256: 1, 512: 2, 768: 4, 1024: 8, 1280: 8}  # datatype code: bytes a voxel
 
@@ -46,8 +48,10 @@ class NiftiLayout:
 def nifti_layout(path: Path) -> NiftiLayout | None:
     """The layout, of a real-valued NIfTI volume with 3 axes or more and nothing odd in its header; None for any other file."""
     try:
+        if irregular_kind(path):
+            return None  # its opening might wait for ever
         with open(path, "rb") as stream:
-            head = stream.read(HEADER_BYTES * 4)
+            head = stream.read(HEADER_BYTES * 4 + GZIP_START)
     except OSError:
         return None
     zipped = head[:2] == GZIP_MAGIC
@@ -76,20 +80,6 @@ def nifti_layout(path: Path) -> NiftiLayout | None:
     if code not in REAL_TYPES or len(shape) < 3 or min(shape[:3]) < 2 or min(shape) < 1 or not least <= start < 1 << 31:
         return None
     return NiftiLayout(shape=shape, voxel_bytes=REAL_TYPES[code], offset=int(start), zipped=zipped, order=order, version=version)
-
-
-def surely_whole(path: Path, layout: NiftiLayout) -> bool:
-    """Whether the file's end says that nothing is missing. False is no proof: read the file then.
-
-    gzip ends in the uncompressed size modulo 2^32 (RFC 1952), which a cut file has only by a chance of 1 in 4 billion.
-    """
-    size = path.stat().st_size
-    if not layout.zipped:
-        return size >= layout.total_bytes
-    with open(path, "rb") as stream:
-        stream.seek(max(0, size - 4))
-        tail = stream.read(4)
-    return size > 18 and int.from_bytes(tail, "little") == layout.total_bytes % (1 << 32)
 
 
 def file_bytes(path: Path, layout: NiftiLayout) -> bytes:

@@ -13,6 +13,8 @@ from hippopt.errors import ImageError
 UNITS_PER_MM = {1: (1000.0, "metres"), 3: (0.001, "microns")}  # NIfTI xyzt_units codes that are not mm
 SKEW_IGNORED = 1e-3  # cosine between two axes: rounding of stored affines
 SKEW_REPAIRED = 0.05
+SIZES_AGREE = 0.01  # pixdim is often rounded to two or three digits
+SMALLEST = 1e-6  # mm: axes of no length
 PLAUSIBLE_MM = (0.05, 20.0)  # voxel sizes of a scan of the head
 
 
@@ -42,23 +44,42 @@ def checked_size(path: Path, size: Sequence[int], volume: int | None, notes: lis
 
 
 def nifti_affine(path: Path, header: Any, notes: list[str]) -> np.ndarray:
-    """The 4 x 4 affine to RAS mm. Rule: sform when its code is above 0, else qform, else voxel sizes alone."""
+    """The 4 x 4 affine to RAS mm, and a note wherever more than one answer was possible.
+
+    A form is usable where its code is above 0 and its numbers place voxels: the sform where its axes are finite, of a length
+    and at right angles (cosine up to .05), the qform where it is a rotation and pixdim holds voxel sizes. They agree where voxel
+    sizes differ by at most 1 percent.
+
+    | sform | qform | pixdim | what is used |
+    |---|---|---|---|
+    | usable | any | agrees with the sform | the sform; where the qform lies elsewhere, that is said |
+    | usable | usable | differs from the sform | the qform, which pixdim is part of |
+    | usable | not usable | differs from the sform | the axes of the sform with the voxel sizes of pixdim, as ITK and FSL read it |
+    | usable | any | no voxel size | the sform |
+    | not usable | usable | | the qform |
+    | not usable | not usable | | refused |
+    | code 0 | usable | | the qform |
+    | code 0 | code 0 | voxel sizes | pixdim alone, read as LAS; left and right are to be checked |
+    | code 0 | code 0 | no voxel size | refused |
+
+    Sources: nifti1.h (methods 1 to 3); ITK and FSL take voxel sizes from pixdim always.
+    """
     spacing = np.array(header["pixdim"][1:4], dtype=float)
     sound = bool(np.isfinite(spacing).all() and (spacing > 0).all())
     sform_code, qform_code = (int(header[key]) if key in header else 0 for key in ("sform_code", "qform_code"))
-    if not sform_code > 0 and not sound:
-        raise ImageError(f"{path}: voxel size {spacing.tolist()} mm; sizes must be above 0, correct the header")
-    other = _qform_affine(header) if qform_code > 0 and sound else None
+    qform = _qform_affine(header) if qform_code > 0 and sound else None
     if sform_code > 0:
         with np.errstate(invalid="ignore"):  # NaN is told of by `checked_affine`
-            affine = np.array(header.get_sform(), dtype=float)
-        if not sound:
-            notes.append(f"{path.name}: voxel size {spacing.tolist()} in pixdim; the sform is used")
-        elif qform_code > 0 and (other is None or not np.allclose(affine, other, atol=1e-2)):
-            far = "is no rotation" if other is None else f"and sform differ by up to {np.abs(affine - other).max():.3g}"
-            notes.append(f"{path.name}: qform {far}; the sform is used")
-    elif other is not None:
-        affine = other
+            sform = np.array(header.get_sform(), dtype=float)
+        # some programs write the sform in the stated unit and pixdim in mm
+        factor = UNITS_PER_MM.get(int(header["xyzt_units"]) & 7, (1.0, "mm"))[0] if "xyzt_units" in header else 1.0
+        sizes = np.linalg.norm(sform[:3, :3], axis=0)
+        in_mm = bool(np.isfinite(sizes).all()) and np.allclose(sizes * factor, spacing, rtol=SIZES_AGREE)
+        affine = _of_sform(path, sform, qform, (sizes if in_mm else spacing) if sound else None, qform_code > 0, notes)
+    elif not sound:
+        raise ImageError(f"{path}: voxel size {spacing.tolist()} mm; sizes must be above 0, correct the header")
+    elif qform is not None:
+        affine = qform
     elif qform_code > 0:
         raise ImageError(f"{path}: the qform is no rotation and there is no sform; correct the header")
     else:
@@ -68,6 +89,52 @@ def nifti_affine(path: Path, header: Any, notes: list[str]) -> np.ndarray:
     if "xyzt_units" in header:
         affine = _in_mm(path, affine, int(header["xyzt_units"]) & 7, notes)
     return affine
+
+
+def _of_sform(
+    path: Path, sform: np.ndarray, qform: np.ndarray | None, pixdim: np.ndarray | None, qform_set: bool, notes: list[str]
+) -> np.ndarray:
+    """The rows of `nifti_affine`'s table with a code of the sform above 0. pixdim: None where it holds no voxel sizes."""
+    fault = _sform_fault(sform)
+    if fault:
+        if qform is not None:
+            notes.append(f"{path.name}: the sform {fault}; the qform is used")
+            return qform
+        return sform  # `checked_affine` refuses it
+    if pixdim is None:
+        notes.append(f"{path.name}: no voxel size in pixdim; the sform is used")
+        return sform
+    sizes = np.linalg.norm(sform[:3, :3], axis=0)
+    if not np.allclose(sizes, pixdim, rtol=SIZES_AGREE) and not (_plausible(sform) and not _all_plausible(pixdim)):
+        told = f"{path.name}: the sform gives voxels of {np.round(sizes, 4).tolist()}, pixdim {np.round(pixdim, 4).tolist()}"
+        if qform is not None:
+            notes.append(f"{told}; the qform is used, which agrees with pixdim")
+            return qform
+        notes.append(f"{told}; pixdim's are used along the sform's axes, check the volume")
+        scaled = sform.copy()
+        scaled[:3, :3] *= pixdim / sizes
+        return scaled
+    if qform_set and (qform is None or not np.allclose(sform, qform, atol=1e-2)):
+        far = "is no rotation" if qform is None else f"and sform differ by up to {np.abs(sform - qform).max():.3g}"
+        notes.append(f"{path.name}: qform {far}; the sform is used")
+    return sform
+
+
+def _sform_fault(sform: np.ndarray) -> str:
+    """Why an sform places no voxels; empty where it does."""
+    if not np.isfinite(sform).all():
+        return "holds NaN or Inf"
+    sizes = np.linalg.norm(sform[:3, :3], axis=0)
+    if (sizes < SMALLEST).any():
+        return "has axes of no length"
+    skew = _skew(sform)
+    return f"has sheared axes (cosine {skew:.3f} between two)" if skew > SKEW_REPAIRED else ""
+
+
+def _skew(affine: np.ndarray) -> float:
+    """The largest cosine between two axes."""
+    axes = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
+    return float(np.abs(axes.T @ axes - np.eye(3)).max())
 
 
 def _qform_affine(header: Any) -> np.ndarray | None:
@@ -98,7 +165,10 @@ def _in_mm(path: Path, affine: np.ndarray, unit_code: int, notes: list[str]) -> 
 
 
 def _plausible(affine: np.ndarray) -> bool:
-    spacing = np.linalg.norm(affine[:3, :3], axis=0)
+    return _all_plausible(np.linalg.norm(affine[:3, :3], axis=0))
+
+
+def _all_plausible(spacing: np.ndarray) -> bool:
     return bool(((spacing >= PLAUSIBLE_MM[0]) & (spacing <= PLAUSIBLE_MM[1])).all())
 
 
@@ -107,12 +177,12 @@ def checked_affine(path: Path, affine: np.ndarray, notes: list[str]) -> np.ndarr
     if not np.isfinite(affine).all():
         raise ImageError(f"{path}: the affine holds NaN or Inf; correct the header")
     spacing = np.linalg.norm(affine[:3, :3], axis=0)
-    if (spacing < 1e-6).any():
+    if (spacing < SMALLEST).any():
         raise ImageError(f"{path}: voxel size {np.round(spacing, 9).tolist()} mm; sizes must be above 0, correct the header")
     if not _plausible(affine):
         notes.append(f"{path.name}: voxel size {np.round(spacing, 4).tolist()} mm is implausible; is the unit mm?")
     axes = affine[:3, :3] / spacing
-    skew = np.abs(axes.T @ axes - np.eye(3)).max()
+    skew = _skew(affine)
     if skew <= SKEW_IGNORED:
         return affine
     if skew > SKEW_REPAIRED:

@@ -6,12 +6,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from hippopt.artifacts.grid import Grid
 from hippopt.errors import ImageError
 from hippopt.files.file_kind import GZIP_MAGIC, START_BYTES, first_bytes, kind_of_unknown
 from hippopt.files.nifti_header import checked_affine, checked_shape, grid_of, nifti_affine, scaling
 from hippopt.files.scan import Scan
 from hippopt.imaging.memory_budget import check_memory
 from hippopt.machine import machine_bytes
+
+GZIP_START = 1 << 17  # a gzip header may hold an extra field of 64 KB, and a name
 
 
 class _Layout(NamedTuple):
@@ -23,11 +26,32 @@ class _Layout(NamedTuple):
     stop: int
 
 
-def read_nifti(path: Path, start: bytes, volume: int | None) -> Scan:
+def nifti_grid(path: Path) -> Grid:
+    """The grid of a single-file NIfTI volume, of its header alone. Raises ImageError."""
+    notes: list[str] = []
+    header, _ = _header(path, first_bytes(path), notes)
+    shape = checked_shape(path, header, None, notes)
+    return grid_of(shape, checked_affine(path, nifti_affine(path, header, notes), notes))
+
+
+def read_nifti(path: Path, start: bytes, volume: int | None, exact: bool = False) -> Scan:
     """Read a single-file NIfTI-1 or NIfTI-2, zipped or not, whose first bytes are `start`. Raises ImageError."""
+    notes: list[str] = []
+    header, zipped = _header(path, start, notes)
+    layout = _layout(path, header, volume, notes)
+    if zipped:
+        data, ended = _inflate(path, layout.stop)
+        if not ended and len(data) >= layout.stop:
+            raise ImageError(f"{path}: truncated, read {len(data)} bytes, but its gzip data do not end; copy the file anew")
+    else:
+        data = path.read_bytes()
+    return _decode(path, header, data, layout, notes, exact)
+
+
+def _header(path: Path, start: bytes, notes: list[str]) -> tuple[Any, bool]:
+    """(header, whether the file is zipped)."""
     import nibabel
 
-    notes = []
     zipped = start[:2] == GZIP_MAGIC
     ended = True
     if zipped:
@@ -40,18 +64,10 @@ def read_nifti(path: Path, start: bytes, volume: int | None) -> Scan:
         raise ImageError(f"{path}: not an image volume, but {kind_of_unknown(start)}; give NIfTI, NRRD, MetaImage or Analyze")
     header_class = nibabel.Nifti2Header if start[4:7] == b"n+2" else nibabel.Nifti1Header
     # of the fixed part alone: extensions tell of the scan's history, which is not a mask's
-    header = header_class(start.ljust(START_BYTES, b"\0")[: header_class.sizeof_hdr], check=False)
-    layout = _layout(path, header, volume, notes)
-    if zipped:
-        data, ended = _inflate(path, layout.stop)
-        if not ended and len(data) >= layout.stop:
-            raise ImageError(f"{path}: truncated, read {len(data)} bytes, but its gzip data do not end; copy the file anew")
-    else:
-        data = path.read_bytes()
-    return _decode(path, header, data, layout, notes)
+    return header_class(start.ljust(START_BYTES, b"\0")[: header_class.sizeof_hdr], check=False), zipped
 
 
-def read_pair(path: Path, volume: int | None) -> Scan:
+def read_pair(path: Path, volume: int | None, exact: bool = False) -> Scan:
     """Read Analyze 7.5 or a NIfTI pair: .hdr with .img beside it. Raises ImageError."""
     import nibabel
 
@@ -65,7 +81,7 @@ def read_pair(path: Path, volume: int | None) -> Scan:
     notes = [] if nifti else [f"{path.name}: Analyze states no orientation; read as LAS (radiological), check left and right"]
     header = header_class(start[:348], check=False)
     layout = _layout(head, header, volume, notes)
-    return _decode(head, header, image.read_bytes(), layout, notes)
+    return _decode(head, header, image.read_bytes(), layout, notes, exact)
 
 
 def _inflate(path: Path, needed: int, most: int | None = None) -> tuple[bytes, bool]:
@@ -75,7 +91,7 @@ def _inflate(path: Path, needed: int, most: int | None = None) -> tuple[bytes, b
     Raises ImageError where the data are corrupt.
     """
     with open(path, "rb") as stream:
-        data = stream.read() if most is None else stream.read(16 * most)
+        data = stream.read() if most is None else stream.read(GZIP_START + 16 * most)
     parts: list[bytes] = []
     size, ended = 0, False
     while data[:2] == GZIP_MAGIC and (most is None or size < most):
@@ -117,7 +133,7 @@ def _layout(path: Path, header: Any, volume: int | None, notes: list[str]) -> _L
     return _Layout(shape, dtype, start, stop)
 
 
-def _decode(path: Path, header: Any, data: bytes, layout: _Layout, notes: list[str]) -> Scan:
+def _decode(path: Path, header: Any, data: bytes, layout: _Layout, notes: list[str], exact: bool) -> Scan:
     affine = checked_affine(path, nifti_affine(path, header, notes), notes)
     if len(data) < layout.stop:
         raise ImageError(f"{path}: truncated, read {len(data)} of {layout.stop} bytes; copy the file anew")
@@ -126,14 +142,14 @@ def _decode(path: Path, header: Any, data: bytes, layout: _Layout, notes: list[s
     slope, inter = scaling(path, header, notes)
     if slope != 1 or inter != 0:
         with np.errstate(over="ignore", invalid="ignore"):
-            scaled = array.astype(np.float32) * np.float32(slope) + np.float32(inter)
+            scaled = array.astype(np.float64) * slope + inter if exact else array.astype(np.float32) * np.float32(slope) + np.float32(inter)
         lost = ~np.isfinite(scaled)
         if not (lost.any() and np.isfinite(array[lost]).any()):
-            return Scan(path, scaled, grid_of(shape, affine), header, notes)
+            return Scan(path, scaled, grid_of(shape, affine), header, notes, abs(slope) if dtype.kind != "f" else 0.0)
         notes.append(f"{path.name}: scl_slope {slope:g}, scl_inter {inter:g} overflow; stored values used as they are")
     if dtype.kind == "f":
         with np.errstate(over="ignore", invalid="ignore"):  # float64 beyond float32 becomes Inf, which the caller reports
-            array = array.astype(np.float32)
+            array = array.astype(np.float64 if exact else np.float32)
     else:
         array = array.astype(dtype.newbyteorder("="))
     return Scan(path, array, grid_of(shape, affine), header, notes)

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hippopt.artifacts.dataset import hidden_names_note, is_text, split_ending
+from hippopt.artifacts.dataset import KINDS, hidden_names_note, is_text, split_ending
 from hippopt.errors import DatasetError
-from hippopt.files.file_kind import near_matches
+from hippopt.files.file_kind import irregular_kind, near_matches
+from hippopt.files.passed_over import passed_over
 
 CHANNEL = re.compile(r"^(.*)_(\d{4})$")
 
@@ -70,29 +71,48 @@ def scan_name(path: Path) -> str:
     return match[1] if match and int(match[2]) == 0 else stem
 
 
+def regular_images(folder: Path, option: str) -> tuple[list[Path], list[str]]:
+    """(image files of a folder by name, notes on all else in it that a person may have meant). Raises DatasetError."""
+    names, hidden, irregular = list[str](), list[str](), dict[str, str]()
+    others: list[os.DirEntry[str]] = []
+    try:
+        with os.scandir(folder) as entries:  # one listing, however large the folder is
+            for entry in entries:
+                if entry.name.startswith("."):
+                    hidden += [entry.name] if entry.name.startswith("._") else []
+                elif not split_ending(entry.name):
+                    others.append(entry)
+                elif kind := "" if entry.is_file() else _irregular(folder / entry.name):
+                    irregular[entry.name] = kind
+                else:
+                    names.append(entry.name)
+        notes = [hidden_names_note(folder, hidden)] if hidden else []
+        if irregular:
+            first = min(irregular)
+            notes.append(f"{folder}: {len(irregular)} that are no regular files ({first} is {irregular[first]}) passed over")
+        return [folder / name for name in sorted(names)], notes + passed_over(folder, names, others)
+    except OSError as error:
+        raise DatasetError(
+            f"{option} {folder}: cannot be read ({error.strerror}); change its permissions with chmod or its owner"
+        ) from None
+
+
+def _irregular(path: Path) -> str:
+    try:
+        return irregular_kind(path)
+    except OSError:  # a broken link, which reading will name
+        return ""
+
+
 def _files(source: Path) -> tuple[list[Path], list[str]]:
     if not source.is_dir():
         if not source.exists() and not source.is_symlink():
             raise DatasetError(f"-i {source.absolute()}: not found{near_matches(source)}")
         return [source], []
-    files, hidden, others = [], [], []
-    try:
-        with os.scandir(source) as entries:  # one listing, however large the folder is
-            for entry in entries:
-                if entry.name.startswith("."):
-                    hidden += [entry.name] if entry.name.startswith("._") else []
-                elif split_ending(entry.name):
-                    files.append(entry.name)
-                elif entry.is_file():
-                    others.append(entry.name)
-    except OSError as error:
-        raise DatasetError(f"-i {source}: cannot be read ({error.strerror}); change its permissions with chmod or its owner") from None
-    notes = [hidden_names_note(source, hidden)] if hidden else []
-    if others:
-        notes.append(f"{source}: {len(others)} files that are no images ({min(others)}, ...) ignored")
+    files, notes = regular_images(source, "-i")
     if not files:
-        raise DatasetError(f"-i {source}: no image files in it (.nii.gz, .nii, .nrrd, .mha, .mhd, .hdr/.img)")
-    return [source / name for name in sorted(files)], notes
+        raise DatasetError("\n".join([f"-i {source}: no image files in it ({KINDS})", *notes]))
+    return files, notes
 
 
 def _scan(name: str, parts: dict[int, Path], channel_names: Sequence[str]) -> ScanFiles:

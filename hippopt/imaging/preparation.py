@@ -1,7 +1,7 @@
 """From a scan as stored to what the network sees, and back: orient, crop, normalise, resample."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,8 +13,10 @@ from hippopt.imaging import resampling
 from hippopt.imaging.mask_parts import bounding_box
 from hippopt.imaging.orientation import from_ras, ras_shape, ras_triple, to_ras
 from hippopt.imaging.ringing import without_ringing
+from hippopt.imaging.straightening import Part, straight_for, straightened_image, straightened_label, tilted_parts
 
 Triple = tuple[int, int, int]
+SMALLEST_SHARE = float(np.finfo(np.float32).eps)  # of a value: the next one that float32 tells apart
 PIECE = 2**22  # values that are worked on at a time, of an image that has more
 
 
@@ -56,11 +58,19 @@ def measure(values: np.ndarray, settings: NormalisationSettings) -> IntensitySca
         # in float64, since sums of large float32 values lose digits
         clipped = np.clip(values.astype(np.float64), low, high)
         part = clipped[inside] if masked else clipped
-        return IntensityScale(low, high, part.mean(), max(float(part.std()), 1e-8))
+        return IntensityScale(low, high, part.mean(), _spread(float(part.std()), low, high))
     pieces = [slice(first, first + PIECE) for first in range(0, region.size, PIECE)]
     mean = sum(float(np.clip(region[piece].astype(np.float64), low, high).sum()) for piece in pieces) / region.size
     squares = sum(float(np.square(np.clip(region[piece].astype(np.float64), low, high) - mean).sum()) for piece in pieces)
-    return IntensityScale(low, high, mean, max(math.sqrt(squares / region.size), 1e-8))
+    return IntensityScale(low, high, mean, _spread(math.sqrt(squares / region.size), low, high))
+
+
+def _spread(std: float, low: float, high: float) -> float:
+    """What to divide by: the standard deviation, but no less than float32 tells values of this size apart; 1 for zeros alone.
+
+    A floor of the values' own size: maps in SI units have maxima of 1e-9.
+    """
+    return max(std, SMALLEST_SHARE * max(abs(low), abs(high))) or 1.0
 
 
 def scaled(values: np.ndarray, scale: IntensityScale, settings: NormalisationSettings) -> np.ndarray:
@@ -92,9 +102,15 @@ def preparation_bytes(grid: Grid, plan: Plan) -> float:
 
     Of a scan that is located first, the whole is only read and measured: as float32, a copy for its percentiles, and masks.
     """
+    straight = straight_for(grid, plan.target_spacing_mm, plan.straighten_degrees)
     if plan.locator is not None:
-        return math.prod(grid.shape) * (4.0 * len(plan.channel_names) + 4 + 4)
-    shape = resampling.resampled_shape(ras_shape(grid), ras_triple(grid.spacing_mm, grid), plan.target_spacing_mm)
+        turned = math.prod(straight.shape) * (8.0 * len(plan.channel_names) + 4) if straight else 0.0
+        return math.prod(grid.shape) * (4.0 * len(plan.channel_names) + 4 + 4) + turned
+    shape = (
+        straight.shape
+        if straight
+        else resampling.resampled_shape(ras_shape(grid), ras_triple(grid.spacing_mm, grid), plan.target_spacing_mm)
+    )
     channels, classes = len(plan.channel_names), len(plan.label_values)
     # float32 values a voxel: the scan as stored, as float32, normalised, and once more while it is sorted or resized; masks.
     # Probabilities: three times at the target spacing, and resized along an axis or two
@@ -103,29 +119,46 @@ def preparation_bytes(grid: Grid, plan: Plan) -> float:
 
 def prepare(image: np.ndarray, grid: Grid, plan: Plan, label: np.ndarray | None = None) -> PreparedCase:
     """image (C, Z, Y, X) and label (Z, Y, X; values as in the files), both on the file's axes -> PreparedCase."""
-    ras = to_ras(without_ringing(image, plan)[0], grid)
-    properties = properties_of(ras, grid, plan)
+    image = without_ringing(image, plan)[0]
+    ras, straight, own = on_ras_axes(image, grid, plan)
+    properties = properties_of(ras, grid, plan, straight)
     target, window = properties.prepared_shape, crop_window(properties)
     apart = resampling.separate_axis(properties.ras_spacing_mm, plan.target_spacing_mm)
     cropped = ras[:, window[0], window[1], window[2]]
-    scales = tuple(measure(values, plan.normalisation) for values in cropped)
+    scales = tuple(own or (measure(values, plan.normalisation) for values in cropped))
     prepared = resampling.resample_image(normalise(cropped, plan.normalisation, scales), target, apart)
     classes = None
     if label is not None:
         values = np.array(plan.label_values)
-        indices = np.searchsorted(values, to_ras(label, grid)[window]).astype(resampling.class_dtype(len(values)))
-        classes = resampling.resample_label(indices, target, len(values), apart)
+        indices = np.searchsorted(values, label).astype(resampling.class_dtype(len(values)))
+        turned = to_ras(indices, grid) if straight is None else straightened_label(indices, grid, straight, len(values))
+        classes = resampling.resample_label(turned[window], target, len(values), apart)
     return PreparedCase(prepared, classes, properties, scales)
 
 
-def properties_of(ras: np.ndarray, grid: Grid, plan: Plan) -> CaseProperties:
-    """How a scan (C, Z, Y, X) on RAS axes is cropped and resampled."""
-    spacing, shape = ras_triple(grid.spacing_mm, grid), ras.shape[1:]
+def on_ras_axes(image: np.ndarray, grid: Grid, plan: Plan) -> tuple[np.ndarray, Grid | None, list[IntensityScale]]:
+    """((C, Z, Y, X) on RAS axes, its grid where the scan was straightened, then also the scales of the voxels that were acquired).
+
+    image: (C, Z, Y, X) on the file's axes, without ringing.
+    """
+    straight = straight_for(grid, plan.target_spacing_mm, plan.straighten_degrees)
+    if straight is None:
+        return to_ras(image, grid), None, []
+    box = bounding_box((image != 0).any(0)) if plan.crop == "nonzero" else None
+    inside = tuple(slice(first, first + count) for first, count in zip(*box, strict=True)) if box else (slice(None),) * 3
+    scales = [measure(values[inside], plan.normalisation) for values in image]
+    return straightened_image(image, grid, straight, "nonzero" in (plan.crop, plan.normalisation.region)), straight, scales
+
+
+def properties_of(ras: np.ndarray, grid: Grid, plan: Plan, straight: Grid | None = None) -> CaseProperties:
+    """How a scan (C, Z, Y, X) on RAS axes is cropped and resampled. straight: its grid where it was straightened."""
+    spacing = straight.spacing_mm if straight else ras_triple(grid.spacing_mm, grid)
+    shape = ras.shape[1:]
     box = bounding_box((ras != 0).any(0)) if plan.crop == "nonzero" else None
     start, size = box or ((0, 0, 0), (shape[0], shape[1], shape[2]))
     return CaseProperties(
         grid=grid, ras_shape=(shape[0], shape[1], shape[2]), ras_spacing_mm=spacing, crop_start=start, crop_shape=size,
-        prepared_shape=resampling.resampled_shape(size, spacing, plan.target_spacing_mm),
+        prepared_shape=size if straight else resampling.resampled_shape(size, spacing, plan.target_spacing_mm), straight=straight,
     )  # fmt: skip
 
 
@@ -141,7 +174,11 @@ def restore_probabilities(probabilities: np.ndarray, properties: CaseProperties)
 
 
 def place_in_scan(cropped: np.ndarray, properties: CaseProperties, fill: float = 0) -> np.ndarray:
-    """(..., Z, Y, X) over the cropped box on RAS axes -> the scan's full grid on the file's axes."""
+    """(..., Z, Y, X) over the cropped box on RAS axes -> the scan's full grid on the file's axes.
+
+    Not for a straightened scan, whose results first go through `own_parts`.
+    """
+    assert properties.straight is None
     full = np.full((*cropped.shape[:-3], *properties.ras_shape), fill, dtype=cropped.dtype)
     full[(..., *crop_window(properties))] = cropped
     return np.ascontiguousarray(from_ras(full, properties.grid))
@@ -152,10 +189,31 @@ def restored_slabs(probabilities: np.ndarray, properties: CaseProperties) -> Ite
     return resampling.resize_slabs(probabilities, properties.crop_shape, 1)
 
 
-def restore_mask(probabilities: np.ndarray, properties: CaseProperties, label_values: tuple[int, ...]) -> np.ndarray:
-    """Class probabilities (L, Z, Y, X) at the target spacing -> mask of file values (Z, Y, X) in the scan's own grid."""
+def own_parts(parts: Iterable[Part], properties: CaseProperties, classes: int) -> tuple[CaseProperties, Iterable[Part]]:
+    """Probabilities (L, Z, Y, X) over the cropped box, piece by piece -> the same over the scan's own voxels along their nearest axes.
+
+    Only a straightened scan's have to be interpolated; the properties say where the pieces lie.
+    """
+    if properties.straight is None:
+        return properties, parts
+    shape = ras_shape(properties.grid)
+    own = CaseProperties(
+        grid=properties.grid, ras_shape=shape, ras_spacing_mm=ras_triple(properties.grid.spacing_mm, properties.grid), crop_start=(0, 0, 0),
+        crop_shape=shape, prepared_shape=shape,
+    )  # fmt: skip
+    return own, tilted_parts(parts, crop_window(properties), properties.straight, properties.grid, classes)
+
+
+def mask_of_parts(parts: Iterable[Part], properties: CaseProperties, label_values: tuple[int, ...]) -> np.ndarray:
+    """Class probabilities (L, Z, Y, X) over the cropped box, piece by piece -> mask of file values (Z, Y, X) in the scan's own grid."""
     values = np.array(label_values, dtype=np.uint16 if max(label_values) > 255 else np.uint8)
+    properties, parts = own_parts(parts, properties, len(values))
     mask = np.empty(properties.crop_shape, values.dtype)
-    for where, part in restored_slabs(probabilities, properties):
+    for where, part in parts:
         mask[where] = values[part.argmax(0)]
     return place_in_scan(mask, properties)
+
+
+def restore_mask(probabilities: np.ndarray, properties: CaseProperties, label_values: tuple[int, ...]) -> np.ndarray:
+    """Class probabilities (L, Z, Y, X) at the target spacing -> mask of file values (Z, Y, X) in the scan's own grid."""
+    return mask_of_parts(restored_slabs(probabilities, properties), properties, label_values)

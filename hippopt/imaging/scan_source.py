@@ -11,8 +11,7 @@ import numpy as np
 from hippopt.artifacts.grid import Grid
 from hippopt.artifacts.plan import Plan
 from hippopt.artifacts.properties import CaseProperties
-from hippopt.imaging.orientation import to_ras
-from hippopt.imaging.preparation import PIECE, IntensityScale, crop_window, measure, prepare, properties_of, scaled
+from hippopt.imaging.preparation import PIECE, IntensityScale, crop_window, measure, on_ras_axes, prepare, properties_of, scaled
 from hippopt.imaging.resampling import (
     apply_weights,
     average_matrix,
@@ -45,14 +44,14 @@ class ScanSource:
 
     def __init__(self, image: np.ndarray, grid: Grid, plan: Plan) -> None:
         self.image, self.grid, self.plan = without_ringing(image, plan)[0], grid, plan
-        self.ras = to_ras(self.image, grid)
-        self.properties: CaseProperties = properties_of(self.ras, grid, plan)
+        self.ras, straight, self._own_scales = on_ras_axes(self.image, grid, plan)
+        self.properties: CaseProperties = properties_of(self.ras, grid, plan, straight)
         self.cropped = self.ras[(slice(None), *crop_window(self.properties))]
 
     @cached_property
     def scales(self) -> list[IntensityScale]:
         """How each channel is normalised."""
-        return [measure(values, self.plan.normalisation) for values in self.cropped]
+        return self._own_scales or [measure(values, self.plan.normalisation) for values in self.cropped]
 
     @property
     def size_mm(self) -> tuple[float, float, float]:

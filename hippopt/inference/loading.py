@@ -6,16 +6,19 @@ from dataclasses import dataclass
 import numpy as np
 from torch import nn
 
+from hippopt.artifacts.grid import Grid
 from hippopt.artifacts.plan import Plan
 from hippopt.artifacts.properties import CaseProperties
 from hippopt.errors import ImageError
 from hippopt.files.image_io import read_scan
-from hippopt.files.scan import Scan
+from hippopt.files.scan import Scan, turned_to
 from hippopt.files.scan_listing import ScanFiles
 from hippopt.imaging.memory_budget import check_memory
+from hippopt.imaging.orientation import ras_triple
 from hippopt.imaging.preparation import preparation_bytes, prepare
 from hippopt.imaging.ringing import without_ringing
 from hippopt.imaging.scan_source import ScanSource
+from hippopt.imaging.straightening import TILT_DEGREES, tilt_degrees
 from hippopt.inference.locating import Located, locate
 
 MUCH_LARGER = 1.5  # a field of view this many times the largest of the training scans is worth a warning
@@ -56,13 +59,14 @@ def prepare_scan(
         warnings.append(
             f"{files.id}: values a little below 0, as interpolation leaves them around a stripped brain; what is near 0 is read as background"
         )
+    warnings += _tilt_warnings(files.id, first.grid, plan)
     if plan.locator is not None:
         return _located(files, first, image, plan, locators, warnings)
     prepared = prepare(image, first.grid, plan)
     empty = any(scale.constant for scale in prepared.scales)
     if empty:
         warnings.append(f"{files.id}: every voxel has one value; the mask is empty")
-    warnings += _size_warnings(files.id, prepared.image.shape[1:], plan)
+    warnings += _size_warnings(files.id, prepared.properties, plan)
     return LoadedScan(files, first, prepared.image, prepared.properties, warnings, empty)
 
 
@@ -74,11 +78,14 @@ def is_constant(files: ScanFiles, scans: Sequence[Scan], plan: Plan) -> bool:
 
 def _stacked(files: ScanFiles, scans: Sequence[Scan]) -> tuple[np.ndarray, list[str]]:
     """((C, Z, Y, X) float32 without NaN and Inf, what is to be said of it)."""
-    first = scans[0]
-    warnings = [f"{files.id}: {note}" for scan in scans for note in scan.notes]
-    for other in scans[1:]:
-        if other.grid.shape != first.grid.shape or not np.allclose(other.grid.affine, first.grid.affine, atol=1e-2):
+    first, *others = scans
+    scans = [first]
+    for other in others:
+        turned = turned_to(other, first.grid)
+        if turned is None:
             raise ImageError(f"{other.path}: its grid differs from that of {first.path.name}; resample the channels to one grid")
+        scans.append(turned)
+    warnings = [f"{files.id}: {note}" for scan in scans for note in scan.notes]
     arrays = [scan.array.astype(np.float32, copy=False) for scan in scans]
     image = np.stack(arrays) if len(arrays) > 1 else arrays[0][None]
     nan, infinite = int(np.isnan(image).sum()), int(np.isinf(image).sum())
@@ -102,8 +109,22 @@ def _located(files: ScanFiles, scan: Scan, image: np.ndarray, plan: Plan, locato
     return LoadedScan(files, scan, whole, source.properties, warnings, False, located)
 
 
-def _size_warnings(name: str, shape: tuple[int, ...], plan: Plan) -> list[str]:
-    sizes = [count * step for count, step in zip(shape, plan.target_spacing_mm, strict=True)]
+def _tilt_warnings(name: str, grid: Grid, plan: Plan) -> list[str]:
+    tilt = tilt_degrees(grid)
+    if plan.straighten_degrees is None and tilt > TILT_DEGREES:
+        return [
+            f"{name}: tilted by {tilt:.0f} degrees, of which this run knows the nearest axes only: its plan was made by an earlier version; "
+            "plan and train anew to have such scans straightened, and look at the mask"
+        ]
+    if plan.straighten_degrees is not None and tilt > plan.straighten_degrees:
+        return [f"{name}: tilted by {tilt:.0f} degrees; resampled through its true axes, the mask comes back on its own"]
+    return []
+
+
+def _size_warnings(name: str, properties: CaseProperties, plan: Plan) -> list[str]:
+    sizes = [count * step for count, step in zip(properties.prepared_shape, plan.target_spacing_mm, strict=True)]
+    if properties.straight is not None:  # the corners that straightening adds are no field of view
+        sizes = [min(pair) for pair in zip(sizes, ras_triple(properties.grid.size_mm, properties.grid), strict=True)]
     if not any(size > MUCH_LARGER * largest for size, largest in zip(sizes, plan.largest_scan_mm, strict=True)):
         return []
     here, there = (" x ".join(f"{size:.0f}" for size in triple) for triple in (sizes, plan.largest_scan_mm))

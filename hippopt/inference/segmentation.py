@@ -8,7 +8,7 @@ import numpy as np
 from hippopt.artifacts.calibration import Calibration
 from hippopt.artifacts.plan import Plan
 from hippopt.artifacts.properties import CaseProperties
-from hippopt.imaging.preparation import place_in_scan, restored_slabs
+from hippopt.imaging.preparation import own_parts, place_in_scan, restored_slabs
 from hippopt.inference.calibration import predicted_dice
 from hippopt.inference.flags import CONSTANT, UNLIKE
 from hippopt.inference.loading import LoadedScan
@@ -73,6 +73,7 @@ def segment(loaded: LoadedScan, ensemble: Ensemble, standards: Standards, wanted
         found, sureness = _looked_at(loaded.image, ensemble, standards.calibration)
         found = place_borders(found, ensemble.borders, plan.class_names, plan.target_spacing_mm)
         parts = restored_slabs(found, properties)
+    properties, parts = own_parts(parts, properties, len(values))
     cropped = np.zeros(properties.crop_shape, values.dtype)
     entropy = np.zeros(properties.crop_shape, np.float32) if wanted.uncertainty and not loaded.empty else None
     probabilities = None

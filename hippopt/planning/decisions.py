@@ -20,6 +20,7 @@ from hippopt.artifacts.plan import (
 )
 from hippopt.artifacts.sides import SideClasses, side_classes
 from hippopt.errors import PlanError
+from hippopt.imaging.straightening import TILT_DEGREES, tilt_degrees
 from hippopt.networks.memory import training_bytes
 from hippopt.networks.unetr import SIZES
 from hippopt.planning import space
@@ -80,6 +81,7 @@ def decide(
     parts, reasons["part_borders"] = _part_borders(locator is not None, fingerprint)
     centre, reasons["centre_window"] = space.centre_window(fingerprint, spacing, crop, patch, parts)
     mirror, reasons["mirror_sides"] = _mirror_sides(locator is not None, sides, len(names) - 1)
+    reasons["straighten_degrees"] = _straighten(fingerprint)
     reasons["seed"] = "keys the folds, the initial weights and every batch"
     return Plan(
         dataset=fingerprint.dataset, fingerprint_hash=fingerprint.dataset_hash, channel_names=fingerprint.channel_names,
@@ -88,6 +90,7 @@ def decide(
         largest_scan_mm=_largest_scan(fingerprint, crop), patch_size=patch, batch_size=batch, foreground_oversampling=1 / 3, network=chosen, adapter=adapter,
         augmentation=augmentation, schedule=schedule, seed=seed, folds=folds, reasons=reasons,
         locator=locator, mirror_sides=mirror, part_borders=parts, centre_window=centre, side_classes=sides,
+        straighten_degrees=TILT_DEGREES,
     )  # fmt: skip
 
 
@@ -121,6 +124,17 @@ def _mirror_sides(located: bool, sides: SideClasses | None, labels: int) -> tupl
     return True, (
         "half the classes and twice the scans of one side, which windows around located regions tell apart: after as many steps it was better "
         "(docs/experiments.md); flips along x are then not made"
+    )
+
+
+def _straighten(fingerprint: Fingerprint) -> str:
+    """Why scans are straightened, and how many of these are."""
+    tilts = [tilt_degrees(case.grid) for case in fingerprint.cases]
+    tilted = sum(tilt > TILT_DEGREES for tilt in tilts)
+    found = f"{tilted} of {len(tilts)} training scans (up to {max(tilts):.0f} degrees)" if tilted else "none of the training scans"
+    return (
+        f"scans tilted further than this against the body's axes are resampled through their true axes, masks come back on their own: {found}; "
+        "up to it, augmentation turns them further"
     )
 
 

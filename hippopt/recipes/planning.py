@@ -79,7 +79,7 @@ def _say_decisions(plan: Plan, console: Console) -> None:
         ("patch_size", f"{patch} (Z, Y, X)"), ("batch_size", plan.batch_size), ("network", _network(plan)),
         ("augmentation", f"flips {list(plan.flip_axes)}"), ("folds", len(plan.folds)),
         ("locator", f"{plan.locator.spacing_mm:g} mm" if plan.locator else "none"), ("mirror_sides", str(plan.mirror_sides).lower()),
-        ("part_borders", str(plan.part_borders).lower()),
+        ("part_borders", str(plan.part_borders).lower()), ("straighten_degrees", plan.straighten_degrees),
     ):  # fmt: skip
         edited = [name for name in plan.reasons if name.startswith(f"{key}.")]
         why = f"set by the user: {', '.join(edited)}" if edited else plan.reasons.get(key, "")

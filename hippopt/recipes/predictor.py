@@ -13,7 +13,8 @@ from hippopt.artifacts.plan_rules import load_plan
 from hippopt.console import SilentConsole
 from hippopt.errors import HippoptError, UsageError
 from hippopt.files.array_scan import is_nibabel, scan_of_array, scan_of_nibabel
-from hippopt.files.image_io import is_itk, itk_of, read_scan, scan_of_itk
+from hippopt.files.image_io import itk_of, read_scan
+from hippopt.files.itk_reading import is_itk, scan_of_itk, unset_geometry
 from hippopt.files.scan import Scan
 from hippopt.files.scan_listing import ScanFiles, scan_name
 from hippopt.inference.loading import prepare_scan
@@ -192,7 +193,9 @@ class Predictor:
         if is_nibabel(source):
             return scan_of_nibabel(source, name, volume)
         if is_itk(source):
-            return scan_of_itk(source, Path(name), volume)
+            scan = scan_of_itk(source, Path(name), volume)
+            scan.notes[:0] = unset_geometry(source, name)
+            return scan
         if isinstance(source, str | Path):
             if not Path(source).exists():
                 raise HippoptError(f"{source}: not found")

@@ -8,11 +8,14 @@ from pathlib import Path
 import numpy as np
 
 from hippopt.artifacts.codec import write_atomically, write_bytes
+from hippopt.artifacts.grid import Grid
 from hippopt.errors import ImageError
 from hippopt.files.image_io import read_scan, write_array, write_mask
-from hippopt.files.nifti_bytes import NiftiLayout, file_bytes, nifti_layout, split_volumes, surely_whole, zip_bytes
+from hippopt.files.label_reading import label_on_grid, read_label
+from hippopt.files.nifti_bytes import NiftiLayout, file_bytes, nifti_layout, split_volumes, zip_bytes
+from hippopt.files.nifti_reading import nifti_grid
 from hippopt.sources.layouts import SourceCase
-from hippopt.sources.parcellation import Picks, count_values, pick, undeclared_values, whole_numbers
+from hippopt.sources.parcellation import Picks, count_values, listed_counts, pick, undeclared_values
 
 
 @dataclass
@@ -26,11 +29,23 @@ class CaseOutcome:
     notes: list[str] = field(default_factory=list)
 
 
-def import_case(case: SourceCase, folder: Path, channels: int, picks: Picks, declared: Sequence[int] | None) -> CaseOutcome:
+@dataclass(frozen=True)
+class LabelScheme:
+    """Which values labels have in the data set. picks: {name: numbers in the source}, empty to keep all values.
+
+    declared: the values that a label may hold (None: any), asked only where `picks` is empty. named: {segment: value}, where the
+    label files name their segments and no numbers are picked.
+    """
+
+    picks: Picks = field(default_factory=dict)
+    declared: Sequence[int] | None = None
+    named: dict[str, int] = field(default_factory=dict)
+
+
+def import_case(case: SourceCase, folder: Path, channels: int, scheme: LabelScheme) -> CaseOutcome:
     """Write `imagesTr/ID_0000.nii.gz` ... and `labelsTr/ID.nii.gz` under `folder`.
 
-    What is wrong with the files is returned. declared: the values that a label may hold (None: any), asked only where
-    `picks` is empty. Raises OutputError where the disk is full.
+    What is wrong with the files is returned. Raises OutputError where the disk is full.
     """
     outcome = CaseOutcome(case.id)
     if len(case.images) not in (1, channels):
@@ -47,7 +62,8 @@ def import_case(case: SourceCase, folder: Path, channels: int, picks: Picks, dec
         except ImageError as error:
             outcome.faults.append(str(error))
     try:
-        shapes.append((case.label, _store_label(case.label, folder / "labelsTr" / f"{case.id}.nii.gz", picks, declared, outcome)))
+        grid = nifti_grid(targets[0]) if shapes else None
+        shapes.append((case.label, _store_label(case.label, folder / "labelsTr" / f"{case.id}.nii.gz", grid, scheme, outcome)))
     except ImageError as error:
         outcome.faults.append(str(error))
     for path, shape in shapes[1:]:
@@ -61,7 +77,7 @@ def import_case(case: SourceCase, folder: Path, channels: int, picks: Picks, dec
 def store_image(path: Path, targets: Sequence[Path], notes: list[str]) -> tuple[int, ...]:
     """Store the volumes of an image, one a target; returns the (Z, Y, X) shape of each.
 
-    NIfTI goes over as bytes, decompressed only where its end leaves doubt. Other formats are read: integers stay
+    NIfTI goes over as bytes, once its check sums were tried. Other formats are read: integers stay
     integers, other values become float32, in which all of hippopt computes.
     Raises ImageError where the file is no image or holds another number of volumes; OutputError where it cannot be written.
     """
@@ -89,8 +105,7 @@ def store_image(path: Path, targets: Sequence[Path], notes: list[str]) -> tuple[
 
 def _store_bytes(path: Path, target: Path, layout: NiftiLayout) -> None:
     if layout.zipped:
-        if not surely_whole(path, layout):
-            file_bytes(path, layout)  # raises where something is missing
+        file_bytes(path, layout)  # raises where something is missing or damaged
         write_atomically(target, lambda temporary: shutil.copyfile(path, temporary))
     else:
         write_bytes(target, zip_bytes(file_bytes(path, layout)))
@@ -104,21 +119,40 @@ def _storable(array: np.ndarray) -> np.ndarray:
     return array.astype(np.int32 if fits else np.float64)
 
 
-def _store_label(path: Path, target: Path, picks: Picks, declared: Sequence[int] | None, outcome: CaseOutcome) -> tuple[int, ...]:
-    scan = read_scan(path)
-    label = whole_numbers(path, scan.array)
+def _store_label(path: Path, target: Path, grid: Grid | None, scheme: LabelScheme, outcome: CaseOutcome) -> tuple[int, ...]:
+    """grid: of the image, on which the label is stored where it holds the same points, or some of them."""
+    found = read_label(path)
+    scan = (label_on_grid(found, grid) if grid is not None else None) or found
+    moved = scan is not found
+    label = scan.array
+    if scheme.named:
+        label = _by_name(path, label, scan.segments, scheme.named, outcome)
     outcome.counts = count_values(label)
-    if picks:
-        write_mask(target, pick(label, picks), scan)
+    if moved:
+        outcome.notes += scan.notes[-1:]
+    if scheme.picks:
+        write_mask(target, pick(label, scheme.picks), scan)
         return scan.grid.shape
-    outcome.faults += undeclared_values(path, outcome.counts, declared)
-    outcome.converted = label is not scan.array
+    outcome.faults += undeclared_values(path, outcome.counts, scheme.declared)
+    outcome.converted = scan.decimal
     layout = nifti_layout(path)
     if outcome.faults:
         return scan.grid.shape
-    if layout is not None and len(layout.shape) == 3 and not outcome.converted:
+    if layout is not None and len(layout.shape) == 3 and not outcome.converted and not moved:
         _store_bytes(path, target, layout)
     else:
         write_mask(target, label, scan)
-        outcome.notes += scan.notes
+        outcome.notes += scan.notes[:-1] if moved else scan.notes
     return scan.grid.shape
+
+
+def _by_name(path: Path, label: np.ndarray, segments: dict[str, int], named: dict[str, int], outcome: CaseOutcome) -> np.ndarray:
+    """The label with each segment's value in the data set."""
+    by_name = {name.casefold(): value for name, value in named.items()}
+    result = np.zeros(label.shape, np.uint16)
+    for name, value in segments.items():
+        result[label == value] = by_name[name.casefold()]
+    nameless = count_values(label[(label != 0) & ~np.isin(label, list(segments.values()))])
+    if nameless:
+        outcome.faults.append(f"{path}: values {listed_counts(nameless)} belong to none of its segments; save it anew in 3D Slicer")
+    return result

@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from hippopt.artifacts.case_tables import missing_path, near_names
-from hippopt.artifacts.dataset import image_files, split_ending
+from hippopt.artifacts.dataset import KINDS, split_ending
 from hippopt.errors import DatasetError
+from hippopt.files.scan_listing import regular_images
 from hippopt.sources.description import Description, read_description
 
 IMAGE_FOLDERS = ("imagestr", "images", "image", "imgs", "img", "scans")
@@ -22,7 +23,7 @@ LABEL_SUFFIXES = ("_mask", "_seg", "_label")
 CHANNEL = re.compile(r"^(.+)_(\d{4})$")
 REMEDY = (
     "give a folder with dataset.json, imagesTr and labelsTr (Decathlon or nnU-Net v2), with images and labels, "
-    "or with X/X_img and X/X_mask for each case X"
+    "or with X/X_img and X/X_mask for each case X, or two folders by --images DIR --labels-dir DIR"
 )
 
 
@@ -92,7 +93,22 @@ def _recognise(folder: Path, description: Description) -> Source:
         path for path in folder.iterdir() if path.is_dir() and ((path / "dataset.json").is_file() or _named(path, IMAGE_FOLDERS))
     )
     hint = f"perhaps {inner[0]} is meant; otherwise " if inner else ""
-    raise DatasetError(f"{folder}: no layout that is known; {hint}{REMEDY}")
+    raise DatasetError("\n".join([f"{folder}: no layout that is known; {hint}{REMEDY}", *regular_images(folder, "")[1]]))
+
+
+def list_pair(images: Path, labels: Path) -> Source:
+    """The cases of two folders of any names, matched by file name; a dataset.json beside both names their labels.
+
+    Raises DatasetError where one is no folder, holds nothing, or dataset.json cannot be used.
+    """
+    try:
+        beside = images.resolve().parent == labels.resolve().parent
+        description = read_description(labels.resolve().parent) if beside else Description()
+        return _from_pair(images, labels, description, f"{images.name} + {labels.name}")
+    except OSError as error:
+        raise DatasetError(
+            f"{error.filename or images}: cannot be read ({error.strerror}); change its permissions, or mend the link"
+        ) from None
 
 
 def clashing_ids(ids: Iterable[str]) -> list[str]:
@@ -112,16 +128,15 @@ def _named(folder: Path, names: tuple[str, ...]) -> list[Path]:
 
 
 def _by_stem(folder: Path, source: Source) -> dict[str, list[Path]]:
-    """Image files by stem; hidden ones are noted."""
+    """Image files by stem; what else lies there is noted."""
     found: dict[str, list[Path]] = {}
-    for path in image_files(folder):
+    files, notes = regular_images(folder, "")
+    for path in files:
         stem, ending = split_ending(path.name) or ("", "")
         if ending.lower() == ".hdr" and path.with_suffix(".img").exists():
             continue  # the pair is listed by its .img
         found.setdefault(stem, []).append(path)
-    hidden = sorted(path.name for path in folder.iterdir() if path.name.startswith("._"))
-    if hidden:
-        source.notes.append(f"{folder}: {len(hidden)} hidden files ({hidden[0]}{', ...' if len(hidden) > 1 else ''}) ignored")
+    source.notes += notes
     return found
 
 
@@ -139,7 +154,7 @@ def _from_pair(images: Path, labels: Path, description: Description, layout: str
             raise DatasetError(f"{missing_path(needed)}; a data set needs {images.name} and {labels.name}")
     image_of, label_of = _by_stem(images, source), _by_stem(labels, source)
     if not label_of:
-        raise DatasetError(f"{labels}: no image file; put the label files there (.nii.gz, .nii, .nrrd, .mha, .mhd, .hdr/.img)")
+        raise DatasetError("\n".join([f"{labels}: no image file; put the label files there ({KINDS})", *source.notes]))
     parts: dict[str, dict[int, Path]] = {case: {} for case in label_of}
     for stem, files in image_of.items():
         match = CHANNEL.match(stem)

@@ -5,10 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from hippopt.errors import ImageError, UsageError
+from hippopt.errors import UsageError
 
 Picks = Mapping[str, Sequence[int]]
-ROUNDING = 1e-4  # a stored scaling such as 1/255 brings a whole number back only nearly
 TABLE_SIZE = 1 << 16  # up to here a look-up table is faster than comparisons
 LARGEST_LABEL = 65535  # what a data set may declare
 SHOWN = 20
@@ -40,23 +39,6 @@ def parse_picks(texts: Iterable[str]) -> dict[str, tuple[int, ...]]:
     if faults:
         raise UsageError("\n".join(faults))
     return picks
-
-
-def whole_numbers(path: Path, label: np.ndarray) -> np.ndarray:
-    """label: (Z, Y, X) of any real type, as integers. Raises ImageError naming the values that are not whole."""
-    if label.dtype.kind in "iu":
-        return label
-    if not np.isfinite(label).all():
-        count = label.size - int(np.isfinite(label).sum())
-        raise ImageError(f"{path}: {count} voxels of the label are NaN or Inf; draw it anew")
-    rounded = np.round(label)
-    broken = np.unique(label[np.abs(label - rounded) > ROUNDING])
-    if broken.size:
-        listed = ", ".join(f"{value:.4g}" for value in broken[:5]) + (", ..." if broken.size > 5 else "")
-        raise ImageError(
-            f"{path}: {broken.size} values are not whole ({listed}); it was interpolated: resample the label by nearest neighbour"
-        )
-    return rounded.astype(np.int64)
 
 
 def count_values(label: np.ndarray) -> dict[int, int]:

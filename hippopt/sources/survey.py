@@ -2,22 +2,27 @@
 
 import hashlib
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import msgspec
 import numpy as np
 
 from hippopt.artifacts.dataset import Case, Dataset
 from hippopt.artifacts.fingerprint import Box, CaseFingerprint, ChannelStatistics, FileStamp, LabelStatistics
 from hippopt.artifacts.grid import Grid
 from hippopt.errors import ImageError
-from hippopt.files.image_io import Scan, read_scan
+from hippopt.files.image_io import read_scan
+from hippopt.files.label_reading import label_on_grid, read_label
+from hippopt.files.scan import Scan, turned_to
 from hippopt.imaging.mask_parts import bounding_box
 from hippopt.imaging.memory_budget import check_memory
 from hippopt.imaging.orientation import orientation_code, ras_triple, to_ras
+from hippopt.imaging.straightening import TILT_DEGREES, straight_for, straightened_image, straightened_label
 from hippopt.machine import machine_bytes
+from hippopt.sources.segment_names import other_values
 
-AFFINE_TOLERANCE_MM = 1e-3  # per voxel step; the origin may differ by this times the extent
 FEW_VOXELS = 5  # no structure, but a stray stroke of the brush
 BYTES_A_VOXEL = 24  # of each file while a case is surveyed: stored, as float32, as float64 for sums, and masks
 
@@ -26,7 +31,7 @@ BYTES_A_VOXEL = 24  # of each file while a case is surveyed: stored, as float32,
 class CaseSurvey:
     """What was found: a fingerprint where the case could be read, faults that stop a plan, notes that do not.
 
-    on_zero: share of the labelled voxels that lie on image voxels of value 0.
+    on_zero: share of the labelled voxels that lie on image voxels of value 0. segments: names that the label file gives its values.
     """
 
     case: str
@@ -34,6 +39,7 @@ class CaseSurvey:
     on_zero: float = 0.0
     faults: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    segments: dict[str, int] = field(default_factory=dict)
 
 
 def hash_arrays(*arrays: np.ndarray) -> str:
@@ -57,7 +63,7 @@ def survey_case(case: Case, dataset: Dataset) -> CaseSurvey:
     scans: list[Scan] = []
     for path in (*case.channels, case.label):
         try:
-            scans.append(read_scan(Path(path)))
+            scans.append(read_label(Path(path)) if path is case.label else read_scan(Path(path)))
         except ImageError as error:
             survey.faults.append(str(error))
     if survey.faults:
@@ -70,37 +76,34 @@ def survey_case(case: Case, dataset: Dataset) -> CaseSurvey:
     except ImageError as error:
         survey.faults.append(str(error))
         return survey
-    survey.notes += [note for scan in scans for note in scan.notes]
-    for other in (*channels[1:], label):
-        _compare_grids(channels[0], other, survey)
+    channels = [channels[0], *(_on_grid_of(channels[0], other, turned_to, survey) for other in channels[1:])]
+    label = _on_grid_of(channels[0], label, label_on_grid, survey)
+    survey.notes += [note for scan in (*channels, label) for note in scan.notes]
     for scan in channels:
         _check_values(scan, survey)
-    values = _check_label(label, dataset, survey)
+    _check_label(label, dataset, survey)
     if survey.faults:
         return survey
     image = np.stack([scan.array.astype(np.float32, copy=False) for scan in channels])
-    survey.fingerprint = _describe(case, dataset, image, values, label, channels[0], survey)
+    survey.fingerprint = _describe(case, dataset, image, label, channels[0], survey)
     return survey
 
 
-def _compare_grids(first: Scan, other: Scan, survey: CaseSurvey) -> None:
+def _on_grid_of(first: Scan, other: Scan, bring: Callable[[Scan, Grid], Scan | None], survey: CaseSurvey) -> Scan:
+    """The other scan on the first one's grid; a fault where `bring` cannot bring it there."""
+    turned = bring(other, first.grid)
+    if turned is not None:
+        return turned
     if first.grid.shape != other.grid.shape:
         survey.faults.append(
             f"{other.path}: shape {other.grid.shape} (Z, Y, X), but {first.path.name} has {first.grid.shape}; resample one to the other"
         )
-        return
-    if not affines_agree(first.grid, other.grid):
+    else:
         a, b = (np.round(np.array(scan.grid.affine)[:3], 4).tolist() for scan in (first, other))
         survey.faults.append(
             f"{other.path}: its affine {b} differs from {a} of {first.path.name}; if the voxels do match, run `hippopt_plan --fix-headers`"
         )
-
-
-def affines_agree(first: Grid, other: Grid) -> bool:
-    """Whether the voxels of two grids of one shape lie in the same places, but for the rounding of headers."""
-    a, b = np.array(first.affine), np.array(other.affine)
-    far = np.abs(a[:3] - b[:3])
-    return bool(far[:, :3].max() <= AFFINE_TOLERANCE_MM and far[:, 3].max() <= AFFINE_TOLERANCE_MM * max(first.shape))
+    return other
 
 
 def _check_values(scan: Scan, survey: CaseSurvey) -> None:
@@ -116,39 +119,30 @@ def _check_values(scan: Scan, survey: CaseSurvey) -> None:
 
 
 def holds_mask(array: np.ndarray) -> bool:
-    """Whether all values are whole numbers that a mask's file can hold."""
-    return bool(np.isfinite(array).all() and (array == np.round(array)).all() and array.min() >= 0 and array.max() <= 65535)
+    """array: integers. Whether a mask's file can hold all values."""
+    return bool(array.min() >= 0 and array.max() <= 65535)
 
 
-def _check_label(label: Scan, dataset: Dataset, survey: CaseSurvey) -> np.ndarray:
+def _check_label(label: Scan, dataset: Dataset, survey: CaseSurvey) -> None:
     values, counts = np.unique(label.array, return_counts=True)
     declared = set(dataset.labels.values())
-    if label.array.dtype.kind == "f" and not np.isfinite(values).all():
-        survey.faults.append(f"{label.path}: NaN or Inf in a label; draw it anew")
-    elif label.array.dtype.kind == "f" and (values != np.round(values)).any():
-        broken = values[values != np.round(values)]
+    unknown = [(int(v), int(n)) for v, n in zip(values, counts, strict=True) if int(v) not in declared]
+    if unknown:
+        listed = ", ".join(f"{v} ({n} voxels)" for v, n in unknown[:8])
+        negative = " negative" if unknown[0][0] < 0 else ""
         survey.faults.append(
-            f"{label.path}: {broken.size} values are not whole ({', '.join(f'{v:.4g}' for v in broken[:5])} ...); "
-            "it was interpolated: resample the label by nearest neighbour"
+            f"{label.path}:{negative} values {listed} are not in dataset.json's labels {sorted(declared)}; "
+            "declare them, or pick structures with `hippopt_import --labels`"
         )
-    else:
-        unknown = [(int(v), int(n)) for v, n in zip(values, counts, strict=True) if int(v) not in declared]
-        if unknown:
-            listed = ", ".join(f"{v} ({n} voxels)" for v, n in unknown[:8])
-            negative = " negative" if unknown[0][0] < 0 else ""
-            survey.faults.append(
-                f"{label.path}:{negative} values {listed} are not in dataset.json's labels {sorted(declared)}; "
-                "declare them, or pick structures with `hippopt_import --labels`"
-            )
-    return label.array
+    survey.segments = label.segments
+    survey.faults += other_values(label.path, label.segments, dataset.labels)
 
 
-def _describe(
-    case: Case, dataset: Dataset, image: np.ndarray, label: np.ndarray, label_scan: Scan, first: Scan, survey: CaseSurvey
-) -> CaseFingerprint:
+def _describe(case: Case, dataset: Dataset, image: np.ndarray, label_scan: Scan, first: Scan, survey: CaseSurvey) -> CaseFingerprint:
     grid = first.grid
-    ras_image, ras_label = to_ras(image, grid), to_ras(label, grid)
+    stored_image, stored_label = to_ras(image, grid), to_ras(label_scan.array, grid)
     spacing = ras_triple(grid.spacing_mm, grid)
+    ras_image, ras_label = _straightened(image, label_scan.array, grid) or (stored_image, stored_label)
     shape = ras_label.shape
     nonzero = (ras_image != 0).any(0)
     foreground = ras_label != 0
@@ -156,6 +150,10 @@ def _describe(
     statistics = {}
     for name, value in dataset.foreground.items():
         statistics[name] = _label_statistics(ras_label == value, spacing, grid.voxel_volume_mm3)
+        if ras_label is not stored_label:  # places along the true axes, amounts as they were drawn
+            drawn = _label_statistics(stored_label == value, spacing, grid.voxel_volume_mm3)
+            amounts = {"voxels": drawn.voxels, "volume_mm3": drawn.volume_mm3, "components": drawn.components}
+            statistics[name] = msgspec.structs.replace(statistics[name], **amounts)
         survey.notes += _label_notes(f"{label_scan.path.name}: label {name}", statistics[name])
     if foreground.any():
         survey.on_zero = float((~nonzero & foreground).sum() / foreground.sum())
@@ -163,13 +161,23 @@ def _describe(
     return CaseFingerprint(
         id=case.id, subject=case.subject, grid=grid, orientation=orientation_code(grid),
         ras_shape=(shape[0], shape[1], shape[2]), ras_spacing_mm=spacing,
-        nonzero_box=_box(box, spacing), nonzero_fraction=round(float(nonzero.mean()), 4),
+        nonzero_box=_box(box, spacing), nonzero_fraction=round(float((stored_image != 0).any(0).mean()), 4),
         foreground_box=_box(fg_box, spacing) if fg_box else None,
-        channels=tuple(_channel_statistics(values, foreground) for values in ras_image), labels=statistics,
+        channels=tuple(_channel_statistics(values, stored_label != 0) for values in stored_image), labels=statistics,
         # hashed on RAS axes: the same scan stored another way is still the same scan
-        image_hash=hash_arrays(ras_image), label_hash=hash_arrays(ras_label),
+        image_hash=hash_arrays(stored_image), label_hash=hash_arrays(stored_label),
         files=tuple(file_stamp(path) for path in (*case.channels, case.label)), notes=tuple(survey.notes),
     )  # fmt: skip
+
+
+def _straightened(image: np.ndarray, label: np.ndarray, grid: Grid) -> tuple[np.ndarray, np.ndarray] | None:
+    """(image, label) along the true axes at the scan's own spacing, where it is tilted as far as plans straighten; else None."""
+    straight = straight_for(grid, ras_triple(grid.spacing_mm, grid), TILT_DEGREES)
+    if straight is None:
+        return None
+    values = np.unique(np.append(label, 0))
+    classes = straightened_label(np.searchsorted(values, label), grid, straight, len(values))
+    return straightened_image(image, grid, straight, zeros_matter=True), values[classes]
 
 
 def _label_notes(label: str, found: LabelStatistics) -> list[str]:

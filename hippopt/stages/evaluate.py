@@ -1,37 +1,46 @@
 """Stage 8: score masks against reference labels, in the scan's own grid."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from hippopt.artifacts.dataset import image_files, split_ending
+from hippopt.artifacts.dataset import split_ending
 from hippopt.console import Console
 from hippopt.errors import DatasetError, ImageError
-from hippopt.files.image_io import Scan, read_scan
+from hippopt.files.label_reading import label_on_grid, read_label
+from hippopt.files.scan import Scan
+from hippopt.files.scan_listing import regular_images
+from hippopt.imaging.lattice import same_points
 from hippopt.scoring.metrics import score_case
 from hippopt.scoring.tables import ScoredCase, case_table
+from hippopt.sources.parcellation import Picks, listed_values, pick
+from hippopt.sources.segment_names import contradictions, other_values
 
-AFFINE_TOLERANCE_MM = 1e-2
+Pairs = Mapping[str, tuple[Scan, Scan]]  # case: (mask, label) on one grid
 
 
 @dataclass(frozen=True)
 class LabelNames:
-    """Label names and values without the background, and the subject of each case; empty where unknown."""
+    """Label names and values without the background, and the subject of each case; empty where unknown.
+
+    picks: {name: values in the files} that are to be read as 1, 2, ... in their order; then these are the values of `foreground`.
+    """
 
     foreground: Mapping[str, int]
     subjects: Mapping[str, str]
+    picks: Picks = field(default_factory=dict)
 
 
 def evaluate(predictions: Path, labels: Path, names: LabelNames, jobs: int, console: Console) -> tuple[pd.DataFrame, list[str]]:
     """(case table, faults). Cases are matched by file name without its ending; a case that cannot be scored is a fault.
 
-    Raises DatasetError when a folder is empty or nothing matches.
+    Raises DatasetError when a folder is empty, nothing matches, or masks and labels have no value in common.
     """
-    predicted, reference = _by_case(predictions, "-p"), _by_case(labels, "-l")
+    predicted, reference = files_by_case(predictions, "-p", console), files_by_case(labels, "-l", console)
     common = sorted(set(predicted) & set(reference))
     if not common:
         raise DatasetError(f"-p {predictions} and -l {labels}: no file name in common; masks and labels must be named alike")
@@ -42,16 +51,18 @@ def evaluate(predictions: Path, labels: Path, names: LabelNames, jobs: int, cons
 
     def read(case: str) -> tuple[Scan, Scan] | str:
         try:
-            pair = read_scan(predicted[case]), read_scan(reference[case])
-            return _mismatch(*pair) or pair
+            return _on_one_grid(read_label(predicted[case]), read_label(reference[case]))
         except ImageError as error:
             return str(error)
 
     with ThreadPoolExecutor(jobs) as pool:
         pairs = dict(zip(common, pool.map(read, common), strict=True))
     faults += [pair for pair in pairs.values() if isinstance(pair, str)]
-    whole = {case: pair for case, pair in pairs.items() if not isinstance(pair, str)}
-    foreground = names.foreground or _values_found(whole)
+    whole: Pairs = {case: pair for case, pair in pairs.items() if not isinstance(pair, str)}
+    _check_names(whole, names)
+    whole = _picked(whole, names, console) if names.picks else whole
+    foreground = dict(names.foreground) or {f"label_{value}": value for value in _values(label for _, label in whole.values())}
+    _check_values(predictions, labels, whole, foreground, names)
 
     def score(case: str) -> ScoredCase:
         mask, label = whole[case]
@@ -65,13 +76,18 @@ def evaluate(predictions: Path, labels: Path, names: LabelNames, jobs: int, cons
     return case_table(scored), faults
 
 
-def _by_case(folder: Path, option: str) -> dict[str, Path]:
+def files_by_case(folder: Path, option: str, console: Console | None = None) -> dict[str, Path]:
+    """Label files of a folder by name without ending. Raises DatasetError where there is none, or two of one name."""
     if not folder.is_dir():
         raise DatasetError(f"{option} {folder.absolute()}: no such folder")
     # maps of probabilities and of uncertainty may lie beside masks
-    files = [path for path in image_files(folder) if not path.name.endswith(("_probabilities.nii.gz", "_uncertainty.nii.gz"))]
+    every, notes = regular_images(folder, option)
+    files = [path for path in every if not path.name.endswith(("_probabilities.nii.gz", "_uncertainty.nii.gz"))]
     if not files:
-        raise DatasetError(f"{option} {folder}: no image files in it")
+        raise DatasetError("\n".join([f"{option} {folder}: no image files in it", *notes]))
+    for note in notes if console is not None else []:
+        assert console is not None
+        console.warn(note)
     found: dict[str, Path] = {}
     for path in files:
         kind = split_ending(path.name)
@@ -84,25 +100,70 @@ def _by_case(folder: Path, option: str) -> dict[str, Path]:
     return found
 
 
-def _mismatch(mask: Scan, label: Scan) -> str | None:
-    for scan in (mask, label):
-        if scan.array.dtype.kind == "f" and not np.array_equal(scan.array, np.rint(scan.array)):
-            return f"{scan.path}: values are not whole numbers; give label masks, not probabilities"
+def _on_one_grid(mask: Scan, label: Scan) -> tuple[Scan, Scan] | str:
+    """Both on the grid of the label, or of the mask where the label holds a part of it; else why not."""
+    whole = label_on_grid(label, mask.grid) if same_points(mask.grid, label.grid) is None else None
+    if whole is not None:
+        return mask, whole
+    turned = label_on_grid(mask, label.grid)
+    if turned is not None:
+        return turned, label
     if mask.grid.shape != label.grid.shape:
         return f"{mask.path}: shape {mask.grid.shape} (Z, Y, X), its label has {label.grid.shape}; score masks in the scan's own grid"
     difference = float(np.abs(np.subtract(mask.grid.affine, label.grid.affine)).max())
-    if difference > AFFINE_TOLERANCE_MM * max(1, max(label.grid.shape) / 100):
-        return f"{mask.path}: its affine differs by up to {difference:.3g} from that of {label.path.name}; resample it to the label's grid"
-    return None
+    return f"{mask.path}: its affine differs by up to {difference:.3g} from that of {label.path.name}; resample it to the label's grid"
+
+
+def _check_names(pairs: Pairs, names: LabelNames) -> None:
+    """Raises DatasetError where the files themselves name their values otherwise."""
+    faults = contradictions({str(scan.path): scan.segments for pair in pairs.values() for scan in pair})
+    if not names.picks:
+        faults += [fault for pair in pairs.values() for scan in pair for fault in other_values(scan.path, scan.segments, names.foreground)]
+    if faults:
+        raise DatasetError("\n".join(faults))
+
+
+def _picked(pairs: Pairs, names: LabelNames, console: Console) -> Pairs:
+    """Labels, and masks where they hold values of the picks, as 1, 2, ... in the order of the names. Raises DatasetError."""
+    numbers = {number for listed in names.picks.values() for number in listed}
+    held = set(_values(mask for mask, _ in pairs.values()))
+    by_number = not held or bool(held & numbers)
+    order = ", ".join(f"{value} {name}" for value, name in enumerate(names.picks, 1))
+    if not by_number:
+        if not held <= set(range(1, len(names.picks) + 1)):
+            raise DatasetError(
+                f"--labels: masks hold {listed_values(sorted(held))}, which are neither its values {listed_values(sorted(numbers))} nor {order}; "
+                "name the values of the masks too, several to a name: NAME=VALUE,VALUE"
+            )
+        console.say(f"masks are read as {order}, in the order of --labels, as hippopt_import numbers them")
+
+    def picked(scan: Scan) -> Scan:
+        return replace(scan, array=pick(scan.array, names.picks))
+
+    return {case: (picked(mask) if by_number else mask, picked(label)) for case, (mask, label) in pairs.items()}
+
+
+def _check_values(predictions: Path, labels: Path, pairs: Pairs, foreground: Mapping[str, int], names: LabelNames) -> None:
+    """Raises DatasetError where masks, or labels, hold values, but none that is scored."""
+    held = [_values(scans) for scans in ((mask for mask, _ in pairs.values()), (label for _, label in pairs.values()))]
+    scored = set(foreground.values())
+    if all(not values or scored & set(values) for values in held):
+        return
+    told = [listed_values(values) if values else "0 alone" for values in held]
+    meant = f", and {', '.join(f'{name} {value}' for name, value in foreground.items())} are to be scored" if names.foreground else ""
+    raise DatasetError(
+        f"masks in {predictions} hold the values {told[0]}, labels in {labels} {told[1]}{meant}: nothing in common; say what the values of "
+        "the labels mean, in the order of the masks' 1, 2, ...: --labels NAME=VALUE NAME=VALUE, such as --labels hippocampus_left=17"
+    )
+
+
+def _values(scans: Iterable[Scan]) -> list[int]:
+    """Every value but 0 that occurs."""
+    found: set[int] = set()
+    for scan in scans:
+        found |= {int(value) for value in np.unique(scan.array)}
+    return sorted(found - {0})
 
 
 def _integers(scan: Scan) -> np.ndarray:
-    return np.rint(scan.array).astype(np.int32)
-
-
-def _values_found(pairs: Mapping[str, tuple[Scan, Scan]]) -> dict[str, int]:
-    """Without a dataset.json: every value of the labels but 0, named label_V."""
-    values: set[int] = set()
-    for _, label in pairs.values():
-        values |= {int(value) for value in np.unique(label.array)}
-    return {f"label_{value}": value for value in sorted(values - {0})}
+    return scan.array.astype(np.int64 if scan.array.dtype.itemsize > 4 else np.int32)

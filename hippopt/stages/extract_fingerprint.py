@@ -64,7 +64,7 @@ def _label_warnings(dataset: Dataset, cases: Sequence[CaseFingerprint]) -> list[
         absent = sum(case.labels[label].voxels == 0 for case in cases)
         if absent == len(cases):
             warnings.append(f"label {label} is in no case; remove it from dataset.json or check the label files")
-    ranges = np.array([max(case.channels[0].percentile_99_5 - case.channels[0].percentile_00_5, 1e-9) for case in cases])
+    ranges = np.array([case.channels[0].percentile_99_5 - case.channels[0].percentile_00_5 for case in cases])
     wide = (ranges > SPREAD * np.median(ranges)) | (ranges < np.median(ranges) / SPREAD)
     if wide.any():
         named = _some([case.id for case, far in zip(cases, wide, strict=True) if far])

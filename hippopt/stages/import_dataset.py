@@ -3,19 +3,21 @@
 import shutil
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from hippopt.artifacts.case_tables import names_alike, near_names, read_case_list, read_subjects, unknown_cases
 from hippopt.artifacts.codec import write_json
+from hippopt.artifacts.distinct_paths import lies_in
 from hippopt.artifacts.sides import Side, sides_of_names, unread_sides
 from hippopt.artifacts.whole_folder import whole_folder
 from hippopt.console import Console
 from hippopt.errors import DatasetError, OutputError, UsageError
-from hippopt.sources.case_import import CaseOutcome, import_case
-from hippopt.sources.layouts import Source, SourceCase, clashing_ids, list_source
+from hippopt.sources.case_import import CaseOutcome, LabelScheme, import_case
+from hippopt.sources.layouts import Source, SourceCase, clashing_ids, list_pair, list_source
 from hippopt.sources.parcellation import Picks, listed_values, missing_numbers
+from hippopt.sources.segment_names import common_values, contradictions, picked_otherwise, segment_names
 from hippopt.training.lock import check_free
 from hippopt.workspace import Workspace
 
@@ -25,7 +27,7 @@ SHOWN = 5
 
 @dataclass(frozen=True)
 class ImportRequest:
-    """What to import. dataset: `DatasetNNN_Name`; picks: {name: numbers in the source labels}, empty to keep all labels;
+    """What to import: `source`, or its folder of images and `labels`, of any names. dataset: `DatasetNNN_Name`; picks: {name: numbers in the source labels}, empty to keep all labels;
     subjects: a table of case and subject; cases: a list of ids, or a file of them; jobs: cases at a time.
     """
 
@@ -36,6 +38,7 @@ class ImportRequest:
     cases: str | None = None
     overwrite: bool = False
     jobs: int = 1
+    labels: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,7 @@ def import_dataset(workspace: Workspace, request: ImportRequest, console: Consol
     """
     final = workspace.dataset_folder(request.dataset)
     _check_destination(workspace, request, final)
-    source = list_source(request.source)
+    source = list_source(request.source) if request.labels is None else list_pair(request.source, request.labels)
     for note in source.notes:
         console.warn(note)
     chosen, faults = _choose(source, request.cases)
@@ -78,14 +81,16 @@ def import_dataset(workspace: Workspace, request: ImportRequest, console: Consol
     if not chosen:
         raise DatasetError("\n".join(faults or [f"{request.source}: no case to import"]))
     channel_names = source.description.channel_names or _channel_names(len(chosen[0].images))
+    _check_apart(chosen, request, final)
+    scheme = _scheme(source, chosen, request.picks, console)
     _check_space(final, chosen)
     with whole_folder(final, request.overwrite) as folder:
-        outcomes = _import_cases(chosen, folder, len(channel_names), request, source, console)
+        outcomes = _import_cases(chosen, folder, len(channel_names), request.jobs, scheme, console)
         faults += [fault for outcome in outcomes for fault in outcome.faults]
         counts = {outcome.id: outcome.counts for outcome in outcomes if outcome.counts}
         missing, warnings = missing_numbers(request.picks, counts)
         faults += missing
-        labels = _labels(source, request.picks, counts)
+        labels = _labels(source, scheme, counts)
         if not faults and len(labels) < 2:
             faults.append(f"{request.source}: every label file is empty (0 everywhere); give labels that mark something")
         if faults:
@@ -109,6 +114,15 @@ def _check_destination(workspace: Workspace, request: ImportRequest, final: Path
         raise OutputError(f"{final}: exists; give --overwrite to replace it, or another --id and --name")
     if final.exists():
         check_free(workspace.locks(request.dataset), str(final))
+
+
+def _check_apart(chosen: Sequence[SourceCase], request: ImportRequest, final: Path) -> None:
+    """Raises UsageError where something that is read, by whatever links, lies in the data set that would be replaced."""
+    files = [path for case in chosen for path in (*case.images, case.label)]
+    tables = [table for table in (request.subjects, Path(request.cases) if request.cases else None) if table is not None]
+    inside = next((path for path in (*files, *tables) if lies_in(path, final)), None) if final.exists() else None
+    if inside is not None:
+        raise UsageError(f"{inside}: lies in {final}, which the import would replace; import from a copy, or under another --id and --name")
 
 
 def _choose(source: Source, given: str | None) -> tuple[list[SourceCase], list[str]]:
@@ -171,24 +185,44 @@ def _check_space(final: Path, chosen: Sequence[SourceCase]) -> None:
         )
 
 
+def _scheme(source: Source, chosen: Sequence[SourceCase], picks: Picks, console: Console) -> LabelScheme:
+    """Raises DatasetError where the label files name their segments and contradict each other, or the picks."""
+    declared = source.description.labels
+    scheme = LabelScheme(picks, list(declared.values()) if declared else None)
+    named = {case.id: segment_names(case.label) for case in chosen}
+    if not any(named.values()):
+        return scheme
+    if picks:
+        faults = contradictions(named) + picked_otherwise(picks, named)
+        if faults:
+            raise DatasetError("\n".join(faults))
+        return scheme
+    values, moved = common_values(named, declared)
+    if moved:
+        told = ", ".join(f"{name} {value}" for name, value in values.items())
+        console.warn(f"segments have other values in some label files than in others; brought together by their names: {told}")
+    return replace(scheme, named=values, declared=None)
+
+
 def _import_cases(
-    chosen: Sequence[SourceCase], folder: Path, channels: int, request: ImportRequest, source: Source, console: Console
+    chosen: Sequence[SourceCase], folder: Path, channels: int, jobs: int, scheme: LabelScheme, console: Console
 ) -> list[CaseOutcome]:
     """Import in threads: decompression and copying release the interpreter's lock."""
-    declared = list(source.description.labels.values()) if source.description.labels else None
-    pool = ThreadPoolExecutor(request.jobs)
+    pool = ThreadPoolExecutor(jobs)
     try:
-        results = pool.map(lambda case: import_case(case, folder, channels, request.picks, declared), chosen)
+        results = pool.map(lambda case: import_case(case, folder, channels, scheme), chosen)
         return list(console.track(results, "import", len(chosen)))
     finally:
         pool.shutdown(cancel_futures=True)
 
 
-def _labels(source: Source, picks: Picks, counts: dict[str, dict[int, int]]) -> dict[str, int]:
-    if picks:
-        return {"background": 0, **{name: value for value, name in enumerate(picks, 1)}}
+def _labels(source: Source, scheme: LabelScheme, counts: dict[str, dict[int, int]]) -> dict[str, int]:
+    if scheme.picks:
+        return {"background": 0, **{name: value for value, name in enumerate(scheme.picks, 1)}}
     if source.description.labels:
         return source.description.labels
+    if scheme.named:
+        return {"background": 0, **scheme.named}
     found = sorted({value for values in counts.values() for value in values if value != 0})
     return {"background": 0, **{f"label_{value}": value for value in found}}
 

@@ -15,9 +15,12 @@ from hippopt.artifacts.properties import CacheEntry
 from hippopt.console import Console
 from hippopt.errors import DatasetError, ImageError, PlanError, StaleArtifactError
 from hippopt.files.image_io import read_scan
+from hippopt.files.label_reading import label_on_grid, read_label
+from hippopt.files.scan import turned_to
 from hippopt.imaging.memory_budget import SHARE, check_memory
 from hippopt.imaging.orientation import to_ras
 from hippopt.imaging.preparation import preparation_bytes, prepare
+from hippopt.imaging.straightening import straight_for
 from hippopt.machine import machine_bytes
 from hippopt.sources.survey import hash_arrays
 
@@ -45,7 +48,9 @@ class CachePaths:
 def cache_key(plan: Plan, case: CaseFingerprint) -> str:
     """Hash of all that shapes the arrays of a case: its voxel data and the plan's decisions on preparation."""
     more = ["16-bit classes"] if len(plan.label_values) > 256 else []  # earlier versions kept these in 8 bits, and mixed them up
-    return content_hash([plan.preparation_hash, case.image_hash, case.label_hash, *more])
+    straight = straight_for(case.grid, plan.target_spacing_mm, plan.straighten_degrees)
+    turned = [list(case.grid.affine)] if straight is not None else []  # voxel values alone do not tell how a tilted scan lies
+    return content_hash([plan.preparation_hash, case.image_hash, case.label_hash, *more, *turned])
 
 
 def cached_entry(folder: Path, case: str) -> CacheEntry | None:
@@ -122,10 +127,12 @@ def _drain(pool: ThreadPoolExecutor, work: object, cases: list[Case]) -> Iterato
 
 
 def _preprocess_case(case: Case, seen: CaseFingerprint, plan: Plan, plan_hash: str, key: str, paths: CachePaths) -> None:
-    scans = [read_scan(Path(path)) for path in case.channels]
-    label = read_scan(Path(case.label))
+    first, *others = [read_scan(Path(path)) for path in case.channels]
+    grid = first.grid
+    scans = [first, *(turned_to(other, grid) or other for other in others)]
+    label = read_label(Path(case.label))
+    label = label_on_grid(label, grid) or label
     image = np.stack([scan.array.astype(np.float32, copy=False) for scan in scans])
-    grid = scans[0].grid
     if (hash_arrays(to_ras(image, grid)), hash_arrays(to_ras(label.array, grid))) != (seen.image_hash, seen.label_hash):
         raise StaleArtifactError(f"{case.id}: changed since its fingerprint was taken; run `hippopt_plan {plan.dataset} --overwrite`")
     prepared = prepare(image, grid, plan, label.array)

@@ -16,8 +16,9 @@ from hippopt.artifacts.weights import BaseCard
 from hippopt.batches.patches import TrainingCase, Triple, cut
 from hippopt.console import Console
 from hippopt.errors import ImageError
-from hippopt.files.image_io import mask_ending, read_scan, write_mask
-from hippopt.imaging.preparation import place_in_scan, restore_mask
+from hippopt.files.image_io import mask_ending, write_mask
+from hippopt.files.label_reading import label_on_grid, read_label
+from hippopt.imaging.preparation import mask_of_parts, restore_mask
 from hippopt.imaging.scan_source import coarse_shape, coarsen
 from hippopt.inference.located import Ensemble, segment_located
 from hippopt.inference.locating import locate
@@ -92,11 +93,12 @@ def validate_fold(inputs: ValidationInputs, folder: FoldFolder, console: Console
             probabilities = predict_probabilities([model], np.asarray(case.image), settings, inputs.device, collector.look)
             probabilities = place_borders(probabilities, learned, plan.class_names, plan.target_spacing_mm)
             mask = restore_mask(probabilities, entry.properties, plan.label_values)
-        label = read_scan(Path(raw[case.id].label))
+        label = read_label(Path(raw[case.id].label))
+        label = label_on_grid(label, entry.properties.grid) or label
         if label.array.shape != mask.shape:
             raise ImageError(f"{label.path}: changed since preprocessing; run `hippopt_plan {plan.dataset} --overwrite`")
         write_mask(folder.validation / (case.id + mask_ending(label.path)), mask, label)
-        scores = score_case(mask, np.rint(label.array).astype(np.int32), label.grid.spacing_mm, foreground)
+        scores = score_case(mask, label.array.astype(np.int32), label.grid.spacing_mm, foreground)
         own = collector.signals()[0]
         signal_rows += [
             ScoredSignals(case.id, score.label, score.dice, score.volume_predicted_mm3, score.volume_reference_mm3, own[score.label])
@@ -133,5 +135,4 @@ def _locate_and_segment(
 
     located = locate([locator], coarsen(case.image, shape), (z, y, x), properties.prepared_shape, box, plan)
     found = segment_located(ensemble, located, np.asarray(case.image), properties, look)
-    values = np.array(plan.label_values, dtype=np.uint16 if max(plan.label_values) > 255 else np.uint8)
-    return place_in_scan(values[found.probabilities.argmax(0)], found.properties), found.warnings
+    return mask_of_parts([((slice(None),) * 3, found.probabilities)], found.properties, plan.label_values), found.warnings

@@ -4,11 +4,15 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from hippopt.artifacts.dataset import Dataset, hidden_note
+from hippopt.artifacts.dataset import Dataset
 from hippopt.console import Console
 from hippopt.errors import DatasetError, ImageError
 from hippopt.files.image_io import mask_ending, read_scan, write_mask
-from hippopt.sources.survey import CaseSurvey, affines_agree, holds_mask, survey_case
+from hippopt.files.label_reading import label_on_grid, read_label
+from hippopt.files.scan_listing import regular_images
+from hippopt.imaging.lattice import is_plain, same_points
+from hippopt.sources.segment_names import contradictions
+from hippopt.sources.survey import CaseSurvey, holds_mask, survey_case
 
 
 def verify_dataset(dataset: Dataset, jobs: int, console: Console, fix_headers: bool = False) -> list[CaseSurvey]:
@@ -26,12 +30,12 @@ def verify_dataset(dataset: Dataset, jobs: int, console: Console, fix_headers: b
     Raises:
         DatasetError: lists every fault of every case.
     """
-    _tell_hidden(dataset, console)
+    _tell_passed_over(dataset, console)
     if fix_headers:
         _fix_headers(dataset, console)
     with ThreadPoolExecutor(jobs) as pool:
         surveys = list(console.track(pool.map(lambda case: survey_case(case, dataset), dataset.cases), "verify", len(dataset.cases)))
-    faults = [fault for survey in surveys for fault in survey.faults]
+    faults = [fault for survey in surveys for fault in survey.faults] + contradictions({survey.case: survey.segments for survey in surveys})
     if faults:
         raise DatasetError(
             "\n".join([*faults, f"{len(faults)} fault(s) in {_count_faulty(surveys)} of {len(surveys)} cases; nothing was planned"])
@@ -52,22 +56,27 @@ def _show_notes(surveys: Sequence[CaseSurvey], console: Console, most: int = 5) 
         console.warn(f"{len(notes) - most} more notes of this kind are in fingerprint.json")
 
 
-def _tell_hidden(dataset: Dataset, console: Console) -> None:
+def _tell_passed_over(dataset: Dataset, console: Console) -> None:
     for name in ("imagesTr", "labelsTr"):
-        note = hidden_note(Path(dataset.folder) / name)
-        if note:
+        for note in regular_images(Path(dataset.folder) / name, dataset.name)[1]:
             console.warn(note)
 
 
 def _fix_headers(dataset: Dataset, console: Console) -> None:
-    """Rewrite labels whose grid differs from their image's, where the shapes agree. Values stay as they are."""
+    """Rewrite labels whose grid differs from their image's, where the shapes agree. Values stay as they are.
+
+    A label that lies in the same places on other axes is none of these: its image's header would mirror it.
+    """
     for case in dataset.cases:
         path = Path(case.label)
         try:
-            image, label = read_scan(Path(case.channels[0])), read_scan(path)
+            image, label = read_scan(Path(case.channels[0])), read_label(path)
         except ImageError:
             continue  # the survey reports it
-        if image.grid.shape != label.grid.shape or affines_agree(image.grid, label.grid):
+        step = same_points(label.grid, image.grid)
+        if step is not None and not is_plain(step):
+            console.warn(f"{path}: lies in the same places as {image.path.name}, on other axes; its header is right and stays as it is")
+        if image.grid.shape != label.grid.shape or label_on_grid(label, image.grid) is not None:
             continue
         if not path.name.endswith(mask_ending(path)):
             console.warn(f"{path}: left alone, its format has two files; convert it to .nii.gz")

@@ -65,7 +65,7 @@ def test_maps_that_cannot_be_used_are_all_named(tmp_path: Path) -> None:
         read_label_maps(tmp_path, read_table(), SilentConsole())
     lines = str(caught.value).splitlines()
     assert len(lines) == 4
-    for name, word in (("none", "no hippocampus"), ("decimal", "whole numbers"), ("negative", "negative"), ("broken", "")):
+    for name, word in (("none", "no hippocampus"), ("decimal", "not whole"), ("negative", "negative"), ("broken", "")):
         assert any(f"{name}.nii.gz" in line and word in line for line in lines)
 
 

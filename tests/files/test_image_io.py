@@ -199,8 +199,8 @@ def test_arrays_of_a_grid(tmp_path: Path) -> None:
         ("scan.nii.gz", b"\x89PNG" + bytes(500), "PNG"),
         ("scan.nii", bytes(128) + b"DICM" + bytes(500), "DICOM"),
         ("scan.nii.gz", b"\x1f\x8b" + b"\x01" * 500, "corrupt gzip|truncated"),
-        ("scan.nrrd", b"NRRD0005\ntype: none\n\n", "cannot be read"),
-        ("scan.mha", b"not a header", "cannot be read"),
+        ("scan.nrrd", b"NRRD0005\ntype: none\n\n", "header gives sizes not at all"),
+        ("scan.mha", b"not a header", "not a MetaImage or NRRD header, but a text file"),
     ],
 )
 def test_what_is_no_image_is_named(name: str, content: bytes, words: str, tmp_path: Path) -> None:
@@ -232,7 +232,7 @@ def test_files_that_are_not_there(tmp_path: Path) -> None:
     with pytest.raises(ImageError, match=r"broken link to .*gone.nii"):
         read_scan(tmp_path / "link.nii")
     (tmp_path / "folder.nii").mkdir()
-    with pytest.raises(ImageError, match="cannot be read"):
+    with pytest.raises(ImageError, match="a folder, not a regular file"):
         read_scan(tmp_path / "folder.nii")
 
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from hippopt.errors import ImageError, UsageError
-from hippopt.sources.parcellation import count_values, missing_numbers, parse_picks, pick, undeclared_values, whole_numbers
+from hippopt.files.label_reading import whole_numbers
+from hippopt.sources.parcellation import count_values, missing_numbers, parse_picks, pick, undeclared_values
 
 FILE = Path("label.nii.gz")
 
