@@ -17,6 +17,7 @@ from hippopt.machine import machine_bytes
 
 VERSION = b"\x00\x00\x00\x01"  # the first four bytes of every .mgh file
 HEADER_BYTES = 284
+GOOD_RAS = slice(28, 30)  # whether voxel size and axes are stated
 
 
 def read_mgh(path: Path, start: bytes, volume: int | None, exact: bool = False) -> Scan:
@@ -38,7 +39,7 @@ def read_mgh(path: Path, start: bytes, volume: int | None, exact: bool = False) 
         raise ImageError(f"{path}: its header cannot be read ({error}); copy the file anew") from None
     if min(shape) < 1 or max(shape) >= 1 << 24:
         raise ImageError(f"{path}: header gives dimensions {list(shape)}; the file is damaged, copy it anew")
-    if int(header["goodRASFlag"]) != 1:
+    if int.from_bytes(data[GOOD_RAS], "big") != 1:  # nibabel fills in 1 mm and axes of its own
         raise ImageError(f"{path}: states neither voxel size nor orientation (goodRASFlag 0); convert it from its source anew")
     notes: list[str] = []
     size, chosen = checked_size(path, shape if shape[3] > 1 else shape[:3], volume, notes)
