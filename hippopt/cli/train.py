@@ -101,8 +101,11 @@ def _work(options: argparse.Namespace, workspace: Workspace, console: TerminalCo
         raise UsageError(f"--method {method} adapts pre-trained weights: name them with --base FILE, or use --method full")
     from hippopt.recipes.folds_side_by_side import SideBySide
     from hippopt.recipes.training import folds_at_once, run_name, train_folds
+    from hippopt.recipes.training_inputs import base_of_run
     from hippopt.training.request import TrainingRequest
 
+    if options.base is None and base is not None and not options.overwrite:
+        base = base_of_run(workspace, dataset_name, run_name(method, options.rank or plan.adapter.rank, options.name)) or base
     request = read_request(TrainingRequest, options, method=method, base=base)
     if options.slurm is not None:
         _write_scripts(options, workspace, dataset_name, plan, request, console)

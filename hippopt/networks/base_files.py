@@ -34,8 +34,8 @@ def read_base(path: Path) -> tuple[dict[str, "torch.Tensor"], BaseCard]:
 
 
 def default_base(plan: Plan) -> Path | None:
-    """The shipped base that fits the plan's network and channels, or None. It fits a network without a transformer too: its blocks are left out."""
-    for path in shipped_bases():
+    """The newest shipped base that fits the plan's network and channels, or None. It fits a network without a transformer too: its blocks are left out."""
+    for path in reversed(shipped_bases()):
         beside = path.with_suffix(".json")
         card = decode(parse_json(beside.read_bytes(), beside), BaseCard, beside)
         if card.network == msgspec.structs.replace(plan.network, transformer=True) and card.in_channels == len(plan.channel_names):
@@ -64,7 +64,7 @@ def is_shipped(sha256: str) -> bool:
 
 
 def shipped_bases() -> list[Path]:
-    """The base files that come with hippopt."""
+    """The base files that come with hippopt. A newer one has a name that sorts behind the older ones, which stay for what was made on them."""
     folder = Path(str(files("hippopt") / "bases"))
     return sorted(folder.glob("*.safetensors")) if folder.is_dir() else []
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from hippopt.artifacts.codec import parse_json
 from hippopt.artifacts.dataset import Case, Dataset, load_dataset
 from hippopt.artifacts.fingerprint import CaseFingerprint, Fingerprint
 from hippopt.artifacts.plan import Plan
@@ -14,6 +15,8 @@ from hippopt.artifacts.properties import CacheEntry
 from hippopt.artifacts.sides import sides_of_names
 from hippopt.batches.patches import TrainingCase, file_state
 from hippopt.errors import DatasetError, StaleArtifactError, TrainingError
+from hippopt.networks.base_files import known_base_file
+from hippopt.networks.restoring import read_card
 from hippopt.sources.survey import file_stamp, survey_case
 from hippopt.stages.extract_fingerprint import dataset_hash
 from hippopt.stages.preprocess import CachePaths, cache_key, cached_entry
@@ -125,3 +128,20 @@ def check_run_plan(
         )
     if resume and not allow_change:
         raise TrainingError(f"{path}: the plan changed since run {run} began ({shown}); restore it, or add --allow-change")
+
+
+def base_of_run(workspace: Workspace, dataset: str, run: str) -> str | None:
+    """The file of the base that all folds of a run were begun from, so that a later fold takes the same one; None where there is no such base.
+
+    A later hippopt ships other bases: what is chosen where nothing is asked then differs from what the run has.
+    """
+    found: set[str | None] = {
+        read_card(workspace.fold(dataset, run, fold).adapter_card).base_sha256 for fold in workspace.trained_folds(dataset, run)
+    }
+    for fold in workspace.begun_folds(dataset, run):
+        settings = workspace.fold(dataset, run, fold).run_settings
+        data = parse_json(settings.read_bytes(), settings) if settings.exists() else {}
+        found.add(data.get("base_sha256") if isinstance(data, dict) else None)
+    sha256 = found.pop() if len(found) == 1 else None
+    path = known_base_file(sha256, workspace.base(sha256)) if sha256 else None
+    return str(path) if path and path.exists() else None

@@ -4,8 +4,10 @@ import json
 from pathlib import Path
 
 import pytest
+from safetensors.torch import load_file
 
 from hippopt.networks.base_files import default_base, read_base, shipped_bases
+from hippopt.networks.tensor_files import file_sha256, to_bytes
 from tests.label_maps import write_label_maps
 from tests.synthetic import Command, write_scans
 from tests.trained import copied, fold_path, train_arguments
@@ -97,6 +99,42 @@ def test_models_on_it_travel_without_it(trained_root: Path, tmp_path: Path, run_
     assert run_command("export", "Blob", tmp_path / "again.zip", "--root", other)[0] == 0
     code, _, err = run_command("install", tmp_path / "again.zip", "--root", tmp_path / "third")
     assert code == 0, err
+
+
+@pytest.fixture
+def two_shipped(monkeypatch: pytest.MonkeyPatch, tiny_base: Path, tmp_path: Path) -> tuple[Path, Path]:
+    """hippopt as if it shipped two bases of the tiny network: (older, newer)."""
+    older, newer = tmp_path / "bases" / "tiny.safetensors", tmp_path / "bases" / "tiny-2.safetensors"
+    older.parent.mkdir()
+    for path in (older, newer):
+        tensors = load_file(tiny_base)
+        if path == newer:
+            tensors = {name: value + 0.01 if name.startswith("encoder1.") else value for name, value in tensors.items()}
+        path.write_bytes(to_bytes(tensors))
+        card = json.loads(tiny_base.with_suffix(".json").read_text())
+        path.with_suffix(".json").write_text(json.dumps({**card, "name": path.stem, "sha256": file_sha256(path)}))
+    monkeypatch.setattr("hippopt.networks.base_files.shipped_bases", lambda: [older, newer])
+    return older, newer
+
+
+def test_the_newest_is_the_default_and_a_begun_run_keeps_its_own(
+    trained_root: Path, tmp_path: Path, run_command: Command, two_shipped: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A fold trained after an update begins from the base of the run's other folds; a new run begins from the newest base, --base from the one named."""
+    older, newer = two_shipped
+    root = copied(trained_root, tmp_path, results=False)
+    monkeypatch.setattr("hippopt.networks.base_files.shipped_bases", lambda: [older])
+    assert run_command("train", *train_arguments(root, method="decoder"))[0] == 0
+    monkeypatch.setattr("hippopt.networks.base_files.shipped_bases", lambda: [older, newer])
+    first, second = file_sha256(older), file_sha256(newer)
+    assert run_command("train", *train_arguments(root, fold=1, method="decoder"))[0] == 0
+    assert run_command("train", *train_arguments(root, "--name", "anew", method="decoder"))[0] == 0
+    assert run_command("train", *train_arguments(root, "--name", "named", "--base", newer, method="decoder"))[0] == 0
+    found = {}
+    for path in (root / "results").glob("Dataset*/*/*/adapter.json"):
+        found[path.parent.parent.name, path.parent.name] = json.loads(path.read_text())["base_sha256"]
+    assert sorted(found.values()) == sorted([first, first, second, second])
+    assert {sha for (run, _), sha in found.items() if run == "decoder"} == {first}
 
 
 def test_what_is_shipped_is_whole() -> None:
