@@ -226,5 +226,7 @@ def _dataset_inputs(
 
 def _command() -> str:
     """The command line that began this, without the folders of this machine."""
-    words = [Path(word).name if "/" in word else word for word in sys.argv[1:] if word not in ("--resume", "--overwrite")]
+    words = [
+        Path(word).name if "/" in word and " " not in word else word for word in sys.argv[1:] if word not in ("--resume", "--overwrite")
+    ]
     return shlex.join(["hippopt_pretrain", *words])

@@ -28,8 +28,9 @@ def pretraining(root: Path, name: str = "synthetic-tiny") -> Path:
     return root / "results" / "pretraining" / name
 
 
-def test_synthetic_base_and_its_card(tmp_path: Path, label_maps: Path, run_command: Command) -> None:
+def test_synthetic_base_and_its_card(tmp_path: Path, label_maps: Path, run_command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     """Weights in half precision, a card that says what they are, and a fold that begins from them."""
+    monkeypatch.setattr("sys.argv", ["hippopt_pretrain", "--synthetic", str(label_maps), "--attribution", "A. Person, doi 10.1/x.2"])
     code, out, _ = run_command("pretrain", "--root", tmp_path, "--synthetic", label_maps, *SMALL, "--steps", 3, "--licence", "Apache-2.0",
                                "--set", "share_t1=1", "--set", "noise=0.1")  # fmt: skip
     assert code == 0 and "hippopt_train" in out
@@ -41,6 +42,7 @@ def test_synthetic_base_and_its_card(tmp_path: Path, label_maps: Path, run_comma
     assert (card.synthesis.share_t1, card.synthesis.noise, card.synthesis.patch_size) == (1.0, 0.1, (32, 32, 32))
     assert set(card.label_maps or {}) == {"map_0.nii.gz", "map_1.nii.gz"}
     assert str(label_maps.parent) not in (folder / "base.json").read_text()
+    assert card.command == f"hippopt_pretrain --synthetic {label_maps.name} --attribution 'A. Person, doi 10.1/x.2'"
     assert not list(folder.glob("resume*"))
 
 
