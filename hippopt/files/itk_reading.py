@@ -1,5 +1,6 @@
 """Read NRRD and MetaImage, and take SimpleITK images: what a header does not state is said or refused, and no voxel is missing."""
 
+import zlib
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ import numpy as np
 
 from hippopt.errors import ImageError
 from hippopt.files.nifti_header import checked_affine, checked_size, grid_of
-from hippopt.files.payload import check_payload
+from hippopt.files.payload import check_payload, packed_bytes
 from hippopt.files.scan import Scan
 from hippopt.files.segments import Segment, flattened, stated_segments
 from hippopt.files.text_headers import TextHeader, read_text_header
@@ -25,7 +26,7 @@ def read_itk(path: Path, volume: int | None, exact: bool = False) -> Scan:
     header = read_text_header(path)
     needed = 12.0 * header.payload.count
     check_memory(path, (header.payload.count,), needed, machine_bytes())
-    check_payload(path, header.payload)
+    packed = check_payload(path, header.payload)
     reader = sitk.ImageFileReader()
     try:
         reader.SetFileName(str(path))
@@ -33,6 +34,8 @@ def read_itk(path: Path, volume: int | None, exact: bool = False) -> Scan:
     except (RuntimeError, UnicodeError) as error:
         reason = [line for line in str(error).splitlines() if line.strip()][-1].strip()
         raise ImageError(f"{path}: cannot be read ({reason}); copy it anew or convert it to NIfTI") from None
+    if packed is not None and _crc_of(image, header) not in (packed, None):
+        image = _unpacked_by_us(image, path, header)
     segments: dict[str, int] = {}
     stated = stated_segments(path, header.own, image.GetNumberOfComponentsPerPixel()) if exact else ()
     if exact and image.GetNumberOfComponentsPerPixel() > 1 and image.GetDimension() == 3:
@@ -42,6 +45,30 @@ def read_itk(path: Path, volume: int | None, exact: bool = False) -> Scan:
     scan = replace(scan_of_itk(image, path, volume, exact), segments=segments)
     scan.notes[:0] = _unstated(path, header)
     return scan
+
+
+def _crc_of(image: Any, header: TextHeader) -> int | None:
+    """Of the voxels as the file holds them; None where they were read as another type than the file's.
+
+    A stream that it cannot unpack, ITK reports on the terminal alone, and gives memory as it was.
+    """
+    import SimpleITK as sitk
+
+    array = sitk.GetArrayViewFromImage(image)
+    if array.dtype.itemsize != header.payload.value_bytes:
+        return None
+    return zlib.crc32(np.ascontiguousarray(array, array.dtype.newbyteorder(">" if header.big_endian else "<")).data.cast("B"))
+
+
+def _unpacked_by_us(image: Any, path: Path, header: TextHeader) -> Any:
+    """The image with the voxels that its file holds, where ITK could not unpack them."""
+    import SimpleITK as sitk
+
+    read = sitk.GetArrayViewFromImage(image)
+    stored = np.frombuffer(packed_bytes(path, header.payload), read.dtype.newbyteorder(">" if header.big_endian else "<"))
+    whole = sitk.GetImageFromArray(stored.astype(read.dtype).reshape(read.shape), isVector=image.GetNumberOfComponentsPerPixel() > 1)
+    whole.CopyInformation(image)
+    return whole
 
 
 def _one_layer(image: Any, path: Path, segments: tuple[Segment, ...]) -> tuple[Any, dict[str, int]]:

@@ -60,6 +60,12 @@ class TextHeader:
     axes_stated: bool
     own: dict[str, str] = field(default_factory=dict)
 
+    @property
+    def big_endian(self) -> bool:
+        """Whether the most significant byte of a value comes first."""
+        stated = (self.fields.get(key, "").lower() for key in ("endian", "binarydatabyteordermsb", "elementbyteordermsb"))
+        return any(text in ("big", "true", "1") for text in stated)
+
 
 def read_text_header(path: Path) -> TextHeader:
     """The header of an NRRD or MetaImage file, attached or detached. Raises ImageError for one that describes no voxels."""

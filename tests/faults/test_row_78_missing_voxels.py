@@ -148,3 +148,22 @@ def test_row_78_a_nibabel_image_whose_file_is_damaged(tmp_path: Path) -> None:
     path.write_bytes(whole[:-8] + bytes(8))  # the check sum alone
     with pytest.raises(ImageError, match="corrupt gzip data"):
         scan_of_nibabel(nibabel.load(path), "scan")
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("pack", [gzip.compress, zlib.compress])
+def test_row_78_what_simpleitk_cannot_unpack(tmp_path: Path, order: str, pack: Callable[[bytes], bytes]) -> None:
+    """Without CompressedDataSize, or of gzip, it gives memory as it was, and says so on the terminal alone."""
+    for number in range(3):  # other values each time: memory that was left from the last is not taken for them
+        values = (VALUES + number).astype(f"{order}f4")
+        more = f"{ZLIB}BinaryDataByteOrderMSB = {order == '>'}\n"
+        (tmp_path / f"{number}.mha").write_bytes(meta(pack(values.tobytes()), more))
+        np.testing.assert_array_equal(read_scan(tmp_path / f"{number}.mha").array, values)
+
+
+@pytest.mark.parametrize("ending", [".mha", ".nrrd", ".mhd", ".nhdr"])
+@pytest.mark.parametrize("kind", [np.uint8, np.int16, np.float32, np.float64])
+def test_row_78_every_packed_type_is_read(tmp_path: Path, ending: str, kind: type) -> None:
+    values = VALUES.astype(kind)
+    sitk.WriteImage(sitk.GetImageFromArray(values), str(tmp_path / f"a{ending}"), True)
+    np.testing.assert_array_equal(read_scan(tmp_path / f"a{ending}").array, values.astype(np.float32) if kind == np.float64 else values)
