@@ -48,6 +48,10 @@ class Workspace:
         """The plan that a run was trained with: later edits of the data set's plan leave it alone."""
         return self.run(dataset, run) / "plan.json"
 
+    def run_fingerprint(self, dataset: str, run: str) -> Path:
+        """The fingerprint that a run's plan was made of, kept with the run once the data set has another one."""
+        return self.run(dataset, run) / "fingerprint.json"
+
     def run_contrast(self, dataset: str, run: str) -> Path:
         """What came with an installed model in place of its training scans' fingerprint."""
         return self.run(dataset, run) / "contrast.json"

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from hippopt.artifacts.right_values import right_values
 from hippopt.errors import OutputError, PlanError
 
 SCHEMA = 1
@@ -77,7 +78,8 @@ def decode(data: Any, kind: type[R], source: Path) -> R:
     try:
         return msgspec.convert(data, kind)
     except msgspec.ValidationError as error:
-        raise PlanError(f"{source}: {error}; mend the file or remake it") from error
+        right = right_values(kind, error)
+        raise PlanError(f"{source}: {error}; {f'{right} is expected; ' if right else ''}mend the file or remake it") from error
 
 
 def load_record(path: Path, kind: type[R], made_by: str) -> R:

@@ -86,3 +86,13 @@ class Fingerprint(Record, frozen=True, kw_only=True):
     duplicates: tuple[tuple[str, ...], ...]
     warnings: tuple[str, ...]
     cases: tuple[CaseFingerprint, ...]
+
+    @property
+    def groups(self) -> dict[str, str]:
+        """Case -> group that is kept on one side of a fold: cases of one subject, and subjects with an identical image."""
+        leader = {case.id: case.subject for case in self.cases}
+        for duplicates in self.duplicates:
+            joined = {leader[case] for case in duplicates}
+            first = min(joined)
+            leader = {case: first if subject in joined else subject for case, subject in leader.items()}
+        return leader

@@ -100,6 +100,8 @@ def _broken_ranks(adapter: AdapterSettings, network: NetworkSettings) -> list[st
 def _broken_folds(plan: Plan, fingerprint: Fingerprint | None) -> list[str]:
     subjects = {case.id: case.subject for case in fingerprint.cases} if fingerprint else {}
     broken = []
+    if fingerprint and not plan.folds and len(set(fingerprint.groups.values())) > 1:
+        broken.append("folds: none; the rule: a fold at least where there are two subjects; `hippopt_plan --reset folds` draws them again")
     for number, fold in enumerate(plan.folds):
         both = sorted(set(fold.train) & set(fold.val))
         if both:

@@ -3,6 +3,7 @@
 import argparse
 import sys
 import time
+from pathlib import Path
 
 from hippopt.cli.command import make_parser, run
 from hippopt.cli.console import TerminalConsole
@@ -18,6 +19,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--no-preprocess", action="store_true", help="stop after the plan")
     parser.add_argument("--set", dest="settings", nargs="+", action="extend", default=[], metavar="KEY=VALUE",
                         help="change decisions of the plan, such as batch_size=4 or network.size=base")  # fmt: skip
+    parser.add_argument("--reset", nargs="+", action="extend", default=[], metavar="KEY",
+                        help="decide these keys of the plan again, such as folds or augmentation.flip_axes; other edits stay")  # fmt: skip
+    parser.add_argument("--splits", type=Path, metavar="FILE", help="take the folds of a file in the form of nnU-Net's splits_final.json")
     parser.add_argument("--memory-gb", type=float, help="memory to plan for; default: the GPU's, or half of the machine's")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="kind of machine to plan for")
     parser.add_argument("--jobs", type=int, default=core_count(), help="cases at a time")
@@ -29,6 +33,8 @@ def _parser() -> argparse.ArgumentParser:
 def _work(options: argparse.Namespace, workspace: Workspace, console: TerminalConsole) -> None:
     if options.jobs < 1 or (options.memory_gb is not None and options.memory_gb <= 0):
         raise UsageError("--jobs and --memory-gb must be above 0")
+    if options.reset and options.overwrite:
+        raise UsageError("--overwrite decides all keys again; leave --reset out, or --overwrite")
     started = time.perf_counter()
     from hippopt.recipes.planning import PlanningRequest, plan_dataset
 
@@ -36,6 +42,7 @@ def _work(options: argparse.Namespace, workspace: Workspace, console: TerminalCo
     request = PlanningRequest(
         jobs=options.jobs, settings=tuple(options.settings), memory_gb=options.memory_gb, device=options.device,
         verify_only=options.verify_only, preprocess=not options.no_preprocess, fix_headers=options.fix_headers, overwrite=options.overwrite,
+        reset=tuple(options.reset), splits=options.splits,
     )  # fmt: skip
     plan = plan_dataset(workspace, name, request, console)
     following = f"; next: hippopt_train {workspace.short_name(name)} {'all' if plan.folds else 'full-data'}" if plan is not None else ""

@@ -6,21 +6,11 @@ from hippopt.artifacts.plan import Fold
 FOLDS = 5
 
 
-def groups(fingerprint: Fingerprint) -> dict[str, str]:
-    """Case -> group. Cases of one subject share a group, and so do subjects with an identical image."""
-    leader = {case.id: case.subject for case in fingerprint.cases}
-    for duplicates in fingerprint.duplicates:
-        joined = {leader[case] for case in duplicates}
-        first = min(joined)
-        leader = {case: first if subject in joined else subject for case, subject in leader.items()}
-    return leader
-
-
 def make_folds(fingerprint: Fingerprint, seed: int) -> tuple[tuple[Fold, ...], str]:
     """Up to 5 folds (fewer when subjects are few, none for one subject), with the reason."""
     from sklearn.model_selection import GroupKFold, StratifiedGroupKFold
 
-    group = groups(fingerprint)
+    group = fingerprint.groups
     cases = sorted(group)
     names = [group[case] for case in cases]
     subjects = len(set(names))

@@ -1,23 +1,31 @@
 """Verify, fingerprint, plan and preprocess a data set."""
 
 from dataclasses import dataclass
-from typing import Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
-from hippopt.artifacts.codec import write_json
+from hippopt.artifacts.codec import load_record, write_json
 from hippopt.artifacts.dataset import load_dataset
+from hippopt.artifacts.fingerprint import Fingerprint
 from hippopt.artifacts.plan import Plan
+from hippopt.artifacts.plan_edits import BY_USER
 from hippopt.artifacts.writable_folder import check_writable
 from hippopt.console import Console
+from hippopt.errors import HippoptError
 from hippopt.planning.fold_coverage import uncovered_labels
+from hippopt.planning.splits import SPLITS
 from hippopt.stages.extract_fingerprint import extract_fingerprint
 from hippopt.stages.verify_dataset import verify_dataset
 from hippopt.training.lock import check_free
 from hippopt.workspace import Workspace
 
+if TYPE_CHECKING:
+    import torch
+
 
 @dataclass(frozen=True)
 class PlanningRequest:
-    """What the user asked of hippopt_plan. `memory_gb`: None for what the machine has."""
+    """What the user asked of hippopt_plan. memory_gb: None for what the machine has. splits: a file of folds; reset: keys to decide again."""
 
     jobs: int
     settings: tuple[str, ...] = ()
@@ -27,6 +35,8 @@ class PlanningRequest:
     preprocess: bool = True
     fix_headers: bool = False
     overwrite: bool = False
+    reset: tuple[str, ...] = ()
+    splits: Path | None = None
 
 
 def plan_dataset(workspace: Workspace, name: str, request: PlanningRequest, console: Console) -> Plan | None:
@@ -48,17 +58,24 @@ def plan_dataset(workspace: Workspace, name: str, request: PlanningRequest, cons
     # torch is only needed from here on
     from hippopt.networks.device import choose_device, memory_gb
     from hippopt.planning.decisions import Machine
-    from hippopt.stages.make_plan import make_plan
+    from hippopt.stages.make_plan import PlanEdits, make_plan
     from hippopt.stages.preprocess import preprocess
 
     device, note = choose_device(request.device)
     machine = Machine("cuda" if device.type == "cuda" else "cpu", request.memory_gb or memory_gb(device))
-    plan = make_plan(fingerprint, workspace.plan(name), machine, list(request.settings), console, request.overwrite)
+    edits = PlanEdits(request.settings, request.reset, request.splits)
+    earlier = _earlier_fingerprint(workspace, name)
+    plan = make_plan(fingerprint, workspace.plan(name), machine, edits, console, request.overwrite, earlier)
+    _keep_for_runs(workspace, name, earlier, fingerprint, console)
     write_json(workspace.fingerprint(name), fingerprint)
+    lying = workspace.dataset_folder(name) / SPLITS
+    if request.splits is None and lying.is_file() and not plan.reasons.get("folds", "").startswith("as in "):
+        console.say(f"{lying}: folds of nnU-Net, not used; to take them: hippopt_plan {name} --splits {lying}")
     for warning in uncovered_labels(plan.folds, fingerprint):
         console.warn(warning)
     console.say(f"plan for {machine.memory_gb:.1f} GB {note}: {workspace.plan(name)}")
     _say_decisions(plan, console)
+    _say_duration(plan, device, console)
     if request.preprocess:
         made, kept = preprocess(dataset, fingerprint, plan, workspace.preprocessed(name), request.jobs, console, request.overwrite)
         console.say(f"preprocessed {made} cases, kept {kept}: {workspace.preprocessed(name)}")
@@ -80,7 +97,71 @@ def _say_decisions(plan: Plan, console: Console) -> None:
         ("augmentation", f"flips {list(plan.flip_axes)}"), ("folds", len(plan.folds)),
         ("locator", f"{plan.locator.spacing_mm:g} mm" if plan.locator else "none"), ("mirror_sides", str(plan.mirror_sides).lower()),
         ("part_borders", str(plan.part_borders).lower()), ("straighten_degrees", plan.straighten_degrees),
+        ("schedule.steps", _steps(plan)),
     ):  # fmt: skip
-        edited = [name for name in plan.reasons if name.startswith(f"{key}.")]
+        edited = (
+            [] if key in plan.reasons and plan.reasons[key] == BY_USER else [name for name in plan.reasons if name.startswith(f"{key}.")]
+        )
         why = f"set by the user: {', '.join(edited)}" if edited else plan.reasons.get(key, "")
         console.say(f"  {key}: {value} -- {why}")
+
+
+def _steps(plan: Plan) -> str:
+    """What a fold takes, by what it starts from: with a base, as it mostly does, the plan's `steps` are not what counts."""
+    schedule = plan.schedule
+    if schedule.steps_on_base is None:
+        return str(schedule.steps)
+    return f"{schedule.steps_on_base} from a base (schedule.steps_on_base), {schedule.steps} from random weights"
+
+
+def _say_duration(plan: Plan, device: "torch.device", console: Console) -> None:
+    """How long a fold will take here, by steps that are timed now."""
+    from hippopt.networks.base_files import default_base
+    from hippopt.networks.device import memory_gb
+    from hippopt.networks.memory import training_bytes
+    from hippopt.networks.step_time import seconds_a_step
+    from hippopt.training.precision import use_bfloat16
+
+    needed = training_bytes(plan.network, len(plan.channel_names), len(plan.network_classes), plan.patch_size, plan.batch_size)
+    if needed > memory_gb(device) * 1e9:  # planned for another machine, or edited
+        return
+    seconds = seconds_a_step(plan, device.type, use_bfloat16(device, plan.patch_size, plan.network)[0])
+    if seconds is None:
+        return
+    base = default_base(plan)
+    steps = plan.schedule.steps_from(base is not None)
+    locator = ", without its locator" if plan.locator else ""
+    console.say(
+        f"a fold takes about {_minutes(steps * seconds)} here by itself: {steps} steps of {seconds:.2g} s "
+        f"{'from the shipped base' if base else 'from random weights'}{locator}; validation comes on top"
+    )
+
+
+def _minutes(seconds: float) -> str:
+    return f"{seconds / 60:.0f} min" if seconds >= 90 else "a minute" if seconds >= 30 else "half a minute or less"
+
+
+def _earlier_fingerprint(workspace: Workspace, name: str) -> Fingerprint | None:
+    try:
+        return load_record(workspace.fingerprint(name), Fingerprint, "hippopt_plan")
+    except HippoptError:
+        return None
+
+
+def _keep_for_runs(workspace: Workspace, name: str, earlier: Fingerprint | None, now: Fingerprint, console: Console) -> None:
+    """Leave the runs of a data set that changed the fingerprint by which they judge scans and masks."""
+    from hippopt.artifacts.plan_rules import load_plan
+
+    if earlier is None or earlier.dataset_hash == now.dataset_hash:
+        return
+    kept = []
+    for run in workspace.runs(name):
+        try:
+            belongs = load_plan(workspace.run_plan(name, run)).fingerprint_hash == earlier.dataset_hash
+        except HippoptError:
+            continue
+        if belongs and not workspace.run_fingerprint(name, run).exists():
+            write_json(workspace.run_fingerprint(name, run), earlier)
+            kept.append(run)
+    if kept:
+        console.say(f"the data set changed: its earlier fingerprint stays with run {', '.join(kept)}, which can go on predicting")

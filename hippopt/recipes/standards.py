@@ -23,12 +23,18 @@ def side_pairs(plan: Plan) -> Pairs:
     return tuple((plan.class_names[left], plan.class_names[right]) for left, right in plan.class_sides.pairs)
 
 
+def _fingerprint(workspace: Workspace, dataset: str, run: str) -> Path:
+    """Of the run, where the data set has had another one since."""
+    kept = workspace.run_fingerprint(dataset, run)
+    return kept if kept.exists() else workspace.fingerprint(dataset)
+
+
 def load_standards(
     workspace: Workspace, dataset: str, run: str, plan: Plan, cards: Sequence[AdapterCard], console: Console, calibrated: bool = True
 ) -> Standards:  # fmt: skip
     """As far as they are known here. calibrated: whether the networks are those whose signals a calibration was fitted to."""
     pairs = side_pairs(plan)
-    fingerprint = workspace.fingerprint(dataset)
+    fingerprint = _fingerprint(workspace, dataset, run)
     contrast = known_contrast(workspace.run_contrast(dataset, run), fingerprint, plan.fingerprint_hash)
     return Standards(
         contrast=(contrast.low, contrast.high) if contrast else None,
@@ -75,7 +81,7 @@ def judging_records(
 ) -> dict[str, Record]:
     """What a model file takes along of it: file name -> record."""
     standards = load_standards(workspace, dataset, run, plan, cards, console)
-    contrast = known_contrast(workspace.run_contrast(dataset, run), workspace.fingerprint(dataset), plan.fingerprint_hash)
+    contrast = known_contrast(workspace.run_contrast(dataset, run), _fingerprint(workspace, dataset, run), plan.fingerprint_hash)
     found: dict[str, Record | None] = {
         "contrast.json": contrast,
         "cohort.json": standards.cohort,

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hippopt.artifacts.fingerprint import Fingerprint
-from hippopt.planning.folds import groups, make_folds
+from hippopt.planning.folds import make_folds
 from tests.records import case_of_boxes, fingerprint_of
 
 BOX = ((1, 1, 1), (2, 2, 2))
@@ -33,7 +33,7 @@ def test_laws_of_folds(subjects: list[int], absent: set[int], twins: set[int], s
     names = tuple(f"case_{i:02d}" for i in sorted(twins) if i < len(subjects))
     fingerprint = of_subjects(subjects, absent, (names,) if len(names) > 1 else ())
     folds, reason = make_folds(fingerprint, seed)
-    group = groups(fingerprint)
+    group = fingerprint.groups
     count = len(set(group.values()))
     assert len(folds) == (0 if count < 2 else min(5, count)), reason
     validated = Counter(case for fold in folds for case in fold.val)
@@ -63,7 +63,7 @@ def test_few_subjects_give_few_folds(subjects: list[int], count: int) -> None:
 
 def test_identical_images_join_their_subjects() -> None:
     fingerprint = of_subjects([0, 0, 1, 2, 3, 4], duplicates=(("case_01", "case_02"), ("case_02", "case_03")))
-    assert groups(fingerprint) == {"case_00": "S0", "case_01": "S0", "case_02": "S0", "case_03": "S0", "case_04": "S3", "case_05": "S4"}
+    assert fingerprint.groups == {"case_00": "S0", "case_01": "S0", "case_02": "S0", "case_03": "S0", "case_04": "S3", "case_05": "S4"}
 
 
 def test_folds_share_out_what_labels_are_present() -> None:
