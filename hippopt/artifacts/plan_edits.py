@@ -128,27 +128,31 @@ def _find(data: dict[str, Any], key: str, fixed: tuple[str, ...], of: str, text:
         known = [name for name in parent if depth or name not in fixed] if isinstance(parent, dict) else []
         if part not in known:
             where = f"{of}'s {'.'.join(path[:depth])}" if depth else of
-            near = near_names(part, known) or _near_keys(part, data, fixed) or f"; there are {', '.join(known)}"
+            near = _called(part, data, fixed) or near_names(part, known) or _spelled(part, data, fixed) or f"; there are {', '.join(known)}"
             raise PlanError(f"{text}: no {part!r} in the {where}{near if known else '; it has no keys of its own'}")
         parent = parent[part] if depth < len(path) - 1 else parent
     return parent, path[-1]
 
 
-def _near_keys(word: str, data: dict[str, Any], fixed: tuple[str, ...]) -> str:
-    """`; near matches: ...` among all dotted keys: those that other tools call so, those that hold the word, those of like spelling."""
-    keys = [key for key in _keys(data, "") if key.partition(".")[0] not in fixed]
-    word = word.lower()
+def _called(word: str, data: dict[str, Any], fixed: tuple[str, ...]) -> str:
+    """`; near matches: ...` among all dotted keys: those that other tools call so, or that hold the word."""
+    keys, word = _keys(data, "", fixed), word.lower()
     found = [key for key in MEANT.get(word, ()) if key in keys]
     found = found or [key for key in keys if len(word) > 2 and word in key.rpartition(".")[2]]
-    if not found:
-        last = {key.rpartition(".")[2]: key for key in reversed(keys)}
-        found = [last[name] for name in difflib.get_close_matches(word, list(last), 3)]
     return f"; near matches: {', '.join(found[:4])}" if found else ""
 
 
-def _keys(data: dict[str, Any], start: str) -> list[str]:
-    own = [f"{start}{name}" for name in data]
-    return own + [key for name, value in data.items() if isinstance(value, dict) for key in _keys(value, f"{start}{name}.")]
+def _spelled(word: str, data: dict[str, Any], fixed: tuple[str, ...]) -> str:
+    """`; near matches: ...` among all dotted keys by the spelling of their last part."""
+    last = {key.rpartition(".")[2]: key for key in reversed(_keys(data, "", fixed))}
+    found = [last[name] for name in difflib.get_close_matches(word.lower(), list(last), 3)]
+    return f"; near matches: {', '.join(found)}" if found else ""
+
+
+def _keys(data: dict[str, Any], start: str, fixed: tuple[str, ...]) -> list[str]:
+    names = [name for name in data if start or name not in fixed]
+    inner = [key for name in names if isinstance(data[name], dict) for key in _keys(data[name], f"{start}{name}.", fixed)]
+    return [f"{start}{name}" for name in names] + inner
 
 
 def _parse_value(text: str, old: Any) -> Any:

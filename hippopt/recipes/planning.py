@@ -1,5 +1,6 @@
 """Verify, fingerprint, plan and preprocess a data set."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -99,9 +100,7 @@ def _say_decisions(plan: Plan, console: Console) -> None:
         ("part_borders", str(plan.part_borders).lower()), ("straighten_degrees", plan.straighten_degrees),
         ("schedule.steps", _steps(plan)),
     ):  # fmt: skip
-        edited = (
-            [] if key in plan.reasons and plan.reasons[key] == BY_USER else [name for name in plan.reasons if name.startswith(f"{key}.")]
-        )
+        edited = [name for name, reason in plan.reasons.items() if name.startswith(f"{key}.") and reason == BY_USER]
         why = f"set by the user: {', '.join(edited)}" if edited else plan.reasons.get(key, "")
         console.say(f"  {key}: {value} -- {why}")
 
@@ -133,8 +132,14 @@ def _say_duration(plan: Plan, device: "torch.device", console: Console) -> None:
     locator = ", without its locator" if plan.locator else ""
     console.say(
         f"a fold takes about {_minutes(steps * seconds)} here by itself: {steps} steps of {seconds:.2g} s "
-        f"{'from the shipped base' if base else 'from random weights'}{locator}; validation comes on top"
+        f"{'from the shipped base' if base else 'from random weights'}{locator}; validation comes on top{_busy()}"
     )
+
+
+def _busy() -> str:
+    """A word on other work, which the figure shares the machine with."""
+    load, cores = os.getloadavg()[0], len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return f" (the machine is busy, so that less may be enough: load {load:.0f} on {cores} cores)" if load > 1.5 * cores else ""
 
 
 def _minutes(seconds: float) -> str:

@@ -3,11 +3,15 @@
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
-from hippopt.artifacts.plan_edits import apply_settings, apply_synthesis_settings, plan_changes
+from hippopt.artifacts.codec import decode
+from hippopt.artifacts.plan import Plan
+from hippopt.artifacts.plan_edits import apply_settings, apply_synthesis_settings, lost_edits, plan_changes, reset_keys
 from hippopt.artifacts.synthesis import SynthesisSettings
 from hippopt.errors import PlanError
+from tests.inference.test_sides import sided_plan
 from tests.records import changed, small_plan
 
 SOURCE = Path("plan.json")
@@ -117,3 +121,66 @@ def test_a_wrong_setting_says_what_is_wrong(setting: str, words: str) -> None:
     with pytest.raises(PlanError, match=words) as found:
         apply_settings(small_plan(), [setting], SOURCE)
     assert "mend the file" not in str(found.value)
+
+
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ("epochs=100", "near matches: schedule.steps"),
+        ("schedule.epochs=100", "no 'epochs' in the plan's schedule; near matches: schedule.steps"),
+        ("lr=1e-3", "near matches: schedule.learning_rate"),
+        ("rotation=10", "near matches: augmentation.p_rotation, augmentation.rotation_degrees"),
+        ("spacing=1", "near matches: target_spacing_mm"),
+        ("warmup=3", "near matches: schedule.warmup_steps"),
+        ("steps_per_epok=3", "near matches: schedule.steps_per_epoch"),
+        ("crop=some", "one of none, nonzero"),
+        ("adapter.core=round", "one of diagonal, dense"),
+        ("augmentation.flip_axes=w", "one of x, y, z"),
+        ("adapter.balance=perhaps", "true or false"),
+        ("batch_size=many", "a whole number"),
+        ("patch_size=16,16", "3 values separated by commas, each a whole number"),
+        ("normalisation.clip_percentiles=1", "2 values separated by commas, each a number"),
+        ("adapter.rank=many", "a whole number or an object"),
+        ("network=", "an object with the keys size, hidden_size"),
+        ("schedule.full_rate_on_base=fast", "a number or null"),
+    ],
+)
+def test_a_wrong_key_or_value_says_the_right_ones(setting: str, words: str) -> None:
+    with pytest.raises(PlanError) as found:
+        apply_settings(small_plan(), [setting], SOURCE)
+    assert words in str(found.value)
+
+
+def test_a_value_edited_by_hand_says_the_right_ones(tmp_path: Path) -> None:
+    data = msgspec.to_builtins(small_plan()) | {"crop": "zero"}
+    with pytest.raises(PlanError, match=r"`\$\.crop`; one of none, nonzero is expected; mend the file"):
+        decode(data, Plan, tmp_path / "plan.json")
+
+
+def test_reset_gives_back_what_planning_decided_and_leaves_other_edits() -> None:
+    fresh = small_plan(reasons={"batch_size": "memory", "adapter.rank": "4 is enough", "folds": "drawn"})
+    edited = apply_settings(fresh, ["batch_size=4", "adapter.rank=8", "adapter.core=dense", "seed=3"], SOURCE)
+    assert reset_keys(edited, ["adapter.rank"], fresh) == changed(
+        edited, adapter__rank=2, reasons={**edited.reasons, "adapter.rank": "4 is enough"}
+    )
+    back = reset_keys(edited, ["adapter", "batch_size", "seed"], fresh)
+    assert back == fresh
+    for key, words in (("adapter.rnk", "near matches: rank"), ("reasons", "cannot be set"), ("fold", "near matches: folds")):
+        with pytest.raises(PlanError, match=f"--reset {key}: .*{words}"):
+            reset_keys(edited, [key], fresh)
+
+
+def test_reset_of_an_older_plans_augmentation_keeps_its_twins() -> None:
+    new = sided_plan()
+    old = changed(new, side_classes=None, augmentation__swap_labels=((48, 47),))
+    assert reset_keys(old, ["augmentation"], new) == new
+
+
+def test_lost_edits_are_those_of_a_person() -> None:
+    planned = small_plan(reasons={"batch_size": "memory"})
+    by_hand = changed(planned, patch_size=(16, 16, 16))
+    old = apply_settings(by_hand, ["adapter.rank=8"], SOURCE)
+    new = changed(planned, fingerprint_hash="f" * 16, batch_size=9, largest_scan_mm=(1.0, 1.0, 1.0))
+    assert lost_edits(old, planned, new) == ["patch_size: [16, 16, 16] -> [16, 32, 16]", "adapter.rank: 8 -> 2"]
+    assert lost_edits(old, None, new) == ["adapter.rank: 8 -> 2"]  # what planning had decided is not known any more
+    assert lost_edits(planned, planned, new) == []
