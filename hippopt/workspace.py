@@ -52,6 +52,10 @@ class Workspace:
         """The fingerprint that a run's plan was made of, kept with the run once the data set has another one."""
         return self.run(dataset, run) / "fingerprint.json"
 
+    def run_figures(self, dataset: str, run: str) -> Path:
+        """What an installed run had reached out of fold where it was trained."""
+        return self.run(dataset, run) / "figures.json"
+
     def run_contrast(self, dataset: str, run: str) -> Path:
         """What came with an installed model in place of its training scans' fingerprint."""
         return self.run(dataset, run) / "contrast.json"

@@ -9,6 +9,7 @@ from hippopt.errors import PlanError
 
 LEAST_CASES = 10  # out-of-fold cases below which nothing is predicted
 LEAST_FOLDS = 2
+MARGIN = 0.05  # by which a calibration's error must be smaller than that of guessing the mean, as a share of it, to be used
 SIGNAL_NAMES = ("soft_dice", "certainty_around", "flip_dice")  # hippopt/inference/signals.py says what they are
 
 
@@ -50,6 +51,25 @@ class Calibration(Record, frozen=True, kw_only=True):
     volume_factor: float | None
     volume_level: float | None
     quality: tuple[CalibrationQuality, ...]
+
+    @property
+    def useful(self) -> bool:
+        """Whether it beats guessing the mean Dice by MARGIN, on folds that its fit did not see; only then is it used."""
+        whole = self.quality[-1] if self.quality else None
+        return whole is not None and whole.mean_absolute_error <= (1 - MARGIN) * whole.error_of_mean
+
+    @property
+    def verdict(self) -> str:
+        """What it is worth, in words."""
+        if not self.quality:
+            return "nothing is known of its worth, so it is not used"
+        error, mean = self.quality[-1].mean_absolute_error, self.quality[-1].error_of_mean
+        figures = f"mean error {error:.3f}, guessing the mean {mean:.3f}"
+        return (
+            f"it tells more than guessing the mean ({figures})"
+            if self.useful
+            else f"it tells nothing: it does not beat guessing the mean by {MARGIN:.0%} ({figures})"
+        )
 
     def belongs_to(self, plan_hash: str, adapters: Mapping[str, str]) -> bool:
         """Whether it was fitted to networks of this plan, and for every fold that both name to this very one (by sha256)."""

@@ -10,11 +10,13 @@ MANIFEST = "manifest.json"
 RUN, BASE_WEIGHTS, BASE_CARD = "run/", "base/weights.safetensors", "base/card.json"
 # members are stored by the names that they have in the run's folder
 ALLOWED = re.compile(
-    r"manifest\.json|base/(weights\.safetensors|card\.json)|run/((plan|contrast|cohort|calibration)\.json|initial\.safetensors)"
+    r"manifest\.json|base/(weights\.safetensors|card\.json)|run/((plan|contrast|cohort|calibration|figures)\.json|initial\.safetensors)"
     r"|run/(fold_[0-9]{1,3}|full_data(_[2-9])?)/(adapter(_best)?|locator)\.(safetensors|json)"
 )
 # what prediction can do without: the records by which it judges masks
-OPTIONAL = ("contrast.json", "cohort.json", "calibration.json")
+FIGURES = "figures.json"  # what the run reached where it was trained
+OPTIONAL = ("contrast.json", "cohort.json", "calibration.json", FIGURES)
+LEAST_SUBJECTS = 5  # below which no interval over subjects is told
 DATASET_NAME = re.compile(r"Dataset[0-9]{3}_[A-Za-z0-9_-]+")
 RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
@@ -55,6 +57,44 @@ class UsualContrast(Record, frozen=True, kw_only=True):
     fingerprint_hash: str
     low: float
     high: float
+
+
+class Figure(Record, frozen=True, kw_only=True):
+    """Means over subjects for one label, or for the mean foreground; None where undefined. dice_low, dice_high: 95 % interval."""
+
+    label: str
+    dice: float | None
+    dice_low: float | None
+    dice_high: float | None
+    hd95_mm: float | None
+    nsd_1mm: float | None
+
+
+class OutOfFold(Record, frozen=True, kw_only=True):
+    """What a run's networks reached on validation cases that they had not seen, in `folds` of the plan's `of` folds."""
+
+    schema: int = SCHEMA
+    folds: int
+    of: int
+    cases: int
+    subjects: int
+    figures: tuple[Figure, ...]
+
+    @property
+    def text(self) -> str:
+        """One line for people: the last figure, which is that over all labels."""
+        whole = self.figures[-1]
+        interval = ""
+        if self.subjects >= LEAST_SUBJECTS and whole.dice_low is not None and whole.dice_high is not None:
+            interval = f" ({whole.dice_low:.4f} to {whole.dice_high:.4f})"
+        dice, hd95, nsd = (
+            f"{value:.{digits}f}" if value is not None else "-"
+            for value, digits in ((whole.dice, 4), (whole.hd95_mm, 2), (whole.nsd_1mm, 4))
+        )
+        return (
+            f"out of fold, {self.folds} of {self.of} folds, {self.cases} cases of {self.subjects} subjects: {whole.label} Dice {dice}{interval}, "
+            f"HD95 {hd95} mm, NSD at 1 mm {nsd}"
+        )
 
 
 def missing_and_stray(manifest: ModelManifest, names: Sequence[str]) -> tuple[list[str], list[str]]:

@@ -20,7 +20,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _work(options: argparse.Namespace, workspace: Workspace, console: TerminalConsole) -> None:
-    from hippopt.recipes.model_files import InstallRequest, install_file
+    from hippopt.recipes.model_files import InstallRequest, install_file, say_figures
 
     request = InstallRequest(options.file, options.name, options.base, options.overwrite)
     manifest, name = install_file(workspace, request, console)
@@ -28,6 +28,7 @@ def _work(options: argparse.Namespace, workspace: Workspace, console: TerminalCo
     console.say(
         f"run {name} of {manifest.dataset}: {counted(len(manifest.folds), 'fold')}, {size:.1f} MB checked: {workspace.run(manifest.dataset, name)}"
     )
+    say_figures(workspace, manifest.dataset, name, console)
     console.say(f"next: hippopt_predict -i IN -o OUT -d {workspace.short_name(manifest.dataset)} --run {name}")
 
 

@@ -19,6 +19,10 @@ def _parser() -> argparse.ArgumentParser:
     parser = make_parser("hippopt_predict", "Segment scans with the ensemble of a trained run.")
     parser.add_argument("-i", dest="source", type=Path, required=True, metavar="IN", help="a scan, or a folder of scans")
     parser.add_argument("-o", dest="output", type=Path, required=True, metavar="OUT", help="folder for masks, volumes.tsv and failures.tsv")
+    parser.add_argument(
+        "--model", type=Path, metavar="FILE", help="a file of hippopt_export to predict with as it is, without installing it"
+    )
+    parser.add_argument("--base", type=Path, metavar="FILE", help="with --model: the base of a model that was exported without it")
     parser.add_argument("-d", "--dataset", metavar="DATASET", help="whose networks to use; needless where there is one")
     parser.add_argument(
         "-f",
@@ -70,7 +74,6 @@ def _parser() -> argparse.ArgumentParser:
 
 def _work(options: argparse.Namespace, workspace: Workspace, console: TerminalConsole) -> int:
     started = time.perf_counter()
-    dataset = workspace.resolve(options.dataset)
     if options.folds is not None:
         bad = [fold for fold in options.folds if not fold.isdigit() and not fit_number(fold)]
         if bad:
@@ -82,6 +85,9 @@ def _work(options: argparse.Namespace, workspace: Workspace, console: TerminalCo
         raise UsageError(f"{' and '.join(chosen)} exclude each other")
     if options.report and options.parts is not None and not options.merge:
         raise UsageError("--report: one part has not all scans; give it with --merge")
+    if options.model is not None and (options.merge or options.slurm is not None):
+        raise UsageError("--model with --merge or --slurm: install the model first with hippopt_install, so that all parts find it")
+    dataset = "" if options.model is not None else _dataset(options, workspace)
     from hippopt.recipes.prediction import PredictionRequest, merge_scans, predict_scans
 
     request = read_request(PredictionRequest, options)
@@ -92,7 +98,12 @@ def _work(options: argparse.Namespace, workspace: Workspace, console: TerminalCo
         script = ScriptRequest(options.slurm, shlex.join(["hippopt_predict", *request_arguments(request)]), options.seconds_per_scan)
         write_study(workspace, dataset, request, script, lambda asked: predict_command(here, dataset, asked), console)
         return 0
-    failed = (merge_scans if options.merge else predict_scans)(workspace, dataset, request, console)
+    if options.model is not None:
+        from hippopt.recipes.model_files import predict_from_file
+
+        failed = predict_from_file(options.model, options.base, request, console)
+    else:
+        failed = (merge_scans if options.merge else predict_scans)(workspace, dataset, request, console)
     if options.report:
         from hippopt.recipes.cohort_report import CohortReportRequest, cohort_report
 
@@ -103,6 +114,16 @@ def _work(options: argparse.Namespace, workspace: Workspace, console: TerminalCo
         console.result(**tables_for_programs(options.output), seconds=round(time.perf_counter() - started, 1))
     console.say(f"done in {time.perf_counter() - started:.1f} s")
     return 1 if failed else 0
+
+
+def _dataset(options: argparse.Namespace, workspace: Workspace) -> str:
+    """The data set whose run predicts. Raises UsageError, with what to do where a model file was named in its place."""
+    given = options.dataset
+    if options.base is not None:
+        raise UsageError(f"--base {options.base}: only with --model FILE; a run here has its base in the workspace")
+    if given is not None and (Path(given).is_file() or Path(given).suffix.lower() == ".zip"):
+        raise UsageError(f"-d {given}: a file; to predict with a model file: --model {given}; to keep it here: hippopt_install {given}")
+    return workspace.resolve(given)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -8,8 +8,8 @@ from hippopt.artifacts.plan import Plan
 from hippopt.errors import ImageError, OutputError
 from hippopt.files.image_io import read_scan
 from hippopt.files.scan_listing import ScanFiles
-from hippopt.inference.flags import CONSTANT, UNLIKE
-from hippopt.inference.loading import is_constant
+from hippopt.inference.flags import CONSTANT, SEEN, UNLIKE
+from hippopt.inference.loading import image_hash, is_constant
 from hippopt.inference.outcomes import Outcomes, mask_path
 from hippopt.inference.volume_table import Lines, as_text, fields_of, keep_known, lines_of
 from hippopt.inference.volumes import Standards, Sureness, contrast_warning, volume_rows
@@ -59,6 +59,7 @@ class KeptMasks:
         if unfit:
             raise OutputError(f"{path}: is there already and {unfit}; choose another folder, or replace it with --overwrite")
         flags = [CONSTANT] if is_constant(files, scans, self._plan) else []
+        flags += [SEEN] if image_hash(files, scans) in self._standards.seen else []
         flags += [UNLIKE] if contrast_warning(files.id, mask.array, scan, self._standards.contrast) else []
         rows = volume_rows(files.id, mask.array, scan, self._plan, self._standards, Sureness(), flags)
         return lines_of(keep_known(rows, self._outcomes.known(files)))

@@ -1,7 +1,7 @@
 """Read a scan for prediction and bring it to what the network sees. What is wrong with it is said or mended here."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from torch import nn
@@ -14,12 +14,13 @@ from hippopt.files.image_io import read_scan
 from hippopt.files.scan import Scan, turned_to
 from hippopt.files.scan_listing import ScanFiles
 from hippopt.imaging.memory_budget import check_memory
-from hippopt.imaging.orientation import ras_triple
+from hippopt.imaging.orientation import ras_triple, to_ras
 from hippopt.imaging.preparation import preparation_bytes, prepare
 from hippopt.imaging.ringing import without_ringing
 from hippopt.imaging.scan_source import ScanSource
 from hippopt.imaging.straightening import TILT_DEGREES, tilt_degrees
 from hippopt.inference.locating import Located, locate
+from hippopt.sources.survey import hash_arrays
 
 MUCH_LARGER = 1.5  # a field of view this many times the largest of the training scans is worth a warning
 
@@ -28,7 +29,7 @@ MUCH_LARGER = 1.5  # a field of view this many times the largest of the training
 class LoadedScan:
     """A scan ready for the network. image: (C, Z, Y, X); empty: nothing can be found in it, since a channel is constant.
 
-    located: what the locator found, where the plan has one; `image` then is the whole only where the locator is unsure, else empty.
+    image_hash: of its voxels as read, as fingerprints and cards name scans. located: what the locator found, where the plan has one; `image` then is the whole only where the locator is unsure, else empty.
     """
 
     files: ScanFiles
@@ -38,6 +39,7 @@ class LoadedScan:
     warnings: list[str]
     empty: bool
     located: Located | None = None
+    image_hash: str = ""
 
 
 def load_scan(files: ScanFiles, plan: Plan, volume: int | None, memory_bytes: float, locators: Sequence[nn.Module] = ()) -> LoadedScan:
@@ -54,6 +56,7 @@ def prepare_scan(
     first = scans[0]
     check_memory(first.path, first.grid.shape, preparation_bytes(first.grid, plan), memory_bytes)
     image, warnings = _stacked(files, scans)
+    seen_as = hash_arrays(to_ras(image, first.grid))
     image, rings = without_ringing(image, plan)
     if rings:
         warnings.append(
@@ -61,13 +64,18 @@ def prepare_scan(
         )
     warnings += _tilt_warnings(files.id, first.grid, plan)
     if plan.locator is not None:
-        return _located(files, first, image, plan, locators, warnings)
+        return replace(_located(files, first, image, plan, locators, warnings), image_hash=seen_as)
     prepared = prepare(image, first.grid, plan)
     empty = any(scale.constant for scale in prepared.scales)
     if empty:
         warnings.append(f"{files.id}: every voxel has one value; the mask is empty")
     warnings += _size_warnings(files.id, prepared.properties, plan)
-    return LoadedScan(files, first, prepared.image, prepared.properties, warnings, empty)
+    return LoadedScan(files, first, prepared.image, prepared.properties, warnings, empty, image_hash=seen_as)
+
+
+def image_hash(files: ScanFiles, scans: Sequence[Scan]) -> str:
+    """The hash by which fingerprints and cards name a scan, given its channels. Raises ImageError where their grids differ."""
+    return hash_arrays(to_ras(_stacked(files, scans)[0], scans[0].grid))
 
 
 def is_constant(files: ScanFiles, scans: Sequence[Scan], plan: Plan) -> bool:

@@ -10,7 +10,7 @@ from hippopt.artifacts.plan import Plan
 from hippopt.artifacts.properties import CaseProperties
 from hippopt.imaging.preparation import own_parts, place_in_scan, restored_slabs
 from hippopt.inference.calibration import predicted_dice
-from hippopt.inference.flags import CONSTANT, UNLIKE
+from hippopt.inference.flags import CONSTANT, SEEN, UNLIKE
 from hippopt.inference.loading import LoadedScan
 from hippopt.inference.located import Ensemble, segment_located
 from hippopt.inference.located import Segmentation as LocatedSegmentation
@@ -63,6 +63,7 @@ def segment(loaded: LoadedScan, ensemble: Ensemble, standards: Standards, wanted
     name, scan, properties = loaded.files.id, loaded.scan, loaded.properties
     values = np.array(plan.label_values, dtype=np.uint16 if max(plan.label_values) > 255 else np.uint8)
     sureness, notes, flags = Sureness(), list[str](), [CONSTANT] if loaded.empty else []
+    flags += [SEEN] if loaded.image_hash in standards.seen else []
     parts: Iterable[Part] = ()
     if loaded.located is not None:
         seen, sureness = _located(loaded, loaded.located, ensemble, standards.calibration)

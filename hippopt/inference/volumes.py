@@ -28,13 +28,17 @@ SURE = ("volume_low_mm3", "volume_high_mm3", "predicted_dice", "fold_agreement")
 
 @dataclass(frozen=True)
 class Standards:
-    """What a mask is judged by. contrast: usual range; pairs: (left, right) labels. head_sizes: from outside. None where it is not known."""
+    """What a mask is judged by. contrast: usual range; pairs: (left, right) labels. head_sizes: from outside. None where it is not known.
+
+    seen: hashes of the scans that the networks, or the base they began from, were trained on.
+    """
 
     contrast: tuple[float, float] | None = None
     cohort: Cohort | None = None
     calibration: Calibration | None = None
     pairs: Pairs = ()
     head_sizes: HeadSizes | None = None
+    seen: frozenset[str] = frozenset()
 
     def head(self, name: str, scan: Scan) -> tuple[float | None, str]:
         """(mm³, what it is the size of): from outside where such sizes are given, which are never mixed with measured ones."""

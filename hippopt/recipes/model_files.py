@@ -1,18 +1,26 @@
 """Move whole models: export a run with its base, install one where its base is in the file, in the workspace, or given."""
 
 import hashlib
+import math
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from hippopt.artifacts.model_file import DATASET_NAME, RUN_NAME, ModelManifest
+import pandas as pd
+
+from hippopt.artifacts.case_tables import missing_path
+from hippopt.artifacts.codec import load_record
+from hippopt.artifacts.model_file import DATASET_NAME, FIGURES, RUN_NAME, Figure, ModelManifest, OutOfFold
+from hippopt.artifacts.plan import Plan
 from hippopt.artifacts.plan_rules import load_plan
 from hippopt.artifacts.writable_folder import check_writable
-from hippopt.console import Console
+from hippopt.console import Console, SilentConsole
 from hippopt.errors import OutputError, UsageError, WeightsError
 from hippopt.networks.restoring import read_card
 from hippopt.networks.tensor_files import parse_state
-from hippopt.recipes.prediction import choose_run
+from hippopt.recipes.prediction import PredictionRequest, choose_run, predict_scans
 from hippopt.recipes.standards import judging_records
+from hippopt.scoring.tables import read_case_table, summarise
 from hippopt.stages.adopt_base import kept_bytes, load_known_base
 from hippopt.stages.export_model import ExportRequest, check_target, export_model
 from hippopt.stages.install_model import ModelFile, Tensors, check_place, install_model, open_model
@@ -46,6 +54,10 @@ def export_run(workspace: Workspace, dataset: str, run: str | None, request: Exp
     judged_by = judging_records(workspace, dataset, run, plan, cards, console)
     if "contrast.json" not in judged_by:
         console.warn("the training scans' fingerprint is gone: where this model is installed, no scan unlike them will be warned of")
+    figures = _figures(workspace, dataset, run, plan)
+    if figures is not None:
+        judged_by = {**judged_by, FIGURES: figures}
+        console.say(figures.text)
     return export_model(workspace, dataset, run, base, judged_by, request, console)
 
 
@@ -58,6 +70,59 @@ def install_file(workspace: Workspace, request: InstallRequest, console: Console
         base, data = _outside_base(model, workspace, request)
         install_model(model, workspace, run, request.overwrite, base, data, console)
         return model.manifest, run
+
+
+def predict_from_file(model: Path, base: Path | None, request: PredictionRequest, console: Console) -> int:
+    """Segment scans with a model file, which is checked whole and unpacked to a temporary folder: the masks are those of the installed run.
+
+    Returns the number of failures. Raises HippoptError's kinds; UsageError where a run is asked for besides.
+    """
+    if request.run is not None:
+        raise UsageError(f"--run {request.run}: a model file holds one run; leave --run out")
+    if not model.is_file():
+        raise UsageError(
+            f"--model {missing_path(model)}" if not model.exists() else f"--model {model}: a folder; give a file of hippopt_export"
+        )
+    with tempfile.TemporaryDirectory() as folder:
+        workspace = Workspace(Path(folder))
+        manifest, run = install_file(workspace, InstallRequest(model, base=base), SilentConsole())
+        say_figures(workspace, manifest.dataset, run, console)
+        return predict_scans(workspace, manifest.dataset, request, console)
+
+
+def say_figures(workspace: Workspace, dataset: str, run: str, console: Console) -> None:
+    """Say what an installed run reached out of fold where it was trained, if its file told."""
+    path = workspace.run_figures(dataset, run)
+    if path.exists():
+        console.say(load_record(path, OutOfFold, "hippopt_install").text)
+
+
+def _figures(workspace: Workspace, dataset: str, run: str, plan: Plan) -> OutOfFold | None:
+    """What the validated folds of a run reached, or what its model file said of them."""
+    kept = workspace.run_figures(dataset, run)
+    if kept.exists():
+        return load_record(kept, OutOfFold, "hippopt_install")
+    folders = [workspace.fold(dataset, run, str(number)) for number in range(len(plan.folds))]
+    tables = [read_case_table(folder.metrics) for folder in folders if folder.summary.exists() and folder.metrics.exists()]
+    if not tables:
+        return None
+    table = pd.concat(tables, ignore_index=True)
+    rows = summarise(table).set_index(["label", "metric"])
+
+    def value(label: str, metric: str, name: str) -> float | None:
+        found = float(rows.loc[(label, metric), name])
+        return found if math.isfinite(found) else None
+
+    return OutOfFold(
+        folds=len(tables), of=len(plan.folds), cases=int(table.case.nunique()), subjects=int(table.subject.nunique()),
+        figures=tuple(
+            Figure(
+                label=str(label), dice=value(label, "dice", "mean"), dice_low=value(label, "dice", "ci95_low"), dice_high=value(label, "dice", "ci95_high"),
+                hd95_mm=value(label, "hd95_mm", "mean"), nsd_1mm=value(label, "nsd_1mm", "mean"),
+            )
+            for label in dict.fromkeys(table.label)
+        ),
+    )  # fmt: skip
 
 
 def _outside_base(model: ModelFile, workspace: Workspace, request: InstallRequest) -> tuple[Tensors | None, bytes | None]:

@@ -60,9 +60,25 @@ class Prediction:
     def flags(self) -> dict[str, tuple[str, ...]]:
         return {row["label"]: tuple(flag for flag in row["flag"].split("; ") if flag) for row in self.volumes}
 
+    def __repr__(self) -> str:
+        """Three lines: the scan, what was found in it, and what is odd."""
+        shape, spacing = (" x ".join(f"{value:g}" for value in triple) for triple in (self.grid.shape, self.grid.spacing_mm))
+        flags = sorted({flag for own in self.flags.values() for flag in own})
+        odd = f"flags: {', '.join(flags) or 'none'}; warnings: {len(self.warnings)}"
+        return (
+            f"Prediction: mask of {shape} voxels (Z, Y, X) of {spacing} mm\n  {'; '.join(map(_found, self.volumes)) or 'no label'}\n  {odd}"
+        )
+
     def to_sitk(self) -> Any:
         """The mask as a SimpleITK image in the scan's grid."""
         return itk_of(self.mask, self.scan)
+
+
+def _found(row: dict[str, Any]) -> str:
+    """One label of a prediction in words."""
+    low, high, dice = (row[name] for name in ("volume_low_mm3", "volume_high_mm3", "predicted_dice"))
+    interval = f" ({low:.0f} to {high:.0f})" if low is not None and high is not None else ""
+    return f"{row['label']} {row['volume_mm3']:.0f} mm3{interval}" + (f", predicted Dice {dice:.2f}" if dice is not None else "")
 
 
 class Predictor:

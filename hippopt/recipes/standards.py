@@ -41,6 +41,7 @@ def load_standards(
         cohort=known_cohort(workspace.run_cohort(dataset, run), fingerprint, plan.fingerprint_hash, pairs),
         calibration=_calibration(workspace, dataset, run, cards, console) if calibrated else None,
         pairs=pairs,
+        seen=frozenset(seen for card in cards for seen in card.seen_images),
     )
 
 
@@ -72,6 +73,9 @@ def _calibration(workspace: Workspace, dataset: str, run: str, cards: Sequence[A
         return None
     if not all(found.belongs_to(card.plan_hash, {card.fold: card.sha256}) for card in cards):
         console.warn(f"{path}: made of other networks than those that are here; no predicted Dice, until hippopt_train has validated them")
+        return None
+    if not found.useful:
+        console.say(f"run {run}: its calibration is not used, since {found.verdict}: no predicted Dice, no intervals of volumes")
         return None
     return found
 

@@ -3,6 +3,7 @@
 import math
 from typing import TYPE_CHECKING
 
+from hippopt.artifacts.model_file import LEAST_SUBJECTS
 from hippopt.console import Console
 
 if TYPE_CHECKING:
@@ -16,11 +17,10 @@ def say_summary(summary: "pd.DataFrame", console: Console) -> float:
     rows = summary.set_index(["label", "metric"])
     for label in dict.fromkeys(summary.label):
         dice, hd95, nsd = (rows.loc[(label, metric)] for metric in ("dice", "hd95_mm", "nsd_1mm"))
-        many = int(dice["n_subjects"]) > 1
-        interval = f"95 % interval over {int(dice['n_subjects'])} subjects {dice['ci95_low']:.4f} to {dice['ci95_high']:.4f}"
+        subjects = int(dice["n_subjects"])
+        interval = f"95 % interval over {subjects} subjects {dice['ci95_low']:.4f} to {dice['ci95_high']:.4f}"
+        if subjects < LEAST_SUBJECTS:
+            interval = "one subject: no interval" if subjects == 1 else f"{subjects} subjects: too few for an interval"
         distance = "undefined" if math.isnan(hd95["mean"]) else f"{hd95['mean']:.2f} mm"
-        console.say(
-            f"  {label}: Dice {dice['mean']:.4f} ({interval if many else 'one subject: no interval'}), "
-            f"HD95 {distance}, NSD at 1 mm {nsd['mean']:.4f}"
-        )
+        console.say(f"  {label}: Dice {dice['mean']:.4f} ({interval}), HD95 {distance}, NSD at 1 mm {nsd['mean']:.4f}")
     return float(rows.loc[(MEAN_FOREGROUND, "dice"), "mean"])

@@ -72,6 +72,8 @@ def _say(calibration: Calibration, console: Console) -> None:
         f"{_figure(whole.spearman)}, mean error {whole.mean_absolute_error:.3f} (guessing the mean: {whole.error_of_mean:.3f}), "
         f"finds the worst tenth with an area under the ROC curve of {_figure(whole.worst_tenth_auc)} (chance: 0.50)"
     )
+    verdict = "volumes.tsv will hold it" if calibration.useful else "hippopt_predict leaves predicted Dice and intervals blank"
+    console.say(f"what the predicted Dice is worth: {calibration.verdict}; {verdict}")
 
 
 def _figure(value: float | None) -> str:

@@ -19,10 +19,12 @@ from hippopt.artifacts.model_file import (
     BASE_CARD,
     BASE_WEIGHTS,
     DATASET_NAME,
+    FIGURES,
     MANIFEST,
     RUN,
     RUN_NAME,
     ModelManifest,
+    OutOfFold,
     UsualContrast,
     missing_and_stray,
 )
@@ -39,7 +41,12 @@ from hippopt.networks.whole_model import AdapterParts, check_model
 from hippopt.workspace import Workspace
 
 Tensors = Mapping[str, torch.Tensor]
-JUDGED_BY: dict[str, type[Record]] = {"contrast.json": UsualContrast, "cohort.json": Cohort, "calibration.json": Calibration}
+JUDGED_BY: dict[str, type[Record]] = {
+    "contrast.json": UsualContrast,
+    "cohort.json": Cohort,
+    "calibration.json": Calibration,
+    FIGURES: OutOfFold,
+}
 
 
 @dataclass(frozen=True)

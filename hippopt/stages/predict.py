@@ -16,7 +16,7 @@ from hippopt.console import Console, counted
 from hippopt.errors import HippoptError, Interrupted
 from hippopt.files.image_io import write_array, write_mask, write_probabilities
 from hippopt.files.scan_listing import ScanFiles
-from hippopt.inference.flags import CONSTANT
+from hippopt.inference.flags import CONSTANT, SEEN
 from hippopt.inference.journal import Part
 from hippopt.inference.kept_masks import KeptMasks
 from hippopt.inference.loading import LoadedScan, load_scan
@@ -76,6 +76,7 @@ def predict(
             f"{'starts over' if request.overwrite else 'continues'}",
             128 + signals.number,
         )
+    batch.say_seen()
     return len(batch.done), len(batch.kept), batch.outcomes.failures
 
 
@@ -90,6 +91,7 @@ class _Batch:
         self.there = [] if request.overwrite else [files for files in scans if self.outcomes.is_there(files)]
         self.done: list[ScanFiles] = []
         self.kept: list[ScanFiles] = []
+        self.seen: list[str] = []  # scans of the training
         self.ended = False  # whether every scan was looked at
 
     def segment_new(self, signals: StopSignals) -> int:
@@ -124,6 +126,7 @@ class _Batch:
             try:
                 lines = masks.look(files, self.request.output, self.request.verify)
                 self.kept.append(files)
+                self.note_seen(files, lines)
                 without_maps += self._lacks_maps(files, lines)
             except Exception as error:
                 self._fail(files, error)
@@ -138,6 +141,20 @@ class _Batch:
         if without_maps:
             self.console.warn(
                 f"{without_maps} masks that were there already are kept, without the maps that were asked for; --overwrite makes both anew"
+            )
+
+    def note_seen(self, files: ScanFiles, lines: Lines) -> None:
+        """Remember a scan whose rows say that the networks were trained on it."""
+        if lines and SEEN in fields_of(lines)[0]["flag"].split("; "):
+            self.seen.append(files.id)
+
+    def say_seen(self) -> None:
+        """Say once which scans were in the training."""
+        if self.seen:
+            many = len(self.seen) > 1
+            self.console.warn(
+                f"{counted(len(self.seen), 'scan')} {'were' if many else 'was'} in the training of these networks or of their base "
+                f"({min(self.seen)}{', ...' if many else ''}; `{SEEN}` in volumes.tsv): such masks are better than those of new scans, and no measure of them"
             )
 
     def save(self) -> None:
@@ -179,8 +196,10 @@ def _segment(loaded: LoadedScan, batch: _Batch) -> None:
     found = segment(loaded, ensemble, request.standards, request.wanted)
     for warning in found.warnings:
         batch.console.warn(warning)
-    with batch.outcomes.found(files, lines_of(found.rows)):
+    lines = lines_of(found.rows)
+    with batch.outcomes.found(files, lines):
         batch.write(loaded, found)
+    batch.note_seen(files, lines)
     batch.done.append(files)
 
 

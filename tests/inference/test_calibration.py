@@ -182,3 +182,16 @@ def test_a_table_that_was_changed_is_named(tmp_path: Path, text: str) -> None:
     path.write_text(text)
     with pytest.raises(DatasetError, match=r"signals\.csv.*--resume"):
         read_signals({"0": path})
+
+
+@pytest.mark.parametrize(
+    ("error", "mean", "useful"), [(0.0949, 0.1, True), (0.0951, 0.1, False), (0.1, 0.1, False), (0.2, 0.1, False), (0.0, 0.0, True)]
+)
+def test_a_calibration_is_used_where_it_beats_guessing_the_mean(error: float, mean: float, useful: bool) -> None:
+    calibration = fitted()
+    quality = (*calibration.quality[:-1], msgspec.structs.replace(calibration.quality[-1], mean_absolute_error=error, error_of_mean=mean))
+    judged = msgspec.structs.replace(calibration, quality=quality)
+    assert judged.useful is useful
+    assert ("tells nothing" in judged.verdict) != useful and f"{error:.3f}" in judged.verdict and f"{mean:.3f}" in judged.verdict
+    assert not msgspec.structs.replace(calibration, quality=()).useful
+    assert calibration.useful

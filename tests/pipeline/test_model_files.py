@@ -6,6 +6,7 @@ from pathlib import Path
 
 import nibabel
 import numpy as np
+import pandas as pd
 import pytest
 
 from tests.synthetic import Command, blob_case, save_nifti, write_scans
@@ -162,3 +163,57 @@ def test_a_run_that_is_damaged_is_not_exported(lora_root: Path, tmp_path: Path, 
         path.write_bytes(path.read_bytes()[:-4] + b"abcd")
     assert_stopped(export(run_command, root, tmp_path / "model.zip"), Path(file).name)
     assert not (tmp_path / "model.zip").exists()
+
+
+def test_a_model_file_predicts_as_it_is_and_tells_what_it_reached(
+    lora_root: Path, tmp_path: Path, run_command: Command, scans: Path
+) -> None:
+    file, empty = tmp_path / "model.zip", tmp_path / "elsewhere"
+    code, out, err = export(run_command, lora_root, file)
+    assert code == 0 and "out of fold, 2 of 5 folds" in out and "mean foreground Dice" in out, err
+    told = next(line for line in out.splitlines() if line.startswith("out of fold"))
+    assert " to " not in told  # no interval over so few subjects
+    here = predict(run_command, lora_root, scans, tmp_path / "here", LORA)
+    empty.mkdir()
+    arguments = ("-i", scans, "-o", tmp_path / "there", "--root", empty, "--device", "cpu")
+    code, out, err = run_command("predict", *arguments, "--model", file)
+    assert code == 0 and told in out, err
+    masks = {path.name: np.asarray(nibabel.load(path).dataobj).tobytes() for path in sorted((tmp_path / "there").glob("*.nii.gz"))}
+    assert (masks, (tmp_path / "there" / "volumes.tsv").read_text()) == here[:2]
+    assert not list(empty.iterdir())  # nothing is installed
+    code, out, err = run_command("install", file, "--root", empty)
+    assert code == 0 and told in out, err
+    again = tmp_path / "again.zip"
+    code, out, err = run_command("export", "Blob", again, "--root", empty)
+    assert code == 0 and told in out and again.read_bytes() == file.read_bytes(), err
+
+
+def test_a_model_file_in_place_of_a_data_set_is_told_what_to_do(lora_root: Path, tmp_path: Path, run_command: Command, scans: Path) -> None:
+    file = tmp_path / "model.zip"
+    assert export(run_command, lora_root, file)[0] == 0
+    arguments = ("-i", scans, "-o", tmp_path / "out", "--root", lora_root)
+    for more, words in (
+        (("-d", file), (f"--model {file}", f"hippopt_install {file}")),
+        (("--model", file, "--run", LORA), ("leave --run out",)),
+        (("--model", tmp_path / "modle.zip"), ("not found", "model.zip")),
+        (("--model", tmp_path), ("a folder",)),
+        (("--base", file), ("only with --model",)),
+    ):
+        code, _, err = run_command("predict", *arguments, *more)
+        assert code == 2 and all(word in err for word in words), err
+    assert not (tmp_path / "out").exists()
+
+
+def test_scans_of_the_training_are_marked(lora_root: Path, tmp_path: Path, run_command: Command) -> None:
+    source = lora_root / "raw_data" / DATASET / "imagesTr"
+    scans = write_scans(tmp_path / "scans", "new.nii.gz")
+    image = nibabel.load(source / "case_001_0000.nii.gz")
+    nibabel.save(image, scans / "seen.nii.gz")
+    nibabel.save(nibabel.Nifti1Image(np.asarray(image.dataobj).astype(np.float64), image.affine), scans / "stored_otherwise.nii.gz")
+    code, _, err = run_command("predict", "-i", scans, "-o", tmp_path / "out", "--root", lora_root, "--run", LORA, "--device", "cpu")
+    assert code == 0 and "2 scans were in the training of these networks" in err, err
+    flags = pd.read_csv(tmp_path / "out" / "volumes.tsv", sep="\t", keep_default_na=False).groupby("scan").flag.apply("; ".join)
+    assert "seen in training" not in flags["new"]
+    assert "seen in training" in flags["seen"] and "seen in training" in flags["stored_otherwise"]
+    code, _, err = run_command("predict", "-i", scans, "-o", tmp_path / "out", "--root", lora_root, "--run", LORA, "--device", "cpu")
+    assert code == 0 and "2 scans were in the training" in err  # of masks that are kept too

@@ -1,5 +1,6 @@
 """The Python interface gives what hippopt_predict writes, whatever it is given."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel
@@ -178,3 +179,13 @@ def test_what_cannot_be_loaded_is_said_in_one_line(trained_root: Path, lora_root
             Predictor.load(*arguments, **{"device": "cpu", **options})
         assert "\n" not in str(raised.value)
     assert DATASET in str(trained_root / "results" / DATASET)
+
+
+def test_a_prediction_shows_itself_in_three_lines(predictor: Predictor, scans: Path) -> None:
+    found = predictor.predict(scans / "RAS.nii.gz")
+    first, second, third = repr(found).splitlines()
+    assert first == "Prediction: mask of 14 x 26 x 18 voxels (Z, Y, X) of 1 x 1 x 1 mm"
+    assert f"front {found.volumes_mm3['front']:.0f} mm3" in second and "; back " in second
+    assert third.strip().startswith("flags: ") and third.endswith(f"warnings: {len(found.warnings)}")
+    sure = replace(found, volumes=({**found.volumes[0], "predicted_dice": 0.871, "volume_low_mm3": 1.2, "volume_high_mm3": 3.4},))
+    assert repr(sure).splitlines()[1].endswith("mm3 (1 to 3), predicted Dice 0.87")

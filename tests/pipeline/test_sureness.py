@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import signal
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,18 @@ def sure_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     with without_plots():
         assert train.main(["Blob", "all", "--root", str(root), "--method", "full", "--steps", "40", "--device", "cpu"]) == 0
+    judge(root, 0.5)  # whatever twelve cases and forty steps are worth
     return root
+
+
+def judge(root: Path, share: float) -> None:
+    """Let the run's calibration have erred by this share of the error of guessing the mean."""
+
+    def edit(data: Any) -> None:
+        for row in data["quality"]:
+            row["mean_absolute_error"] = share * row["error_of_mean"]
+
+    edit_json(run_path(root) / "calibration.json", edit)
 
 
 @pytest.fixture(scope="module")
@@ -293,3 +305,18 @@ def test_tables_are_written_while_scans_are_segmented(
     monkeypatch.setattr(stage, "SAVE_SHARE", 1e9)  # however long a saving takes
     predict(run_command, sure_root, scans, tmp_path / "out")
     assert seen == [set(), {"a"}, {"a", "b"}]
+
+
+def test_a_calibration_that_tells_nothing_is_not_used(sure_root: Path, scans: Path, tmp_path: Path, run_command: Command) -> None:
+    root = copied(sure_root, tmp_path)
+    judge(root, 0.96)
+    table, out, _ = predict(run_command, root, scans, tmp_path / "out")
+    assert (table[SURE] == "").all(axis=None) and (table[table.scan == "a"].fold_agreement != "").all()
+    assert "run full: its calibration is not used, since it tells nothing: it does not beat guessing the mean by 5%" in out
+    code, out, err = run_command("export", "Blob", tmp_path / "model.zip", "--root", root)
+    assert code == 0 and "calibration is not used" in out, err
+    with zipfile.ZipFile(tmp_path / "model.zip") as archive:
+        assert "run/calibration.json" not in archive.namelist()
+    judge(root, 0.94)
+    table, out, _ = predict(run_command, root, scans, tmp_path / "again")
+    assert (table[table.scan == "a"][SURE] != "").all(axis=None) and "not used" not in out

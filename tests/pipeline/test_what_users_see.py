@@ -49,7 +49,11 @@ def test_all_folds_are_scored_together(trained_root: Path, tmp_path: Path, run_c
     assert json.loads((run_path(root) / "out_of_fold.json").read_text())
 
 
-def test_one_subject_has_no_interval(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("subjects", "words"),
+    [(1, "one subject: no interval"), (4, "4 subjects: too few for an interval"), (5, "95 % interval over 5 subjects")],
+)
+def test_few_subjects_have_no_interval(subjects: int, words: str) -> None:
     import numpy as np
 
     from hippopt.console import SilentConsole
@@ -60,8 +64,9 @@ def test_one_subject_has_no_interval(capsys: pytest.CaptureFixture[str]) -> None
     mask = np.zeros((4, 4, 4), np.int32)
     mask[1:3, 1:3, 1:3] = 1
     console = SilentConsole()
-    say_summary(summarise(case_table([ScoredCase("a", "S", tuple(score_case(mask, mask, (1, 1, 1), {"part": 1})))])), console)
-    assert all("one subject: no interval" in line and "nan" not in line for line in console.lines)
+    scores = tuple(score_case(mask, mask, (1, 1, 1), {"part": 1}))
+    say_summary(summarise(case_table([ScoredCase(f"case_{number}", f"S{number}", scores) for number in range(subjects)])), console)
+    assert all(words in line and "nan" not in line for line in console.lines)
 
 
 def test_a_short_training_is_called_short(workspace: Path, run_command: Command) -> None:

@@ -1,5 +1,6 @@
 """What a comparison writes: tables of figures, costs and choices, a plot, and how it was made."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,6 +9,7 @@ import pandas as pd
 from hippopt import __version__
 from hippopt.artifacts.codec import content_hash, write_bytes, write_json
 from hippopt.artifacts.methods import METHODS
+from hippopt.artifacts.model_file import LEAST_SUBJECTS
 from hippopt.console import Console
 from hippopt.networks.restoring import read_card
 from hippopt.recipes.child_processes import threads_each
@@ -38,6 +40,9 @@ def write_report(
         write_csv(folder.cases, cases)
         table = compare(cases, REFERENCES).merge(_cost_table(pd.DataFrame(costs)), on="row")
         write_csv(folder.table, table)
+        if cases.subject.nunique() < LEAST_SUBJECTS:  # the files keep them, people are not shown them
+            table = table.assign(**{name: math.nan for name in table.columns if name.endswith(("_low", "_high"))})
+            notes.append(f"{cases.subject.nunique()} subjects: too few for intervals")
         plot_comparison(table, folder.plot)
     write_bytes(folder.table.with_suffix(".md"), markdown(table, choices, notes, REFERENCES).encode())
     write_json(folder.settings, _settings(setting, reported, choosing))
