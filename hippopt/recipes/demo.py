@@ -14,6 +14,7 @@ from hippopt.artifacts.plan_rules import default_method
 from hippopt.console import Console
 from hippopt.files.image_io import read_scan, write_array
 from hippopt.files.nifti_header import grid_of
+from hippopt.imaging.orientation import orientation_code
 from hippopt.imaging.preparation import prepare
 from hippopt.networks.base_files import chosen_base
 from hippopt.phantoms.baseline import Scan, threshold_baseline
@@ -139,5 +140,5 @@ def _draw(scans: Path, reference: Path, output: Path, picture: Path) -> None:
     panels = []
     for path in sorted(scans.glob("*.nii.gz")):
         scan, truth, mask = (read_scan(folder / path.name) for folder in (scans, reference, output))
-        panels.append(Panel(path.name.removesuffix(".nii.gz"), scan.array, truth.array, mask.array))
+        panels.append(Panel(path.name.removesuffix(".nii.gz"), scan.array, truth.array, mask.array, orientation_code(scan.grid)))
     plot_contours(panels, picture)

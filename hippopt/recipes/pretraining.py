@@ -97,7 +97,7 @@ def pretrain_base(workspace: Workspace, source: SourceRequest, request: Pretrain
 
 
 def preview(source: SourceRequest, seed: int, path: Path, console: Console) -> None:
-    """Draw a sheet of scans as `pretrain_base` would make them: hippocampus in green, its neighbours in red. Raises DatasetError, OutputError."""
+    """Draw a sheet of scans as `pretrain_base` would make them: hippocampus in blue, its neighbours in orange. Raises DatasetError, OutputError."""
     assert source.label_maps
     maps = read_label_maps(source.label_maps, read_table(source.label_table), console)
     made = Synthesiser(maps, _synthesis(source), torch.device("cpu"))
@@ -108,7 +108,7 @@ def preview(source: SourceRequest, seed: int, path: Path, console: Console) -> N
             classes = label[0].numpy()
             target = np.where((classes == ANTERIOR) | (classes == POSTERIOR), classes, 0)
             panels.append(Panel(name, image[0].numpy(), target, np.where(target > 0, 0, classes)))
-    plot_contours(panels, path, "synthetic scans: halves of the hippocampus in green, its neighbours in red")
+    plot_contours(panels, path, "synthetic scans: halves of the hippocampus in blue, its neighbours in orange")
 
 
 def _synthesis(source: SourceRequest) -> SynthesisSettings:

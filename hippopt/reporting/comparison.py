@@ -9,6 +9,7 @@ from hippopt.artifacts.codec import write_atomically
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.figure import Figure
 
 
 def number(value: Any, digits: int, sign: bool = False) -> str:
@@ -87,7 +88,13 @@ def _lines(rows: Sequence[dict[str, str]]) -> list[str]:
 
 
 def plot_comparison(table: "pd.DataFrame", path: Path) -> None:
-    """Mean Dice with its 95 % interval over the number of trained parameters, on a logarithmic axis; ranks of a method are joined. Atomic PNG."""
+    """Write `comparison_figure` as PNG, atomically."""
+    figure = comparison_figure(table)
+    write_atomically(path, lambda temporary: figure.savefig(temporary, dpi=100, format="png"))
+
+
+def comparison_figure(table: "pd.DataFrame") -> "Figure":
+    """Draw mean Dice with its 95 % interval over the number of trained parameters, on a logarithmic axis; ranks of a method are joined."""
     import matplotlib
 
     matplotlib.use("Agg", force=False)
@@ -105,5 +112,5 @@ def plot_comparison(table: "pd.DataFrame", path: Path) -> None:
     axes.set_xlabel("trained parameters")
     axes.set_ylabel("mean foreground Dice, 95 % interval over subjects")
     axes.grid(alpha=0.3)
-    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
-    write_atomically(path, lambda temporary: figure.savefig(temporary, dpi=100, format="png"))
+    figure.legend(loc="outside right center", frameon=False)  # beside the plot, for which the layout then makes room
+    return figure

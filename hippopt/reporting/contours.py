@@ -9,20 +9,25 @@ import numpy as np
 from hippopt.artifacts.codec import write_atomically
 
 COLUMNS = 4
+REFERENCE, MASK = "#56B4E9", "#E69F00"  # sky blue and orange of Okabe and Ito: apart for every kind of colour vision, and on grey
+OPPOSITE = {"R": "L", "L": "R", "A": "P", "P": "A", "S": "I", "I": "S"}
 
 
 @dataclass(frozen=True)
 class Panel:
-    """One scan. image, reference, mask: (Z, Y, X) on the same axes."""
+    """One scan. image, reference, mask: (Z, Y, X) on the same axes. orientation: where x, y and z of these axes point, such as RAS."""
 
     title: str
     image: np.ndarray
     reference: np.ndarray
     mask: np.ndarray
+    orientation: str = "RAS"
 
 
-def plot_contours(panels: Sequence[Panel], path: Path, title: str = "reference in green, segmentation in red") -> None:
-    """A panel a scan: the slice with most of the reference, the reference in green, the mask in red. Written atomically as PNG."""
+def plot_contours(panels: Sequence[Panel], path: Path, title: str = "reference in blue, segmentation in orange") -> None:
+    """Draw a panel per scan: the slice with most of the reference, the reference in blue, the mask in orange, and letters of where its
+    edges point (R, L, A, P, S, I). Written atomically as PNG.
+    """
     from matplotlib.figure import Figure
 
     rows = -(-len(panels) // COLUMNS)
@@ -36,9 +41,18 @@ def plot_contours(panels: Sequence[Panel], path: Path, title: str = "reference i
         index = int(np.argmax(np.moveaxis(panel.reference > 0, across, 0).sum((1, 2))))
         image, reference, mask = (np.take(array, index, across) for array in (panel.image, panel.reference, panel.mask))
         axis.imshow(image, cmap="gray", origin="lower", vmin=float(np.percentile(image, 1)), vmax=float(np.percentile(image, 99)))
-        for values, colour in ((mask, "red"), (reference, "lime")):  # the reference above
+        for values, colour in ((mask, MASK), (reference, REFERENCE)):  # the reference above
             if values.any():
                 axis.contour(values, levels=np.arange(0.5, max(2, values.max())), colors=colour, linewidths=1)
+        for letter, place in edge_letters(panel.orientation, across).items():
+            axis.text(*place, letter, transform=axis.transAxes, color="white", fontsize=9, ha="center", va="center",
+                      bbox={"facecolor": "black", "alpha": 0.6, "pad": 1, "linewidth": 0})  # fmt: skip
         axis.set_title(panel.title, fontsize=9)
     figure.suptitle(title)
     write_atomically(path, lambda temporary: figure.savefig(temporary, dpi=90, format="png"))
+
+
+def edge_letters(orientation: str, across: int) -> dict[str, tuple[float, float]]:
+    """Letter -> its place (right, up; 0 to 1) on a slice across an axis of (Z, Y, X), drawn with indices rising to the right and upwards."""
+    upwards, rightwards = (code for axis, code in enumerate(reversed(orientation)) if axis != across)
+    return {upwards: (0.5, 0.95), OPPOSITE[upwards]: (0.5, 0.05), rightwards: (0.95, 0.5), OPPOSITE[rightwards]: (0.05, 0.5)}

@@ -73,7 +73,7 @@ def test_every_label_has_its_own_mean() -> None:
     assert front == pytest.approx(0.85, abs=0.02) and back == pytest.approx(0.75, abs=0.02)
 
 
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 @given(st.integers(0, 30), st.tuples(*[st.floats(-5, 5)] * 3), st.tuples(*[st.floats(0, 5)] * 3))
 def test_predicted_dice_lies_within_bounds_and_never_rises_when_signals_fall(
     seed: int, values: tuple[float, float, float], falls: tuple[float, float, float]

@@ -78,7 +78,7 @@ def test_the_file_holds_what_prediction_needs_and_no_scans(lora_root: Path, tmp_
     others = [
         "base/card.json",
         "base/weights.safetensors",
-        *(f"run/{name}" for name in ("contrast.json", "cohort.json", "initial.safetensors", "plan.json")),
+        *(f"run/{name}" for name in ("contrast.json", "cohort.json", "figures.json", "initial.safetensors", "plan.json")),
     ]
     assert names == sorted(["manifest.json", *folds, *others])
     assert manifest["dataset"] == DATASET and manifest["run"] == LORA and manifest["base"]["included"]

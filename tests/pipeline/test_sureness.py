@@ -194,6 +194,7 @@ def test_a_validated_fold_renews_the_calibration(sure_root: Path, tmp_path: Path
     (fold_path(root, 2) / "summary.json").unlink()
     code, out, err = run_command("train", "Blob", 2, "--root", root, "--method", "full", "--resume", "--device", "cpu")
     assert code == 0 and "rank correlation" in out and "chance" in out, err
+    judge(root, 0.5)
     assert path.read_bytes() == before
     (fold_path(root, 1) / "signals.csv").write_text("case,label\n")
     (fold_path(root, 2) / "summary.json").unlink()
