@@ -35,21 +35,38 @@ def _validation_seconds(tuned: Tuned, quick: QuickValidation, inputs: FoldInputs
     return 5 + 1.3 * windows * per_window + 0.15 * len(inputs.val)
 
 
+TIMED_STEPS = 10  # by which the duration is told, once the first step has paid for what is set up once
+
+
 class ProgressBar:
-    """Feeds the console's bar: steps, or seconds under a time budget."""
+    """Feeds the console's bar: steps, or seconds under a time budget. Where steps count, says after some of them how long the rest will take."""
 
     def __init__(self, console: Console, budget: Budget, state: LoopState) -> None:
         self.by_time = budget.seconds is not None
         total = int(budget.seconds) if budget.seconds is not None else budget.steps
         self.done = int(state.elapsed_s) if self.by_time else state.step
+        self.console, self.budget = console, budget
+        self.first: tuple[int, float] | None = None  # the step from which the duration is told, and when it was done
         self.bar = iter(console.track(range(self.done, total), "train (s)" if self.by_time else "train", total - self.done))
 
     def update(self, state: LoopState, _: float) -> None:
         """Move to where `state` stands."""
+        self._tell_duration(state.step)
         reached = int(state.elapsed_s) if self.by_time else state.step
         while self.done < reached:
             next(self.bar, None)
             self.done += 1
+
+    def _tell_duration(self, step: int) -> None:
+        now = time.perf_counter()
+        if self.first is None:
+            self.first = (step, now)
+        elif not self.by_time and step == self.first[0] + TIMED_STEPS and self.budget.steps > step:
+            each = (now - self.first[1]) / TIMED_STEPS
+            left = self.budget.steps - step
+            self.console.say(
+                f"{left} steps to go take about {max(1, round(left * each / 60))} min, at {each:.2g} s per step; validation comes on top"
+            )
 
     def close(self) -> None:
         """Run the bar to its end, so that the console takes it away."""
