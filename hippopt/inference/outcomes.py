@@ -19,6 +19,7 @@ from hippopt.inference.journal import Journal, Part, Stamp, is_left_over, part_j
 from hippopt.inference.volume_table import (
     FAILURES,
     VOLUMES,
+    WIDE,
     Failure,
     Lines,
     as_text,
@@ -27,6 +28,7 @@ from hippopt.inference.volume_table import (
     read_volumes,
     write_failures,
     write_volumes,
+    write_wide,
 )
 
 UNCERTAINTY, PROBABILITIES = "uncertainty", "probabilities"  # maps beside a mask
@@ -146,6 +148,8 @@ class Outcomes:
                     failed.pop(scan, None)
             write_volumes({**rows, **self._rows}, self._output / VOLUMES)
             write_failures({**failed, **self._failures}, self._output / FAILURES)
+            if ended:
+                write_wide({**rows, **self._rows}, self._output / WIDE)
             if not ended:
                 self._journal.begin()
                 return

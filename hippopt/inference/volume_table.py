@@ -13,6 +13,9 @@ from hippopt.inference.volumes import COLUMNS, SURE, Row
 
 Lines = tuple[str, ...]  # rows of one scan, each as it stands in the table, by rising value of their labels
 VOLUMES, FAILURES = "volumes.tsv", "failures.tsv"
+WIDE = "volumes_wide.tsv"
+OF_A_SCAN = ("head_size_mm3", "head_size_of")  # columns of the wide table that its labels share
+OF_A_LABEL = ("volume_mm3", "volume_low_mm3", "volume_high_mm3", "predicted_dice", "asymmetry_percent", "volume_per_head", "flag")
 FAILURE_COLUMNS = ("scan", "files", "reason")
 
 
@@ -62,6 +65,21 @@ def read_volumes(path: Path, warn: Callable[[str], None] | None = None) -> dict[
 def write_volumes(found: Mapping[str, Lines], path: Path) -> None:
     """Write the table, scans by name, atomically."""
     _write(path, COLUMNS, (line for scan in sorted(found) for line in found[scan]))
+
+
+def write_wide(found: Mapping[str, Lines], path: Path) -> None:
+    """Write one row per scan, atomically: what belongs to a label stands in columns LABEL_volume_mm3 and so on, labels by rising value."""
+    rows = {scan: fields_of(lines) for scan, lines in found.items()}
+    values = {fields["label"]: int(fields["value"]) for each in rows.values() for fields in each}
+    labels = sorted(values, key=values.__getitem__)
+    columns = ("scan", *OF_A_SCAN, *(f"{label}_{name}" for label in labels for name in OF_A_LABEL))
+
+    def line(scan: str) -> str:
+        by_label = {fields["label"]: fields for fields in rows[scan]}
+        of_labels = [by_label.get(label, {}).get(name, "") for label in labels for name in OF_A_LABEL]
+        return _line([scan, *(rows[scan][0][name] if rows[scan] else "" for name in OF_A_SCAN), *of_labels])
+
+    _write(path, columns, (line(scan) for scan in sorted(rows)))
 
 
 def read_failures(path: Path) -> dict[str, Failure]:
