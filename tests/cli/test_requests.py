@@ -18,13 +18,8 @@ REQUESTS = {"train": TrainingRequest(method="full"), "predict": PredictionReques
 POSITIONAL = {"train": ["Blob", "0"], "predict": []}
 # what the command itself acts on, before a request is made: nothing that a fold's or a prediction's own process would have to know
 OWN = {
-<<<<<<< HEAD
     "train": {"dataset", "fold", "root", "debug", "fits", "jobs", "slurm"},
-    "predict": {"dataset", "root", "debug", "merge", "slurm", "seconds_per_scan"},
-=======
-    "train": {"dataset", "fold", "root", "fits", "jobs", "slurm"},
-    "predict": {"dataset", "root", "model", "base", "merge", "slurm", "seconds_per_scan"},
->>>>>>> 5874126 (Options of hippopt_predict that are its own: model and base)
+    "predict": {"dataset", "root", "debug", "model", "base", "merge", "slurm", "seconds_per_scan"},
 }
 FIELDS = [(command, each.name) for command, request in REQUESTS.items() for each in fields(request)]  # type: ignore[arg-type]
 
