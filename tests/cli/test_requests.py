@@ -19,7 +19,7 @@ POSITIONAL = {"train": ["Blob", "0"], "predict": []}
 # what the command itself acts on, before a request is made: nothing that a fold's or a prediction's own process would have to know
 OWN = {
     "train": {"dataset", "fold", "root", "debug", "fits", "jobs", "slurm"},
-    "predict": {"dataset", "root", "debug", "model", "base", "merge", "slurm", "seconds_per_scan"},
+    "predict": {"dataset", "root", "debug", "model", "base", "merge", "slurm", "seconds_per_scan", "report", "json"},
 }
 FIELDS = [(command, each.name) for command, request in REQUESTS.items() for each in fields(request)]  # type: ignore[arg-type]
 
