@@ -8,7 +8,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 # `import monai` imports every part of it, and with them these where they are installed: transformers (it comes with the extra for
-# LoRA) for a network that hippopt has no use for, matplotlib for notebooks
+# LoRA) for a network that hippopt has no use for, matplotlib for notebooks, the
+# others for transforms and metrics
 NEEDLESS = ("transformers", "matplotlib", "pandas", "sklearn", "skimage", "scipy.signal")
 
 

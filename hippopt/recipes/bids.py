@@ -13,12 +13,13 @@ from hippopt.artifacts.plan import Plan
 from hippopt.artifacts.plan_rules import load_plan
 from hippopt.artifacts.writable_folder import check_writable
 from hippopt.console import Console, counted
-from hippopt.errors import OutputError
+from hippopt.errors import HippoptError, OutputError
 from hippopt.files.bids_layout import SEGMENTATION, BidsRequest, bids_description, bids_scans
 from hippopt.files.scan_listing import ScanFiles
 from hippopt.inference.label_tables import FILES, bids_table, write_label_tables
 from hippopt.inference.volume_table import FAILURES, VOLUMES, fields_of, read_failures, read_volumes, write_failures, write_volumes
 from hippopt.networks.restoring import read_card
+from hippopt.recipes.cohort_report import CohortReportRequest, report_on
 from hippopt.recipes.prediction import Batch, PredictionRequest, check_identity, choose_folds, run_identity, segment_batch
 from hippopt.recipes.standards import load_standards, with_head_sizes
 from hippopt.stages.merge_parts import MergeRequest, merge_parts
@@ -81,6 +82,7 @@ def run_group(workspace: Workspace, dataset: str, run: str, app: BidsApp, consol
     _write_phenotype(app.output, scans)
     write_failures(read_failures(work / FAILURES), app.output / FAILURES)
     write_volumes(read_volumes(work / VOLUMES), app.output / VOLUMES)
+    _draw_page(app, scans, console)
     missing = [scans[position].id for position in merged.missing]
     for scan in missing[:20]:
         console.warn(f"{scan}: missing; run hippopt_bids with participant for it")
@@ -90,6 +92,18 @@ def run_group(workspace: Workspace, dataset: str, run: str, app: BidsApp, consol
     if merged.failed:
         console.warn(f"{merged.failed} scans failed, each with its reason in {app.output / FAILURES}")
     return len(missing)
+
+
+def _draw_page(app: BidsApp, scans: Sequence[ScanFiles], console: Console) -> None:
+    """The cohort page of what is segmented. The tables are what counts: where it cannot be drawn, it is said."""
+    masks = {files.id: files.target for files in scans if files.target is not None and files.target.exists()}
+    if not masks:
+        return
+    request = CohortReportRequest(app.scans.folder, app.output, overwrite=True)
+    try:
+        report_on({files.id: files.channels[0] for files in scans}, masks, request, console)
+    except HippoptError as error:
+        console.warn(f"{error}; no page of the cohort")
 
 
 def _listed(app: BidsApp) -> list[ScanFiles]:
@@ -117,7 +131,7 @@ def _write_description(plan: Plan, app: BidsApp) -> None:
     ):  # fmt: skip
         write_json(app.output / name, data)
     write_bytes(app.output / f"seg-{SEGMENTATION}_dseg.tsv", bids_table(plan.labels).encode())
-    write_bytes(app.output / ".bidsignore", "".join(f"{name}\n" for name in (*FILES, VOLUMES, FAILURES)).encode())
+    write_bytes(app.output / ".bidsignore", "".join(f"{name}\n" for name in (*FILES, VOLUMES, FAILURES, "report*")).encode())
     write_bytes(app.output / "README.md", _README.format(version=__version__).encode())
     write_label_tables(plan.labels, app.output)
 
@@ -149,6 +163,7 @@ def _write_phenotype(output: Path, scans: Sequence[ScanFiles]) -> None:
 _README = """# Hippocampus segmentations
 
 Made by hippopt {version} (`hippopt_bids`). A segmentation `*_seg-hippopt_dseg.nii.gz` lies in the grid of its scan; `seg-hippopt_dseg.tsv` names its values.
-Once the level `group` has run, `phenotype/hippocampus.tsv` has the volumes in a row a participant, and `volumes.tsv` all that is known in a row a scan and structure; `failures.tsv` lists scans that could not be segmented.
+Once the level `group` has run, `phenotype/hippocampus.tsv` has the volumes in a row a participant, and `volumes.tsv` all that is known in a row a scan and structure; `failures.tsv` lists scans that could not be segmented;
+`report.html` shows all of them, the most doubtful first.
 `labels_itksnap.txt`, `labels.ctbl` and `labels_freesurfer.txt` hold names and colours for ITK-SNAP, 3D Slicer and freeview.
 """

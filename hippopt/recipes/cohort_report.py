@@ -1,6 +1,7 @@
 """The cohort page: find table, masks and scans, check that they belong together, order them, draw."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,8 +41,13 @@ class CohortReportRequest:
 def cohort_report(request: CohortReportRequest, console: Console) -> int:
     """Write the page. Returns how many scans have no pictures. Raises HippoptError's kinds before anything is drawn."""
     masks = mask_files(request.predictions)
-    check_page(request.path, request.overwrite)
     images = {files.id: files.channels[0] for files in list_scans(request.source, ("image",))[0]}
+    return report_on(images, masks, request, console)
+
+
+def report_on(images: Mapping[str, Path], masks: Mapping[str, Path], request: CohortReportRequest, console: Console) -> int:
+    """Write the page of scans and masks that are known. Returns how many have no pictures. Raises HippoptError's kinds before anything is drawn."""
+    check_page(request.path, request.overwrite)
     table = request.predictions / VOLUMES
     if table.is_file():
         rows = read_scans(table)
