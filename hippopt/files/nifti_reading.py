@@ -58,6 +58,8 @@ def _header(path: Path, start: bytes, notes: list[str]) -> tuple[Any, bool]:
         start, ended = _inflate(path, START_BYTES, START_BYTES)
     if zipped != path.name.lower().endswith(".gz"):
         notes.append(f"{path.name}: {'gzip data without' if zipped else 'no gzip data despite'} .gz in its name; read by content")
+    if zipped and start.startswith(GZIP_MAGIC):
+        raise ImageError(f"{path}: {kind_of_unknown(start)}")
     if len(start) < 348 or (start[344:347] not in (b"n+1", b"ni1") and start[4:7] != b"n+2"):
         if zipped and not ended and len(start) < 348:
             raise ImageError(f"{path}: truncated in its header, read {len(start)} bytes; copy the file anew")
