@@ -67,6 +67,9 @@ def survey_case(case: Case, dataset: Dataset) -> CaseSurvey:
         except ImageError as error:
             survey.faults.append(str(error))
     if survey.faults:
+        for scan in scans:  # all faults of a case are told together
+            if str(scan.path) in case.channels:
+                _check_values(scan, survey)
         return survey
     *channels, label = scans
     try:
