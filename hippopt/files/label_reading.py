@@ -35,7 +35,7 @@ def whole_numbers(path: Path, label: np.ndarray, step: float = 0.0) -> np.ndarra
         return label
     if not np.isfinite(label).all():
         count = label.size - int(np.isfinite(label).sum())
-        raise ImageError(f"{path}: NaN or Inf in a label, {count} voxels are NaN or Inf; draw it anew")
+        raise ImageError(f"{path}: NaN or Inf in a label ({count} voxels); draw it anew")
     rounded = np.round(label)
     allowed = max(ROUNDING, SLACK * step / 2) if step < COARSEST_STEP else ROUNDING
     broken = np.unique(label[np.abs(label - rounded) > allowed])
