@@ -72,6 +72,10 @@ class Workspace:
         """The manifest of the model file that a run came from."""
         return self.run(dataset, run) / "model.json"
 
+    def run_report(self, dataset: str, run: str) -> Path:
+        """The page of hippopt_report about a run."""
+        return self.run(dataset, run) / "report.html"
+
     def initial_factors(self, dataset: str, run: str) -> Path:
         """The factors of LoRA-PT before training, once for all folds of a run."""
         return self.run(dataset, run) / INITIAL_FACTORS

@@ -47,6 +47,15 @@ def read_scan(path: Path, volume: int | None = None, exact: bool = False) -> Sca
         raise ImageError(f"{path}: does not fit the memory; close other programs, or crop the scan") from None
 
 
+def read_label(path: Path) -> Scan:
+    """A mask with whole numbers as its values. Raises ImageError."""
+    scan = read_scan(path)
+    values = scan.array if scan.array.dtype.kind in "iub" else np.rint(scan.array)
+    if not np.array_equal(values, scan.array) or values.min(initial=0) < 0 or values.max(initial=0) > 65535:
+        raise ImageError(f"{path}: its values are no label numbers; give a mask")
+    return Scan(scan.path, values.astype(np.uint16), scan.grid, scan.header, scan.notes)
+
+
 def mask_ending(path: Path) -> str:
     """The ending of a mask's file beside that of its scan: the same, of one file for a format of two, .nii.gz for FreeSurfer's."""
     kind = split_ending(path.name)

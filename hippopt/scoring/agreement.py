@@ -1,10 +1,16 @@
 """How far two measurements of a volume agree: limits of agreement, and the intraclass correlation of single measurements."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+from hippopt.scoring.tables import MEAN_FOREGROUND
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 LIMITS = 1.96  # standard deviations: 95 % of normal differences
 
@@ -66,3 +72,26 @@ def icc_2_1(ratings: np.ndarray) -> float:
     error = (total - between_targets * (targets - 1) - between_judges * (judges - 1)) / ((targets - 1) * (judges - 1))
     spread = between_targets + (judges - 1) * error + judges * (between_judges - error) / targets
     return (between_targets - error) / spread if spread > 0 else math.nan
+
+
+def volume_pairs(scores: "pd.DataFrame", sides: Mapping[str, str]) -> dict[str, dict[str, tuple[float, float]]]:
+    """Collect volumes of a case table: (predicted, reference) mm³ by case, for each label, and for the labels of a side together where there are several.
+
+    Args:
+        scores: of scoring/tables.py.
+        sides: label -> side, of labels that have one.
+    """
+    parts = scores[scores.label != MEAN_FOREGROUND]
+    found = {str(label): _pairs(rows) for label, rows in parts.groupby("label", sort=False)}
+    of_side = parts.label.map(lambda label: sides.get(label, ""))
+    for side in dict.fromkeys(of_side):
+        own = parts[of_side == side]
+        if own.label.nunique() > 1:
+            sums = own.groupby("case", sort=False)[["volume_predicted_mm3", "volume_reference_mm3"]].sum().reset_index()
+            found[f"{side} together" if side else "all labels together"] = _pairs(sums)
+    return found
+
+
+def _pairs(rows: "pd.DataFrame") -> dict[str, tuple[float, float]]:
+    columns = zip(rows.case, rows.volume_predicted_mm3, rows.volume_reference_mm3, strict=True)
+    return {str(case): (float(predicted), float(reference)) for case, predicted, reference in columns}

@@ -12,7 +12,7 @@ import numpy as np
 from hippopt.artifacts.codec import one_line
 from hippopt.console import Console
 from hippopt.errors import HippoptError, ImageError
-from hippopt.files.image_io import read_scan
+from hippopt.files.image_io import read_label, read_scan
 from hippopt.files.scan import Scan
 from hippopt.imaging.orientation import ras_triple, to_ras
 from hippopt.reporting.pages.cohort_page import Cohort, ScanCard, write_cohort
@@ -88,15 +88,6 @@ def _remarks(scan: ScanRow, mask: np.ndarray) -> list[str]:
     """What a mask does not share with its row of the table: a person may have edited it since."""
     changed = [row.label for row in scan.labels if row.voxels is not None and row.voxels != int(np.count_nonzero(mask == row.value))]
     return [f"the mask was changed after volumes.tsv was written ({', '.join(changed)}): figures are those of the table"] if changed else []
-
-
-def read_label(path: Path) -> Scan:
-    """A mask with whole numbers as its values. Raises ImageError."""
-    scan = read_scan(path)
-    values = scan.array if scan.array.dtype.kind in "iub" else np.rint(scan.array)
-    if not np.array_equal(values, scan.array) or values.min(initial=0) < 0 or values.max(initial=0) > 65535:
-        raise ImageError(f"{path}: its values are no label numbers; give a mask")
-    return Scan(scan.path, values.astype(np.uint16), scan.grid, scan.header, scan.notes)
 
 
 def check_same_grid(mask: Scan, image: Scan) -> None:

@@ -117,15 +117,15 @@ def test_the_scroller_moves_through_slices_and_knows_the_view(page: Any, wait: W
     keys(page, Keys.ARROW_DOWN, Keys.ARROW_DOWN)
     after = page.execute_script("return [viewer.at[0], viewer.panes.coronal.canvas.toDataURL()]")
     assert after[0] == before[0] + 2 and after[1] != before[1]
-    assert "coronal, slice" in find(page, "figure.coronal figcaption").text
+    assert "coronal, slice" in find(page, "#viewer figure.coronal figcaption").text
     # the mask that the page unpacks is the one of the pictures: as many voxels as were packed
     assert page.execute_script(
         "return viewer.masks[0].values.length === viewer.volume.shape.reduce((a, b) => a * b) && viewer.masks[0].values.some(v => v === 2)"
     )
-    west = page.execute_script("return document.querySelector('figure.coronal .west').textContent")
+    west = page.execute_script("return document.querySelector('#viewer figure.coronal .west').textContent")
     turned = page.execute_script("return viewer.panes.coronal.canvas.toDataURL()")
     keys(page, "v")
-    assert [west, page.execute_script("return document.querySelector('figure.coronal .west').textContent")] == ["R", "L"]
+    assert [west, page.execute_script("return document.querySelector('#viewer figure.coronal .west').textContent")] == ["R", "L"]
     assert page.execute_script("return viewer.panes.coronal.canvas.toDataURL()") != turned
     with_lines = page.execute_script("return viewer.panes.axial.canvas.toDataURL()")
     keys(page, "o")
