@@ -105,7 +105,10 @@ def mask_files(predictions: Path) -> dict[str, Path]:
     for path in image_files(predictions):
         kind = split_ending(path.name)
         if not path.name.endswith(maps) and not (kind and kind[1].lower() == ".hdr" and path.with_suffix(".img").exists()):
-            found.setdefault(kind[0] if kind else path.name, path)
+            name = kind[0] if kind else path.name
+            if name in found:
+                raise DatasetError(f"{path}: ambiguous, {found[name].name} has the same name; keep one of them")
+            found[name] = path
     if not found:
         raise DatasetError(f"-p {predictions}: no masks in it; give the folder that hippopt_predict wrote with -o")
     return found
