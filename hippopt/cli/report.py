@@ -1,6 +1,7 @@
 """hippopt_report: pages to look at: of a cohort's masks, or of a training."""
 
 import argparse
+import sys
 import time
 from pathlib import Path
 
@@ -60,3 +61,7 @@ def _work(options: argparse.Namespace, workspace: Workspace, console: TerminalCo
 
 def main(arguments: list[str] | None = None) -> int:
     return run(_parser(), _work, arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
