@@ -32,9 +32,10 @@ def passed_over(folder: Path, read: Collection[str], others: Iterable["os.DirEnt
         name = entry.name
         if _is_payload(name, stems):
             continue
-        if entry.is_dir():
+        path = Path(entry.path)  # asks without failing on links in a circle
+        if path.is_dir():
             below += _images_below(folder, name) if len(below) < MOST else []
-        elif entry.is_file():
+        elif path.is_file():
             kind = _kind_by_name(name)
             if not kind and looked < LOOKED_AT:
                 looked += 1

@@ -82,7 +82,7 @@ def regular_images(folder: Path, option: str) -> tuple[list[Path], list[str]]:
                     hidden += [entry.name] if entry.name.startswith("._") else []
                 elif not split_ending(entry.name):
                     others.append(entry)
-                elif kind := "" if entry.is_file() else _irregular(folder / entry.name):
+                elif kind := _irregular(entry):
                     irregular[entry.name] = kind
                 else:
                     names.append(entry.name)
@@ -97,10 +97,11 @@ def regular_images(folder: Path, option: str) -> tuple[list[Path], list[str]]:
         ) from None
 
 
-def _irregular(path: Path) -> str:
+def _irregular(entry: os.DirEntry[str]) -> str:
+    """What an entry is that is no regular file; empty for a file, and for a link to nothing or in a circle, which reading will name."""
     try:
-        return irregular_kind(path)
-    except OSError:  # a broken link, which reading will name
+        return "" if entry.is_file() else irregular_kind(Path(entry.path))
+    except OSError:
         return ""
 
 

@@ -99,6 +99,7 @@ def test_each_broken_rule_is_reported(edit: dict[str, Any], key: str) -> None:
 
 WITH_DATA: list[tuple[dict[str, Any], tuple[str, ...], str]] = [
     ({"folds": folds(("case_00",), ("case_09",))}, FOLDS, "folds[1]: case_09 unknown"),
+    ({"folds": ()}, FOLDS, "folds: none"),
     ({}, ("S0", "S1", "S1"), "folds[0]: subject S1 in train and val"),
     ({"channel_names": ("T2",)}, FOLDS, "labels, channel_names"),
     ({"labels": {"background": 0, "head": 1, "tail": 2}}, FOLDS, "labels, channel_names"),
@@ -132,7 +133,6 @@ def test_each_rule_about_the_data_is_reported(edit: dict[str, Any], subjects: tu
         {"adapter__also_trained": ("decoder5.", "out.", "vit.patch_embedding")},
         {"adapter__also_trained": ()},
         {"schedule__warmup_steps": 0},
-        {"folds": ()},
         {"foreground_oversampling": 1.0},
     ],
     ids=str,
