@@ -113,7 +113,9 @@ def assert_only_failed(outcome: tuple[int, str, str], output: Path, bad: str, go
     assert "\n" not in found[bad]
     assert sorted(set(volumes(output).scan)) == sorted(good)
     names = [path.name for path in output.iterdir()]
-    assert sorted(name.split(".")[0] for name in names if name not in FILES) == sorted([*good, "failures", "prediction", "volumes", "volumes_wide"])
+    assert sorted(name.split(".")[0] for name in names if name not in FILES) == sorted(
+        [*good, "failures", "prediction", "volumes", "volumes_wide"]
+    )
 
 
 @contextlib.contextmanager
