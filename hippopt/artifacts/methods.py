@@ -16,7 +16,7 @@ class MethodTraits:
     factors: what its low-rank factors are, in words; artifacts/trained_words.py adds what else trains. rate: learning rate of a plan that names
     none. parts: of networks/unetr.py, trained besides factors; None: the plan's `also_trained`. adapter: the module of networks/adapters
     that makes the factors, if any; library: what has to be installed for it. decomposes: starts from singular vectors of the base, stored once
-    a run. trains_remade: whether what had to be re-made for the labels trains too. known_steps: plans over all its steps.
+    per run. trains_remade: whether what had to be re-made for the labels trains too. known_steps: plans over all its steps.
     """
 
     rate: float
@@ -41,11 +41,11 @@ METHODS: dict[Method, MethodTraits] = {
     "full": MethodTraits(2e-3, parts=("all",), needs_base=False),
     "bitfit": MethodTraits(2e-3, parts=("biases", "head")),
     "layernorm": MethodTraits(2e-3, parts=("norms", "head")),
-    "lora": MethodTraits(3e-3, "two factors a weight matrix", adapter="peft_layers", library="peft"),
-    "dora": MethodTraits(3e-3, "two factors a weight matrix, and the norm of each output's weights", adapter="peft_layers", library="peft"),
-    "pissa": MethodTraits(3e-3, "two factors a weight matrix, from its own singular vectors", adapter="peft_layers", library="peft",
+    "lora": MethodTraits(3e-3, "two factors per weight matrix", adapter="peft_layers", library="peft"),
+    "dora": MethodTraits(3e-3, "two factors per weight matrix, and the norm of each output's weights", adapter="peft_layers", library="peft"),
+    "pissa": MethodTraits(3e-3, "two factors per weight matrix, from its own singular vectors", adapter="peft_layers", library="peft",
                           decomposes=True),
-    "adalora": MethodTraits(3e-3, "three factors a weight matrix, whose ranks are shared out while they train", adapter="peft_layers",
+    "adalora": MethodTraits(3e-3, "three factors per weight matrix, whose ranks are shared out while they train", adapter="peft_layers",
                             library="peft", known_steps=True),
     "published": MethodTraits(3e-3, parts=("decoder",), trains_remade=False),
 }  # fmt: skip

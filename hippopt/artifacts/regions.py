@@ -1,4 +1,4 @@
-"""Regions: what a scan holds one of a side, or one or two of where labels have no sides; and the classes that belong to each.
+"""Regions: what a locator looks for in a scan, one per side, or one or two where labels have no sides; and the classes of each.
 
 Classes are indices into the plan's `class_names`; classes of the network are other ones where sides are mirrored.
 """

@@ -1,1 +1,1 @@
-"""One thin module a command: parse, call the stage, print, exit code."""
+"""One thin module per command: parse, call the recipe or stage, print, exit code."""

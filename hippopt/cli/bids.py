@@ -22,20 +22,20 @@ def _parser() -> argparse.ArgumentParser:
         nargs="+",
         default=[],
         metavar="LABEL",
-        help="with or without sub-; all where none is given",
+        help="participants, with or without sub-; default: all",
     )
     parser.add_argument(
-        "--session-label", "--session_label", nargs="+", default=[], metavar="LABEL", help="with or without ses-; all where none is given"
+        "--session-label", "--session_label", nargs="+", default=[], metavar="LABEL", help="sessions, with or without ses-; default: all"
     )
     parser.add_argument("--suffix", default="T1w", metavar="SUFFIX", help="kind of scan to segment")
     parser.add_argument(
         "--model",
         metavar="FILE|RUN",
-        help="a file of hippopt_export, a run's folder, or DATASET/RUN of the workspace; needless where there is one",
+        help="a file of hippopt_export, a run's folder, or DATASET/RUN of the workspace; may be left out where there is only one",
     )
     parser.add_argument("-f", "--folds", nargs="+", metavar="FOLD", help="folds to ensemble; default: all that are trained")
     parser.add_argument("--tta", action="store_true", help="average over the flips of training too")
-    parser.add_argument("--save-probabilities", action="store_true", help="write probability maps too (_probseg, 4D, one volume a class)")
+    parser.add_argument("--save-probabilities", action="store_true", help="write probability maps too (_probseg, 4D, one volume per class)")
     parser.add_argument("--save-uncertainty", action="store_true", help="write maps of the entropy too (_desc-entropy_probseg)")
     parser.add_argument("--verify", action="store_true", help="open and measure every mask that is there already")
     parser.add_argument("--overwrite", action="store_true", help="segment scans anew whose mask is there already")
@@ -45,7 +45,9 @@ def _parser() -> argparse.ArgumentParser:
         metavar="TABLE",
         help="table of intracranial volumes in mm³ from elsewhere (such as FreeSurfer's eTIV), by scan or participant, in place of measured head sizes",
     )
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    parser.add_argument(
+        "--device", choices=("auto", "cpu", "cuda"), default="auto", help="where to compute; auto: on the GPU where there is one"
+    )
     return parser
 
 

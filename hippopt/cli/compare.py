@@ -37,9 +37,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--steps", type=int, help="number of steps of each training; default: the plan's")
     parser.add_argument("--base", metavar="FILE|NAME", help="pre-trained weights; default: the shipped base where it fits the plan")
-    parser.add_argument("--name", default="compare", help="of the comparison, and in the names of its runs")
+    parser.add_argument("--name", default="compare", help="name of the comparison, which also stands in the names of its runs")
     parser.add_argument("--jobs", type=int, default=1, help="trainings side by side; they share the cores, at least one thread each")
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    parser.add_argument(
+        "--device", choices=("auto", "cpu", "cuda"), default="auto", help="where to compute; auto: on the GPU where there is one"
+    )
     parser.add_argument("--allow-seen", action="store_true", help="accept a base that was trained on cases that choose or are reported")
     return parser
 

@@ -15,7 +15,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("-p", dest="predictions", type=Path, required=True, metavar="PREDICTIONS", help="folder of masks")
     parser.add_argument("-l", dest="references", type=Path, required=True, metavar="LABELS", help="folder of reference labels, named alike")
     parser.add_argument("-o", dest="output", type=Path, metavar="FILE",
-                        help="CSV of scores a case, and beside it .json, their summary; default: PREDICTIONS/metrics.csv")  # fmt: skip
+                        help="CSV of scores, one row per case and label; their summary, a .json file, stands beside it; default: PREDICTIONS/metrics.csv")  # fmt: skip
     parser.add_argument("-d", "--dataset", metavar="DATASET",
                         help="take label names and subjects from it; default: a dataset.json beside LABELS, else values alone")  # fmt: skip
     parser.add_argument("--labels", nargs="+", action="extend", default=[], metavar="NAME=VALUE[,VALUE]",

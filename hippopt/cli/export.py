@@ -16,7 +16,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("dataset", metavar="DATASET", help="4, 004, Name or Dataset004_Name")
     parser.add_argument("file", type=Path, metavar="FILE", help="the file to write, such as model.zip")
-    parser.add_argument("--run", metavar="RUN", help="which run; needless where there is one")
+    parser.add_argument("--run", metavar="RUN", help="which run; may be left out where there is only one")
     parser.add_argument("--without-base", action="store_true", help="name the base by its sha256 alone: whoever installs must have it")
     parser.add_argument("--with-best", action="store_true", help="take the checkpoints of the best step too (adapter_best)")
     parser.add_argument("--overwrite", action="store_true", help="replace FILE where it is there already")

@@ -29,7 +29,7 @@ def _parser() -> argparse.ArgumentParser:
                         help="pick structures by number, several to merge them; without it all labels are kept. A name that ends in "
                              "_left or _right states its side")  # fmt: skip
     parser.add_argument("--subjects", type=Path, metavar="TABLE", help=".tsv or .csv with the columns case and subject")
-    parser.add_argument("--cases", metavar="LIST", help="take these cases only: A,B,C, a text file with one a line, or a .json list")
+    parser.add_argument("--cases", metavar="LIST", help="take these cases only: A,B,C, a text file with one per line, or a .json list")
     parser.add_argument("--overwrite", action="store_true", help="replace the data set of this number and name")
     parser.add_argument("--jobs", type=int, default=core_count(), help="cases at a time")
     return parser

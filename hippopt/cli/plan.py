@@ -14,7 +14,9 @@ from hippopt.workspace import Workspace
 
 def _parser() -> argparse.ArgumentParser:
     parser = make_parser("hippopt_plan", "Verify a data set, take its fingerprint, plan, and preprocess its cases.")
-    parser.add_argument("dataset", nargs="?", metavar="DATASET", help="4, 004, Name or Dataset004_Name; needless where there is one")
+    parser.add_argument(
+        "dataset", nargs="?", metavar="DATASET", help="4, 004, Name or Dataset004_Name; may be left out where there is only one"
+    )
     parser.add_argument("--verify-only", action="store_true", help="stop after the checks")
     parser.add_argument("--no-preprocess", action="store_true", help="stop after the plan")
     parser.add_argument("--set", dest="settings", nargs="+", action="extend", default=[], metavar="KEY=VALUE",

@@ -23,7 +23,7 @@ def _parser() -> argparse.ArgumentParser:
         "--model", type=Path, metavar="FILE", help="a file of hippopt_export to predict with as it is, without installing it"
     )
     parser.add_argument("--base", type=Path, metavar="FILE", help="with --model: the base of a model that was exported without it")
-    parser.add_argument("-d", "--dataset", metavar="DATASET", help="whose networks to use; needless where there is one")
+    parser.add_argument("-d", "--dataset", metavar="DATASET", help="whose networks to use; may be left out where there is only one")
     parser.add_argument(
         "-f",
         "--folds",
@@ -31,10 +31,10 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FOLD",
         help="folds to ensemble; default: the numbered ones that are trained, or else full-data and its further fits",
     )
-    parser.add_argument("--run", metavar="RUN", help="which run; needless where there is one")
+    parser.add_argument("--run", metavar="RUN", help="which run; may be left out where there is only one")
     parser.add_argument("--tta", action="store_true", help="average over the flips of training too")
     parser.add_argument("--checkpoint", choices=("last", "best"), default="last", help="best: chosen on its own validation cases")
-    parser.add_argument("--save-probabilities", action="store_true", help="write ID_probabilities.nii.gz too (4D, one volume a class)")
+    parser.add_argument("--save-probabilities", action="store_true", help="write ID_probabilities.nii.gz too (4D, one volume per class)")
     parser.add_argument("--save-uncertainty", action="store_true",
                         help="write ID_uncertainty.nii.gz too: entropy of the mean probabilities, 0 (certain) to 1")  # fmt: skip
     parser.add_argument("--volume", type=int, metavar="K", help="volume to take of a 4D scan, from 0")
@@ -62,9 +62,14 @@ def _parser() -> argparse.ArgumentParser:
         help="write the script of a SLURM array job that segments all parts, and one that merges them; submits nothing",
     )
     parts.add_argument(
-        "--seconds-per-scan", type=float, metavar="S", help="by which --slurm chooses the number of parts; default: an estimate"
+        "--seconds-per-scan",
+        type=float,
+        metavar="S",
+        help="seconds that one scan takes, from which --slurm chooses the number of parts; default: an estimate",
     )
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    parser.add_argument(
+        "--device", choices=("auto", "cpu", "cuda"), default="auto", help="where to compute; auto: on the GPU where there is one"
+    )
     parser.add_argument(
         "--report", action="store_true", help="write OUT/report.html too: a page to look at the masks, worst first, and to rate them"
     )

@@ -27,14 +27,14 @@ def _parser() -> argparse.ArgumentParser:
         "--label-table", type=Path, metavar="FILE", help="what the maps' values mean: value, name, tissue, class; default: FreeSurfer's"
     )
     parser.add_argument("--hold-out", type=int, default=2, metavar="N", help="label maps of each folder kept for validation")
-    parser.add_argument("--size", help="of the network: base (the paper's), small or tiny; default: the plan's, or small")
+    parser.add_argument("--size", help="size of the network: base (the paper's), small or tiny; default: the plan's, or small")
     parser.add_argument(
         "--patch",
         type=int,
         nargs=3,
         default=[48, 64, 48],
         metavar=("Z", "Y", "X"),
-        help="voxels, multiples of the token size, for --synthetic",
+        help="voxels of a training patch, multiples of the token size, for --synthetic",
     )
     parser.add_argument(
         "--token-size",
@@ -53,18 +53,20 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--batch-size", type=int, default=2, help="for --synthetic")
     parser.add_argument("--base", type=Path, metavar="FILE|NAME", help="a base file to go on from, or the name of one that is shipped")
-    parser.add_argument("--name", metavar="NAME", help="of the base; default: synthetic-SIZE or the data set's name")
+    parser.add_argument("--name", metavar="NAME", help="name of the base; default: synthetic-SIZE or the data set's name")
     budget = parser.add_mutually_exclusive_group()
     budget.add_argument("--steps", type=int, help="number of steps")
-    budget.add_argument("--minutes", type=float, help="wall time of the training")
+    budget.add_argument("--minutes", type=float, help="minutes of wall time of the training")
     parser.add_argument("--learning-rate", type=float, help="peak of the schedule; default: the plan's for `full`, or 2e-3")
     parser.add_argument("--resume", action="store_true", help="continue where it stopped")
     parser.add_argument("--overwrite", action="store_true", help="train anew")
-    parser.add_argument("--precision", choices=("half", "float"), default="half", help="of the stored weights")
-    parser.add_argument("--licence", default="unknown", help="of the weights, for the card")
+    parser.add_argument("--precision", choices=("half", "float"), default="half", help="precision of the stored weights")
+    parser.add_argument("--licence", default="unknown", help="licence of the weights, for their card")
     parser.add_argument("--attribution", default="", help="whom to credit for the data, for the card")
     parser.add_argument("--preview", type=Path, metavar="FILE.png", help="draw a sheet of synthetic scans with their contours, and stop")
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    parser.add_argument(
+        "--device", choices=("auto", "cpu", "cuda"), default="auto", help="where to compute; auto: on the GPU where there is one"
+    )
     parser.add_argument("--workers", type=int, default=0, help="processes that make batches of a data set")
     parser.add_argument("--seed", type=int, default=0, help="seed of weights and batches")
     return parser

@@ -1,4 +1,4 @@
-"""hippopt_report: pages to look at: of a cohort's masks, or of a training."""
+"""hippopt_report: a page for a browser, of a cohort's masks or of a training."""
 
 import argparse
 import sys
@@ -18,7 +18,7 @@ def _parser() -> argparse.ArgumentParser:
         "Write a page for a browser, without network: of scans and their masks, worst first, to be rated (-i and -p); or of a training (DATASET).",
     )
     parser.add_argument("dataset", nargs="?", metavar="DATASET", help="the data set whose training is shown")
-    parser.add_argument("--run", metavar="RUN", help="which run of it; needless where there is one")
+    parser.add_argument("--run", metavar="RUN", help="which run of it; may be left out where there is only one")
     parser.add_argument("-i", dest="source", type=Path, metavar="SCANS", help="the scans that were segmented: a folder, or one file")
     parser.add_argument("-p", dest="predictions", type=Path, metavar="PREDICTIONS", help="folder of their masks, with volumes.tsv")
     parser.add_argument(

@@ -52,14 +52,16 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--name", default="", metavar="RUN", help="added to the run's name, to keep several runs apart")
     budget = parser.add_mutually_exclusive_group()
     budget.add_argument("--steps", type=int, help="number of steps; default: the plan's")
-    budget.add_argument("--minutes", type=float, help="wall time for a fold, validation included")
+    budget.add_argument("--minutes", type=float, help="minutes of wall time per fold, validation included")
     parser.add_argument(
         "--resume", action="store_true", help="start the fold, continue it where it stopped, or leave it as it is where it is finished"
     )
     parser.add_argument("--overwrite", action="store_true", help="train a finished or begun fold anew")
     parser.add_argument("--allow-seen", action="store_true", help="accept a base that was trained on validation cases")
     parser.add_argument("--allow-change", action="store_true", help="resume although settings changed")
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    parser.add_argument(
+        "--device", choices=("auto", "cpu", "cuda"), default="auto", help="where to compute; auto: on the GPU where there is one"
+    )
     parser.add_argument("--workers", type=int, help="processes that make batches; default: by the machine")
     parser.add_argument(
         "--jobs", type=int, metavar="N", help="folds side by side, each in a process; default: on a CPU as many as there are cores"

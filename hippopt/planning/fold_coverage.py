@@ -1,4 +1,4 @@
-"""Labels that a fold cannot learn or cannot be judged by."""
+"""Warn of labels that a fold cannot learn, or cannot be judged by, since too few cases have them."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""Folds by subject."""
+"""Draw the folds of cross-validation so that all scans of a subject stand in one fold."""
 
 from hippopt.artifacts.fingerprint import Fingerprint
 from hippopt.artifacts.plan import Fold

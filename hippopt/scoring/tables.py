@@ -1,4 +1,4 @@
-"""Scores as tables: one row a case and label, and a summary over subjects. Written atomically as CSV and JSON."""
+"""Scores as tables: one row per case and label, and a summary over subjects. Written atomically as CSV and JSON."""
 
 import csv
 from collections.abc import Iterable, Mapping, Sequence
@@ -37,7 +37,7 @@ class ScoredCase:
 
 
 def case_table(cases: Iterable[ScoredCase]) -> pd.DataFrame:
-    """One row a case and label, then a row "mean foreground" a case; columns CASE_COLUMNS. Order is kept.
+    """One row per case and label, then a row "mean foreground" per case; columns CASE_COLUMNS. Order is kept.
 
     Raises DatasetError where a case comes twice.
     """
@@ -61,7 +61,7 @@ def mean_foreground(scores: Sequence[LabelScore]) -> LabelScore:
 
 
 def summarise(table: pd.DataFrame, n_resamples: int = N_RESAMPLES, seed: int = 0) -> pd.DataFrame:
-    """One row a label (and the mean foreground) and metric; columns SUMMARY_COLUMNS. Follows SUMMARY_RULE and EMPTY_RULE.
+    """One row per label (and the mean foreground) and metric; columns SUMMARY_COLUMNS. Follows SUMMARY_RULE and EMPTY_RULE.
 
     n_cases and n_subjects count those that entered the row, n_without_distance the cases of the label without distances.
     """

@@ -1,4 +1,4 @@
-"""Stage 5: train one fold."""
+"""Stage 5: train one fold of a run, from its base to its adapter file."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""One process a fold: a locked file that names process and host. The kernel frees the lock of a process that dies."""
+"""At most one process per fold: a locked file that names process and host. The kernel frees the lock of a process that dies."""
 
 import contextlib
 import errno

@@ -1,4 +1,4 @@
-"""Dots of a measure along a line, one a scan, with the cohort's quartiles and fences: numbers for an inline SVG."""
+"""Dots of a measure along a line, one per scan, with the cohort's quartiles and fences: numbers for an inline SVG."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
