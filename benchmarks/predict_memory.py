@@ -89,7 +89,7 @@ def make_plan(crop: str):  # type: ignore[no-untyped-def]
         ),
         foreground_oversampling=1 / 3,
         network=records.NetworkSettings(size="tiny", hidden_size=48, mlp_dim=96, num_heads=3, feature_size=4),
-        adapter=records.AdapterSettings(rank=1, stacks=records.STACKS, core="diagonal", balance=True, also_trained=("decoder", "head")),
+        adapter=records.AdapterSettings(rank=1, stacks=records.TRANSFORMER_STACKS, core="diagonal", balance=True, also_trained=("decoder", "head")),
         augmentation=records.AugmentationSettings(
             p_rotation=0, rotation_degrees=0, p_scaling=0, scaling=(1, 1), p_noise=0, noise_variance=(0, 0), p_blur=0, blur_sigma=(0, 0),
             p_brightness=0, brightness=(1, 1), p_contrast=0, contrast=(1, 1), p_low_resolution=0, low_resolution=(1, 1), p_gamma=0,
