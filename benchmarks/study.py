@@ -4,7 +4,7 @@
     python -m benchmarks.study --root WORKSPACE --scans FOLDER --names 50000 --left 200
 
 WORKSPACE has one trained run; the study's scans are links to those of FOLDER, again and again, and three files that are no
-images. The first prints whether tables and masks of the parts are those of the one run, and seconds a scan and memory of the
+images. The first prints whether tables and masks of the parts are those of the one run, and seconds per scan and memory of the
 first and the last quarter of each part (the plot shows them over time); the second, how long it takes until the first new
 mask is written, and until that of an empty folder is. Speed depends on what else the machine does: the quarters are to be
 compared, not the seconds.
@@ -124,7 +124,7 @@ def draw(series: list[tuple[str, np.ndarray]], watched: list[Watched], path: Pat
     figure, (left, right) = pyplot.subplots(1, 2, figsize=(10, 3.5), layout="constrained")
     for name, times in series:
         left.plot([np.median(times[max(0, at - 7) : at + 8]) for at in range(len(times))], label=name)
-    left.set(xlabel="scans of the part", ylabel="seconds a scan (median of 15)", ylim=(0, None))
+    left.set(xlabel="scans of the part", ylabel="seconds per scan (median of 15)", ylim=(0, None))
     left.legend(fontsize="small")
     for number, process in enumerate(watched):
         times = np.array(process.memory)

@@ -1,4 +1,4 @@
-"""Whole-brain scans and copies of them through prediction: Dice a side, how far a copy is from its original, sides, flags, seconds.
+"""Whole-brain scans and copies of them through prediction: Dice per side, how far a copy is from its original, sides, flags, seconds.
 
     python benchmarks/whole_brain.py SCANS LABELS --dataset Malc [--root WORKSPACE] [--run RUN] [--folds full-data] [--truth 48 47]
         [--cases 5] [--threads 1] [--volumes-mm3 2000 5000]

@@ -4,7 +4,7 @@
 
 BASE: a base file, a name of a shipped one, or a resume file of a running hippopt_pretrain with --like a base of the same network.
 --data: the folder with Task04_Hippocampus (its `choose_on` cases, front and back merged) and MALC2012_train (crops of one patch around
-the true place of either side). --maps: folders of label maps, of which the last two are made into scans. One window a scan, as a crop
+the true place of either side). --maps: folders of label maps, of which the last two are made into scans. One window per scan, as a crop
 of that size would be predicted; no test-time flips, no cleaning.
 """
 

@@ -70,10 +70,10 @@ def faults(repository: Path) -> str:
     tests = sorted((repository / "tests" / "faults").glob("test_row_*.py"), key=lambda path: (_row(path), path.name))
     lines = [
         "# The fault catalogue", "",
-        "What can go wrong with the input, the configuration and the machine, and what a user may expect of hippopt then. Unless a row says otherwise, the user gets one clear line that"
+        "This page lists what can go wrong with the input, the configuration and the machine, and what a user may expect of hippopt then. Unless a row says otherwise, the user gets one clear line that"
         " names the file, the reason and the remedy, the exit status is not 0, nothing on disk is harmed, and a batch goes on with its other scans and lists the failures at its end.", "",
-        "`make docs` writes this page from the first line of each test in [tests/faults](../tests/faults); every test makes its fault. Numbers without a test were struck, and"
-        " [decisions](decisions) tell why.",
+        "`make docs` writes this page from the first line of each test in [tests/faults](../tests/faults); every test makes its fault. Numbers without a test were struck:"
+        " [decision 15](decisions/0015-struck-from-the-catalogue.md) says why.",
     ]  # fmt: skip
     starts = list(GROUPS)
     for place, start in enumerate(starts):

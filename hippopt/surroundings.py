@@ -1,4 +1,4 @@
-"""What libraries read from the environment while they are imported, made sound before they are.
+"""Mend what libraries read from the environment while they are imported: a user id without a name, a plot backend that is missing.
 
 torch asks for the user's name, which a container's user id may lack; matplotlib stops at a backend of a notebook that lives in
 another environment.

@@ -95,7 +95,7 @@ def _delimiter(header: str, path: Path) -> str:
 
 
 def read_case_list(given: str) -> list[str]:
-    """Case ids in the order given, each once: of a text file (one a line), a JSON file (a list), or a comma-separated text.
+    """Case ids in the order given, each once: of a text file (one per line), a JSON file (a list), or a comma-separated text.
 
     Raises DatasetError where the file is missing, malformed or empty.
     """

@@ -58,11 +58,11 @@ class NormalisationSettings(Record, frozen=True, kw_only=True):
 
 
 class AugmentationSettings(Record, frozen=True, kw_only=True):
-    """Probabilities and ranges. Flips are drawn with probability 1/2 an axis; one along x exchanges twins.
+    """Probabilities and ranges. Flips are drawn with probability 1/2 per axis; one along x exchanges twins.
 
     swap_labels: only in plans made before `side_classes`, whose twins they state as pairs (left, right) of label values.
 
-    elastic_scale: smoothness (sigma) of a deformation as a share of the patch; elastic_voxels: its largest displacement an axis.
+    elastic_scale: smoothness (sigma) of a deformation as a share of the patch; elastic_voxels: its largest displacement per axis.
     """
 
     p_rotation: float

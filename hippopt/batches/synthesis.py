@@ -1,7 +1,7 @@
 """Synthetic scans from label maps (after SynthSeg, Billot et al. 2023), on the CPU or a GPU.
 
 A sample is drawn first, from a generator keyed by seed and index, and then made from what was drawn: affine and elastic
-deformation, an intensity a tissue, texture, partial volume, resolution, bias field, noise, gamma, field of view, normalisation.
+deformation, an intensity per tissue, texture, partial volume, resolution, bias field, noise, gamma, field of view, normalisation.
 """
 
 import math
@@ -205,7 +205,7 @@ class Synthesiser:
         return scaled.flip(0).permute(1, 2, 3, 0)[None]
 
     def _paint(self, tissue: Tensor, draw: SampleDraw, generator: torch.Generator) -> Tensor:
-        """(z, y, x): an intensity a voxel of the map: its tissue's mean, and a fine and a coarse texture."""
+        """(z, y, x): an intensity per voxel of the map: its tissue's mean, and a fine and a coarse texture."""
         means, textures = (torch.from_numpy(values).to(self.device) for values in (draw.means, draw.textures))
         fine = torch.randn(tissue.shape, generator=generator, device=self.device)
         coarse_shape = [max(1, -(-n // 3)) for n in tissue.shape]

@@ -1,4 +1,4 @@
-"""hippopt_doctor: what hippopt stands on, and what is wrong with it."""
+"""hippopt_doctor: look at what hippopt needs (versions, device, memory, folders), and say what is wrong."""
 
 import argparse
 import sys

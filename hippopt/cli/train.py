@@ -1,4 +1,4 @@
-"""hippopt_train: train and validate a fold, or each in turn."""
+"""hippopt_train: train and validate one fold or all folds, or train fits on all cases."""
 
 import argparse
 import math

@@ -26,7 +26,7 @@ def scan_of_array(array: np.ndarray, spacing_mm: Sequence[float] | None, affine:
     if spacing_mm is None and affine is None:
         raise UsageError(f"{name}: give spacing_mm (z, y, x) for an array on RAS axes, or its affine")
     if array.dtype.kind not in "biuf":
-        raise ImageError(f"{name}: values of type {array.dtype} (colour or complex); give a scan with one real value a voxel")
+        raise ImageError(f"{name}: values of type {array.dtype} (colour or complex); give a scan with one real value per voxel")
     if array.ndim != 3:
         raise ImageError(f"{name}: shape {array.shape}; give a 3D array (Z, Y, X)")
     size, _ = checked_size(path, array.shape[::-1], None, notes)

@@ -112,7 +112,7 @@ def scan_of_itk(image: Any, path: Path, volume: int | None = None, exact: bool =
     if image.GetDimension() > 3:
         image = image[:, :, :, chosen]
     if image.GetNumberOfComponentsPerPixel() != 1 or "complex" in image.GetPixelIDTypeAsString():
-        raise ImageError(f"{path}: several values a voxel (colour or complex); give a scan with one real value a voxel")
+        raise ImageError(f"{path}: several values per voxel (colour or complex); give a scan with one real value per voxel")
     affine = np.eye(4)
     affine[:3, :3] = np.array(image.GetDirection()).reshape(3, 3) * np.array(image.GetSpacing())
     affine[:3, 3] = image.GetOrigin()

@@ -32,7 +32,7 @@ def checked_size(path: Path, size: Sequence[int], volume: int | None, notes: lis
     shape = list(size)
     extra = math.prod(shape[3:])
     if len(shape) < 3 or min(shape[:3]) < 2:
-        raise ImageError(f"{path}: shape {shape} is flat; give a 3D volume of at least 2 voxels an axis")
+        raise ImageError(f"{path}: shape {shape} is flat; give a 3D volume of at least 2 voxels per axis")
     if extra > 1 and volume is None:
         raise ImageError(f"{path}: {extra} volumes (shape {shape}); extract one, or choose it with --volume K at prediction")
     if volume is not None and not 0 <= volume < extra:

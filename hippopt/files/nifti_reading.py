@@ -121,7 +121,7 @@ def _layout(path: Path, header: Any, volume: int | None, notes: list[str]) -> _L
     if dtype.itemsize == 0:
         raise ImageError(f"{path}: voxels of no known type; the file is damaged, copy it anew")
     if dtype.fields is not None or dtype.kind not in "iuf":
-        raise ImageError(f"{path}: voxels of type {dtype} (colour or complex); give a scan with one real value a voxel")
+        raise ImageError(f"{path}: voxels of type {dtype} (colour or complex); give a scan with one real value per voxel")
     offset = float(header["vox_offset"])
     if not 0 <= offset < 2**40:  # NaN too
         raise ImageError(f"{path}: header says that the voxels start at byte {offset:g}; the file is damaged, copy it anew")

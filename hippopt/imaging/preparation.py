@@ -112,7 +112,7 @@ def preparation_bytes(grid: Grid, plan: Plan) -> float:
         else resampling.resampled_shape(ras_shape(grid), ras_triple(grid.spacing_mm, grid), plan.target_spacing_mm)
     )
     channels, classes = len(plan.channel_names), len(plan.label_values)
-    # float32 values a voxel: the scan as stored, as float32, normalised, and once more while it is sorted or resized; masks.
+    # float32 values per voxel: the scan as stored, as float32, normalised, and once more while it is sorted or resized; masks.
     # Probabilities: three times at the target spacing, and resized along an axis or two
     return 4.0 * (math.prod(grid.shape) * (3 * channels + classes + 2) + math.prod(shape) * (channels + 3 * classes))
 

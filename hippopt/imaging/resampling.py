@@ -45,7 +45,7 @@ def resize_axes(array: np.ndarray, shape: Triple, orders: Triple) -> np.ndarray:
 def box_source(old: int, new: int, order: int, start: int, stop: int) -> tuple[int, int, np.ndarray]:
     """(first, last + 1, (stop - start, last + 1 - first) weights): the old samples that new samples start..stop are made of.
 
-    A spline's weights fall off by a factor of about four a sample and never end: those below NEGLIGIBLE are left out.
+    A spline's weights fall off by a factor of about four per sample and never end: those below NEGLIGIBLE are left out.
     """
     if old == new:
         return start, stop, np.eye(stop - start, dtype=np.float32)

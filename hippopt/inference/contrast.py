@@ -1,4 +1,4 @@
-"""Is what was found as bright or as dark in its scan as the structure was in the training scans?
+"""Tell whether what was found is as bright or as dark in its scan as the structure was in the training scans.
 
 A scan of another modality, or with inverted contrast, is normalised like any other, and the network finds something in
 it. Contrast: mean intensity of the structure minus that of the scan, in standard deviations of the scan.

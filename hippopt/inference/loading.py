@@ -52,7 +52,7 @@ def load_scan(files: ScanFiles, plan: Plan, volume: int | None, memory_bytes: fl
 def prepare_scan(
     files: ScanFiles, scans: Sequence[Scan], plan: Plan, memory_bytes: float, locators: Sequence[nn.Module] = ()
 ) -> LoadedScan:
-    """Of scans that were read, one a channel. Raises ImageError where they cannot be segmented."""
+    """Of scans that were read, one per channel. Raises ImageError where they cannot be segmented."""
     first = scans[0]
     check_memory(first.path, first.grid.shape, preparation_bytes(first.grid, plan), memory_bytes)
     image, warnings = _stacked(files, scans)
@@ -79,7 +79,7 @@ def image_hash(files: ScanFiles, scans: Sequence[Scan]) -> str:
 
 
 def is_constant(files: ScanFiles, scans: Sequence[Scan], plan: Plan) -> bool:
-    """Whether `prepare_scan` would call these scans, one a channel, empty. Raises ImageError where their grids differ."""
+    """Whether `prepare_scan` would call these scans, one per channel, empty. Raises ImageError where their grids differ."""
     image, _ = _stacked(files, scans)
     return any(scale.constant for scale in ScanSource(image, scans[0].grid, plan).scales)
 

@@ -34,7 +34,7 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Segmentation:
-    """Arrays lie in the scan's own grid, on the file's axes. mask: (Z, Y, X) label values; rows: one a label.
+    """Arrays lie in the scan's own grid, on the file's axes. mask: (Z, Y, X) label values; rows: one per label.
 
     uncertainty: (Z, Y, X) float32, entropy of the mean probabilities over its largest value; probabilities: (L, Z, Y, X). Both
     None where they are not wanted, or nothing can be found since the scan is constant.

@@ -71,7 +71,7 @@ def contrast_warning(name: str, mask: np.ndarray, scan: Scan, usual: tuple[float
 def volume_rows(
     name: str, mask: np.ndarray, scan: Scan, plan: Plan, standards: Standards, sureness: Sureness, flags: Sequence[str] = ()
 ) -> list[Row]:
-    """One row a label, with COLUMNS. flags: of the whole scan.
+    """One row per label, with COLUMNS. flags: of the whole scan.
 
     components: 26-connected parts; two of a structure may be both sides, or an island.
     """

@@ -177,7 +177,7 @@ def adapt(
 ) -> Adaptation:
     """Adapt `model` in place: its function stays the same to rounding until the factors move.
 
-    stacks: rows of linear layers, or the kernels of convolutions (`kernel_stack`). rank: one tubal rank, or one a stack by its name. initial: factors of an earlier adaptation of the same weights, in place
+    stacks: rows of linear layers, or the kernels of convolutions (`kernel_stack`). rank: one tubal rank, or one per stack by its name. initial: factors of an earlier adaptation of the same weights, in place
     of an SVD, in any precision; trained: the values to go on from. The stacked weights stop requiring gradients; what else trains is the caller's
     choice. path: of linear layers; kernels are always built. Raises RankError, StackError.
     """

@@ -137,7 +137,7 @@ def _write_description(plan: Plan, app: BidsApp) -> None:
 
 
 def _write_phenotype(output: Path, scans: Sequence[ScanFiles]) -> None:
-    """A row a participant, as BIDS asks for; a column begins with the session, run, ... of its scan, where it has such."""
+    """A row per participant, as BIDS asks for; a column begins with the session, run, ... of its scan, where it has such."""
     table = read_volumes(work_folder(output) / VOLUMES)
     rows: dict[str, dict[str, str]] = {}
     about: dict[str, Any] = {"MeasurementToolMetadata": {"Description": "Volumes of the hippocampus, by hippopt"}}
@@ -163,7 +163,7 @@ def _write_phenotype(output: Path, scans: Sequence[ScanFiles]) -> None:
 _README = """# Hippocampus segmentations
 
 Made by hippopt {version} (`hippopt_bids`). A segmentation `*_seg-hippopt_dseg.nii.gz` lies in the grid of its scan; `seg-hippopt_dseg.tsv` names its values.
-Once the level `group` has run, `phenotype/hippocampus.tsv` has the volumes in a row a participant, and `volumes.tsv` all that is known in a row a scan and structure; `failures.tsv` lists scans that could not be segmented;
+Once the level `group` has run, `phenotype/hippocampus.tsv` has the volumes in a row per participant, and `volumes.tsv` all that is known in a row per scan and structure; `failures.tsv` lists scans that could not be segmented;
 `report.html` shows all of them, the most doubtful first.
 `labels_itksnap.txt`, `labels.ctbl` and `labels_freesurfer.txt` hold names and colours for ITK-SNAP, 3D Slicer and freeview.
 """

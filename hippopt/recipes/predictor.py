@@ -26,7 +26,7 @@ from hippopt.recipes.model_files import InstallRequest, install_file
 from hippopt.recipes.prediction import OpenRun, choose_folds, choose_run, open_run
 from hippopt.workspace import Workspace
 
-# a path, a SimpleITK image, a nibabel image or a numpy array (Z, Y, X); one a channel, in a list, where there are several
+# a path, a SimpleITK image, a nibabel image or a numpy array (Z, Y, X); one per channel, in a list, where there are several
 Source = Any
 
 
@@ -34,7 +34,7 @@ Source = Any
 class Prediction:
     """One segmented scan. Arrays (Z, Y, X) lie in its own grid, on its own axes, as SimpleITK's GetArrayFromImage gives them.
 
-    mask: label values. volumes: the rows of volumes.tsv, one a label; what is not known is None. predicted_dice and
+    mask: label values. volumes: the rows of volumes.tsv, one per label; what is not known is None. predicted_dice and
     volumes_mm3: by label; flags: what is odd, by label; warnings: what hippopt_predict would have printed. uncertainty: float32,
     0 (certain) to 1; probabilities: (L, Z, Y, X), classes by rising label value; both None unless asked for, or where the
     scan is constant.

@@ -1,6 +1,6 @@
 """Compare ways to fine-tune on the same cases: which learning rate, what each reaches, and what separates two of them.
 
-Tables here hold one row a case: `case`, `subject`, `dice`, `hd95_mm`, `nsd_1mm` of the mean foreground. Seeds, and the scans and sides of a
+Tables here hold one row per case: `case`, `subject`, `dice`, `hd95_mm`, `nsd_1mm` of the mean foreground. Seeds, and the scans and sides of a
 subject, are averaged before subjects are resampled or ranked (statistics.py).
 """
 

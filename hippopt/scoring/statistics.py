@@ -22,7 +22,7 @@ class Statistic(Protocol):
 
 
 def subject_means(values: Sequence[float] | np.ndarray, groups: Sequence[Any] | np.ndarray) -> np.ndarray:
-    """The mean value of each subject, by sorted subject. values, groups: one entry a case; NaN is refused."""
+    """The mean value of each subject, by sorted subject. values, groups: one entry per case; NaN is refused."""
     values, groups = np.asarray(values, dtype=float), np.asarray(groups)
     if values.ndim != 1 or values.shape != groups.shape:
         raise ValueError(f"values and groups must be rows of one length, got {values.shape} and {groups.shape}")
@@ -82,7 +82,7 @@ def paired_difference(
     n_resamples: int = N_RESAMPLES,
     seed: int = 0,
 ) -> PairedDifference:
-    """Compare two methods on the same cases. first, second, groups: one entry a case, in the same order.
+    """Compare two methods on the same cases. first, second, groups: one entry per case, in the same order.
 
     Wilcoxon's signed-rank test on the subjects' mean differences, zeros left out; p = 1 where all of them are zero.
     """

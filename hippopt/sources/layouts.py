@@ -29,7 +29,7 @@ REMEDY = (
 
 @dataclass(frozen=True)
 class SourceCase:
-    """One labelled scan. images: a file a channel in channel order, or one file whose last axis is the channel."""
+    """One labelled scan. images: a file per channel in channel order, or one file whose last axis is the channel."""
 
     id: str
     images: tuple[Path, ...]

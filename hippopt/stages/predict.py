@@ -56,7 +56,7 @@ class PredictionSettings:
 def predict(
     scans: Sequence[ScanFiles], models: Sequence[nn.Module], plan: Plan, request: PredictionSettings, device: torch.device, console: Console
 ) -> tuple[int, int, int]:
-    """Write one mask a scan, `volumes.tsv` and `failures.tsv`; a part writes its journal in place of tables: (segmented, kept, failed).
+    """Write one mask per scan, `volumes.tsv` and `failures.tsv`; a part writes its journal in place of tables: (segmented, kept, failed).
 
     A mask that is there already is kept; new scans come first. The next scan is read and prepared while the network works on
     this one. The tables are written as the work goes on. Raises Interrupted after SIGINT or SIGTERM, once the scan at hand is

@@ -1,4 +1,4 @@
-"""Stage: Dice of all labels as one, of masks that stand beside each other in a folder."""
+"""Stage: score masks in a folder by the Dice of the whole structure, all labels taken as one."""
 
 from collections.abc import Sequence
 from pathlib import Path

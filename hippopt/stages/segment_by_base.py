@@ -1,4 +1,4 @@
-"""Stage: masks of a base that was trained on no label of the data set at hand, by what its own classes mean."""
+"""Stage: segment with a base as it is, before any fine-tuning, by what its own classes mean."""
 
 from collections.abc import Sequence
 from pathlib import Path

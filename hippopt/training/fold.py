@@ -1,4 +1,4 @@
-"""What training a fold is asked for, and what it works on."""
+"""The records of one fold's training: what was asked for, and the data, plan and base that it works on."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields

@@ -25,7 +25,7 @@ def _validation_seconds(tuned: Tuned, quick: QuickValidation, inputs: FoldInputs
     per_window = (time.perf_counter() - before) / len(quick.images)
     patch = inputs.plan.patch_size
     windows = 0.0
-    if inputs.plan.locator is not None:  # a window or two a region
+    if inputs.plan.locator is not None:  # a window or two per region
         return 5 + 1.3 * 2 * inputs.plan.locator.regions * len(inputs.val) * per_window + len(inputs.val)
     for case in inputs.val:
         steps = [

@@ -1,4 +1,4 @@
-"""What pre-training is asked for, and what it works on."""
+"""The records of one pre-training: what was asked for, and the data that it works on."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager

@@ -1,4 +1,4 @@
-"""Letters beyond ASCII, blanks and quotes in paths work, and a name whose bytes are no text is told of."""
+"""Letters beyond ASCII, blanks and quotes in paths work, and a name whose bytes are no text is reported."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Row 107: a table of subjects in which no case is found stops the import, and names that differ in letter case only are told."""
+"""Row 107: a table of subjects in which no case is found stops the import, and names that differ in letter case only are reported."""
 
 from pathlib import Path
 

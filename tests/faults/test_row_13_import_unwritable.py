@@ -1,4 +1,4 @@
-"""An import tells of what may not be read or written, and of a full disk, before anything is lost (rows 11, 13 and 65)."""
+"""An import reports what may not be read or written, and a full disk, before anything is lost (rows 11, 13 and 65)."""
 
 import contextlib
 import os

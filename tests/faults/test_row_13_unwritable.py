@@ -1,4 +1,4 @@
-"""A place that takes no files is told of before anything is computed."""
+"""A place that takes no files is reported before anything is computed."""
 
 from collections.abc import Iterator
 from pathlib import Path

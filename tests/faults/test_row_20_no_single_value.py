@@ -31,7 +31,7 @@ def test_row_20_prediction_skips_them(trained_root: Path, tmp_path: Path, run_co
     scans = write_scans(tmp_path / "scans", "a.nii.gz")
     write(scans / "b.nii.gz")  # type: ignore[operator]
     outcome = run_predict(run_command, trained_root, scans, tmp_path / "out")
-    assert_only_failed(outcome, tmp_path / "out", "b", ["a"], str(scans / "b.nii.gz"), "colour or complex", "one real value a voxel")
+    assert_only_failed(outcome, tmp_path / "out", "b", ["a"], str(scans / "b.nii.gz"), "colour or complex", "one real value per voxel")
 
 
 @pytest.mark.parametrize("ending", [".nrrd", ".mha"])
@@ -39,7 +39,7 @@ def test_row_20_prediction_skips_vectors_of_itk(trained_root: Path, tmp_path: Pa
     scans = write_scans(tmp_path / "scans", "a.nii.gz")
     sitk.WriteImage(sitk.GetImageFromArray(np.stack([IMAGE.T] * 3, -1), isVector=True), str(scans / f"b{ending}"))
     outcome = run_predict(run_command, trained_root, scans, tmp_path / "out")
-    assert_only_failed(outcome, tmp_path / "out", "b", ["a"], "several values a voxel", "one real value a voxel")
+    assert_only_failed(outcome, tmp_path / "out", "b", ["a"], "several values per voxel", "one real value per voxel")
 
 
 def test_row_20_planning_stops(workspace: Path, run_command: Command) -> None:

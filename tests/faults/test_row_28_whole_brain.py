@@ -1,4 +1,4 @@
-"""A field of view much larger than that of the training scans is warned of, and a model of whole brains locates the structure in it."""
+"""A field of view much larger than that of the training scans gets a warning, and a model of whole brains locates the structure in it."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A scan in which the structure is dark where the training scans have it bright is warned of and flagged."""
+"""A scan in which the structure is dark where the training scans have it bright gets a warning and a flag."""
 
 import shutil
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A voxel size that no scan of a head has is converted where the header states the unit, and is warned of elsewhere."""
+"""A voxel size that no scan of a head has is converted where the header states the unit, and gets a warning elsewhere."""
 
 from pathlib import Path
 

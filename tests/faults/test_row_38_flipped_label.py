@@ -1,4 +1,4 @@
-"""A label that seems to be mirrored from left to right is warned of."""
+"""A label that seems to be mirrored from left to right gets a warning."""
 
 from pathlib import Path
 

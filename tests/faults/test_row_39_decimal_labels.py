@@ -1,4 +1,4 @@
-"""Label values that are not whole are told, and nothing is guessed."""
+"""Label values that are not whole are reported, and nothing is guessed."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Negative label values are told with their counts by importing and by planning, and are never taken for something else."""
+"""Negative label values are reported with their counts by importing and by planning, and are never taken for something else."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Label values that the data set does not declare are told with their counts by importing and by planning, and nothing is guessed."""
+"""Label values that the data set does not declare are reported with their counts by importing and by planning, and nothing is guessed."""
 
 from pathlib import Path
 

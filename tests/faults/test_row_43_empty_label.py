@@ -1,4 +1,4 @@
-"""An empty label is warned of, and is scored by the stated rule."""
+"""An empty label gets a warning, and is scored by the stated rule."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A label that few cases have is spread over the folds, and a fold without it is warned of."""
+"""A label that few cases have is spread over the folds, and a fold without it gets a warning."""
 
 import json
 from pathlib import Path

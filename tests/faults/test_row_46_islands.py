@@ -1,4 +1,4 @@
-"""Labels of a single voxel, and islands beside a structure, are warned of with their number."""
+"""Labels of a single voxel, and islands beside a structure, get a warning with their number."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""A damaged resume file is told of, the former one is used, and nothing starts anew unasked."""
+"""A damaged resume file is reported, the former one is used, and nothing starts anew unasked."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A disk that is full, or runs full during training, is told of in one line, and former checkpoints stay."""
+"""A disk that is full, or runs full during training, is reported in one line, and former checkpoints stay."""
 
 import errno
 import os

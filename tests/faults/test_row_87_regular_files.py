@@ -1,4 +1,4 @@
-"""What is no regular file (a named pipe, a socket, a device, a folder) is passed over with a note, and nothing waits for it."""
+"""Whatever is no regular file (a named pipe, a socket, a device, a folder) is passed over with a note, and nothing waits for it."""
 
 import os
 import socket

@@ -48,7 +48,7 @@ def write_report(
     write_json(folder.settings, _settings(setting, reported, choosing))
     for line in summary_lines(table, REFERENCES):
         console.say(line)
-    console.say(f"table: {folder.table.with_suffix('.md')} and .csv; plot: {folder.plot}; a row a case: {folder.cases}")
+    console.say(f"table: {folder.table.with_suffix('.md')} and .csv; plot: {folder.plot}; a row per case: {folder.cases}")
 
 
 def _cost(setting: Setting, unit: Unit) -> dict[str, Any]:
@@ -65,7 +65,7 @@ def _cost(setting: Setting, unit: Unit) -> dict[str, Any]:
 
 
 def _cost_table(costs: pd.DataFrame) -> pd.DataFrame:
-    """A row a row of the comparison: the median of its steps' times, the highest of its peaks."""
+    """One row per row of the comparison: the median of its steps' times, the highest of its peaks."""
     rules = {name: "first" for name in costs.columns if name != "row"} | {
         "seconds_a_step": "median",
         "peak_memory_mb": "max",
@@ -86,7 +86,7 @@ def _notes(setting: Setting, reported: Cases, choosing: Cases | None, tables: Se
         if choosing else "learning rates: nothing was chosen",
         "means over subjects of the mean foreground (seeds, scans and sides of a subject averaged first), with 95 % bootstrap intervals over subjects; differences "
         "in Dice with Wilcoxon's signed-rank p, adjusted by Holm over all rows compared with that reference",
-        f"seconds a step and peak memory (resident, of the whole process): {request.jobs} trainings side by side, {threads_each(request.jobs)} thread(s) each",
+        f"seconds per step and peak memory (resident, of the whole process): {request.jobs} trainings side by side, {threads_each(request.jobs)} thread(s) each",
     ]  # fmt: skip
     return notes + [f"failed: {what}: {reason}" for what, reason in failed.items()]
 

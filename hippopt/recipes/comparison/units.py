@@ -173,14 +173,14 @@ def score(setting: Setting, unit: Unit, console: Console) -> None:
 
 
 def case_scores(setting: Setting, unit: Unit) -> pd.DataFrame:
-    """Mean-foreground scores of a unit, a row a case."""
+    """Mean-foreground scores of a unit, a row per case."""
     if unit.dataset is None:
         return foreground(read_case_table(setting.fold(unit).metrics))
     return scores_of_masks(setting.masks(unit), setting.contents[unit.dataset].dataset)
 
 
 def scores_of_masks(masks: Path, dataset: Dataset) -> pd.DataFrame:
-    """Mean-foreground scores of masks, a row a case, with `outline_dice`: of all labels as one."""
+    """Mean-foreground scores of masks, a row per case, with `outline_dice`: of all labels as one."""
     if not (masks / OUTLINES).exists():  # as an earlier hippopt left it
         write_outlines(masks, dataset)
     outlines = pd.read_csv(masks / OUTLINES, dtype={"case": str})

@@ -61,7 +61,7 @@ class _Scale:
 
 
 def line_chart(title: str, across: str, series: Mapping[str, Sequence[tuple[float, float]]]) -> Chart | None:
-    """Curves over steps, one a fold; points that are not finite are left out. None where nothing is left."""
+    """Curves over steps, one per fold; points that are not finite are left out. None where nothing is left."""
     known = {name: [point for point in points if math.isfinite(point[1])] for name, points in series.items()}
     every = [point for points in known.values() for point in points]
     if not every:

@@ -127,7 +127,7 @@ def _label_row(fields: Mapping[str, str]) -> LabelRow:
 
 
 def measures(scans: Sequence[ScanRow]) -> list[Measure]:
-    """What the page plots: volume a label and of a side's labels together, asymmetry, volume over head size, predicted Dice, disagreement."""
+    """What the page plots: volume per label and of a side's labels together, asymmetry, volume over head size, predicted Dice, disagreement."""
     labels = list(dict.fromkeys(row.label for scan in scans for row in scan.labels))
     found = [_measure(f"volume:{label}", f"Volume, {label}", "mm³", _by_label(scans, label, "volume_mm3", above=0)) for label in labels]
     for side in dict.fromkeys(row.side for scan in scans for row in scan.labels):
