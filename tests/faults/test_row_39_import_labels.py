@@ -1,4 +1,4 @@
-"""An import reports labels whose values are not whole, or stand in no file (rows 39 and 43)."""
+"""An import reports label files whose values are not whole, or that label no voxel (rows 39 and 43)."""
 
 from pathlib import Path
 
