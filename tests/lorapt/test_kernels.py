@@ -53,6 +53,7 @@ def test_the_sides_of_a_slice_are_outputs_and_inputs(model: Convolutions) -> Non
     weights = dict(model.named_parameters())
     for stack in model.stacks():
         size, m, n = KERNELS[stack.slots[0].parameter]
+        assert stack.group == size  # the product of the cycles of the axes, not one cycle in raster order
         slices = gather(weights, stack)
         assert slices.shape == (torch.Size(size).numel(), m, n)
         weight = weights[stack.slots[0].parameter].detach()
