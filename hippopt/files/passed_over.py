@@ -18,6 +18,8 @@ CONVERT = {
     (".zip", ".tar", ".tar.gz", ".tgz", ".7z"): "archives; unpack them",
 }
 
+TABLES = (".json", ".tsv", ".csv", ".html", ".ctbl", "_labels.txt", "_lut.txt")  # lie beside masks and in BIDS; nobody means them as scans
+
 
 def passed_over(folder: Path, read: Collection[str], others: Iterable["os.DirEntry[str]"]) -> list[str]:
     """Notes on subfolders with images, DICOM slices, kinds that are not read and other files. Raises OSError.
@@ -30,7 +32,7 @@ def passed_over(folder: Path, read: Collection[str], others: Iterable["os.DirEnt
     looked = 0
     for entry in sorted(others, key=lambda entry: entry.name):
         name = entry.name
-        if _is_payload(name, stems):
+        if _is_payload(name, stems) or name.lower().endswith(TABLES):
             continue
         path = Path(entry.path)  # asks without failing on links in a circle
         if path.is_dir():

@@ -49,6 +49,6 @@ def test_row_27_preprocessing_names_the_case(workspace: Path, run_command: Comma
     monkeypatch.setattr("hippopt.stages.preprocess.machine_bytes", lambda: 1e8)
     folder = workspace / "raw_data" / DATASET
     for path in (folder / "imagesTr" / "case_001_0000.nii.gz", folder / "labelsTr" / "case_001.nii.gz"):
-        edit_header(path, srow_x=[15, 0, 0, 0], srow_y=[0, 15, 0, 0], srow_z=[0, 0, 15, 0])
+        edit_header(path, pixdim=[1, 15, 15, 15, 1, 1, 1, 1], srow_x=[15, 0, 0, 0], srow_y=[0, 15, 0, 0], srow_z=[0, 0, 15, 0])
     assert_stopped(run_plan(run_command, workspace), "case_001", "GB of 0.1 GB", code=1)
     assert not list((workspace / "preprocessed").rglob("*.npy"))

@@ -138,7 +138,8 @@ def test_row_78_import_names_images_and_labels_alike(tmp_path: Path, run_command
         whole.unlink()
     path.write_bytes(flip(path.read_bytes(), 0.9))
     code, _, err = run_command("import_dataset", source, "--id", 1, "--name", "T", "--root", tmp_path / "root")
-    assert code == 1 and str(path) in err and "corrupt" in err and not (tmp_path / "root/raw_data/Dataset001_T").exists()
+    assert "corrupt" in err or "truncated" in err, err  # whether a damaged stream ends early is up to zlib
+    assert code == 1 and str(path) in err and not (tmp_path / "root/raw_data/Dataset001_T").exists()
 
 
 def test_row_78_a_nibabel_image_whose_file_is_damaged(tmp_path: Path) -> None:
