@@ -25,7 +25,7 @@ ROWS = {
     "registered to a template": (MNI, 4, AFFINE, "the qform is used, which agrees with pixdim"),
     "sheared": (SHEAR, 4, AFFINE, "sheared axes (cosine 0.196 between two); the qform is used"),
     "elsewhere": (np.diag([-1, -1, 1, 1.0]) @ AFFINE, 1, np.diag([-1, -1, 1, 1.0]) @ AFFINE, "qform and sform differ"),
-    "rounded": (AFFINE * 1.004, 1, AFFINE * 1.004, "qform and sform differ"),
+    "rounded": (np.diag([1.004, 1.004, 1.004, 1]) @ AFFINE, 1, np.diag([1.004, 1.004, 1.004, 1]) @ AFFINE, "qform and sform differ"),
 }
 
 
