@@ -5,15 +5,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+import msgspec
+
 from hippopt.artifacts.codec import load_record, write_json
+from hippopt.artifacts.corrections import read_corrections
 from hippopt.artifacts.dataset import load_dataset
 from hippopt.artifacts.fingerprint import Fingerprint
 from hippopt.artifacts.plan import Plan
 from hippopt.artifacts.plan_edits import BY_USER
+from hippopt.artifacts.plan_rules import load_plan
 from hippopt.artifacts.writable_folder import check_writable
-from hippopt.console import Console
+from hippopt.console import Console, counted
 from hippopt.errors import HippoptError
 from hippopt.planning.fold_coverage import uncovered_labels
+from hippopt.planning.growth import grew_by_corrections, joined_folds, where_joined
 from hippopt.planning.splits import SPLITS
 from hippopt.stages.extract_fingerprint import extract_fingerprint
 from hippopt.stages.verify_dataset import verify_dataset
@@ -64,7 +69,8 @@ def plan_dataset(workspace: Workspace, name: str, request: PlanningRequest, cons
 
     device, note = choose_device(request.device)
     machine = Machine("cuda" if device.type == "cuda" else "cpu", request.memory_gb or memory_gb(device))
-    edits = PlanEdits(request.settings, request.reset, request.splits)
+    grown = None if request.overwrite else _grown(workspace, name, fingerprint, console)
+    edits = PlanEdits(request.settings, request.reset, request.splits, grown)
     earlier = _earlier_fingerprint(workspace, name)
     plan = make_plan(fingerprint, workspace.plan(name), machine, edits, console, request.overwrite, earlier)
     _keep_for_runs(workspace, name, earlier, fingerprint, console)
@@ -81,6 +87,36 @@ def plan_dataset(workspace: Workspace, name: str, request: PlanningRequest, cons
         made, kept = preprocess(dataset, fingerprint, plan, workspace.preprocessed(name), request.jobs, console, request.overwrite)
         console.say(f"preprocessed {made} cases, kept {kept}: {workspace.preprocessed(name)}")
     return plan
+
+
+def _grown(workspace: Workspace, name: str, fingerprint: Fingerprint, console: Console) -> Plan | None:
+    """The data set's plan with the cases of hippopt_correct in its folds; None where there is no plan, or other changes than corrections."""
+    if not workspace.plan(name).exists() or not workspace.fingerprint(name).exists():
+        return None
+    plan = load_plan(workspace.plan(name))
+    old = load_record(workspace.fingerprint(name), Fingerprint, f"hippopt_plan {name}")
+    if plan.fingerprint_hash != old.dataset_hash or old.dataset_hash == fingerprint.dataset_hash:
+        return None
+    if not grew_by_corrections(old, fingerprint, read_corrections(workspace.dataset_folder(name))):
+        return None
+    known = [case.id for case in old.cases]
+    folds = joined_folds(plan.folds, known, fingerprint, plan.seed)
+    new = len(fingerprint.cases) - len(known)
+    before = {case.id: (case.image_hash, case.label_hash) for case in old.cases}
+    changed = sum(
+        before.get(case.id, (case.image_hash, case.label_hash)) != (case.image_hash, case.label_hash) for case in fingerprint.cases
+    )
+    joined = ", ".join(f"{len(cases)} to fold {number}" for number, cases in where_joined(plan.folds, folds).items())
+    console.say(
+        f"{counted(new, 'new case')}{f' ({joined})' if joined else ''} and {counted(changed, 'corrected case')}: old cases keep their folds and the plan its "
+        "decisions; --overwrite decides anew and draws new folds"
+    )
+    runs = workspace.runs(name)
+    if runs:
+        console.say(
+            f"{', '.join(runs)}: trained before, and kept with the plan of that time; hippopt_train --continue-from goes on from one of them"
+        )
+    return msgspec.structs.replace(plan, fingerprint_hash=fingerprint.dataset_hash, folds=folds)
 
 
 def _network(plan: Plan) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import msgspec
 
 from hippopt.artifacts.codec import parse_json
-from hippopt.artifacts.dataset import Case, Dataset, load_dataset
+from hippopt.artifacts.dataset import Dataset, load_dataset
 from hippopt.artifacts.fingerprint import CaseFingerprint, Fingerprint
 from hippopt.artifacts.plan import Plan
 from hippopt.artifacts.plan_edits import plan_changes
@@ -17,7 +17,7 @@ from hippopt.batches.patches import TrainingCase, file_state
 from hippopt.errors import DatasetError, StaleArtifactError, TrainingError
 from hippopt.networks.base_files import known_base_file
 from hippopt.networks.restoring import read_card
-from hippopt.sources.survey import file_stamp, survey_case
+from hippopt.sources.survey import same_stamps, survey_case
 from hippopt.stages.extract_fingerprint import dataset_hash
 from hippopt.stages.preprocess import CachePaths, cache_key, cached_entry
 from hippopt.training.fold import FoldInputs, FoldRequest
@@ -44,7 +44,7 @@ def load_unchanged(workspace: Workspace, name: str, fingerprint: Fingerprint) ->
     contents, faults = {}, []
     for case in dataset.cases:
         known: CaseFingerprint | None = seen.get(case.id)
-        if known is None or not _same_stamps(case, known):
+        if known is None or not same_stamps(case, known):
             survey = survey_case(case, dataset)
             faults += survey.faults
             known = survey.fingerprint
@@ -73,11 +73,6 @@ def _as_planned(dataset: Dataset, fingerprint: Fingerprint) -> Dataset:
     if any(named.get(label) != side for label, side in more.items()):
         return dataset
     return msgspec.structs.replace(dataset, sides={label: side for label, side in dataset.sides.items() if label not in more})
-
-
-def _same_stamps(case: Case, seen: CaseFingerprint) -> bool:
-    now = [file_stamp(path) for path in (*case.channels, case.label)]
-    return [(stamp.size, stamp.modified_ns) for stamp in now] == [(stamp.size, stamp.modified_ns) for stamp in seen.files]
 
 
 def check_cache(workspace: Workspace, dataset: str, plan: Plan, fingerprint: Fingerprint) -> dict[str, CacheEntry]:

@@ -57,6 +57,12 @@ def file_stamp(path: str) -> FileStamp:
     return FileStamp(path=path, size=stat.st_size, modified_ns=stat.st_mtime_ns)
 
 
+def same_stamps(case: Case, seen: CaseFingerprint) -> bool:
+    """Whether size and modification time of all files of a case are what they were when its fingerprint was taken."""
+    now = [file_stamp(path) for path in (*case.channels, case.label)]
+    return [(stamp.size, stamp.modified_ns) for stamp in now] == [(stamp.size, stamp.modified_ns) for stamp in seen.files]
+
+
 def survey_case(case: Case, dataset: Dataset) -> CaseSurvey:
     """Read and check one case. Never raises for what the files hold."""
     survey = CaseSurvey(case.id)

@@ -23,11 +23,15 @@ SHOWN = 5
 
 @dataclass(frozen=True)
 class PlanEdits:
-    """What a person decides. settings: `key=value`; reset: keys that planning decides again; splits: a file of folds."""
+    """What a person decides. settings: `key=value`; reset: keys that planning decides again; splits: a file of folds.
+
+    grown: the existing plan, already carried over to a data set that grew by corrections.
+    """
 
     settings: tuple[str, ...] = ()
     reset: tuple[str, ...] = ()
     splits: Path | None = None
+    grown: Plan | None = None
 
 
 def make_plan(
@@ -53,7 +57,7 @@ def make_plan(
     """
     size, token, rest = _of_network(edits.settings)
     if path.exists() and not overwrite:
-        old = load_record(path, Plan, "hippopt_plan")
+        old = edits.grown or load_record(path, Plan, "hippopt_plan")
         if not edits.reset and edits.splits is None:
             check_plan(old, path, fingerprint)
         wanted = msgspec.structs.replace(SIZES[size], transformer=old.network.transformer) if size else old.network
