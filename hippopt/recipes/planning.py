@@ -93,8 +93,11 @@ def _grown(workspace: Workspace, name: str, fingerprint: Fingerprint, console: C
     """The data set's plan with the cases of hippopt_correct in its folds; None where there is no plan, or other changes than corrections."""
     if not workspace.plan(name).exists() or not workspace.fingerprint(name).exists():
         return None
-    plan = load_plan(workspace.plan(name))
-    old = load_record(workspace.fingerprint(name), Fingerprint, f"hippopt_plan {name}")
+    try:
+        plan = load_plan(workspace.plan(name))
+        old = load_record(workspace.fingerprint(name), Fingerprint, f"hippopt_plan {name}")
+    except HippoptError:
+        return None  # `make_plan` says what is wrong with a plan; a fingerprint is taken anew
     if plan.fingerprint_hash != old.dataset_hash or old.dataset_hash == fingerprint.dataset_hash:
         return None
     if not grew_by_corrections(old, fingerprint, read_corrections(workspace.dataset_folder(name))):
