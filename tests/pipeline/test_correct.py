@@ -81,7 +81,8 @@ def test_new_and_changed_masks_join_the_data_set_and_its_folds(planned_root: Pat
     assert [fold.val for fold in plan.folds if "later_2" in fold.val] and sum("later_2" in fold.val for fold in plan.folds) == 1
     assert msgspec.structs.replace(plan, folds=(), fingerprint_hash="") == msgspec.structs.replace(old_plan, folds=(), fingerprint_hash="")
     by_id = {case.id: case for case in fingerprint.cases}
-    assert all(by_id[case.id] == case for case in old_fingerprint.cases if case.id not in ("case_002",))
+    unchanged = [case for case in old_fingerprint.cases if case.id != "case_002"]  # but for the paths: the workspace is a copy
+    assert all(msgspec.structs.replace(by_id[case.id], files=()) == msgspec.structs.replace(case, files=()) for case in unchanged)
 
 
 def test_what_is_there_is_replaced_only_on_request_and_nothing_is_half_done(workspace: Path, run_command: Command) -> None:
