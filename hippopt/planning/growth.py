@@ -7,7 +7,7 @@ from hippopt.artifacts.corrections import Corrections
 from hippopt.artifacts.fingerprint import Fingerprint
 from hippopt.artifacts.plan import Fold
 from hippopt.errors import DatasetError
-from hippopt.planning.folds import groups, make_folds
+from hippopt.planning.folds import make_folds
 
 
 def grew_by_corrections(old: Fingerprint, new: Fingerprint, corrections: Corrections) -> bool:
@@ -42,7 +42,7 @@ def joined_folds(folds: Sequence[Fold], known: Sequence[str], fingerprint: Finge
     """
     if not folds:
         return make_folds(fingerprint, seed)[0]
-    group = groups(fingerprint)
+    group = fingerprint.groups
     members: dict[str, list[str]] = defaultdict(list)
     for case in sorted(set(group) - set(known)):
         members[group[case]].append(case)
