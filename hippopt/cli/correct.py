@@ -1,7 +1,6 @@
 """hippopt_correct: bring masks that a person corrected back into a data set."""
 
 import argparse
-import shlex
 import sys
 import time
 from pathlib import Path
@@ -58,8 +57,7 @@ def _work(options: argparse.Namespace, workspace: Workspace, console: TerminalCo
     console.say(
         f"{dataset}: {counted(number['new'], 'new case')}, {number['changed']} replaced, {number['same']} as they were: {workspace.dataset_folder(dataset)}"
     )
-    runs = workspace.runs(dataset)
-    train = f"hippopt_train {short} all" + (f" --continue-from {shlex.quote(runs[0]) if len(runs) == 1 else 'RUN'}" if runs else "")
+    train = f"hippopt_train {short} all" + (" --name corrected" if workspace.runs(dataset) else "")
     console.say(f"done in {time.perf_counter() - started:.1f} s" + (f"; next: hippopt_plan {short}, then {train}" if changes else ""))
 
 

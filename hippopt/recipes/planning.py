@@ -117,7 +117,7 @@ def _grown(workspace: Workspace, name: str, fingerprint: Fingerprint, console: C
     runs = workspace.runs(name)
     if runs:
         console.say(
-            f"{', '.join(runs)}: trained before, and kept with the plan of that time; hippopt_train --continue-from goes on from one of them"
+            f"{', '.join(runs)}: trained before, and kept with the plan of that time; train anew with --name for a run on all cases"
         )
     return msgspec.structs.replace(plan, fingerprint_hash=fingerprint.dataset_hash, folds=folds)
 
