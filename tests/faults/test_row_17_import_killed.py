@@ -14,7 +14,8 @@ from tests.synthetic import Command
 
 # the last case waits until the file GATE is there
 RUN = """
-import os, sys, time
+import os, signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell lets what it starts in the background ignore Ctrl-C
 import hippopt.stages.import_dataset as stage
 original = stage.import_case
 def waiting(case, *more):
