@@ -15,7 +15,7 @@ from hippopt.files.label_reading import label_on_grid, read_label
 from hippopt.files.scan import Scan
 from hippopt.files.scan_listing import regular_images
 from hippopt.imaging.lattice import same_points
-from hippopt.scoring.metrics import score_case
+from hippopt.scoring.metrics import ABSENT_IN_BOTH, score_case
 from hippopt.scoring.tables import ScoredCase, case_table
 from hippopt.sources.parcellation import Picks, listed_values, pick
 from hippopt.sources.segment_names import contradictions, other_values
@@ -38,7 +38,7 @@ class LabelNames:
 def evaluate(predictions: Path, labels: Path, names: LabelNames, jobs: int, console: Console) -> tuple[pd.DataFrame, list[str]]:
     """(case table, faults). Cases are matched by file name without its ending; a case that cannot be scored is a fault.
 
-    Raises DatasetError when a folder is empty, nothing matches, or masks and labels have no value in common.
+    Raises DatasetError when a folder is empty, nothing matches, masks and labels have no value in common, or a value is no label that is known.
     """
     predicted, reference = files_by_case(predictions, "-p", console), files_by_case(labels, "-l", console)
     common = sorted(set(predicted) & set(reference))
@@ -73,7 +73,11 @@ def evaluate(predictions: Path, labels: Path, names: LabelNames, jobs: int, cons
         scored = list(console.track(pool.map(score, whole), "evaluate", len(whole)))
     if not scored:
         raise DatasetError("\n".join([*faults, "no case could be scored"]))
-    return case_table(scored), faults
+    table = case_table(scored)
+    for label in foreground:
+        if (table.note[table.label == label] == ABSENT_IN_BOTH).all():
+            console.warn(f"{label}: absent in every mask and in every label, so that its scores (Dice 1) say nothing")
+    return table, faults
 
 
 def files_by_case(folder: Path, option: str, console: Console | None = None) -> dict[str, Path]:
@@ -144,17 +148,27 @@ def _picked(pairs: Pairs, names: LabelNames, console: Console) -> Pairs:
 
 
 def _check_values(predictions: Path, labels: Path, pairs: Pairs, foreground: Mapping[str, int], names: LabelNames) -> None:
-    """Raises DatasetError where masks, or labels, hold values, but none that is scored."""
+    """Raises DatasetError where masks, or labels, hold values, but none that is scored, or a value that is no label that is known."""
     held = [_values(scans) for scans in ((mask for mask, _ in pairs.values()), (label for _, label in pairs.values()))]
     scored = set(foreground.values())
-    if all(not values or scored & set(values) for values in held):
-        return
     told = [listed_values(values) if values else "0 alone" for values in held]
     meant = f", and {', '.join(f'{name} {value}' for name, value in foreground.items())} are to be scored" if names.foreground else ""
-    raise DatasetError(
-        f"masks in {predictions} hold the values {told[0]}, labels in {labels} {told[1]}{meant}: nothing in common; say what the values of "
-        "the labels mean, in the order of the masks' 1, 2, ...: --labels NAME=VALUE NAME=VALUE, such as --labels hippocampus_left=17"
-    )
+    if any(values and not scored & set(values) for values in held):
+        raise DatasetError(
+            f"masks in {predictions} hold the values {told[0]}, labels in {labels} {told[1]}{meant}: nothing in common; say what the values of "
+            "the labels mean, in the order of the masks' 1, 2, ...: --labels NAME=VALUE NAME=VALUE, such as --labels hippocampus_left=17"
+        )
+    unknown = [sorted(set(values) - scored) for values in held]
+    if any(unknown):
+        strange = " and ".join(
+            f"{kind} {folder} hold {listed_values(values)}"
+            for kind, folder, values in zip(("masks in", "labels in"), (predictions, labels), unknown, strict=True)
+            if values
+        )
+        raise DatasetError(
+            f"{strange}, which is no label that is known ({', '.join(f'{name} {value}' for name, value in foreground.items())}); name the data set with "
+            "-d, or say what the values mean: --labels NAME=VALUE NAME=VALUE"
+        )
 
 
 def _values(scans: Iterable[Scan]) -> list[int]:
