@@ -1,11 +1,13 @@
-"""Kernels as stacks: what building them costs beside the convolutions, and what each transform keeps of the base's kernels.
+"""Kernels as stacks: what building them costs beside the convolutions, and what each transform keeps of the base's
+kernels.
 
     python benchmarks/adapter_kernels.py [--ranks 1 2 4 8 16] [--patch 32 48 32] [--batch 2] [--rounds 5] [--base FILE]
 
-step: a training step of the default network (forward and backward) with factors, over one in which the convolutions train whole; the
-two take turns, medians over the rounds; time of the processor, with one thread, so that a busy machine does not matter. built: the part of it that builds the kernels, forward and backward, over the whole step.
-numbers: what trains of the kernels, of those of all kernels. axes, raster: share of the squared norm of the base's kernels that
-the principal part keeps, transformed along the three axes apart or along all positions as one cycle.
+step: a training step of the default network (forward and backward) with factors, over one in which the convolutions
+train whole; the two take turns, medians over the rounds; time of the processor, with one thread, so that a busy machine
+does not matter. built: the part of it that builds the kernels, forward and backward, over the whole step. numbers: what
+trains of the kernels, of those of all kernels. axes, raster: share of the squared norm of the base's kernels that the
+principal part keeps, transformed along the three axes apart or along all positions as one cycle.
 """
 
 import argparse
@@ -36,7 +38,9 @@ def settings(rank: int) -> AdapterSettings:
 def network(base: Path, patch: Triple) -> nn.Module:
     """The default network with the base's kernels."""
     model = build_unetr(1, 3, patch, SIZE)
-    kernels = {name: value.float() for name, value in load_file(base).items() if name.startswith(("encoder", "decoder"))}
+    kernels = {
+        name: value.float() for name, value in load_file(base).items() if name.startswith(("encoder", "decoder"))
+    }
     model.load_state_dict(kernels, strict=False)
     return model
 
@@ -90,7 +94,9 @@ def main() -> None:
     print("| rank | step | built | numbers | axes | raster |\n|---|---|---|---|---|---|")
     for rank in arguments.ranks:
         tuned = tune(network(arguments.base, patch), "lora-pt", SIZE, settings(rank), ())
-        rounds = [(step(tuned.model, image), step(whole.model, image), building(tuned)) for _ in range(arguments.rounds + 1)][1:]
+        rounds = [
+            (step(tuned.model, image), step(whole.model, image), building(tuned)) for _ in range(arguments.rounds + 1)
+        ][1:]
         with_factors, plain, built = (statistics.median(column) for column in zip(*rounds, strict=True))
         trained = sum(count for part, count in tuned.counts().items() if part not in ("head", "norms"))
         shares = (kept(network(arguments.base, patch), rank, raster) for raster in (False, True))

@@ -1,9 +1,10 @@
-"""The two forward paths of LoRA-PT, a stack at a time: seconds of forward and backward, and whether the cost rule takes the faster.
+"""The two forward paths of LoRA-PT, a stack at a time: seconds of forward and backward, and whether the cost rule takes
+the faster.
 
     python benchmarks/adapter_paths.py [--size base] [--tokens 72 216 1024] [--ranks 1 4 16] [--rounds 5] [--threads 2]
 
-The layers of a stack alone, each on input of its own, forward and backward to the factors and the input. The paths take turns; medians
-over the rounds. `loss`: how much longer the rule's choice takes than the faster path.
+The layers of a stack alone, each on input of its own, forward and backward to the factors and the input. The paths take
+turns; medians over the rounds. `loss`: how much longer the rule's choice takes than the faster path.
 """
 
 import argparse
@@ -26,16 +27,22 @@ class Layers(nn.Module):
         self.layers = nn.ModuleList(nn.Linear(columns, count) for count in rows)
 
     def forward(self, inputs: list[torch.Tensor]) -> torch.Tensor:
-        return torch.stack([layer(x).float().square().sum() for layer, x in zip(self.layers, inputs, strict=True)]).sum()
+        return torch.stack(
+            [layer(x).float().square().sum() for layer, x in zip(self.layers, inputs, strict=True)]
+        ).sum()
 
 
 def measure(rows: list[int], m: int, n: int, tokens: int, rank: int, rounds: int) -> dict[str, float]:
     """Median seconds by path. rows: of each layer's weight, cut into slices of m."""
     torch.manual_seed(0)
     model = Layers(rows, n)
-    slots = [Slot(f"layers.{i}.weight", start, start + m) for i, count in enumerate(rows) for start in range(0, count, m)]
+    slots = [
+        Slot(f"layers.{i}.weight", start, start + m) for i, count in enumerate(rows) for start in range(0, count, m)
+    ]
     shapes = {"u": (len(slots), m, rank), "s": (len(slots), rank), "v": (len(slots), n, rank)}
-    initial = {f"stack.{name}": torch.randn(shape) * 0.01 for name, shape in shapes.items()}  # no SVD: the values do not matter here
+    initial = {
+        f"stack.{name}": torch.randn(shape) * 0.01 for name, shape in shapes.items()
+    }  # no SVD: the values do not matter here
     adaptation = adapt(model, [Stack("stack", tuple(slots))], rank, initial=initial)
     inputs = [torch.randn(tokens, n, requires_grad=True) for _ in rows]
     found: dict[str, list[float]] = {"activations": [], "weights": []}
@@ -66,8 +73,13 @@ def main() -> None:
         "mlp_up": ([mlp] * LAYERS, mlp, hidden),
         "mlp_down": ([hidden] * LAYERS, hidden, mlp),
     }
-    print(f"{options.size} network, {options.threads} threads, forward and backward, medians of {options.rounds} rounds")
-    print(f"{'stack':<12}{'tokens':>8}{'rank':>6}{'activations, s':>16}{'weights, s':>12}{'ratio':>8}  {'rule':<12}{'loss':>6}")
+    print(
+        f"{options.size} network, {options.threads} threads, forward and backward, medians of {options.rounds} rounds"
+    )
+    print(
+        f"{'stack':<12}{'tokens':>8}{'rank':>6}{'activations, s':>16}{'weights, s':>12}{'ratio':>8} "
+        f" {'rule':<12}{'loss':>6}"
+    )
     for name, (rows, m, n) in stacks.items():
         for tokens in options.tokens:
             for rank in options.ranks:
@@ -76,7 +88,8 @@ def main() -> None:
                 ratio = seconds["activations"] / seconds["weights"]
                 loss = seconds[chosen] / min(seconds.values()) - 1
                 print(
-                    f"{name:<12}{tokens:>8}{rank:>6}{seconds['activations']:>16.3f}{seconds['weights']:>12.3f}{ratio:>8.2f}  {chosen:<12}{loss:>6.0%}",
+                    f"{name:<12}{tokens:>8}{rank:>6}{seconds['activations']:>16.3f}{seconds['weights']:>12.3f}{ratio:>8.2f}"
+                    f"  {chosen:<12}{loss:>6.0%}",
                     flush=True,
                 )
 

@@ -1,15 +1,19 @@
-"""Seconds, operations and peak memory of a training step: LoRA-PT (ranks, both paths), peft's LoRA of as many parameters, decoder, full.
+"""Seconds, operations and peak memory of a training step: LoRA-PT (ranks, both paths), peft's LoRA of as many
+parameters, decoder, full.
 
-    python benchmarks/adapter_step.py [--size base] [--shapes 2x48x64x48 1x96x96x96] [--ranks 1 4 8 16] [--rounds 7] [--threads 2] [--quick]
+    python benchmarks/adapter_step.py [--size base] [--shapes 2x48x64x48 1x96x96x96] [--ranks 1 4 8 16] [--rounds 7]
+    [--threads 2] [--quick]
 
-Every method runs in a process of its own, on the same random weights, images and labels. For each rank its processes and that
-of full fine-tuning stand side by side and take steps in turn, so that a busy machine slows all of them: ratios are medians over the rounds of
-ratios within a round. Operations are multiplications of forward and backward as torch.utils.flop_counter counts them.
+Every method runs in a process of its own, on the same random weights, images and labels. For each rank its processes
+and that of full fine-tuning stand side by side and take steps in turn, so that a busy machine slows all of them: ratios
+are medians over the rounds of ratios within a round. Operations are multiplications of forward and backward as
+torch.utils.flop_counter counts them.
 
-Peak memory is that of the whole process (VmHWM: interpreter and libraries included, about the same for all), and `set by` says
-whether it was reached before the first step (weights, t-SVD) or in a step. `*`: the path that the cost rule takes. The last
-rows are forward passes without gradients: the base network, and the merged one. peft is the optional peer: without it
-its rows are left out. The default takes some 12 minutes on two cores, --quick (ranks 1 and 8, three rounds) four.
+Peak memory is that of the whole process (VmHWM: interpreter and libraries included, about the same for all), and `set
+by` says whether it was reached before the first step (weights, t-SVD) or in a step. `*`: the path that the cost rule
+takes. The last rows are forward passes without gradients: the base network, and the merged one. peft is the optional
+peer: without it its rows are left out. The default takes some 12 minutes on two cores, --quick (ranks 1 and 8, three
+rounds) four.
 """
 
 import argparse
@@ -21,7 +25,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-AIMS = {"peft": {1: 1.10, 4: 1.10, 8: 1.20}, "full": {1: 0.90, 4: 0.90, 8: 0.95}, "peak": {1: 0.70, 4: 0.70, 8: 0.70, 16: 0.70}}
+AIMS = {
+    "peft": {1: 1.10, 4: 1.10, 8: 1.20},
+    "full": {1: 0.90, 4: 0.90, 8: 0.95},
+    "peak": {1: 0.70, 4: 0.70, 8: 0.70, 16: 0.70},
+}
 
 
 def peak_mb() -> float:
@@ -35,7 +43,10 @@ def reset_peak() -> None:
 
 
 class Worker:
-    """One method in this process. Every command is a line of JSON on standard input, every answer one on standard output."""
+    """One method in this process.
+
+    Every command is a line of JSON on standard input, every answer one on standard output.
+    """
 
     def __init__(self, options: argparse.Namespace) -> None:
         import torch
@@ -141,7 +152,9 @@ class Process:
     def __init__(self, options: argparse.Namespace, shape: tuple[int, ...], method: str, rank: int) -> None:
         command = [sys.executable, __file__, "--method", method, "--rank", str(rank), "--size", options.size,
                    "--threads", str(options.threads), "--shape", "x".join(map(str, shape))]  # fmt: skip
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
         self.about = self._answer()
 
     def ask(self, do: str, path: str | None = None, count: bool = False) -> dict[str, Any]:
@@ -167,8 +180,12 @@ def equal_peft_rank(size: str, rank: int) -> int:
     from hippopt.networks.unetr import LAYERS, SIZES
 
     hidden, mlp = SIZES[size].hidden_size, SIZES[size].mlp_dim
-    ours = factor_count(hidden, hidden, 4 * LAYERS, rank, "diagonal") + 2 * factor_count(mlp, hidden, LAYERS, rank, "diagonal")
-    each = LAYERS * (4 * hidden + 2 * hidden + 2 * (hidden + mlp))  # qkv, output projection, two MLP layers, a rank of 1
+    ours = factor_count(hidden, hidden, 4 * LAYERS, rank, "diagonal") + 2 * factor_count(
+        mlp, hidden, LAYERS, rank, "diagonal"
+    )
+    each = LAYERS * (
+        4 * hidden + 2 * hidden + 2 * (hidden + mlp)
+    )  # qkv, output projection, two MLP layers, a rank of 1
     return max(1, round(ours / each))
 
 
@@ -180,8 +197,13 @@ def _paths(process: Process) -> tuple[str, ...]:
     return ("activations", "weights") if chosen == {"activations"} else ("weights", "activations")
 
 
-def measure(options: argparse.Namespace, shape: tuple[int, ...], rank: int, first: bool) -> tuple[dict[str, dict[str, Any]], str]:
-    """(rows by name, precision) of one rank beside full. The decoder alone, and the forward passes, are measured with the `first`."""
+def measure(
+    options: argparse.Namespace, shape: tuple[int, ...], rank: int, first: bool
+) -> tuple[dict[str, dict[str, Any]], str]:
+    """(rows by name, precision) of one rank beside full.
+
+    The decoder alone, and the forward passes, are measured with the `first`.
+    """
     wanted = [("full", "full", 0), ("lora-pt", "lora-pt", rank), ("peft", "peft", equal_peft_rank(options.size, rank))]
     wanted += [("decoder", "decoder", 0)] if first else []
     processes: dict[str, Process] = {}
@@ -202,14 +224,24 @@ def measure(options: argparse.Namespace, shape: tuple[int, ...], rank: int, firs
         peaks = [about["setup_mb"], max(each["peak_mb"] for each in first_steps[turn])]
         chosen = set(about["chosen"].values())
         rows["-".join(filter(None, turn))] = {
-            "trained": about["trained"], "seconds": statistics.median(each[turn]["seconds"] for each in rounds),
+            "trained": about["trained"],
+            "seconds": statistics.median(each[turn]["seconds"] for each in rounds),
             "to_full": statistics.median(each[turn]["seconds"] / each[full]["seconds"] for each in rounds),
-            "to_peft": statistics.median(each[turn]["seconds"] / each["peft", None]["seconds"] for each in rounds) if "peft" in processes else None,
-            "operations": counted[turn]["operations"] / counted[full]["operations"], "peak_mb": max(peaks),
-            "set_by": "setup" if peaks[0] >= peaks[1] else "step", "chosen": turn[1] == (chosen.pop() if len(chosen) == 1 else "auto") and turn[0] == "lora-pt",
-        }  # fmt: skip
+            "to_peft": (
+                statistics.median(each[turn]["seconds"] / each["peft", None]["seconds"] for each in rounds)
+                if "peft" in processes
+                else None
+            ),
+            "operations": counted[turn]["operations"] / counted[full]["operations"],
+            "peak_mb": max(peaks),
+            "set_by": "setup" if peaks[0] >= peaks[1] else "step",
+            "chosen": turn[1] == (chosen.pop() if len(chosen) == 1 else "auto") and turn[0] == "lora-pt",
+        }
     if first:
-        forward = [{name: processes[name].ask("forward")["seconds"] for name in ("full", "lora-pt")} for _ in range(options.rounds + 1)][1:]
+        forward = [
+            {name: processes[name].ask("forward")["seconds"] for name in ("full", "lora-pt")}
+            for _ in range(options.rounds + 1)
+        ][1:]
         for name, key in (("full", "forward, base"), ("lora-pt", "forward, merged")):
             ratio = statistics.median(each[name] / each["full"] for each in forward)
             rows[key] = {"seconds": statistics.median(each[name] for each in forward), "to_full": ratio}
@@ -226,16 +258,21 @@ def report(options: argparse.Namespace, shape: tuple[int, ...]) -> None:
         rows, precision = measure(options, shape, rank, number == 0)
         if number == 0:
             print(
-                f"\n{options.size} network, patch {patch}, batch {batch}, {options.threads} threads, {precision}, medians of {options.rounds} rounds"
+                f"\n{options.size} network, patch {patch}, batch {batch}, {options.threads} threads, {precision},"
+                f" medians of {options.rounds} rounds"
             )
             print(
-                f"{'method':<26}{'trained':>12}{'s a step':>10}{'to full':>9}{'to peft':>9}{'operations':>12}{'peak MB':>9}{'to full':>9}  set by"
+                f"{'method':<26}{'trained':>12}{'s a step':>10}{'to full':>9}{'to peft':>9}"
+                f"{'operations':>12}{'peak MB':>9}{'to full':>9}  set by"
             )
         for key, row in rows.items():
             if "peak_mb" in row:
                 row["peak"] = row["peak_mb"] / rows["full"]["peak_mb"]
             if key.startswith(("lora-pt", "peft")):
-                name = key.replace("lora-pt-", f"lora-pt {rank}, ").replace("peft", f"peft LoRA, as {rank}") + "*" * row["chosen"]
+                name = (
+                    key.replace("lora-pt-", f"lora-pt {rank}, ").replace("peft", f"peft LoRA, as {rank}")
+                    + "*" * row["chosen"]
+                )
                 misses += _missed(name, rank, row) if row["chosen"] else []
             else:
                 name = key if number == 0 or key != "full" else f"full, beside {rank}"
@@ -246,7 +283,9 @@ def report(options: argparse.Namespace, shape: tuple[int, ...]) -> None:
 def _missed(name: str, rank: int, row: dict[str, Any]) -> list[str]:
     found = {"peft": row["to_peft"], "full": row["to_full"], "peak": row["peak"]}
     return [
-        f"{name} {key} {found[key]:.2f}, aim {aim[rank]:.2f}" for key, aim in AIMS.items() if rank in aim and (found[key] or 0) > aim[rank]
+        f"{name} {key} {found[key]:.2f}, aim {aim[rank]:.2f}"
+        for key, aim in AIMS.items()
+        if rank in aim and (found[key] or 0) > aim[rank]
     ]
 
 

@@ -1,6 +1,8 @@
-"""How often a 95 % bootstrap interval of a mean Dice holds the true mean: percentile against BCa, both by scipy, for a skewed Dice as segmentations have it.
+"""How often a 95 % bootstrap interval of a mean Dice holds the true mean: percentile against BCa, both by scipy, for a
+skewed Dice as segmentations have it.
 
-python benchmarks/bootstrap_coverage.py prints one table. Dice is .87 with a standard deviation of .02; 8 % of the subjects lose an exponential .08 on average.
+python benchmarks/bootstrap_coverage.py prints one table. Dice is .87 with a standard deviation of .02; 8 % of the
+subjects lose an exponential .08 on average.
 """
 
 import numpy as np
@@ -17,10 +19,15 @@ def coverage(subjects: int, seed: int = 0) -> dict[str, float]:
     generator = np.random.default_rng(seed)
     hits = {"percentile": 0, "BCa": 0}
     for _ in range(SIMULATIONS):
-        sound, failed = TYPICAL + SPREAD * generator.normal(size=subjects), TYPICAL - generator.exponential(MEAN_LOSS, subjects)
+        sound, failed = (
+            TYPICAL + SPREAD * generator.normal(size=subjects),
+            TYPICAL - generator.exponential(MEAN_LOSS, subjects),
+        )
         dice = np.where(generator.random(subjects) < SHARE_FAILED, failed, sound)
         for method in hits:
-            found = bootstrap((dice,), np.mean, n_resamples=RESAMPLES, method=method, vectorized=True, rng=generator).confidence_interval
+            found = bootstrap(
+                (dice,), np.mean, n_resamples=RESAMPLES, method=method, vectorized=True, rng=generator
+            ).confidence_interval
             hits[method] += bool(found.low <= TRUE_MEAN <= found.high)
     return {method: count / SIMULATIONS for method, count in hits.items()}
 

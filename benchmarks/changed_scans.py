@@ -1,14 +1,18 @@
-"""Dice on copies of labelled scans, changed as other scanners would: bias field, blur, noise, gamma, thick slices, inverted contrast.
+"""Dice on copies of labelled scans, changed as other scanners would: bias field, blur, noise, gamma, thick slices,
+inverted contrast.
 
-    python -m benchmarks.changed_scans make IMAGES COPIES [--seed 0] [--changes blur noise ...]
-    python -m benchmarks.changed_scans score COPIES LABELS --runs DATASET/RUN ... [--root WORKSPACE] [--folds full-data] [--subjects DATASET]
+    python -m benchmarks.changed_scans make IMAGES COPIES [--seed 0] [--changes blur noise ...] python -m
+    benchmarks.changed_scans score COPIES LABELS --runs DATASET/RUN ... [--root WORKSPACE] [--folds full-data]
+    [--subjects DATASET]
 
-`make` writes one folder per change into COPIES, and one named `original`, with a file per scan of IMAGES (one channel) on the scan's own grid, so that
-`hippopt_predict -i COPIES/blur` and `hippopt_evaluate` take them as they are. What is drawn follows from the seed, the scan's name and the change alone; it is
-listed in COPIES/changes.csv. `score` predicts every folder with every run by `hippopt_predict`, scores the masks against LABELS (named as the
-scans, or without nnU-Net's `_0000`) by `hippopt_evaluate`, and prints the mean foreground Dice over subjects, a row per change and a column per run, with the
-mean over all changes but the inverted contrast beneath. It continues where it stopped: masks that are there are kept. Masks stand in COPIES/masks, the
-scores of every case in COPIES/dice.csv. --subjects names a data set whose cases tell which scans are of one person; without it each scan counts for itself.
+`make` writes one folder per change into COPIES, and one named `original`, with a file per scan of IMAGES (one channel)
+on the scan's own grid, so that `hippopt_predict -i COPIES/blur` and `hippopt_evaluate` take them as they are. What is
+drawn follows from the seed, the scan's name and the change alone; it is listed in COPIES/changes.csv. `score` predicts
+every folder with every run by `hippopt_predict`, scores the masks against LABELS (named as the scans, or without
+nnU-Net's `_0000`) by `hippopt_evaluate`, and prints the mean foreground Dice over subjects, a row per change and a
+column per run, with the mean over all changes but the inverted contrast beneath. It continues where it stopped: masks
+that are there are kept. Masks stand in COPIES/masks, the scores of every case in COPIES/dice.csv. --subjects names a
+data set whose cases tell which scans are of one person; without it each scan counts for itself.
 """
 
 import argparse
@@ -75,7 +79,9 @@ def with_gamma(gamma: float) -> Change:
 
 
 def in_thick_slices(image: Volume, spacing_mm: Spacing, rng: np.random.Generator) -> tuple[Volume, dict[str, float]]:
-    """Measure slices of 3 mm along an axis that is drawn (0: Z of the array), and interpolate linearly between their centres."""
+    """Measure slices of 3 mm along an axis that is drawn (0: Z of
+    the array), and interpolate linearly between their centres.
+    """
     axis = int(rng.integers(3))
     count = max(1, round(SLICE_MM / spacing_mm[axis]))
     size = image.shape[axis]
@@ -85,7 +91,10 @@ def in_thick_slices(image: Volume, spacing_mm: Spacing, rng: np.random.Generator
     places = np.interp(np.arange(size), centres, np.arange(len(centres)))
     below = np.floor(places).astype(int)
     above, part = np.minimum(below + 1, len(centres) - 1), (places - below)[:, None, None]
-    return np.moveaxis(slices[below] * (1 - part) + slices[above] * part, 0, axis), {"axis": axis, "slice_mm": count * spacing_mm[axis]}
+    return np.moveaxis(slices[below] * (1 - part) + slices[above] * part, 0, axis), {
+        "axis": axis,
+        "slice_mm": count * spacing_mm[axis],
+    }
 
 
 def inverted(image: Volume, spacing_mm: Spacing, rng: np.random.Generator) -> tuple[Volume, dict[str, float]]:
@@ -99,13 +108,22 @@ def unchanged(image: Volume, spacing_mm: Spacing, rng: np.random.Generator) -> t
 
 
 CHANGES: dict[str, Change] = {
-    ORIGINAL: unchanged, "bias_field": biased, "blur": blurred, "noise": noisy, "gamma_0.6": with_gamma(0.6), "gamma_1.8": with_gamma(1.8),
-    "thick_slices": in_thick_slices, INVERTED: inverted,
-}  # fmt: skip
+    ORIGINAL: unchanged,
+    "bias_field": biased,
+    "blur": blurred,
+    "noise": noisy,
+    "gamma_0.6": with_gamma(0.6),
+    "gamma_1.8": with_gamma(1.8),
+    "thick_slices": in_thick_slices,
+    INVERTED: inverted,
+}
 
 
 def changed(name: str, case: str, image: Volume, spacing_mm: Spacing, seed: int) -> tuple[Volume, dict[str, float]]:
-    """Change an image (Z, Y, X): (float32 array, what was drawn). The same seed, case and change give the same values."""
+    """Change an image (Z, Y, X): (float32 array, what was drawn).
+
+    The same seed, case and change give the same values.
+    """
     rng = np.random.default_rng([seed, zlib.crc32(case.encode()), zlib.crc32(name.encode())])
     found, drawn = CHANGES[name](image.astype(np.float64), spacing_mm, rng)
     return found.astype(np.float32), drawn
@@ -128,7 +146,10 @@ def make(images: Path, copies: Path, names: list[str], seed: int) -> pd.DataFram
         for name in names:
             array, drawn = changed(name, case, scan.array, scan.grid.spacing_mm, seed)
             write_array(copies / name / f"{case}.nii.gz", array, scan.grid)
-            rows += [{"case": case, "change": name, "drawn": key, "value": value} for key, value in (drawn or {"nothing": np.nan}).items()]
+            rows += [
+                {"case": case, "change": name, "drawn": key, "value": value}
+                for key, value in (drawn or {"nothing": np.nan}).items()
+            ]
     table = pd.DataFrame(rows)
     table.to_csv(copies / "changes.csv", index=False)
     print(f"{len(scans)} scans, {len(names)} folders in {copies}: {', '.join(names)}; seed {seed}")
@@ -156,7 +177,9 @@ def score(copies: Path, labels: Path, runs: list[str], more: list[str], subjects
 
 
 def summary(table: pd.DataFrame) -> pd.DataFrame:
-    """Mean Dice over subjects, a row per change and a column per run; beneath, the mean over all changes but the inverted contrast."""
+    """Mean Dice over subjects, a row per change and a column per run;
+    beneath, the mean over all changes but the inverted contrast.
+    """
     by_subject = table.groupby(["change", "run", "subject"], sort=False).dice.mean()
     means = by_subject.groupby(["change", "run"], sort=False).mean().unstack("run")
     told = [change for change in means.index if change not in (ORIGINAL, INVERTED)]
@@ -168,7 +191,9 @@ def summary(table: pd.DataFrame) -> pd.DataFrame:
 
 def markdown(means: pd.DataFrame) -> str:
     lines = [f"| change | {' | '.join(means.columns)} |", f"|---|{'---|' * len(means.columns)}"]
-    return "\n".join(lines + [f"| {change} | {' | '.join(f'{value:.4f}' for value in row)} |" for change, row in means.iterrows()])
+    return "\n".join(
+        lines + [f"| {change} | {' | '.join(f'{value:.4f}' for value in row)} |" for change, row in means.iterrows()]
+    )
 
 
 def main() -> None:

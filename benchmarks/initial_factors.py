@@ -2,8 +2,9 @@
 
     python benchmarks/initial_factors.py [--size base] [--ranks 1 4 8 16] [--threads 2] [--whole]
 
-Random weights are the worst case: their leading singular values lie close together. `error`: how far the sum of squares of the leading
-singular values falls short of the true one, relative, over the frequencies. The whole SVD is timed on one frequency that is not real and multiplied; with
+Random weights are the worst case: their leading singular values lie close together. `error`: how far the sum of squares
+of the leading singular values falls short of the true one, relative, over the frequencies. The whole SVD is timed on
+one frequency that is not real and multiplied; with
 --whole on all of them.
 """
 
@@ -26,9 +27,17 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     torch.linalg.eigh(torch.eye(16, dtype=torch.complex64))  # the first call loads the library
     hidden, mlp = SIZES[options.size].hidden_size, SIZES[options.size].mlp_dim
-    shapes = {"attention": (4 * LAYERS, hidden, hidden), "mlp_up": (LAYERS, mlp, hidden), "mlp_down": (LAYERS, hidden, mlp)}
+    shapes = {
+        "attention": (4 * LAYERS, hidden, hidden),
+        "mlp_up": (LAYERS, mlp, hidden),
+        "mlp_down": (LAYERS, hidden, mlp),
+    }
     print(f"{options.size} network, random weights, {options.threads} threads")
-    print(f"{'stack':<12}{'slices':>18}" + "".join(f"{f'rank {rank}, s':>12}{'error':>9}" for rank in options.ranks) + f"{'whole, s':>12}")
+    print(
+        f"{'stack':<12}{'slices':>18}"
+        + "".join(f"{f'rank {rank}, s':>12}{'error':>9}" for rank in options.ranks)
+        + f"{'whole, s':>12}"
+    )
     sums = dict.fromkeys(options.ranks, 0.0)
     whole_sum = 0.0
     for name, shape in shapes.items():
@@ -49,7 +58,9 @@ def main() -> None:
             error = float(((true - found.singular_values[list(timed)].square().sum(1)) / true).abs().max())
             line += f"{seconds:>12.2f}{error:>9.0e}"
         print(f"{line}{whole:>12.1f}", flush=True)
-    print(f"{'together':<30}" + "".join(f"{sums[rank]:>12.2f}{'':>9}" for rank in options.ranks) + f"{whole_sum:>12.1f}")
+    print(
+        f"{'together':<30}" + "".join(f"{sums[rank]:>12.2f}{'':>9}" for rank in options.ranks) + f"{whole_sum:>12.1f}"
+    )
 
 
 if __name__ == "__main__":

@@ -2,8 +2,9 @@
 
     python benchmarks/model_size.py [--size base] [--rank 4] [--steps 1] [--threads 2]
 
-The base has random weights (float32, 128 x 128 x 128, one channel, two classes: as the paper's), the folds are trained for a step or a few
-on the demo's synthetic scans: sizes do not depend on what was learned. Everything is made by the commands that users run.
+The base has random weights (float32, 128 x 128 x 128, one channel, two classes: as the paper's), the folds are trained
+for a step or a few on the demo's synthetic scans: sizes do not depend on what was learned. Everything is made by the
+commands that users run.
 """
 
 import argparse
@@ -48,10 +49,35 @@ def make_model(root: Path, options: argparse.Namespace) -> None:
     state = build_unetr(1, 2, (128, 128, 128), SIZES[options.size]).state_dict()
     save_file({key: value.contiguous() for key, value in state.items()}, root / "random.safetensors")
     source = root / "labelled"
-    run("import_dataset", source, "--id", 1, "--name", "Sizes", "--labels", "anterior=1", "posterior=2", "--subjects", source / "subjects.tsv",
-        "--root", root)  # fmt: skip
+    run(
+        "import_dataset",
+        source,
+        "--id",
+        1,
+        "--name",
+        "Sizes",
+        "--labels",
+        "anterior=1",
+        "posterior=2",
+        "--subjects",
+        source / "subjects.tsv",
+        "--root",
+        root,
+    )
     run("plan", "Sizes", "--root", root, "--set", f"network.size={options.size}", "patch_size=48,64,48", "batch_size=1")
-    run("train", "Sizes", "all", "--root", root, "--base", root / "random.safetensors", "--rank", options.rank, "--steps", options.steps)
+    run(
+        "train",
+        "Sizes",
+        "all",
+        "--root",
+        root,
+        "--base",
+        root / "random.safetensors",
+        "--rank",
+        options.rank,
+        "--steps",
+        options.steps,
+    )
 
 
 def main() -> None:
@@ -78,7 +104,9 @@ def main() -> None:
             "five folds": list(model.glob("fold_*/adapter.safetensors")),
             "exported file": [file],
             "installed: all that prediction needs": files(elsewhere / "results"),
-            "cached decomposition (not needed by prediction)": list((root / "results" / "bases").glob("*-rank*.safetensors")),
+            "cached decomposition (not needed by prediction)": list(
+                (root / "results" / "bases").glob("*-rank*.safetensors")
+            ),
             "best checkpoints (not exported unless asked for)": list(trained.glob("fold_*/adapter_best.safetensors")),
         }
         print(f"\n{options.size} network, rank {options.rank}, {len(list(model.glob('fold_*')))} folds")

@@ -1,9 +1,11 @@
-"""Checkpoints of nnU-Net's freshly initialised network for all folds, as it saves them; run by the Python of its environment.
+"""Checkpoints of nnU-Net's freshly initialised network for all folds, as it saves them; run by the Python of its
+environment.
 
     python benchmarks/nnunet_checkpoints.py DATASET [DATASET ...]
 
-nnU-Net's paths are taken from the environment. One step of its optimiser without gradients puts momentum into the file, as in a trained one.
-The background's bias is raised: masks of noise would take longer to write than those of a trained network.
+nnU-Net's paths are taken from the environment. One step of its optimiser without gradients puts momentum into the file,
+as in a trained one. The background's bias is raised: masks of noise would take longer to write than those of a trained
+network.
 """
 
 import shutil

@@ -1,18 +1,20 @@
 """Seconds and peak memory of prediction beside nnU-Net v2: a whole brain and crops, five folds, with and without flips.
 
-    python -m benchmarks.predict_setup SETUP --nnunet-env DIR --crops SOURCE --brains SOURCE --labels NAME=VALUE ...      (once)
-    python -m benchmarks.predict SETUP --nnunet-env DIR [--only crops] [--no-flips-only]
+    python -m benchmarks.predict_setup SETUP --nnunet-env DIR --crops SOURCE --brains SOURCE --labels NAME=VALUE ...
+    (once) python -m benchmarks.predict SETUP --nnunet-env DIR [--only crops] [--no-flips-only]
         [--crops 60] [--brains 2] [--json FILE]
 
-SETUP holds what predict_setup made; DIR is a virtual environment in which nnU-Net v2 is installed. `hippopt_predict` and
-`nnUNetv2_predict` run one after the other on the same cores and as many threads, nnU-Net in both its worker settings: its own
-(3 processes that prepare, 3 that write) and none (`-npp 0 -nps 0`). Each predicts one scan, and several; the difference, a scan, is
-`s more a scan`. nnU-Net with flips takes one whole brain only: it takes eight times as long.
+SETUP holds what predict_setup made; DIR is a virtual environment in which nnU-Net v2 is installed. `hippopt_predict`
+and `nnUNetv2_predict` run one after the other on the same cores and as many threads, nnU-Net in both its worker
+settings: its own (3 processes that prepare, 3 that write) and none (`-npp 0 -nps 0`). Each predicts one scan, and
+several; the difference, a scan, is `s more a scan`. nnU-Net with flips takes one whole brain only: it takes eight times
+as long.
 
-Seconds are of the whole command, start-up included, with files in the page cache (one crop goes first, untimed). Peak memory is
-that of all processes of the command together: the sum of their PSS, so that shared pages count once, sampled five times a
-second. Flips: hippopt makes those of its training only (often none), nnU-Net all eight. The masks of these networks of a few steps are worth
-nothing, but how many scans hippopt could not locate is printed: it then looks everywhere, and is slower.
+Seconds are of the whole command, start-up included, with files in the page cache (one crop goes first, untimed). Peak
+memory is that of all processes of the command together: the sum of their PSS, so that shared pages count once, sampled
+five times a second. Flips: hippopt makes those of its training only (often none), nnU-Net all eight. The masks of these
+networks of a few steps are worth nothing, but how many scans hippopt could not locate is printed: it then looks
+everywhere, and is slower.
 """
 
 import argparse
@@ -30,8 +32,15 @@ from typing import Any
 
 from benchmarks.predict_setup import DATASETS, hippopt, nnunet, nnunet_environment
 
-TOOLS = {"hippopt": (), "nnU-Net, 3 + 3 workers": ("-npp", "3", "-nps", "3"), "nnU-Net, no workers": ("-npp", "0", "-nps", "0")}
-AIMS = {"brain": {"seconds": 1 / 10, "peak_gb": 1 / 3}, "crop": {"seconds": 1 / 3}}  # of nnU-Net's: one brain, all crops
+TOOLS = {
+    "hippopt": (),
+    "nnU-Net, 3 + 3 workers": ("-npp", "3", "-nps", "3"),
+    "nnU-Net, no workers": ("-npp", "0", "-nps", "0"),
+}
+AIMS = {
+    "brain": {"seconds": 1 / 10, "peak_gb": 1 / 3},
+    "crop": {"seconds": 1 / 3},
+}  # of nnU-Net's: one brain, all crops
 BRAIN_SECONDS = 11.0
 SAMPLE_SECONDS = 0.2
 
@@ -56,7 +65,13 @@ def measure(command: list[str], environment: dict[str, str], log: Path) -> tuple
     with log.open("w") as words:
         began = time.perf_counter()
         process = subprocess.Popen(
-            command, env=environment, stdin=subprocess.DEVNULL, stdout=words, stderr=words, start_new_session=True, cwd=log.parent
+            command,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=words,
+            stderr=words,
+            start_new_session=True,
+            cwd=log.parent,
         )
         peak, ended = [0.0], threading.Event()
 
@@ -94,12 +109,24 @@ def predict(options: argparse.Namespace, kind: str, count: int, flips: bool, too
             command, environment = hippopt("predict", "--root", str(workspace), "-d", dataset, "--device", "cpu")
             command += ["--tta"] if flips else []
         else:
-            command = nnunet(options.nnunet_env, "predict", "-d", dataset, "-c", "3d_fullres", "-device", "cpu", "--disable_progress_bar")
+            command = nnunet(
+                options.nnunet_env,
+                "predict",
+                "-d",
+                dataset,
+                "-c",
+                "3d_fullres",
+                "-device",
+                "cpu",
+                "--disable_progress_bar",
+            )
             command += [*TOOLS[tool], *([] if flips else ["--disable_tta"])]
             environment = nnunet_environment(options.setup, options.threads)
         environment |= dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(options.threads))
         seconds, peak = measure(
-            [*command, "-f", *options.folds, "-i", str(source), "-o", str(output)], environment, Path(folder) / "log.txt"
+            [*command, "-f", *options.folds, "-i", str(source), "-o", str(output)],
+            environment,
+            Path(folder) / "log.txt",
         )
         made = len(list(output.glob("*.nii.gz")))
         if made != count:
@@ -123,7 +150,10 @@ def found(rows: list[Row], **keys: Any) -> Row | None:
 
 def table(rows: list[Row]) -> str:
     """All rows, each beside hippopt's of the same scans."""
-    lines = ["| scans | flips | command | s | s more a scan | peak, GB | hippopt's time | hippopt's memory |", "|" + "---|" * 8]
+    lines = [
+        "| scans | flips | command | s | s more a scan | peak, GB | hippopt's time | hippopt's memory |",
+        "|" + "---|" * 8,
+    ]
     order = sorted(rows, key=lambda row: (row["kind"], row["flips"], row["count"]))
     for row in order:
         same = {key: row[key] for key in ("kind", "count", "flips")}
@@ -154,19 +184,26 @@ def aims(rows: list[Row]) -> str:
             for key, aim in wanted.items() if theirs else ():
                 best = min(row[key] for row in theirs)
                 what = "time" if key == "seconds" else "peak memory"
-                lines.append(f"{name}: {ours[key] / best:.3f} of nnU-Net's {what} in its better setting (aim: {aim:.3f})")
+                lines.append(
+                    f"{name}: {ours[key] / best:.3f} of nnU-Net's {what} in its better setting (aim: {aim:.3f})"
+                )
             if kind == "brain":
                 lines.append(f"{name}: {ours['seconds']:.1f} s, start-up included (aim: about {BRAIN_SECONDS:.0f})")
     for row in rows:
         if row.get("not_located"):
-            lines.append(f"{row['not_located']} of {row['count']} {row['kind']} scans were not located: hippopt looked everywhere")
+            lines.append(
+                f"{row['not_located']} of {row['count']} {row['kind']} scans were not located: hippopt looked"
+                " everywhere"
+            )
     return "\n".join(lines)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("setup", type=Path, metavar="SETUP")
-    parser.add_argument("--nnunet-env", type=Path, required=True, metavar="DIR", help="virtual environment with nnU-Net v2")
+    parser.add_argument(
+        "--nnunet-env", type=Path, required=True, metavar="DIR", help="virtual environment with nnU-Net v2"
+    )
     parser.add_argument("--only", choices=("crops", "brains"))
     parser.add_argument("--tools", nargs="+", choices=("hippopt", "workers", "no-workers"), help="default: all three")
     parser.add_argument("--no-flips-only", action="store_true", help="leave out the runs with flips")
@@ -183,7 +220,9 @@ def main() -> int:
     short = dict(zip(("hippopt", "workers", "no-workers"), TOOLS, strict=True))
     tools = [short[name] for name in options.tools or short]
     rows: list[Row] = []
-    for tool in tools[:2] if (options.setup / "crops").exists() else ():  # untimed; nnU-Net's files are the same in both settings
+    for tool in (
+        tools[:2] if (options.setup / "crops").exists() else ()
+    ):  # untimed; nnU-Net's files are the same in both settings
         predict(options, "crop", 1, False, tool)
     for kind in [options.only[:-1]] if options.only else ["crop", "brain"]:
         for flips in [False] if options.no_flips_only else [False, True]:
@@ -191,10 +230,18 @@ def main() -> int:
                 for count in counts(options, kind, flips, tool):
                     row = predict(options, kind, count, flips, tool)
                     rows.append(row)
-                    print(f"  {kind} x {count}, flips {flips}, {tool}: {row['seconds']:.1f} s, {row['peak_gb']:.2f} GB", file=sys.stderr)
+                    print(
+                        f"  {kind} x {count}, flips {flips}, {tool}: {row['seconds']:.1f} s, {row['peak_gb']:.2f} GB",
+                        file=sys.stderr,
+                    )
                     if options.json:
-                        options.json.write_text(json.dumps({"cores": options.cores, "threads": options.threads, "rows": rows}, indent=1))
-    print(f"cores {options.cores}, {options.threads} threads, folds {' '.join(options.folds)}\n\n{table(rows)}\n\n{aims(rows)}")
+                        options.json.write_text(
+                            json.dumps({"cores": options.cores, "threads": options.threads, "rows": rows}, indent=1)
+                        )
+    print(
+        f"cores {options.cores}, {options.threads} threads, folds"
+        f" {' '.join(options.folds)}\n\n{table(rows)}\n\n{aims(rows)}"
+    )
     return 0
 
 

@@ -2,11 +2,11 @@
 
     python -m benchmarks.predict_memory
 
-For each size and crop rule a fresh process makes a network, shows it one window, and notes its resident memory; then the
-scan is read, prepared, segmented and written as hippopt_predict does, and the highest resident memory is noted after each
-of these. The scan is a synthetic head of int16 voxels within zeros, with a bright structure of a hippocampus' size; the
-network is a threshold that finds it. A window of a real network takes more memory and time; the arrays of the scan, which
-this is about, are the same.
+For each size and crop rule a fresh process makes a network, shows it one window, and notes its resident memory; then
+the scan is read, prepared, segmented and written as hippopt_predict does, and the highest resident memory is noted
+after each of these. The scan is a synthetic head of int16 voxels within zeros, with a bright structure of a
+hippocampus' size; the network is a threshold that finds it. A window of a real network takes more memory and time; the
+arrays of the scan, which this is about, are the same.
 """
 
 import argparse
@@ -32,11 +32,14 @@ def write_head(path: Path, shape: tuple[int, int, int], spacing_mm: float) -> No
     rng = np.random.default_rng(0)
     head = np.empty(shape, np.int16)
     y, x = (
-        np.arange(count)[:, None] / count - 0.5 if axis == 0 else np.arange(count) / count - 0.5 for axis, count in enumerate(shape[1:])
+        np.arange(count)[:, None] / count - 0.5 if axis == 0 else np.arange(count) / count - 0.5
+        for axis, count in enumerate(shape[1:])
     )
     for layer in range(shape[0]):
         far = (layer / shape[0] - 0.5) ** 2 + y**2 + x**2
-        noise = np.kron(rng.integers(200, 900, (shape[1] // 8, shape[2] // 8), dtype=np.int16), np.ones((8, 8), np.int16))
+        noise = np.kron(
+            rng.integers(200, 900, (shape[1] // 8, shape[2] // 8), dtype=np.int16), np.ones((8, 8), np.int16)
+        )
         head[layer] = np.where(far < 0.2, np.where(far < 0.001, 3000, noise), 0)
     write_array(path, head, grid_of((shape[2], shape[1], shape[0]), np.diag([spacing_mm] * 3 + [1.0])))
 
@@ -82,25 +85,58 @@ def make_plan(crop: str):  # type: ignore[no-untyped-def]
     from hippopt.artifacts import plan as records
 
     return records.Plan(
-        dataset="Dataset001_Memory", fingerprint_hash="0" * 64, channel_names=("T1",), labels={"background": 0, "front": 1, "back": 2},
-        sides={}, target_spacing_mm=(1.0, 1.0, 1.0), crop=crop, largest_scan_mm=(256.0, 256.0, 256.0), patch_size=(96, 96, 96), batch_size=2,
+        dataset="Dataset001_Memory",
+        fingerprint_hash="0" * 64,
+        channel_names=("T1",),
+        labels={"background": 0, "front": 1, "back": 2},
+        sides={},
+        target_spacing_mm=(1.0, 1.0, 1.0),
+        crop=crop,
+        largest_scan_mm=(256.0, 256.0, 256.0),
+        patch_size=(96, 96, 96),
+        batch_size=2,
         normalisation=records.NormalisationSettings(
             scheme="zscore", region="nonzero" if crop == "nonzero" else "image", clip_percentiles=(0, 100)
         ),
         foreground_oversampling=1 / 3,
         network=records.NetworkSettings(size="tiny", hidden_size=48, mlp_dim=96, num_heads=3, feature_size=4),
-        adapter=records.AdapterSettings(rank=1, stacks=records.TRANSFORMER_STACKS, core="diagonal", balance=True, also_trained=("decoder", "head")),
+        adapter=records.AdapterSettings(
+            rank=1, stacks=records.TRANSFORMER_STACKS, core="diagonal", balance=True, also_trained=("decoder", "head")
+        ),
         augmentation=records.AugmentationSettings(
-            p_rotation=0, rotation_degrees=0, p_scaling=0, scaling=(1, 1), p_noise=0, noise_variance=(0, 0), p_blur=0, blur_sigma=(0, 0),
-            p_brightness=0, brightness=(1, 1), p_contrast=0, contrast=(1, 1), p_low_resolution=0, low_resolution=(1, 1), p_gamma=0,
-            p_inverted_gamma=0, gamma=(1, 1), flip_axes=(), swap_labels=(),
+            p_rotation=0,
+            rotation_degrees=0,
+            p_scaling=0,
+            scaling=(1, 1),
+            p_noise=0,
+            noise_variance=(0, 0),
+            p_blur=0,
+            blur_sigma=(0, 0),
+            p_brightness=0,
+            brightness=(1, 1),
+            p_contrast=0,
+            contrast=(1, 1),
+            p_low_resolution=0,
+            low_resolution=(1, 1),
+            p_gamma=0,
+            p_inverted_gamma=0,
+            gamma=(1, 1),
+            flip_axes=(),
+            swap_labels=(),
         ),
         schedule=records.ScheduleSettings(
-            steps=1, steps_per_epoch=1, learning_rate={"lora-pt": 1e-3, "decoder": 1e-3, "full": 1e-3}, warmup_steps=0, weight_decay=0,
-            poly_exponent=1, gradient_clip=1,
+            steps=1,
+            steps_per_epoch=1,
+            learning_rate={"lora-pt": 1e-3, "decoder": 1e-3, "full": 1e-3},
+            warmup_steps=0,
+            weight_decay=0,
+            poly_exponent=1,
+            gradient_clip=1,
         ),
-        seed=0, folds=(), reasons={},
-    )  # fmt: skip
+        seed=0,
+        folds=(),
+        reasons={},
+    )
 
 
 def main() -> int:
@@ -120,7 +156,9 @@ def main() -> int:
             for crop in ("none", "nonzero"):
                 command = [sys.executable, "-m", "benchmarks.predict_memory", "--one", str(scan), crop]
                 command += ["--uncertainty"] if options.uncertainty else []
-                found = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
+                found = json.loads(
+                    subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1]
+                )
                 worst = max(worst, found["written"])
                 figures = " | ".join(f"{found[step]:.2f}" for step in ("read and prepared", "segmented", "written"))
                 print(f"| {name} | {crop} | {figures} | {found['seconds']:.0f} |", flush=True)

@@ -1,13 +1,15 @@
 """What benchmarks/predict.py compares: five folds of hippopt and of nnU-Net v2, for crops and for whole brains.
 
-    python -m benchmarks.predict_setup SETUP --nnunet-env DIR --crops SOURCE --brains SOURCE --labels hippocampus_left=48 hippocampus_right=47
+    python -m benchmarks.predict_setup SETUP --nnunet-env DIR --crops SOURCE --brains SOURCE --labels
+    hippocampus_left=48 hippocampus_right=47
         [--subjects TABLE.tsv] [--only crops] [--steps 20] [--locator-steps N] [--jobs N]
 
-SOURCE: labelled scans as hippopt_import takes them; --labels picks structures of the whole brains, --subjects is of the crops. In SETUP,
-which must be outside a checkout, are then the workspaces `crops` and `brains`, and `nnunet` with nnU-Net's three folders, whose raw data are
-links to the workspaces'. Networks train a few steps only, since nothing but their time is measured; the locators train as planned, for
-they decide where hippopt looks: after 150 of 400 steps the scan tried was not located, and hippopt looked everywhere. nnU-Net plans the same data sets, and its networks are saved as it initialises them. A data set that is
-there already is kept as far as it goes.
+SOURCE: labelled scans as hippopt_import takes them; --labels picks structures of the whole brains, --subjects is of the
+crops. In SETUP, which must be outside a checkout, are then the workspaces `crops` and `brains`, and `nnunet` with
+nnU-Net's three folders, whose raw data are links to the workspaces'. Networks train a few steps only, since nothing but
+their time is measured; the locators train as planned, for they decide where hippopt looks: after 150 of 400 steps the
+scan tried was not located, and hippopt looked everywhere. nnU-Net plans the same data sets, and its networks are saved
+as it initialises them. A data set that is there already is kept as far as it goes.
 """
 
 import argparse
@@ -22,7 +24,10 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def hippopt(command: str, *arguments: str) -> tuple[list[str], dict[str, str]]:
     """A command of this checkout, and its environment."""
-    return [str(Path(sys.executable).parent / f"hippopt_{command}"), *arguments], {**os.environ, "PYTHONPATH": str(ROOT)}
+    return [str(Path(sys.executable).parent / f"hippopt_{command}"), *arguments], {
+        **os.environ,
+        "PYTHONPATH": str(ROOT),
+    }
 
 
 def nnunet(environment: Path, command: str, *arguments: str) -> list[str]:
@@ -83,10 +88,14 @@ def prepare_nnunet(options: argparse.Namespace, kind: str) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("setup", type=Path, metavar="SETUP")
-    parser.add_argument("--nnunet-env", type=Path, required=True, metavar="DIR", help="virtual environment with nnU-Net v2")
+    parser.add_argument(
+        "--nnunet-env", type=Path, required=True, metavar="DIR", help="virtual environment with nnU-Net v2"
+    )
     parser.add_argument("--crops", type=Path, metavar="SOURCE")
     parser.add_argument("--brains", type=Path, metavar="SOURCE")
-    parser.add_argument("--labels", nargs="+", metavar="NAME=VALUE", help="structures of the whole brains' parcellation")
+    parser.add_argument(
+        "--labels", nargs="+", metavar="NAME=VALUE", help="structures of the whole brains' parcellation"
+    )
     parser.add_argument("--subjects", type=Path, metavar="TABLE", help="subjects of the crops")
     parser.add_argument("--only", choices=("crops", "brains"))
     parser.add_argument("--steps", type=int, default=20, help="of each fold (default: 20)")

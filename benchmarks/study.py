@@ -1,13 +1,14 @@
-"""A large study: in parts of which one is killed, against one undisturbed run; and how soon a list of names that are nearly all done starts.
+"""A large study: in parts of which one is killed, against one undisturbed run; and how soon a list of names that are
+nearly all done starts.
 
     python -m benchmarks.study --root WORKSPACE --scans FOLDER --count 1000 --parts 4 --plot docs/pictures/study.png
     python -m benchmarks.study --root WORKSPACE --scans FOLDER --names 50000 --left 200
 
-WORKSPACE has one trained run; the study's scans are links to those of FOLDER, again and again, and three files that are no
-images. The first prints whether tables and masks of the parts are those of the one run, and seconds per scan and memory of the
-first and the last quarter of each part (the plot shows them over time); the second, how long it takes until the first new
-mask is written, and until that of an empty folder is. Speed depends on what else the machine does: the quarters are to be
-compared, not the seconds.
+WORKSPACE has one trained run; the study's scans are links to those of FOLDER, again and again, and three files that are
+no images. The first prints whether tables and masks of the parts are those of the one run, and seconds per scan and
+memory of the first and the last quarter of each part (the plot shows them over time); the second, how long it takes
+until the first new mask is written, and until that of an empty folder is. Speed depends on what else the machine does:
+the quarters are to be compared, not the seconds.
 """
 
 import argparse
@@ -45,7 +46,20 @@ class Watched:
     """hippopt_predict as a process whose resident memory is noted twice a second: (time in s, MB)."""
 
     def __init__(self, root: Path, source: Path, output: Path, *more: str) -> None:
-        command = [sys.executable, "-m", "hippopt.cli.predict", "--root", root, "-i", source, "-o", output, "--device", "cpu", *more]
+        command = [
+            sys.executable,
+            "-m",
+            "hippopt.cli.predict",
+            "--root",
+            root,
+            "-i",
+            source,
+            "-o",
+            output,
+            "--device",
+            "cpu",
+            *more,
+        ]
         self.memory: list[tuple[float, float]] = []
         self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         threading.Thread(target=self._watch, daemon=True).start()
@@ -73,7 +87,10 @@ def run_parts(root: Path, source: Path, output: Path, parts: int) -> list[Watche
     for pair in (numbers[first : first + 2] for first in range(0, len(numbers), 2)):
         running = {part: Watched(root, source, output, "--parts", str(parts), "--part", str(part)) for part in pair}
         if 2 in running and not done:
-            while running[2].process.poll() is None and sum(len(found_at(path)) for path in part_journals(output, (2, parts))) < 10:
+            while (
+                running[2].process.poll() is None
+                and sum(len(found_at(path)) for path in part_journals(output, (2, parts))) < 10
+            ):
                 time.sleep(0.2)
             running[2].process.send_signal(signal.SIGKILL)
         for watched in running.values():
@@ -93,7 +110,10 @@ def study(options: argparse.Namespace, scans: list[Path], folder: Path) -> bool:
     same = all((whole / name).read_bytes() == (parted / name).read_bytes() for name in TABLES)
     masks = [path.name for path in image_files(whole)]
     same &= all((whole / name).read_bytes() == (parted / name).read_bytes() for name in masks)
-    print(f"tables and {len(masks)} masks of {options.parts} parts, one killed: {'those' if same else 'NOT THOSE'} of one run")
+    print(
+        f"tables and {len(masks)} masks of {options.parts} parts, one killed: {'those' if same else 'NOT THOSE'} of"
+        " one run"
+    )
     series = []
     for journal in part_journals(parted):
         times = np.diff(found_at(journal))
@@ -101,13 +121,15 @@ def study(options: argparse.Namespace, scans: list[Path], folder: Path) -> bool:
         if len(times) >= 8:
             series.append((journal.name.split(".")[0], times))
             print(
-                f"{journal.name.split('.')[0]}: {np.median(times[:quarter]):.2f} s a scan in its first quarter, {np.median(times[-quarter:]):.2f} in its last"
+                f"{journal.name.split('.')[0]}: {np.median(times[:quarter]):.2f} s a scan in its first quarter,"
+                f" {np.median(times[-quarter:]):.2f} in its last"
             )
     for number, process in enumerate(watched):
         values = np.array([value for _, value in process.memory])
         quarter = max(1, len(values) // 4)
         print(
-            f"process {number}: {values[quarter : 2 * quarter].mean():.0f} MB in its second quarter, {values[-quarter:].mean():.0f} in its last"
+            f"process {number}: {values[quarter : 2 * quarter].mean():.0f} MB in its second quarter,"
+            f" {values[-quarter:].mean():.0f} in its last"
         )
     if options.plot:
         draw(series, watched, options.plot)
@@ -128,7 +150,9 @@ def draw(series: list[tuple[str, np.ndarray]], watched: list[Watched], path: Pat
     left.legend(fontsize="small")
     for number, process in enumerate(watched):
         times = np.array(process.memory)
-        right.plot((times[:, 0] - times[0, 0]) / 60, times[:, 1], label="one run" if number == 0 else f"part, process {number}")
+        right.plot(
+            (times[:, 0] - times[0, 0]) / 60, times[:, 1], label="one run" if number == 0 else f"part, process {number}"
+        )
     right.set(xlabel="minutes", ylabel="resident memory, MB", ylim=(0, None))
     right.legend(fontsize="small")
     figure.savefig(path, dpi=110)
@@ -164,13 +188,14 @@ def nearly_done(options: argparse.Namespace, scans: list[Path], folder: Path) ->
     new = {f"s{number:05d}.nii.gz" for number in range(options.names - options.left, options.names)}
     full = until_first_mask(options.root, source, output, new)
     print(
-        f"first new mask of {options.names} names, all but {options.left} done: {full:.1f} s; of two scans in an empty folder: {empty:.1f} s"
+        f"first new mask of {options.names} names, all but {options.left} done: {full:.1f} s; of two scans in an empty"
+        f" folder: {empty:.1f} s"
     )
     return full < 20 + empty
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--root", type=Path, required=True)
     parser.add_argument("--scans", type=Path, required=True)
     parser.add_argument("--count", type=int, default=1000)

@@ -1,9 +1,10 @@
 """Is making synthetic scans faster than training consumes them? Times both in turn, in one process.
 
-    python benchmarks/synthesis.py LABEL_MAPS_DIR [--size small] [--patch 48 64 48] [--batch 2] [--rounds 10] [--threads 2] [--device cpu]
+    python benchmarks/synthesis.py LABEL_MAPS_DIR [--size small] [--patch 48 64 48] [--batch 2] [--rounds 10] [--threads
+    2] [--device cpu]
 
-Prints the median seconds of a batch made and of a full training step on it, and their ratio; the two are interleaved, so that a
-machine that grows slower slows both.
+Prints the median seconds of a batch made and of a full training step on it, and their ratio; the two are interleaved,
+so that a machine that grows slower slows both.
 """
 
 import argparse
@@ -64,10 +65,14 @@ def main() -> None:
             making.append(middle - start)
             training.append(end - middle)
     print(
-        f"{options.size} network, patch {' x '.join(map(str, patch))}, batch {options.batch}, {options.threads} threads, {options.device}, {precision}"
+        f"{options.size} network, patch {' x '.join(map(str, patch))}, batch {options.batch}, {options.threads}"
+        f" threads, {options.device}, {precision}"
     )
     print(f"a batch made {statistics.median(making):.3f} s, a training step on it {statistics.median(training):.3f} s")
-    print(f"ratio {statistics.median(a / b for a, b in zip(making, training, strict=True)):.2f} (below 1: making is faster)")
+    print(
+        f"ratio {statistics.median(a / b for a, b in zip(making, training, strict=True)):.2f} (below 1: making is"
+        " faster)"
+    )
 
 
 if __name__ == "__main__":

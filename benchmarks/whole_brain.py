@@ -1,12 +1,15 @@
-"""Whole-brain scans and copies of them through prediction: Dice per side, how far a copy is from its original, sides, flags, seconds.
+"""Whole-brain scans and copies of them through prediction: Dice per side, how far a copy is from its original, sides,
+flags, seconds.
 
-    python benchmarks/whole_brain.py SCANS LABELS --dataset Malc [--root WORKSPACE] [--run RUN] [--folds full-data] [--truth 48 47]
+    python benchmarks/whole_brain.py SCANS LABELS --dataset Malc [--root WORKSPACE] [--run RUN] [--folds full-data]
+    [--truth 48 47]
         [--cases 5] [--threads 1] [--volumes-mm3 2000 5000]
 
-SCANS, LABELS: folders of NIfTI files of the same names; the last CASES by name are taken, which should be unseen. --truth: the
-labels' values of the left and the right structure. The copies, made in a temporary folder: reoriented (array axes permuted and
-flipped, affine with them), resampled, cropped, shifted. Everything is predicted by `hippopt_predict`'s own code; seconds are those of
-a batch of scans, start-up apart. A copy's label is the original's, brought to its grid as the scan was.
+SCANS, LABELS: folders of NIfTI files of the same names; the last CASES by name are taken, which should be unseen.
+--truth: the labels' values of the left and the right structure. The copies, made in a temporary folder: reoriented
+(array axes permuted and flipped, affine with them), resampled, cropped, shifted. Everything is predicted by
+`hippopt_predict`'s own code; seconds are those of a batch of scans, start-up apart. A copy's label is the original's,
+brought to its grid as the scan was.
 """
 
 import argparse
@@ -45,9 +48,14 @@ def resampled(image: Image, spacing_mm: tuple[float, float, float], order: int) 
 
 
 def resampled_label(label: Image, spacing_mm: tuple[float, float, float], truth: tuple[int, int]) -> Image:
-    """Each structure linearly, cut at one half: by nearest neighbour it would lose up to .018 of Dice against itself."""
+    """Each structure linearly, cut at one half: by nearest neighbour it would lose up to .018 of Dice
+    against itself.
+    """
     data = np.rint(np.asarray(label.dataobj))
-    parts = [resampled(nibabel.Nifti1Image((data == value).astype(np.float32), label.affine), spacing_mm, 1) for value in truth]
+    parts = [
+        resampled(nibabel.Nifti1Image((data == value).astype(np.float32), label.affine), spacing_mm, 1)
+        for value in truth
+    ]
     values = sum(value * (np.asarray(part.dataobj) > 0.5) for value, part in zip(truth, parts, strict=True))
     return nibabel.Nifti1Image(values.astype(np.int16), parts[0].affine)
 
@@ -58,7 +66,9 @@ def boxed(image: Image, start: np.ndarray, stop: np.ndarray) -> Image:
 
 
 def padded(image: Image, shift: int) -> Image:
-    """The array moved by `shift` voxels along each axis, zeros where it was; the affine stays, so the head moves in the world."""
+    """The array moved by `shift` voxels along each axis, zeros where
+    it was; the affine stays, so the head moves in the world.
+    """
     data = np.pad(np.asarray(image.dataobj), [(shift, 0)] * 3)
     return nibabel.Nifti1Image(data, image.affine, image.header)
 
@@ -83,8 +93,10 @@ def copies(image: Image, label: Image, truth: tuple[int, int]) -> dict[str, tupl
     top[2], back[1] = last[2] - CUT_SHARE * (last - first)[2], first[1] + CUT_SHARE * (last - first)[1]
     half = np.array([where[:, 0].mean(), *scan.shape[1:]])
     for name, start, stop in (
-        ("top 30 % cut off", np.zeros(3), top), ("back 30 % cut off", back, size), ("right half cut off", np.zeros(3), half),
-    ):  # fmt: skip
+        ("top 30 % cut off", np.zeros(3), top),
+        ("back 30 % cut off", back, size),
+        ("right half cut off", np.zeros(3), half),
+    ):
         made[name] = (boxed(scan, start, stop), boxed(label, start, stop))
     made["shifted"] = (padded(scan, SHIFT_VOXELS), padded(label, SHIFT_VOXELS))
     return made
@@ -141,7 +153,11 @@ def main() -> None:
             output = source.parent / "out"
             console = SilentConsole()
             request = PredictionRequest(
-                source=source, output=output, run=run, folds=tuple(options.folds) if options.folds else None, device="cpu"
+                source=source,
+                output=output,
+                run=run,
+                folds=tuple(options.folds) if options.folds else None,
+                device="cpu",
             )
             began = time.perf_counter()
             predict_scans(workspace, dataset, request, console)
@@ -163,15 +179,23 @@ def main() -> None:
     table = pd.DataFrame(rows)
     sides = [f"dice_{side}" for side in values]
     original = table[table["copy"] == "original"].set_index("scan")[sides]
-    print(f"\n{run} of {dataset}: {len(names)} scans, {options.threads} threads, mirror_sides {str(plan.mirror_sides).lower()}")
     print(
-        f"{'copy':<20}{'left':>8}{'right':>8}{'worst':>8}{'furthest from its original':>28}{'voxels of the other side':>26}{'flagged':>9}{'s a scan':>10}"
+        f"\n{run} of {dataset}: {len(names)} scans, {options.threads} threads, mirror_sides"
+        f" {str(plan.mirror_sides).lower()}"
+    )
+    print(
+        f"{'copy':<20}{'left':>8}{'right':>8}{'worst':>8}{'furthest from its original':>28}"
+        f"{'voxels of the other side':>26}{'flagged':>9}{'s a scan':>10}"
     )
     for copy, group in table.groupby("copy", sort=False):
         away = (group.set_index("scan")[sides] - original).abs().max().max() if len(original) else float("nan")
         swapped = int(group[[f"swapped_{side}" for side in values]].to_numpy().sum())
-        print(f"{copy:<20}" + "".join(f"{group[side].mean():>8.3f}" for side in sides) + f"{group[sides].min().min():>8.3f}{away:>28.3f}{swapped:>26}"
-              f"{int((group.flag != '').sum()):>9}{seconds[str(copy)]:>10.1f}")  # fmt: skip
+        print(
+            f"{copy:<20}"
+            + "".join(f"{group[side].mean():>8.3f}" for side in sides)
+            + f"{group[sides].min().min():>8.3f}{away:>28.3f}{swapped:>26}"
+            f"{int((group.flag != '').sum()):>9}{seconds[str(copy)]:>10.1f}"
+        )
     sys.exit(0)
 
 

@@ -1,11 +1,13 @@
-"""What does a base segment without any training? Dice of the whole outline of the hippocampus, on scans and maps that it never saw.
+"""What does a base segment without any training? Dice of the whole outline of the hippocampus, on scans and maps that
+it never saw.
 
     python benchmarks/zero_shot.py BASE [BASE ...] [--data DIR] [--maps DIR ...] [--save SHEET.png]
 
-BASE: a base file, a name of a shipped one, or a resume file of a running hippopt_pretrain with --like a base of the same network.
---data: the folder with Task04_Hippocampus (its `choose_on` cases, front and back merged) and MALC2012_train (crops of one patch around
-the true place of either side). --maps: folders of label maps, of which the last two are made into scans. One window per scan, as a crop
-of that size would be predicted; no test-time flips, no cleaning.
+BASE: a base file, a name of a shipped one, or a resume file of a running hippopt_pretrain with --like a base of the
+same network. --data: the folder with Task04_Hippocampus (its `choose_on` cases, front and back merged) and
+MALC2012_train (crops of one patch around the true place of either side). --maps: folders of label maps, of which the
+last two are made into scans. One window per scan, as a crop of that size would be predicted; no test-time flips, no
+cleaning.
 """
 
 import argparse
@@ -34,7 +36,9 @@ def main() -> None:
     models = [(path, *_model(path, options.like)) for path in options.base]
     patch = models[0][2].patch_size
     nonzero = NormalisationSettings(scheme="zscore", region="nonzero", clip_percentiles=(0.5, 99.5))
-    scans["Task04"] = _task04(options.data / "Task04_Hippocampus", options.cases, patch, models[0][2].normalisation)[:: options.every]
+    scans["Task04"] = _task04(options.data / "Task04_Hippocampus", options.cases, patch, models[0][2].normalisation)[
+        :: options.every
+    ]
     scans["MALC"] = _malc(options.data / "MALC2012_train", patch, nonzero)[:: options.every]
     for folder in options.maps:
         scans[folder.name] = _maps(folder, patch)
@@ -46,7 +50,8 @@ def main() -> None:
             ratio = np.mean([mask.sum() / label.sum() for mask, (_, _, label) in zip(found, cases, strict=True)])
             worst = ", ".join(f"{cases[i][0]} {dice[i]:.2f}" for i in np.argsort(dice)[:3])
             print(
-                f"  {name:24s} {len(cases):3d} windows: Dice {dice.mean():.4f} (sd {dice.std():.3f}), volume {ratio:.2f} of the true one; least {worst}",
+                f"  {name:24s} {len(cases):3d} windows: Dice {dice.mean():.4f} (sd {dice.std():.3f}), volume"
+                f" {ratio:.2f} of the true one; least {worst}",
                 flush=True,
             )
 
@@ -63,7 +68,9 @@ def _model(path: str, like: str) -> tuple[Any, Any]:
     resumed = not known.with_suffix(".json").exists()
     tensors, card = read_base(shipped_base(like) or Path(like)) if resumed else read_base(known)
     model = build_unetr(card.in_channels, card.out_channels, card.patch_size, card.network)
-    load_base(model, {name: value.float() for name, value in tensors.items()}, card.patch_size, card.patch_size, card.name)
+    load_base(
+        model, {name: value.float() for name, value in tensors.items()}, card.patch_size, card.patch_size, card.name
+    )
     if resumed:
         stored = load_file(known)
         names = dict(model.named_parameters())
@@ -104,7 +111,9 @@ def _window(array: np.ndarray, middle: np.ndarray, patch: tuple[int, int, int]) 
     return out
 
 
-def _task04(folder: Path, cases: str, patch: tuple[int, int, int], normalisation: Any) -> list[tuple[str, np.ndarray, np.ndarray]]:
+def _task04(
+    folder: Path, cases: str, patch: tuple[int, int, int], normalisation: Any
+) -> list[tuple[str, np.ndarray, np.ndarray]]:
     from hippopt.imaging.preparation import normalise
 
     made = []
@@ -127,7 +136,11 @@ def _malc(folder: Path, patch: tuple[int, int, int], normalisation: Any) -> list
             middle = (places.min(0) + places.max(0) + 1) / 2
             crop = _window(image.astype(np.float32), middle, patch)
             made.append(
-                (f"{path.name.split('.')[0]} {side}", normalise(crop[None], normalisation)[0], _window(label, middle, patch) == value)
+                (
+                    f"{path.name.split('.')[0]} {side}",
+                    normalise(crop[None], normalisation)[0],
+                    _window(label, middle, patch) == value,
+                )
             )
     return made
 

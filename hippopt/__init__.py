@@ -11,7 +11,9 @@ name_the_user()
 
 
 def __getattr__(name: str) -> Any:
-    """The Python interface, loaded when it is first asked for: it takes torch along, which `--help` need not wait for."""
+    """The Python interface, loaded when it is first asked for: it takes torch along, which `--help` need
+    not wait for.
+    """
     if name in ("Predictor", "Prediction"):
         from importlib import import_module
 

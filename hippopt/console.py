@@ -1,4 +1,6 @@
-"""What a stage may say while it works. The command line supplies a console that prints; tests and the API are silent."""
+"""What a stage may say while it works. The command line supplies a console that prints; tests and the API
+are silent.
+"""
 
 from collections.abc import Iterable, Iterator
 from typing import Any, Protocol, TypeVar

@@ -1,8 +1,10 @@
-"""What this process may use of the machine: its cores and its memory, as the kernel, a container and a scheduler grant them.
+"""What this process may use of the machine: its cores and its memory, as the kernel, a container and a scheduler grant
+them.
 
-The smallest of what is granted counts. Containers and schedulers limit a process by a control group: version 2 keeps `memory.max`
-and `cpu.max` in a folder for each group, version 1 keeps its own files in one tree for each controller; the limits of all groups above
-the process's own hold too. joblib.cpu_count() would look at the uppermost group alone, and takes a third of a second to import.
+The smallest of what is granted counts. Containers and schedulers limit a process by a control group: version 2 keeps
+`memory.max` and `cpu.max` in a folder for each group, version 1 keeps its own files in one tree for each controller;
+the limits of all groups above the process's own hold too. joblib.cpu_count() would look at the uppermost group alone,
+and takes a third of a second to import.
 """
 
 import errno
@@ -12,19 +14,30 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 CGROUPS = Path("/sys/fs/cgroup")
-OWN_CGROUPS = Path("/proc/self/cgroup")  # lines `number:controllers:path`; version 2 has number 0 and names no controller
+OWN_CGROUPS = Path(
+    "/proc/self/cgroup"
+)  # lines `number:controllers:path`; version 2 has number 0 and names no controller
 MOUNTS = Path("/proc/self/mountinfo")
 UNKNOWN_MACHINE_BYTES = 16e9  # where the system does not say
 # how torch and its libraries word it where they raise a plain RuntimeError
-NO_MEMORY = ("can't allocate memory", "cannot allocate memory", "not enough memory", "out of memory", "unable to mmap", "could not create a memory",
-             "can't start new thread")  # fmt: skip
+NO_MEMORY = (
+    "can't allocate memory",
+    "cannot allocate memory",
+    "not enough memory",
+    "out of memory",
+    "unable to mmap",
+    "could not create a memory",
+    "can't start new thread",
+)
 THREADS = "OMP_NUM_THREADS"
 # cores of a job's task, by scheduler: SLURM, Grid Engine, PBS, LSF; the first that is set counts
 SCHEDULED_CORES = ("SLURM_CPUS_PER_TASK", "SLURM_CPUS_ON_NODE", "NSLOTS", "PBS_NCPUS", "NCPUS", "LSB_DJOB_NUMPROC")
 
 
 def machine_bytes() -> float:
-    """Give the bytes of main memory that this process may use: all arrays of scans and probabilities lie there, whatever the device."""
+    """Give the bytes of main memory that this process may use: all
+    arrays of scans and probabilities lie there, whatever the device.
+    """
     limits = [_physical_bytes(), *_cgroup_bytes(), *_scheduled_bytes(os.environ), *_own_limits()]
     return min(limit for limit in limits if limit > 0)
 
@@ -45,7 +58,9 @@ def ran_out_of_memory(error: BaseException) -> bool:
 
 
 def threads_asked() -> int | None:
-    """Give the number of threads a process that the user asked for with OMP_NUM_THREADS; None where it is not set, or not a number."""
+    """Give the number of threads a process that the user asked for
+    with OMP_NUM_THREADS; None where it is not set, or not a number.
+    """
     text = os.environ.get(THREADS, "").partition(",")[0].strip()
     return int(text) if text.isdigit() and int(text) > 0 else None
 
@@ -101,7 +116,10 @@ def _cgroup_bytes() -> Iterator[float]:
 
 def _cgroup_cores() -> Iterator[float]:
     for folder in _cgroup_folders("cpu"):
-        limits = [_numbers(folder / "cpu.max"), _numbers(folder / "cpu.cfs_quota_us") + _numbers(folder / "cpu.cfs_period_us")]
+        limits = [
+            _numbers(folder / "cpu.max"),
+            _numbers(folder / "cpu.cfs_quota_us") + _numbers(folder / "cpu.cfs_period_us"),
+        ]
         for values in limits:
             if len(values) == 2 and min(values) > 0:  # a quota of -1 is none
                 yield values[0] / values[1]
@@ -116,13 +134,21 @@ def _numbers(path: Path) -> list[float]:
 
 
 def _cgroup_folders(controller: str) -> Iterator[Path]:
-    """Folders of the process's own groups and of all groups above them, of both versions, where this process can see them."""
+    """Folders of the process's own groups and of all groups above
+    them, of both versions, where this process can see them.
+    """
     seen: set[Path] = set()
     for top, shown in _hierarchies(controller):
         for path in _own_paths(controller):
             own = Path(path)
             # a container may see only a part of the tree, mounted as if it were the whole
-            inside = own.relative_to(shown) if own.is_relative_to(shown) else own.relative_to("/") if own.is_absolute() else own
+            inside = (
+                own.relative_to(shown)
+                if own.is_relative_to(shown)
+                else own.relative_to("/")
+                if own.is_absolute()
+                else own
+            )
             folders = [top / inside, *(top / inside).parents]
             for folder in folders:
                 if folder.is_relative_to(top) and folder not in seen:
@@ -141,7 +167,11 @@ def _hierarchies(controller: str) -> list[tuple[Path, Path]]:
     for line in lines:
         fields, _, rest = line.partition(" - ")
         words, kind = fields.split(), rest.split()
-        if len(words) > 4 and len(kind) > 2 and (kind[0] == "cgroup2" or (kind[0] == "cgroup" and controller in kind[2].split(","))):
+        if (
+            len(words) > 4
+            and len(kind) > 2
+            and (kind[0] == "cgroup2" or (kind[0] == "cgroup" and controller in kind[2].split(",")))
+        ):
             found.append((Path(words[4]), Path(words[3])))
     return found
 

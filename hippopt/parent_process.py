@@ -1,7 +1,7 @@
 """Processes that another one started for its work: they end with it, however it ended.
 
-A process that is killed tells its children nothing. Each child therefore looks several times in ten seconds whether its parent is still
-the one that started it; the kernel gives an orphan another.
+A process that is killed tells its children nothing. Each child therefore looks several times in ten seconds whether its
+parent is still the one that started it; the kernel gives an orphan another.
 """
 
 import os
@@ -16,7 +16,10 @@ GRACE_S = 600.0  # for saving what there is, after which an orphan that has not 
 
 
 def watch_parent() -> None:
-    """Let a command that another command started stop, as by SIGTERM, once that one is gone. Does nothing in a command of a user's."""
+    """Let a command that another command started stop, as by SIGTERM, once that one is gone.
+
+    Does nothing in a command of a user's.
+    """
     started_by = os.environ.pop(PARENT, "")  # children of this process have this one as their parent
     if started_by.isdigit():
         end_with_parent(int(started_by), _stop_saving)

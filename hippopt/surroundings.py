@@ -1,7 +1,8 @@
-"""Mend what libraries read from the environment while they are imported: a user id without a name, a plot backend that is missing.
+"""Mend what libraries read from the environment while they are imported: a user id without a name, a plot backend that
+is missing.
 
-torch asks for the user's name, which a container's user id may lack; matplotlib stops at a backend of a notebook that lives in
-another environment.
+torch asks for the user's name, which a container's user id may lack; matplotlib stops at a backend of a notebook that
+lives in another environment.
 """
 
 import os
@@ -10,7 +11,9 @@ USER_NAMES = ("LOGNAME", "USER", "LNAME", "USERNAME")  # in the order in which P
 
 
 def name_the_user() -> None:
-    """Give the user a name in the environment where neither the environment nor the system has one: `user12345` of its number."""
+    """Give the user a name in the environment where neither the
+    environment nor the system has one: `user12345` of its number.
+    """
     if any(os.environ.get(name) for name in USER_NAMES):
         return
     try:

@@ -85,7 +85,9 @@ class Workspace:
         return self.run(dataset, run) / "out_of_fold.csv"
 
     def short_name(self, dataset: str) -> str:
-        """The name without its number where no other data set here has it, else the whole name: what a user may type."""
+        """The name without its number where no other data set here has it, else the whole name: what a user
+        may type.
+        """
         alike = [name for name in self.datasets() if name[11:] == dataset[11:]]
         return dataset[11:] if len(alike) <= 1 else dataset
 
@@ -133,7 +135,11 @@ class Workspace:
             fitting = [name for name in names if dataset in (name, name[11:])]
         if len(fitting) == 1:
             return fitting[0]
-        there = f"there are {', '.join(names)}" if names else f"{self.raw_data} holds none; import one with `hippopt_import`"
+        there = (
+            f"there are {', '.join(names)}"
+            if names
+            else f"{self.raw_data} holds none; import one with `hippopt_import`"
+        )
         if dataset is None:
             raise UsageError(f"name a data set: {there}" if names else f"no data set: {there}")
         if fitting:
@@ -146,7 +152,11 @@ class Workspace:
 
     def begun_folds(self, dataset: str, run: str) -> list[str]:
         """Names of the folds of a run that are unfinished, or being trained."""
-        found = {path.parent.name for name in ("resume*.safetensors", "lock.json") for path in self.run(dataset, run).glob(f"*/{name}")}
+        found = {
+            path.parent.name
+            for name in ("resume*.safetensors", "lock.json")
+            for path in self.run(dataset, run).glob(f"*/{name}")
+        }
         return [fold_of_folder(folder) for folder in sorted(found)]
 
     def locks(self, dataset: str) -> list[Path]:
@@ -301,7 +311,9 @@ class ComparisonFolder:
 
     @property
     def curve(self) -> Path:
-        """Labelled scans against Dice, of several comparisons on the data set to which the folder belongs; as Markdown beside it, as `.md`."""
+        """Labelled scans against Dice, of several comparisons on the data
+        set to which the folder belongs; as Markdown beside it, as `.md`.
+        """
         return self.path / "curve.csv"
 
     @property

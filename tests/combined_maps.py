@@ -1,4 +1,6 @@
-"""Small heads and manual maps of the same made-up anatomy: ellipsoids in FreeSurfer's numbers, and in Harvard-Oxford's."""
+"""Small heads and manual maps of the same made-up anatomy: ellipsoids in FreeSurfer's numbers, and in
+Harvard-Oxford's.
+"""
 
 from pathlib import Path
 
@@ -17,8 +19,11 @@ STRUCTURES = (
 )  # fmt: skip
 
 
-def anatomy(numbers: int, matrix: np.ndarray | None = None, shift: tuple[float, float, float] = (0, 0, 0), grow: float = 0.0) -> np.ndarray:
-    """(x, y, z) int16: the structures in FreeSurfer's numbers (0) or Harvard-Oxford's (1), displaced, and the hippocampi grown by mm.
+def anatomy(
+    numbers: int, matrix: np.ndarray | None = None, shift: tuple[float, float, float] = (0, 0, 0), grow: float = 0.0
+) -> np.ndarray:
+    """(x, y, z) int16: the structures in FreeSurfer's numbers (0) or Harvard-Oxford's (1), displaced, and the
+    hippocampi grown by mm.
 
     A point p mm from the middle of the plain anatomy lies at matrix @ p + shift here.
     """

@@ -6,9 +6,15 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-# one profile for all property tests: the same examples in every run, and no time limit per example, which a busy machine would break
+# one profile for all property tests: the same examples in every run, and no time limit per example, which a busy
+# machine would break
 settings.register_profile(
-    "laws", deadline=None, derandomize=True, database=None, max_examples=100, suppress_health_check=[HealthCheck.too_slow]
+    "laws",
+    deadline=None,
+    derandomize=True,
+    database=None,
+    max_examples=100,
+    suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("laws")
 
@@ -38,7 +44,9 @@ def workspace(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def run_command(capsys: pytest.CaptureFixture[str]) -> Command:
-    """Run a command in this process: run_command("plan", "--root", root) -> (exit code, standard output, standard error)."""
+    """Run a command in this process: run_command("plan", "--root",
+    root) -> (exit code, standard output, standard error).
+    """
     import importlib
 
     def run(name: str, *arguments: object) -> tuple[int, str, str]:
@@ -55,27 +63,46 @@ def run_command(capsys: pytest.CaptureFixture[str]) -> Command:
 
 @pytest.fixture(scope="session")
 def trained_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A workspace that is planned and has run `full` with folds 0 and 1 trained for six steps. Read-only by convention: copy it to change it."""
+    """A workspace that is planned and has run `full` with folds 0 and 1 trained for six steps.
+
+    Read-only by convention: copy it to change it.
+    """
     from hippopt.cli import plan, train
 
     root = tmp_path_factory.mktemp("trained")
     write_dataset(root)
     assert plan.main(["--root", str(root), "--device", "cpu", "--set", *TINY]) == 0
     for fold in ("0", "1"):
-        assert train.main(["Blob", fold, "--root", str(root), "--method", "full", "--steps", "6", "--device", "cpu"]) == 0
+        assert (
+            train.main(["Blob", fold, "--root", str(root), "--method", "full", "--steps", "6", "--device", "cpu"]) == 0
+        )
     return root
 
 
 @pytest.fixture(scope="session")
 def lora_root(trained_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """`trained_root` with run `lora-pt-r4` besides, folds 0 and 1 on the network of `full`, fold 0. Read-only by convention."""
+    """`trained_root` with run `lora-pt-r4` besides, folds 0 and 1
+    on the network of `full`, fold 0. Read-only by convention.
+    """
     from hippopt.cli import train
     from tests.trained import copied, fold_path, without_plots
 
     root = copied(trained_root, tmp_path_factory.mktemp("lora"))
     with without_plots():
         for fold in ("0", "1"):
-            arguments = ["Blob", fold, "--root", root, "--base", fold_path(root), "--steps", 3, "--device", "cpu", "--allow-seen"]
+            arguments = [
+                "Blob",
+                fold,
+                "--root",
+                root,
+                "--base",
+                fold_path(root),
+                "--steps",
+                3,
+                "--device",
+                "cpu",
+                "--allow-seen",
+            ]
             assert train.main([str(argument) for argument in arguments]) == 0
     return root
 
@@ -91,6 +118,19 @@ def head_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_heads(root)
     assert plan.main(["--root", str(root), "--device", "cpu", "--set", *SMALL]) == 0
     with without_plots():
-        arguments = ["Head", "0", "--root", str(root), "--method", "full", "--base", "none", "--steps", "150", "--device", "cpu"]
+        arguments = [
+            "Head",
+            "0",
+            "--root",
+            str(root),
+            "--method",
+            "full",
+            "--base",
+            "none",
+            "--steps",
+            "150",
+            "--device",
+            "cpu",
+        ]
         assert train.main(arguments) == 0
     return root

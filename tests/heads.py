@@ -12,19 +12,29 @@ from tests.synthetic import save_nifti
 
 DATASET = "Dataset008_Head"
 SPACING_MM = (3.0, 3.0, 3.0)
-# what the tests check does not depend on sizes; a locator of this size finds a phantom's structures after a quarter of a minute
+# what the tests check does not depend on sizes; a locator of this size finds a phantom's structures after a quarter of
+# a minute
 SMALL = [
-    "network.size=tiny", "patch_size=16,16,16", "batch_size=2", "schedule.steps_per_epoch=50", "schedule.warmup_steps=5",
-    "locator.spacing_mm=5", "locator.channels=8,16,16", "locator.steps=150", "locator.learning_rate=2e-2", "locator.batch_size=4",
+    "network.size=tiny",
+    "patch_size=16,16,16",
+    "batch_size=2",
+    "schedule.steps_per_epoch=50",
+    "schedule.warmup_steps=5",
+    "locator.spacing_mm=5",
+    "locator.channels=8,16,16",
+    "locator.steps=150",
+    "locator.learning_rate=2e-2",
+    "locator.batch_size=4",
     "mirror_sides=false",
-]  # fmt: skip
+]
 
 
 def bright_head(seed: int) -> Head:
     """A head whose structures are much brighter than all around them: tiny networks learn to find them in seconds."""
     head = draw_head(np.random.default_rng(seed))
     left, right = (
-        dataclasses.replace(side, tissues=dataclasses.replace(side.tissues, hippocampus=1.9)) for side in (head.left, head.right)
+        dataclasses.replace(side, tissues=dataclasses.replace(side.tissues, hippocampus=1.9))
+        for side in (head.left, head.right)
     )
     return dataclasses.replace(head, left=left, right=right)
 
@@ -37,9 +47,11 @@ def write_heads(root: Path, cases: int = 6) -> Path:
         save_nifti(folder / "imagesTr" / f"head_{number}_0000.nii.gz", image, affine)
         save_nifti(folder / "labelsTr" / f"head_{number}.nii.gz", label, affine)
     description = {
-        "channel_names": {"0": "T1"}, "labels": {"background": 0, "structure_left": 1, "structure_right": 2}, "numTraining": cases,
+        "channel_names": {"0": "T1"},
+        "labels": {"background": 0, "structure_left": 1, "structure_right": 2},
+        "numTraining": cases,
         "file_ending": ".nii.gz",
-    }  # fmt: skip
+    }
     (folder / "dataset.json").write_text(json.dumps(description))
     return folder
 

@@ -11,7 +11,9 @@ from tests.synthetic import save_nifti
 
 SHAPE = (7, 9, 6)
 # a rotated grid with three voxel sizes: a slip of axes or of handedness shows
-AFFINE = np.array([[-0.8, 0.0, 0.0, 31.5], [0.0, 1.2 * 0.96, -2.0 * 0.28, -12.25], [0.0, 1.2 * 0.28, 2.0 * 0.96, 7.0], [0, 0, 0, 1]])
+AFFINE = np.array(
+    [[-0.8, 0.0, 0.0, 31.5], [0.0, 1.2 * 0.96, -2.0 * 0.28, -12.25], [0.0, 1.2 * 0.28, 2.0 * 0.96, 7.0], [0, 0, 0, 1]]
+)
 
 
 def scan(seed: int) -> np.ndarray:
@@ -21,7 +23,12 @@ def scan(seed: int) -> np.ndarray:
 
 def labels(seed: int, values: tuple[int, ...] = (0, 1, 2)) -> np.ndarray:
     """(x, y, z) uint8: each of `values` occurs."""
-    return np.random.default_rng(seed + 1000).permutation(np.resize(values, np.prod(SHAPE))).reshape(SHAPE).astype(np.uint8)
+    return (
+        np.random.default_rng(seed + 1000)
+        .permutation(np.resize(values, np.prod(SHAPE)))
+        .reshape(SHAPE)
+        .astype(np.uint8)
+    )
 
 
 def save(path: Path, array: np.ndarray) -> Path:
@@ -29,7 +36,9 @@ def save(path: Path, array: np.ndarray) -> Path:
     return save_nifti(path, array, AFFINE)
 
 
-def write_pair(folder: Path, cases: int = 3, images: str = "images", masks: str = "labels", values: tuple[int, ...] = (0, 1, 2)) -> Path:
+def write_pair(
+    folder: Path, cases: int = 3, images: str = "images", masks: str = "labels", values: tuple[int, ...] = (0, 1, 2)
+) -> Path:
     """`images/case_N.nii.gz` and `labels/case_N.nii.gz`."""
     for number in range(cases):
         save(folder / images / f"case_{number}.nii.gz", scan(number))

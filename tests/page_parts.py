@@ -23,18 +23,30 @@ def scan_row(name: str, volume: float = 1000.0, dice: float | None = 0.9, flags:
     """A scan with the labels front and back."""
     labels = [
         LabelRow(
-            label=label, value=value, side="", voxels=int(part), volume_mm3=part, low_mm3=part - 50, high_mm3=part + 50,
-            dice=None if dice is None else dice + (value - 1) / 100, agreement=0.95, asymmetry=None, head_of="", ratio=None,
+            label=label,
+            value=value,
+            side="",
+            voxels=int(part),
+            volume_mm3=part,
+            low_mm3=part - 50,
+            high_mm3=part + 50,
+            dice=None if dice is None else dice + (value - 1) / 100,
+            agreement=0.95,
+            asymmetry=None,
+            head_of="",
+            ratio=None,
         )
         for label, value, part in (("front", 1, volume), ("back", 2, volume / 2))
-    ]  # fmt: skip
+    ]
     return ScanRow(name, tuple(labels), flags)
 
 
 def cohort_of(rows: list[ScanRow]) -> Cohort:
     """A cohort in the order in which to look at it."""
     found = measures(rows)
-    return Cohort("Masks", "of a test", "0123456789ab", worst_first(rows, found, SEVERE), found, {"front": 1, "back": 2})
+    return Cohort(
+        "Masks", "of a test", "0123456789ab", worst_first(rows, found, SEVERE), found, {"front": 1, "back": 2}
+    )
 
 
 def cards_of(scans: object, views: list[RegionView]) -> list[ScanCard]:

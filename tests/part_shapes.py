@@ -3,8 +3,12 @@
 import numpy as np
 
 
-def two_parts(rng: np.random.Generator, length: int = 36, shape: tuple[int, int, int] = (20, 44, 24)) -> tuple[np.ndarray, int]:
-    """((Z, Y, X) uint8: 1 in front, 2 behind; the first slice of the front) of a body with a head half as thick again, across y."""
+def two_parts(
+    rng: np.random.Generator, length: int = 36, shape: tuple[int, int, int] = (20, 44, 24)
+) -> tuple[np.ndarray, int]:
+    """((Z, Y, X) uint8: 1 in front, 2 behind; the first slice of the
+    front) of a body with a head half as thick again, across y.
+    """
     labels = np.zeros(shape, np.uint8)
     first, head = int(rng.integers(1, shape[1] - length)), int(rng.integers(length // 3, 2 * length // 3))
     z, x = np.ogrid[: shape[0], : shape[2]]

@@ -1,7 +1,9 @@
-"""Synthetic skull-stripped whole brains with a hippocampus-like structure in each half, for the demo of locating and the tests.
+"""Synthetic skull-stripped whole brains with a hippocampus-like structure in each half, for the demo of locating and
+the tests.
 
-Each half holds the anatomy of a phantom crop (phantom.py) of its own, that of the right half mirrored, in a brain of cortex, white
-matter, ventricles and a brain stem with cerebellum below and behind, so that no axis is symmetric but the left-right one.
+Each half holds the anatomy of a phantom crop (phantom.py) of its own, that of the right half mirrored, in a brain of
+cortex, white matter, ventricles and a brain stem with cerebellum below and behind, so that no axis is symmetric but the
+left-right one.
 """
 
 from dataclasses import dataclass
@@ -13,7 +15,11 @@ from hippopt.phantoms.anatomy import Anatomy, FloatArray, Triple, Waves, paint, 
 from hippopt.phantoms.phantom import EDGE_VOXELS, Scanner, acquire, axis_order, draw_anatomy, draw_scanner
 
 LEFT_VALUE, RIGHT_VALUE = 1, 2
-PLACE_MM: Triple = (-26.0, -8.0, -12.0)  # of the left structure, from the middle of the brain; the right one's x is the opposite
+PLACE_MM: Triple = (
+    -26.0,
+    -8.0,
+    -12.0,
+)  # of the left structure, from the middle of the brain; the right one's x is the opposite
 FIELD_MM: Triple = (19.0, 27.0, 20.0)  # half of the box that a structure's own anatomy fills
 FADE_MM = 3.0
 MARGIN_MM = 4.0  # of zeros around the brain
@@ -21,7 +27,9 @@ MARGIN_MM = 4.0  # of zeros around the brain
 
 @dataclass(frozen=True)
 class Head:
-    """One subject. radii_mm: of the brain along x, y, z; left, right: the anatomy of each half, both drawn as left ones."""
+    """One subject. radii_mm: of the brain along x, y, z; left,
+    right: the anatomy of each half, both drawn as left ones.
+    """
 
     noise_seed: int
     radii_mm: Triple
@@ -45,9 +53,12 @@ def render_head(
 ) -> tuple[FloatArray, NDArray[np.uint8], NDArray[np.float64]]:
     """Image [i, j, k] float32, zero outside the brain; label [i, j, k] uint8 (1 left, 2 right); affine to RAS+ mm.
 
-    spacing_mm: along left-right, posterior-anterior, inferior-superior, whatever the orientation. An orientation reorders voxels exactly.
+    spacing_mm: along left-right, posterior-anterior, inferior-superior, whatever the orientation. An orientation
+    reorders voxels exactly.
     """
-    shape = [max(1, round(2 * (radius + MARGIN_MM) / step)) for radius, step in zip(head.radii_mm, spacing_mm, strict=True)]
+    shape = [
+        max(1, round(2 * (radius + MARGIN_MM) / step)) for radius, step in zip(head.radii_mm, spacing_mm, strict=True)
+    ]
     axes = [(np.arange(count) - (count - 1) / 2) * step for count, step in zip(shape, spacing_mm, strict=True)]
     points = np.stack(np.meshgrid(*axes, indexing="ij")).astype(np.float32)
     order, from_index = axis_order(orientation, shape)
@@ -55,7 +66,10 @@ def render_head(
     tissue, brain = _brain(head, points)
     label = np.zeros(points.shape[1:], np.uint8)
     for value, anatomy, sign in ((LEFT_VALUE, head.left, 1.0), (RIGHT_VALUE, head.right, -1.0)):
-        local = points * np.array((sign, 1, 1), np.float32)[:, None, None, None] - np.array(PLACE_MM, np.float32)[:, None, None, None]
+        local = (
+            points * np.array((sign, 1, 1), np.float32)[:, None, None, None]
+            - np.array(PLACE_MM, np.float32)[:, None, None, None]
+        )
         inside = np.min([half - np.abs(line) for half, line in zip(FIELD_MM, local, strict=True)], 0)
         box = tuple(slice(line.min(), line.max() + 1) for line in np.nonzero(inside > -FADE_MM))
         own, structure = paint(anatomy, local[(slice(None), *box)], edge_mm)
@@ -74,7 +88,9 @@ def render_head(
 
 
 def _brain(head: Head, points: FloatArray) -> tuple[FloatArray, NDArray[np.bool_]]:
-    """(tissue, where the brain is): white matter in a folded cortex, ventricles in the middle, cerebellum and stem below and behind."""
+    """(tissue, where the brain is): white matter in a folded cortex,
+    ventricles in the middle, cerebellum and stem below and behind.
+    """
     x, y, z = points
     rx, ry, rz = head.radii_mm
     tissues = head.left.tissues
@@ -92,6 +108,8 @@ def _brain(head: Head, points: FloatArray) -> tuple[FloatArray, NDArray[np.bool_
     tissue = np.where(stem & (z < -10), 0.95, tissue)
     # the temporal and frontal lobes do not reach down in the middle
     brain = (
-        ((norm < 1) & ~((z < -0.55 * rz) & (np.abs(x) < 12) & (y > 5))) | (cerebellum & (norm < 1.15)) | (stem & (z < -10) & (norm < 1.05))
+        ((norm < 1) & ~((z < -0.55 * rz) & (np.abs(x) < 12) & (y > 5)))
+        | (cerebellum & (norm < 1.15))
+        | (stem & (z < -10) & (norm < 1.05))
     )
     return tissue.astype(np.float32), brain

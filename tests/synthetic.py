@@ -16,12 +16,20 @@ import pandas as pd
 from hippopt.inference.label_tables import FILES
 
 # a tiny network on tiny patches: what the tests check does not depend on its size
-TINY = ["network.size=tiny", "patch_size=16,32,16", "batch_size=2", "schedule.steps_per_epoch=3", "schedule.warmup_steps=2"]
+TINY = [
+    "network.size=tiny",
+    "patch_size=16,32,16",
+    "batch_size=2",
+    "schedule.steps_per_epoch=3",
+    "schedule.warmup_steps=2",
+]
 Command = Callable[..., tuple[int, str, str]]
 
 
 def blob_case(seed: int, shape: tuple[int, int, int] = (18, 26, 14)) -> tuple[np.ndarray, np.ndarray]:
-    """(image float32, label uint8), indexed (x, y, z) on RAS axes: a bright ellipsoid, label 1 in its brighter front half, 2 behind."""
+    """(image float32, label uint8), indexed (x, y, z) on RAS axes: a
+    bright ellipsoid, label 1 in its brighter front half, 2 behind.
+    """
     rng = np.random.default_rng(seed)
     grid = np.stack(np.meshgrid(*(np.arange(n) - (n - 1) / 2 for n in shape), indexing="ij"))
     centre = rng.uniform(-1.5, 1.5, 3)
@@ -38,7 +46,9 @@ def save_nifti(path: Path, array: np.ndarray, affine: np.ndarray | None = None) 
     return path
 
 
-def write_dataset(root: Path, cases: int = 6, name: str = "Dataset007_Blob", per_subject: int = 1, first: int = 0) -> Path:
+def write_dataset(
+    root: Path, cases: int = 6, name: str = "Dataset007_Blob", per_subject: int = 1, first: int = 0
+) -> Path:
     """A raw data set in nnU-Net's layout under `root`, of the blobs from number `first`; returns its folder."""
     folder = root / "raw_data" / name
     subjects = {}

@@ -50,10 +50,16 @@ def edit_json(path: Path, edit: Callable[[Any], Any]) -> None:
 
 def contents(folder: Path) -> dict[str, str]:
     """Relative path -> sha256 of every file of a folder; empty where there is none."""
-    return {str(p.relative_to(folder)): hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(folder.rglob("*")) if p.is_file()}
+    return {
+        str(p.relative_to(folder)): hashlib.sha256(p.read_bytes()).hexdigest()
+        for p in sorted(folder.rglob("*"))
+        if p.is_file()
+    }
 
 
-def train_arguments(root: Path, *more: object, fold: int | str = 0, method: str = "full", steps: int | None = 3) -> list[str]:
+def train_arguments(
+    root: Path, *more: object, fold: int | str = 0, method: str = "full", steps: int | None = 3
+) -> list[str]:
     """Arguments of hippopt_train."""
     budget = [] if steps is None else ["--steps", steps]
     return [str(a) for a in ("Blob", fold, "--root", root, "--method", method, "--device", "cpu", *budget, *more)]
@@ -142,7 +148,9 @@ class CommandProcess:
 
 
 @contextlib.contextmanager
-def running(folder: Path, command: str, arguments: list[str], before: str = "", **options: Any) -> Iterator[CommandProcess]:
+def running(
+    folder: Path, command: str, arguments: list[str], before: str = "", **options: Any
+) -> Iterator[CommandProcess]:
     """A CommandProcess that is gone at the end of the block."""
     folder.mkdir(parents=True, exist_ok=True)
     process = CommandProcess(folder, command, arguments, before, **options)

@@ -1,4 +1,6 @@
-"""Calibration: how the signals of a run's networks tell the Dice of their masks, fitted to its out-of-fold cases. Plain numbers."""
+"""Calibration: how the signals of a run's networks tell the Dice of
+their masks, fitted to its out-of-fold cases. Plain numbers.
+"""
 
 import math
 from collections.abc import Mapping
@@ -9,17 +11,21 @@ from hippopt.errors import PlanError
 
 LEAST_CASES = 10  # out-of-fold cases below which nothing is predicted
 LEAST_FOLDS = 2
-MARGIN = 0.05  # by which a calibration's error must be smaller than that of guessing the mean, as a share of it, to be used
+MARGIN = (
+    0.05  # by which a calibration's error must be smaller than that of guessing the mean, as a share of it, to be used
+)
 SIGNAL_NAMES = ("soft_dice", "certainty_around", "flip_dice")  # hippopt/inference/signals.py says what they are
 
 
 class CalibrationQuality(Record, frozen=True, kw_only=True):
-    """How well Dice is predicted on folds that the fit did not see, for one label or for the mean over the labels of a case.
+    """How well Dice is predicted on folds that the fit did not see, for one label or for the mean over the labels of a
+    case.
 
-    spearman: rank correlation of predicted and true Dice. mean_absolute_error; error_of_mean: the same error where the mean
-    Dice of the other folds is the prediction, which a calibration has to beat. worst_tenth_auc: area under the ROC curve of
-    finding the tenth of the cases with the lowest Dice by predicted Dice; .5 is chance. None where it is undefined.
-    volume_coverage: share of the true volumes in their 95 % interval; for the mean over labels, over all of them.
+    spearman: rank correlation of predicted and true Dice. mean_absolute_error; error_of_mean: the same error where the
+    mean Dice of the other folds is the prediction, which a calibration has to beat. worst_tenth_auc: area under the ROC
+    curve of finding the tenth of the cases with the lowest Dice by predicted Dice; .5 is chance. None where it is
+    undefined. volume_coverage: share of the true volumes in their 95 % interval; for the mean over labels, over all of
+    them.
     """
 
     label: str
@@ -34,9 +40,10 @@ class CalibrationQuality(Record, frozen=True, kw_only=True):
 class Calibration(Record, frozen=True, kw_only=True):
     """Predicted Dice of a label = dice + sum of weights x (signal - centre) / scale, from 0 to 1. No weight is below 0.
 
-    adapters: fold -> sha256 of the adapter tensors whose signals these are. signals: names, in the order of centre, scale
-    and weights. centre and dice: means by label; scale: spread within labels. volume_factor: the 95 % interval of a volume
-    is volume x exp(-+ volume_factor x (1 - predicted Dice)). volume_level: the share of true volumes it was made for.
+    adapters: fold -> sha256 of the adapter tensors whose signals these are. signals: names, in the order of centre,
+    scale and weights. centre and dice: means by label; scale: spread within labels. volume_factor: the 95 % interval of
+    a volume is volume x exp(-+ volume_factor x (1 - predicted Dice)). volume_level: the share of true volumes it was
+    made for.
     """
 
     schema: int = SCHEMA
@@ -54,7 +61,9 @@ class Calibration(Record, frozen=True, kw_only=True):
 
     @property
     def useful(self) -> bool:
-        """Whether it beats guessing the mean Dice by MARGIN, on folds that its fit did not see; only then is it used."""
+        """Whether it beats guessing the mean Dice by MARGIN, on folds that its fit did not see; only then
+        is it used.
+        """
         whole = self.quality[-1] if self.quality else None
         return whole is not None and whole.mean_absolute_error <= (1 - MARGIN) * whole.error_of_mean
 
@@ -72,8 +81,12 @@ class Calibration(Record, frozen=True, kw_only=True):
         )
 
     def belongs_to(self, plan_hash: str, adapters: Mapping[str, str]) -> bool:
-        """Whether it was fitted to networks of this plan, and for every fold that both name to this very one (by sha256)."""
-        return self.plan_hash == plan_hash and all(self.adapters.get(fold, sha256) == sha256 for fold, sha256 in adapters.items())
+        """Whether it was fitted to networks of this plan, and for
+        every fold that both name to this very one (by sha256).
+        """
+        return self.plan_hash == plan_hash and all(
+            self.adapters.get(fold, sha256) == sha256 for fold, sha256 in adapters.items()
+        )
 
 
 def check_calibration(calibration: Calibration, source: Path) -> Calibration:
@@ -98,6 +111,7 @@ def check_calibration(calibration: Calibration, source: Path) -> Calibration:
     )
     if not sound:
         raise PlanError(
-            f"{source}: no sound calibration (its signals, weights and labels do not fit together); remake it with hippopt_train"
+            f"{source}: no sound calibration (its signals, weights and labels do not fit together); remake it with"
+            " hippopt_train"
         )
     return calibration

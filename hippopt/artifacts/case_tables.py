@@ -21,9 +21,14 @@ def missing_path(path: Path) -> str:
 
 
 def near_names(name: str, known: Iterable[str]) -> str:
-    """`; near matches: a, b`, or nothing. Names that are the same but for zeros, letter case, endings or a channel come first."""
+    """`; near matches: a, b`, or nothing.
+
+    Names that are the same but for zeros, letter case, endings or a channel come first.
+    """
     others = list(known)
-    close = [other for other in others if _plain(other) == _plain(name)][:3] or difflib.get_close_matches(name, others, 3)
+    close = [other for other in others if _plain(other) == _plain(name)][:3] or difflib.get_close_matches(
+        name, others, 3
+    )
     return f"; near matches: {', '.join(close)}" if close else ""
 
 
@@ -58,7 +63,8 @@ def read_subjects(path: Path) -> dict[str, str]:
         if header.count("case") != 1 or header.count("subject") != 1:
             kind = {",": "comma", ";": "semicolon", "\t": "tab"}.get(delimiter, repr(delimiter))
             raise DatasetError(
-                f"{path}: line {2 if stated else 1}: columns {header}; a header with one case and one subject, {kind}-separated, is needed"
+                f"{path}: line {2 if stated else 1}: columns {header}; a header with one case and one subject,"
+                f" {kind}-separated, is needed"
             )
         case_column, subject_column = header.index("case"), header.index("subject")
         subjects: dict[str, str] = {}
@@ -74,7 +80,10 @@ def read_subjects(path: Path) -> dict[str, str]:
                 faults.append(f"{where}: case {cells[case_column]!r}, subject {cells[subject_column]!r}; fill in both")
             elif subjects.setdefault(cells[case_column], cells[subject_column]) != cells[subject_column]:
                 case = cells[case_column]
-                faults.append(f"{where}: case {case} has subject {cells[subject_column]!r} here and {subjects[case]!r} above; keep one row")
+                faults.append(
+                    f"{where}: case {case} has subject {cells[subject_column]!r} here and {subjects[case]!r} above;"
+                    " keep one row"
+                )
     except csv.Error as error:
         raise DatasetError(f"{path}: line {rows.line_num}: {error}; write it as a plain table") from None
     if faults:
@@ -89,20 +98,29 @@ def _delimiter(header: str, path: Path) -> str:
     """What parts the columns: what the ending says, unless the header tells otherwise."""
     usual = "," if path.suffix.lower() == ".csv" else "\t"
     fitting = [
-        mark for mark in (usual, "\t", ";", ",") if {"case", "subject"} <= {cell.strip(' "\r').lower() for cell in header.split(mark)}
+        mark
+        for mark in (usual, "\t", ";", ",")
+        if {"case", "subject"} <= {cell.strip(' "\r').lower() for cell in header.split(mark)}
     ]
     return fitting[0] if fitting else usual
 
 
 def read_case_list(given: str) -> list[str]:
-    """Case ids in the order given, each once: of a text file (one per line), a JSON file (a list), or a comma-separated text.
+    """Case ids in the order given, each once: of a text file (one per line), a JSON file (a list), or a comma-separated
+    text.
 
     Raises DatasetError where the file is missing, malformed or empty.
     """
     path = Path(given)
-    looks_like_a_file = "," not in given and (path.suffix.lower() in (".txt", ".json", ".tsv", ".csv", ".lst") or "/" in given)
+    looks_like_a_file = "," not in given and (
+        path.suffix.lower() in (".txt", ".json", ".tsv", ".csv", ".lst") or "/" in given
+    )
     if "," not in given and path.is_file():
-        names = _json_list(path) if path.suffix.lower() == ".json" else [line.split("#")[0] for line in _text(path).splitlines()]
+        names = (
+            _json_list(path)
+            if path.suffix.lower() == ".json"
+            else [line.split("#")[0] for line in _text(path).splitlines()]
+        )
     elif looks_like_a_file:
         raise DatasetError(f"--cases {missing_path(path)}")
     else:
@@ -116,7 +134,9 @@ def read_case_list(given: str) -> list[str]:
 def unknown_cases(ids: Iterable[str], known: Collection[str]) -> list[str]:
     """A fault for each id that is not `known`, with near matches; 20 at most, then a count."""
     unknown = [case for case in ids if case not in known]
-    faults = [f"--cases {case}: no such case{near_names(case, known) or '; correct the id'}" for case in unknown[:MOST_FAULTS]]
+    faults = [
+        f"--cases {case}: no such case{near_names(case, known) or '; correct the id'}" for case in unknown[:MOST_FAULTS]
+    ]
     if len(unknown) > MOST_FAULTS:
         faults.append(f"--cases: {len(unknown) - MOST_FAULTS} more ids are unknown")
     return faults
@@ -135,10 +155,14 @@ def _json_list(path: Path) -> list[str]:
 def _text(path: Path) -> str:
     try:
         data = path.read_bytes()
-        return data.decode("utf-16" if data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig")  # Excel's "Unicode text"
+        return data.decode(
+            "utf-16" if data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
+        )  # Excel's "Unicode text"
     except FileNotFoundError:
         raise DatasetError(missing_path(path)) from None
     except UnicodeDecodeError as error:
-        raise DatasetError(f"{path}: not a UTF-8 text file ({error.reason} at byte {error.start}); save it as text") from None
+        raise DatasetError(
+            f"{path}: not a UTF-8 text file ({error.reason} at byte {error.start}); save it as text"
+        ) from None
     except OSError as error:
         raise DatasetError(f"{path}: cannot be read ({error.strerror}); give a text file") from None

@@ -1,4 +1,6 @@
-"""Read a zip that may be hostile: everything that its directory tells is checked when it is opened, and nothing is extracted by name."""
+"""Read a zip that may be hostile: everything that its directory tells
+is checked when it is opened, and nothing is extracted by name.
+"""
 
 import contextlib
 import re
@@ -35,7 +37,9 @@ class CheckedZip:
                 left -= len(data)
                 yield data
         if left:
-            raise WeightsError(f"{self.path}: its member {name} is {left} bytes shorter than declared; copy the file anew")
+            raise WeightsError(
+                f"{self.path}: its member {name} is {left} bytes shorter than declared; copy the file anew"
+            )
 
     def read(self, name: str) -> bytes:
         """A whole member."""
@@ -44,19 +48,25 @@ class CheckedZip:
     def text(self, name: str) -> bytes:
         """A whole member that is small. Raises WeightsError where it is not."""
         if self._infos[name].file_size > MOST_TEXT:
-            raise WeightsError(f"{self.path}: its member {name} is larger than any record ({self._infos[name].file_size} bytes); refused")
+            raise WeightsError(
+                f"{self.path}: its member {name} is larger than any record ({self._infos[name].file_size} bytes);"
+                " refused"
+            )
         return self.read(name)
 
 
 @contextlib.contextmanager
 def open_zip(path: Path, allowed: re.Pattern[str]) -> Iterator[CheckedZip]:
-    """Open a zip whose members all have names that `allowed` matches whole. Raises WeightsError before a member is read.
+    """Open a zip whose members all have names that `allowed` matches whole. Raises WeightsError before a member is
+    read.
 
-    Refused: names that lead elsewhere, links and other special files, names that occur twice, encryption, and what would
-    unpack to far more than the file's size.
+    Refused: names that lead elsewhere, links and other special files, names that occur twice, encryption, and what
+    would unpack to far more than the file's size.
     """
     if not path.is_file():
-        raise WeightsError(f"{path}: {'not a file' if path.exists() else 'not found'}; give a file that hippopt_export made")
+        raise WeightsError(
+            f"{path}: {'not a file' if path.exists() else 'not found'}; give a file that hippopt_export made"
+        )
     with contextlib.ExitStack() as stack:
         with _readable(path, ""):
             archive = stack.enter_context(zipfile.ZipFile(path))
@@ -73,7 +83,13 @@ def _fault(file_size: int, infos: list[zipfile.ZipInfo], allowed: re.Pattern[str
     seen: set[str] = set()
     for info in infos:
         name, kind = info.orig_filename, stat.S_IFMT(info.external_attr >> 16)
-        if name.startswith("/") or "\\" in name or ".." in name.split("/") or re.match(r"[A-Za-z]:", name) or "\0" in name:
+        if (
+            name.startswith("/")
+            or "\\" in name
+            or ".." in name.split("/")
+            or re.match(r"[A-Za-z]:", name)
+            or "\0" in name
+        ):
             return f"its member {name!r} would be written elsewhere"
         if kind not in (0, stat.S_IFREG):
             return f"its member {name!r} is a {'link' if kind == stat.S_IFLNK else 'special file'}"
@@ -101,4 +117,6 @@ def _readable(path: Path, name: str) -> Iterator[None]:
         with path.open("rb") as stream:
             begins = stream.read(2) == b"PK"
         what = "damaged or cut short" if begins else "not a zip"
-        raise WeightsError(f"{path}: {what} ({where}{error}); give a file that hippopt_export made, or copy it anew") from None
+        raise WeightsError(
+            f"{path}: {what} ({where}{error}); give a file that hippopt_export made, or copy it anew"
+        ) from None

@@ -35,7 +35,8 @@ def canonical_json(record: Any) -> bytes:
 def content_hash(record: Any) -> str:
     """sha256 (hex) of the canonical JSON without optional fields at their defaults.
 
-    So a later hippopt may give a record new options whose defaults are what was done before: older plans and models keep their hash.
+    So a later hippopt may give a record new options whose defaults are what was done before: older plans and models
+    keep their hash.
     """
     return hashlib.sha256(canonical_json(_without_defaults(record))).hexdigest()
 
@@ -66,7 +67,8 @@ def parse_json(text: str | bytes, source: Path) -> Any:
         raise PlanError(f"{source}: nested too deeply for a record; restore it") from None
     except json.JSONDecodeError as error:
         raise PlanError(
-            f"{source}: malformed JSON at line {error.lineno}, column {error.colno}: {error.msg}; mend or remake the file"
+            f"{source}: malformed JSON at line {error.lineno}, column {error.colno}: {error.msg}; mend or remake the"
+            " file"
         ) from error
 
 
@@ -79,7 +81,9 @@ def decode(data: Any, kind: type[R], source: Path) -> R:
         return msgspec.convert(data, kind)
     except msgspec.ValidationError as error:
         right = right_values(kind, error)
-        raise PlanError(f"{source}: {error}; {f'{right} is expected; ' if right else ''}mend the file or remake it") from error
+        raise PlanError(
+            f"{source}: {error}; {f'{right} is expected; ' if right else ''}mend the file or remake it"
+        ) from error
 
 
 def load_record(path: Path, kind: type[R], made_by: str) -> R:
@@ -122,7 +126,10 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 
 def _new_file(folder: Path, suffix: str) -> tuple[Path, int]:
-    """(path, mode) of a new, empty file. The kernel gives it the mode that the process's umask or the folder's access list asks for."""
+    """(path, mode) of a new, empty file.
+
+    The kernel gives it the mode that the process's umask or the folder's access list asks for.
+    """
     while True:
         path = folder / f"{TEMPORARY}{secrets.token_hex(6)}{suffix}"
         try:
@@ -137,9 +144,11 @@ def _new_file(folder: Path, suffix: str) -> tuple[Path, int]:
 
 def _remedy(error: OSError) -> str:
     known = {
-        errno.ENAMETOOLONG: "give it a shorter name", errno.EISDIR: "a folder has this name; choose another", errno.EACCES: "change its permissions, or choose another folder",
+        errno.ENAMETOOLONG: "give it a shorter name",
+        errno.EISDIR: "a folder has this name; choose another",
+        errno.EACCES: "change its permissions, or choose another folder",
         errno.EROFS: "choose a folder on a disk that can be written",
-    }  # fmt: skip
+    }
     return known.get(error.errno or 0, "free space or choose another folder")
 
 

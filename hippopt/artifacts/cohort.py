@@ -3,8 +3,12 @@
 from hippopt.artifacts.codec import SCHEMA, Record
 
 LEAST_SCANS = 10  # with fewer, nothing is called unusual
-FENCE, OUTER_FENCE = 1.5, 3.0  # Tukey's: a value this many interquartile ranges beyond a quartile is an outlier, or far out
-# quartiles of fewer scans are too rough for the inner fence: of ten, it calls 7 % of ordinary volumes unusual (docs/experiments.md)
+FENCE, OUTER_FENCE = (
+    1.5,
+    3.0,
+)  # Tukey's: a value this many interquartile ranges beyond a quartile is an outlier, or far out
+# quartiles of fewer scans are too rough for the inner fence: of ten, it calls 7 % of ordinary volumes unusual
+# (docs/experiments.md)
 FEW_SCANS = 20
 
 
@@ -33,8 +37,8 @@ class Spread(Record, frozen=True, kw_only=True):
 class Cohort(Record, frozen=True, kw_only=True):
     """The training scans of a plan. Labels by name.
 
-    volumes: mm3, over the scans in which the label is not empty. parts: the usual number of 26-connected parts (a median).
-    asymmetry: by the left label of each pair, in percent: 200 (left - right) / (left + right).
+    volumes: mm3, over the scans in which the label is not empty. parts: the usual number of 26-connected parts (a
+    median). asymmetry: by the left label of each pair, in percent: 200 (left - right) / (left + right).
     """
 
     schema: int = SCHEMA

@@ -1,4 +1,6 @@
-"""Corrections: what hippopt_correct brought into a data set, so that planning can tell a correction from a file that changed by accident."""
+"""Corrections: what hippopt_correct brought into a data set, so that
+planning can tell a correction from a file that changed by accident.
+"""
 
 from pathlib import Path
 from typing import Literal
@@ -10,9 +12,11 @@ MADE_BY = "hippopt_correct"
 
 
 class Correction(Record, frozen=True, kw_only=True):
-    """The latest correction of one case. Hashes are those of its fingerprint, of the scan and of the mask that was stored.
+    """The latest correction of one case. Hashes are those of its fingerprint, of the scan and of the mask that was
+    stored.
 
-    dice_before: {label: Dice of the earlier mask with the corrected one}, None where no earlier mask was there to compare.
+    dice_before: {label: Dice of the earlier mask with the corrected one}, None where no earlier mask was there to
+    compare.
     """
 
     kind: Literal["new", "changed"]

@@ -28,7 +28,10 @@ class Case(Record, frozen=True, kw_only=True):
 
 
 class Dataset(Record, frozen=True, kw_only=True):
-    """A raw data set. Paths in `cases` are absolute; `labels` maps names (background included) to values in the files."""
+    """A raw data set.
+
+    Paths in `cases` are absolute; `labels` maps names (background included) to values in the files.
+    """
 
     name: str
     folder: str
@@ -75,7 +78,8 @@ def hidden_note(folder: Path) -> str | None:
 def hidden_names_note(folder: Path, hidden: list[str]) -> str:
     """The same of names that are known."""
     return (
-        f"{folder}: {len(hidden)} hidden file{'s' if len(hidden) > 1 else ''} ({min(hidden)}{', ...' if len(hidden) > 1 else ''}) ignored"
+        f"{folder}: {len(hidden)} hidden file{'s' if len(hidden) > 1 else ''}"
+        f" ({min(hidden)}{', ...' if len(hidden) > 1 else ''}) ignored"
     )
 
 
@@ -86,11 +90,15 @@ def load_dataset(folder: Path) -> Dataset:
     """
     description = folder / "dataset.json"
     if not description.is_file():
-        raise DatasetError(f"{description}: not found; make the data set with `hippopt_import`, or copy its dataset.json there")
+        raise DatasetError(
+            f"{description}: not found; make the data set with `hippopt_import`, or copy its dataset.json there"
+        )
     try:
         meta = parse_json(description.read_bytes(), description)
     except OSError as error:
-        raise DatasetError(f"{description}: cannot be read ({error.strerror}); change its permissions with chmod or its owner") from None
+        raise DatasetError(
+            f"{description}: cannot be read ({error.strerror}); change its permissions with chmod or its owner"
+        ) from None
     except PlanError as error:
         raise DatasetError(str(error)) from error
     channel_names, labels, ending = _read_meta(meta, description)
@@ -102,7 +110,8 @@ def load_dataset(folder: Path) -> Dataset:
     stated = meta.get("numTraining")
     if isinstance(stated, int) and stated != len(cases):
         raise DatasetError(
-            f"{description}: numTraining is {stated}, but labelsTr holds {len(cases)} cases; correct it or restore the files"
+            f"{description}: numTraining is {stated}, but labelsTr holds {len(cases)} cases; correct it or restore the"
+            " files"
         )
     return Dataset(
         name=folder.name, folder=str(folder.resolve()), channel_names=channel_names, labels=labels,
@@ -115,20 +124,37 @@ def _read_meta(meta: Any, source: Path) -> tuple[tuple[str, ...], dict[str, int]
         raise DatasetError(f"{source}: expected an object; write it as nnU-Net v2 defines it")
     missing = [key for key in ("channel_names", "labels", "file_ending") if key not in meta]
     if missing:
-        hint = "run `hippopt_import` on the Decathlon folder" if "modality" in meta else "add them as nnU-Net v2 defines them"
+        hint = (
+            "run `hippopt_import` on the Decathlon folder"
+            if "modality" in meta
+            else "add them as nnU-Net v2 defines them"
+        )
         raise DatasetError(f"{source}: missing {', '.join(missing)}; {hint}")
     channels, labels = meta["channel_names"], meta["labels"]
-    if not isinstance(channels, dict) or sorted(channels) != sorted(str(i) for i in range(len(channels))) or not channels:
+    if (
+        not isinstance(channels, dict)
+        or sorted(channels) != sorted(str(i) for i in range(len(channels)))
+        or not channels
+    ):
         raise DatasetError(f'{source}: channel_names must be {{"0": name, "1": name, ...}}, got {channels}')
-    if not isinstance(labels, dict) or any(not isinstance(value, int) or isinstance(value, bool) for value in labels.values()):
+    if not isinstance(labels, dict) or any(
+        not isinstance(value, int) or isinstance(value, bool) for value in labels.values()
+    ):
         raise DatasetError(
             f"{source}: labels must map each name to one whole number, got {labels}; "
             "region-based and `ignore` labels are not supported: merge structures with `hippopt_import --labels`"
         )
     if labels.get("background") != 0:
         raise DatasetError(f'{source}: labels must contain "background": 0')
-    if len(labels) < 2 or min(labels.values()) < 0 or len(set(labels.values())) < len(labels) or max(labels.values()) > 65535:
-        raise DatasetError(f"{source}: labels need distinct values from 0 to 65535 and one besides the background, got {labels}")
+    if (
+        len(labels) < 2
+        or min(labels.values()) < 0
+        or len(set(labels.values())) < len(labels)
+        or max(labels.values()) > 65535
+    ):
+        raise DatasetError(
+            f"{source}: labels need distinct values from 0 to 65535 and one besides the background, got {labels}"
+        )
     if meta["file_ending"] not in FILE_ENDINGS:
         raise DatasetError(f"{source}: file_ending {meta['file_ending']!r}; one of {', '.join(FILE_ENDINGS)}")
     return tuple(str(channels[str(i)]) for i in range(len(channels))), dict(labels), meta["file_ending"]
@@ -159,7 +185,11 @@ def _list_cases(folder: Path, channels: int, ending: str, subjects: dict[str, st
         f"{channels - 1:04d}; add the label or move the image away"
         for name in sorted(set(image_of) - wanted)
     ]
-    faults += [f"dataset.json: subjects names {case!r}, which has no label; correct the name" for case in subjects if case not in label_of]
+    faults += [
+        f"dataset.json: subjects names {case!r}, which has no label; correct the name"
+        for case in subjects
+        if case not in label_of
+    ]
     if not label_of:
         faults.append(f"{labels}: no image file; put the label files there")
     if faults:
@@ -181,7 +211,9 @@ def _by_stem(folder: Path) -> tuple[dict[str, Path], list[str]]:
     try:
         files = image_files(folder)
     except OSError as error:
-        raise DatasetError(f"{folder}: cannot be read ({error.strerror}); change its permissions with chmod or its owner") from None
+        raise DatasetError(
+            f"{folder}: cannot be read ({error.strerror}); change its permissions with chmod or its owner"
+        ) from None
     for path in files:
         if not is_text(str(path)):
             faults.append(f"{str(path)!r}: its name is not UTF-8 and cannot stand in a table; rename it")
@@ -191,6 +223,8 @@ def _by_stem(folder: Path) -> tuple[dict[str, Path], list[str]]:
         if stem in found:
             faults.append(f"{path}: ambiguous, {found[stem].name} has the same name; keep one of them")
         elif folded.setdefault(stem.strip().lower(), stem) != stem:
-            faults.append(f"{path}: differs from {folded[stem.strip().lower()]!r} in letter case or blanks only; rename one")
+            faults.append(
+                f"{path}: differs from {folded[stem.strip().lower()]!r} in letter case or blanks only; rename one"
+            )
         found[stem] = path
     return found, faults

@@ -8,7 +8,9 @@ MOST_LINKS = 40
 
 
 def overwritten(outputs: Iterable[Path], inputs: Iterable[Path]) -> tuple[Path, Path] | None:
-    """(output, input) of the first output that would replace an input, a link on the way to one, or another name of its file."""
+    """(output, input) of the first output that would replace an
+    input, a link on the way to one, or another name of its file.
+    """
     entries: dict[str, Path] = {}
     files: dict[tuple[int, int], Path] = {}
     for path in inputs:

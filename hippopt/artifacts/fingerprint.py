@@ -89,7 +89,9 @@ class Fingerprint(Record, frozen=True, kw_only=True):
 
     @property
     def groups(self) -> dict[str, str]:
-        """Case -> group that is kept on one side of a fold: cases of one subject, and subjects with an identical image."""
+        """Case -> group that is kept on one side of a fold: cases of one subject, and subjects with an
+        identical image.
+        """
         leader = {case.id: case.subject for case in self.cases}
         for duplicates in self.duplicates:
             joined = {leader[case] for case in duplicates}

@@ -20,7 +20,9 @@ def fold_of_folder(folder: str) -> str:
 
 
 def fit_number(fold: str) -> int | None:
-    """1 for `full-data`, N for `full-data-N` (2 to 9): fits on all cases, each with a seed of its own. None for any other name."""
+    """1 for `full-data`, N for `full-data-N` (2 to 9): fits on all
+    cases, each with a seed of its own. None for any other name.
+    """
     found = _FIT.fullmatch(fold)
     return int(found[1] or 1) if found else None
 

@@ -1,4 +1,6 @@
-"""Head sizes from outside, such as FreeSurfer's estimated total intracranial volume (eTIV): a table of scans and mm³."""
+"""Head sizes from outside, such as FreeSurfer's estimated total intracranial volume (eTIV): a table of
+scans and mm³.
+"""
 
 import csv
 import io
@@ -43,7 +45,8 @@ def read_head_sizes(path: Path) -> HeadSizes:
     column = named[0] if named else 1 if len(header) == 2 else None
     if column is None:
         raise DatasetError(
-            f"--head-size {path}: line 1: no column of sizes in mm³; name it eTIV, or leave no other beside that of the scans"
+            f"--head-size {path}: line 1: no column of sizes in mm³; name it eTIV, or leave no other beside that of the"
+            " scans"
         )
     found: dict[str, float] = {}
     for number, row in enumerate(rows[1:], 2):
@@ -55,7 +58,12 @@ def read_head_sizes(path: Path) -> HeadSizes:
         except ValueError:
             size = math.nan
         if not LEAST_MM3 <= size <= LARGEST_MM3:
-            raise DatasetError(f"--head-size {path}: line {number}: {cell!r} is no size of a head in mm³; correct it, or take the row out")
+            raise DatasetError(
+                f"--head-size {path}: line {number}: {cell!r} is no size of a head in mm³; correct it, or take the"
+                " row out"
+            )
         if found.setdefault(row[0].strip(), size) != size:
-            raise DatasetError(f"--head-size {path}: line {number}: {row[0].strip()} has another size above; keep one row")
+            raise DatasetError(
+                f"--head-size {path}: line {number}: {row[0].strip()} has another size above; keep one row"
+            )
     return HeadSizes(found)

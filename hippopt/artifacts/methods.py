@@ -1,4 +1,6 @@
-"""Ways to fine-tune: what each trains and what it needs. The commands, the plan's rules and the tests derive from this table."""
+"""Ways to fine-tune: what each trains and what it needs. The
+commands, the plan's rules and the tests derive from this table.
+"""
 
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -13,10 +15,11 @@ Method = Literal["lora-pt", "decoder", "full", "bitfit", "layernorm", "lora", "d
 class MethodTraits:
     """One way to fine-tune.
 
-    factors: what its low-rank factors are, in words; artifacts/trained_words.py adds what else trains. rate: learning rate of a plan that names
-    none. parts: of networks/unetr.py, trained besides factors; None: the plan's `also_trained`. adapter: the module of networks/adapters
-    that makes the factors, if any; library: what has to be installed for it. decomposes: starts from singular vectors of the base, stored once
-    per run. trains_remade: whether what had to be re-made for the labels trains too. known_steps: plans over all its steps.
+    factors: what its low-rank factors are, in words; artifacts/trained_words.py adds what else trains. rate: learning
+    rate of a plan that names none. parts: of networks/unetr.py, trained besides factors; None: the plan's
+    `also_trained`. adapter: the module of networks/adapters that makes the factors, if any; library: what has to be
+    installed for it. decomposes: starts from singular vectors of the base, stored once per run. trains_remade: whether
+    what had to be re-made for the labels trains too. known_steps: plans over all its steps.
     """
 
     rate: float
@@ -36,19 +39,36 @@ class MethodTraits:
 
 
 METHODS: dict[Method, MethodTraits] = {
-    "lora-pt": MethodTraits(3e-3, "principal tensor factors of the stacked weights", adapter="lora_pt", decomposes=True),
+    "lora-pt": MethodTraits(
+        3e-3, "principal tensor factors of the stacked weights", adapter="lora_pt", decomposes=True
+    ),
     "decoder": MethodTraits(3e-3),
     "full": MethodTraits(2e-3, parts=("all",), needs_base=False),
     "bitfit": MethodTraits(2e-3, parts=("biases", "head")),
     "layernorm": MethodTraits(2e-3, parts=("norms", "head")),
     "lora": MethodTraits(3e-3, "two factors per weight matrix", adapter="peft_layers", library="peft"),
-    "dora": MethodTraits(3e-3, "two factors per weight matrix, and the norm of each output's weights", adapter="peft_layers", library="peft"),
-    "pissa": MethodTraits(3e-3, "two factors per weight matrix, from its own singular vectors", adapter="peft_layers", library="peft",
-                          decomposes=True),
-    "adalora": MethodTraits(3e-3, "three factors per weight matrix, whose ranks are shared out while they train", adapter="peft_layers",
-                            library="peft", known_steps=True),
+    "dora": MethodTraits(
+        3e-3,
+        "two factors per weight matrix, and the norm of each output's weights",
+        adapter="peft_layers",
+        library="peft",
+    ),
+    "pissa": MethodTraits(
+        3e-3,
+        "two factors per weight matrix, from its own singular vectors",
+        adapter="peft_layers",
+        library="peft",
+        decomposes=True,
+    ),
+    "adalora": MethodTraits(
+        3e-3,
+        "three factors per weight matrix, whose ranks are shared out while they train",
+        adapter="peft_layers",
+        library="peft",
+        known_steps=True,
+    ),
     "published": MethodTraits(3e-3, parts=("decoder",), trains_remade=False),
-}  # fmt: skip
+}
 # rows of a comparison beside the methods: method full under other conditions, in words
 VARIANTS = {
     "scratch": "full, from random weights",
@@ -56,7 +76,11 @@ VARIANTS = {
     "no-transformer-base": "full from the base, with them left out",
 }
 assert tuple(METHODS) == get_args(Method)
-PLANNED: tuple[Method, ...] = ("lora-pt", "decoder", "full")  # whose rates every plan names, also one of an earlier hippopt
+PLANNED: tuple[Method, ...] = (
+    "lora-pt",
+    "decoder",
+    "full",
+)  # whose rates every plan names, also one of an earlier hippopt
 
 
 def default_rates() -> dict[str, float]:
@@ -69,5 +93,6 @@ def check_library(method: Method) -> None:
     library = METHODS[method].library
     if library is not None and find_spec(library) is None:
         raise UsageError(
-            f"method {method}: needs the {library} library, which is not installed; install it with pip install 'hippopt[{library}]'"
+            f"method {method}: needs the {library} library, which is not installed; install it with pip install"
+            f" 'hippopt[{library}]'"
         )

@@ -51,7 +51,9 @@ class ModelManifest(Record, frozen=True, kw_only=True):
 
 
 class UsualContrast(Record, frozen=True, kw_only=True):
-    """The range of contrasts (inference/contrast.py) that is usual for the training scans, in standard deviations of a scan."""
+    """The range of contrasts (inference/contrast.py) that is usual
+    for the training scans, in standard deviations of a scan.
+    """
 
     schema: int = SCHEMA
     fingerprint_hash: str
@@ -60,7 +62,9 @@ class UsualContrast(Record, frozen=True, kw_only=True):
 
 
 class Figure(Record, frozen=True, kw_only=True):
-    """Means over subjects for one label, or for the mean foreground; None where undefined. dice_low, dice_high: 95 % interval."""
+    """Means over subjects for one label, or for the mean foreground;
+    None where undefined. dice_low, dice_high: 95 % interval.
+    """
 
     label: str
     dice: float | None
@@ -92,14 +96,17 @@ class OutOfFold(Record, frozen=True, kw_only=True):
             for value, digits in ((whole.dice, 4), (whole.hd95_mm, 2), (whole.nsd_1mm, 4))
         )
         return (
-            f"out of fold, {self.folds} of {self.of} folds, {self.cases} cases of {self.subjects} subjects: {whole.label} Dice {dice}{interval}, "
-            f"HD95 {hd95} mm, NSD at 1 mm {nsd}"
+            f"out of fold, {self.folds} of {self.of} folds, {self.cases} cases of {self.subjects} subjects:"
+            f" {whole.label} Dice {dice}{interval}, HD95 {hd95} mm, NSD at 1 mm {nsd}"
         )
 
 
 def missing_and_stray(manifest: ModelManifest, names: Sequence[str]) -> tuple[list[str], list[str]]:
     """(names that a model of this kind must have and lacks, names that do not belong to it)."""
-    needed = {f"{RUN}plan.json", *(f"{RUN}{fold}/adapter.{ending}" for fold in manifest.folds for ending in ("json", "safetensors"))}
+    needed = {
+        f"{RUN}plan.json",
+        *(f"{RUN}{fold}/adapter.{ending}" for fold in manifest.folds for ending in ("json", "safetensors")),
+    }
     needed |= {f"{RUN}initial.safetensors"} if METHODS[manifest.method].decomposes else set()
     if manifest.base is not None:
         needed |= {BASE_CARD, *([BASE_WEIGHTS] if manifest.base.included else [])}

@@ -1,4 +1,6 @@
-"""PartBorders: how the cross-sections of a structure tell where one of its parts ends and the next begins. Plain numbers."""
+"""PartBorders: how the cross-sections of a structure tell where
+one of its parts ends and the next begins. Plain numbers.
+"""
 
 import math
 
@@ -17,8 +19,9 @@ class PartBorder(Record, frozen=True, kw_only=True):
 class PartBorders(Record, frozen=True, kw_only=True):
     """The parts of one structure, in their order along an axis, and the border between each two that follow each other.
 
-    axis: 0, 1, 2 for Z, Y, X on RAS axes. parts: label names by rising coordinate. borders: one less. cases: it was fitted to.
-    misplaced: mean share of the structure's voxels that lie on the wrong side of the best planes across the axis.
+    axis: 0, 1, 2 for Z, Y, X on RAS axes. parts: label names by rising coordinate. borders: one less. cases: it was
+    fitted to. misplaced: mean share of the structure's voxels that lie on the wrong side of the best planes across the
+    axis.
     """
 
     axis: int
@@ -29,7 +32,11 @@ class PartBorders(Record, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         rows = [(border.centre, border.scale, border.weights) for border in self.borders]
-        numbers = [value for border in self.borders for value in (border.offset, *border.centre, *border.scale, *border.weights)]
+        numbers = [
+            value
+            for border in self.borders
+            for value in (border.offset, *border.centre, *border.scale, *border.weights)
+        ]
         sound = (
             self.axis in (0, 1, 2)
             and len(set(self.parts)) == len(self.parts) == len(self.borders) + 1 >= 2

@@ -1,4 +1,5 @@
-"""Plan: every decision for a data set, each with its reason. A person may edit it; the rules are checked when it is read.
+"""Plan: every decision for a data set, each with its reason. A person may edit it; the rules are checked when it is
+read.
 
 All triples are (Z, Y, X) on RAS axes, except where a name says otherwise.
 """
@@ -36,8 +37,8 @@ TOKEN_SIZES = (8, 16)  # voxels along each axis that one token of the transforme
 class NetworkSettings(Record, frozen=True, kw_only=True):
     """A UNETR of 12 layers. `size` names the row of hippopt.networks.unetr.SIZES that it came from, or "custom".
 
-    token_size: one token of the transformer covers so many voxels along each axis. transformer: whether its blocks are there; without them each is
-    the identity, and the convolutions do all the work.
+    token_size: one token of the transformer covers so many voxels along each axis. transformer: whether its blocks are
+    there; without them each is the identity, and the convolutions do all the work.
     """
 
     size: str
@@ -50,7 +51,9 @@ class NetworkSettings(Record, frozen=True, kw_only=True):
 
 
 class NormalisationSettings(Record, frozen=True, kw_only=True):
-    """Clip to `clip_percentiles`, then z-score, both over the voxels of `region`: the whole image or its non-zero part."""
+    """Clip to `clip_percentiles`, then z-score, both over the voxels of `region`: the whole image or its
+    non-zero part.
+    """
 
     scheme: Literal["zscore"]
     region: Literal["image", "nonzero"]
@@ -60,9 +63,11 @@ class NormalisationSettings(Record, frozen=True, kw_only=True):
 class AugmentationSettings(Record, frozen=True, kw_only=True):
     """Probabilities and ranges. Flips are drawn with probability 1/2 per axis; one along x exchanges twins.
 
-    swap_labels: only in plans made before `side_classes`, whose twins they state as pairs (left, right) of label values.
+    swap_labels: only in plans made before `side_classes`, whose twins they state as pairs (left, right) of label
+    values.
 
-    elastic_scale: smoothness (sigma) of a deformation as a share of the patch; elastic_voxels: its largest displacement per axis.
+    elastic_scale: smoothness (sigma) of a deformation as a share of the patch; elastic_voxels: its largest displacement
+    per axis.
     """
 
     p_rotation: float
@@ -83,23 +88,28 @@ class AugmentationSettings(Record, frozen=True, kw_only=True):
     p_inverted_gamma: float
     gamma: tuple[float, float]
     flip_axes: tuple[Literal["x", "y", "z"], ...]
-    swap_labels: tuple[tuple[int, int], ...] | msgspec.UnsetType = msgspec.UNSET  # no value, so that older plans keep their hash
+    swap_labels: tuple[tuple[int, int], ...] | msgspec.UnsetType = (
+        msgspec.UNSET
+    )  # no value, so that older plans keep their hash
     p_elastic: float = 0.0
     elastic_scale: tuple[float, float] = (0.08, 0.25)
     elastic_voxels: tuple[float, float] = (1.0, 4.0)
 
 
-CENTRE_REACH = 1.5  # an image of at most so many patches along each axis is a crop around the structure: its middle may do
+CENTRE_REACH = (
+    1.5  # an image of at most so many patches along each axis is a crop around the structure: its middle may do
+)
 
 
 class AdapterSettings(Record, frozen=True, kw_only=True):
     """LoRA-PT (lora_pt.md); `rank`, `stacks` and `also_trained` hold for lora, dora, pissa and adalora too.
 
-    rank: one tubal rank, or one for each of `stacks`. stacks: of STACKS; `convolutions` are the kernels of the convolutional encoders and
-    the decoder, each a stack of its own: all of them train, as factors or, where these would save nothing, whole. core: form of S. balance: whether sqrt(S) is shared into both sides.
-    also_trained: of ALSO_TRAINED, or beginnings of parameter names of MONAI's UNETR. factor_rate: the rate of
-    lora-pt's factors, in the method's, which is that of all else that trains; s_rate: the rate of S, in the factors'.
-    attention: one stack of 48 slices, or four of 12 (query, key, value, output), each at the rank of `attention`.
+    rank: one tubal rank, or one for each of `stacks`. stacks: of STACKS; `convolutions` are the kernels of the
+    convolutional encoders and the decoder, each a stack of its own: all of them train, as factors or, where these would
+    save nothing, whole. core: form of S. balance: whether sqrt(S) is shared into both sides. also_trained: of
+    ALSO_TRAINED, or beginnings of parameter names of MONAI's UNETR. factor_rate: the rate of lora-pt's factors, in the
+    method's, which is that of all else that trains; s_rate: the rate of S, in the factors'. attention: one stack of 48
+    slices, or four of 12 (query, key, value, output), each at the rank of `attention`.
     """
 
     rank: int | dict[str, int]
@@ -128,7 +138,8 @@ PLANNED_ADAPTER = AdapterSettings(
 class ScheduleSettings(Record, frozen=True, kw_only=True):
     """AdamW; the learning rate rises for `warmup_steps`, then falls as (1 - progress) ** poly_exponent.
 
-    steps: from random weights; steps_on_base: from a base, None for as many. full_rate_on_base: of `full` from a base, None for the same.
+    steps: from random weights; steps_on_base: from a base, None for as many. full_rate_on_base: of `full` from a base,
+    None for the same.
     """
 
     steps: int
@@ -155,11 +166,12 @@ class ScheduleSettings(Record, frozen=True, kw_only=True):
 class LocatorSettings(Record, frozen=True, kw_only=True):
     """A coarse look at the whole image, by which the regions are found that the network then sees at full resolution.
 
-    A region holds the labels of one side, or all labels where they have none. spacing_mm: of the coarse image, isotropic.
-    channels: of the levels of a U-Net. regions: how many a scan has at most. margin_mm: around a located region.
-    volume_mm3, apart_mm: what is plausible for a region and for the distance between the centres of two; apart_mm is None for
-    one region. offset_mm: from the centre of the left region to that of the right (Z, Y, X), None where labels have no sides.
-    jitter_mm, patches_elsewhere: how far from a region's centre training patches lie, and the share that lies anywhere.
+    A region holds the labels of one side, or all labels where they have none. spacing_mm: of the coarse image,
+    isotropic. channels: of the levels of a U-Net. regions: how many a scan has at most. margin_mm: around a located
+    region. volume_mm3, apart_mm: what is plausible for a region and for the distance between the centres of two;
+    apart_mm is None for one region. offset_mm: from the centre of the left region to that of the right (Z, Y, X), None
+    where labels have no sides. jitter_mm, patches_elsewhere: how far from a region's centre training patches lie, and
+    the share that lies anywhere.
     """
 
     spacing_mm: float
@@ -187,13 +199,13 @@ class Plan(Record, frozen=True, kw_only=True):
     """All decisions. `labels` maps names to values in the files; classes of the network follow rising values.
 
     largest_scan_mm: the largest field of view of the training scans after the crop; a much larger scan is warned of.
-    locator: None where the scans are crops around the structure, which are segmented as a whole.
-    mirror_sides: the network knows one side only, and sees the right one mirrored; each pair of twins is one class.
-    centre_window: the scans are crops somewhat larger than the patch, with the structure in the middle, where one window of several networks
-    sees it as well as overlapping ones.
-    side_classes: left and right by class; None where no label has a side, and in older plans. Read `class_sides`, which knows both.
-    part_borders: all labels are parts of one structure, one after the other along an axis; where they meet is learned from its cross-sections.
-    straighten_degrees: scans tilted further against RAS axes are resampled through their true axes; None, as in plans of earlier versions: never.
+    locator: None where the scans are crops around the structure, which are segmented as a whole. mirror_sides: the
+    network knows one side only, and sees the right one mirrored; each pair of twins is one class. centre_window: the
+    scans are crops somewhat larger than the patch, with the structure in the middle, where one window of several
+    networks sees it as well as overlapping ones. side_classes: left and right by class; None where no label has a side,
+    and in older plans. Read `class_sides`, which knows both. part_borders: all labels are parts of one structure, one
+    after the other along an axis; where they meet is learned from its cross-sections. straighten_degrees: scans tilted
+    further against RAS axes are resampled through their true axes; None, as in plans of earlier versions: never.
     """
 
     schema: int = SCHEMA
@@ -242,7 +254,9 @@ class Plan(Record, frozen=True, kw_only=True):
 
     @property
     def network_classes(self) -> tuple[str, ...]:
-        """Name of each class that the network tells apart: `class_names`, or one for each pair where sides are mirrored."""
+        """Name of each class that the network tells apart:
+        `class_names`, or one for each pair where sides are mirrored.
+        """
         if not self.mirror_sides:
             return self.class_names
         return (self.class_names[0], *(twin.name for twin in self.class_sides.twins))
@@ -261,5 +275,11 @@ class Plan(Record, frozen=True, kw_only=True):
     def preparation_hash(self) -> str:
         """Hash of the decisions that shape the preprocessed arrays; other edits leave the cache valid."""
         return content_hash(
-            [self.target_spacing_mm, self.crop, msgspec.to_builtins(self.normalisation), self.label_values, len(self.channel_names)]
+            [
+                self.target_spacing_mm,
+                self.crop,
+                msgspec.to_builtins(self.normalisation),
+                self.label_values,
+                len(self.channel_names),
+            ]
         )

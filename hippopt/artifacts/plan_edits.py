@@ -20,10 +20,19 @@ BY_USER = "set by the user"  # a reason
 FIXED = ("schema", "fingerprint_hash", "reasons")
 STEPS = ("schedule.steps_on_base", "schedule.steps")
 MEANT = {  # what other tools call it
-    "epochs": STEPS, "epoch": STEPS, "iterations": STEPS, "max_iterations": STEPS, "lr": ("schedule.learning_rate",),
-    "initial_lr": ("schedule.learning_rate",), "voxel_size": ("target_spacing_mm",), "resolution": ("target_spacing_mm",),
-    "mirroring": ("augmentation.flip_axes",), "splits": ("folds",), "classes": ("labels",), "model": ("network.size",),
-}  # fmt: skip
+    "epochs": STEPS,
+    "epoch": STEPS,
+    "iterations": STEPS,
+    "max_iterations": STEPS,
+    "lr": ("schedule.learning_rate",),
+    "initial_lr": ("schedule.learning_rate",),
+    "voxel_size": ("target_spacing_mm",),
+    "resolution": ("target_spacing_mm",),
+    "mirroring": ("augmentation.flip_axes",),
+    "splits": ("folds",),
+    "classes": ("labels",),
+    "model": ("network.size",),
+}
 NUMBER = re.compile(r"[-+]?(\d+\.\d*|\.\d+)([eE][-+]?\d+)?")  # .5 and 5. are numbers to all but JSON
 
 
@@ -35,7 +44,8 @@ def plan_changes(old: Plan, new: Plan) -> list[str]:
 def lost_edits(old: Plan, planned: Plan | None, new: Plan) -> list[str]:
     """What a person had decided in the old plan and the new one decides otherwise, each as `key: old -> new`.
 
-    planned: what planning by itself made of the old plan's data, where that is still known; else only what --set wrote down is a person's.
+    planned: what planning by itself made of the old plan's data, where that is still known; else only what --set wrote
+    down is a person's.
     """
     mine = {line.partition(": ")[0] for line in plan_changes(planned, old)} if planned is not None else set()
     named = [key for key, reason in old.reasons.items() if reason == BY_USER]
@@ -44,14 +54,19 @@ def lost_edits(old: Plan, planned: Plan | None, new: Plan) -> list[str]:
         line
         for line in plan_changes(old, new)
         if (key := line.partition(": ")[0]) not in taken_over
-        and (key in mine or any(key == name or key.startswith(f"{name}.") or name.startswith(f"{key}.") for name in named))
+        and (
+            key in mine
+            or any(key == name or key.startswith(f"{name}.") or name.startswith(f"{key}.") for name in named)
+        )
     ]
 
 
 def _changes(old: Any, new: Any, key: str) -> list[str]:
     if isinstance(old, dict) and isinstance(new, dict):
         names = [name for name in dict.fromkeys([*old, *new]) if key or name != "reasons"]
-        return [line for name in names for line in _changes(old.get(name), new.get(name), f"{key}.{name}" if key else name)]
+        return [
+            line for name in names for line in _changes(old.get(name), new.get(name), f"{key}.{name}" if key else name)
+        ]
     if old == new:
         return []
     texts = [json.dumps(value) for value in (old, new)]
@@ -67,7 +82,9 @@ def apply_settings(plan: Plan, settings: list[str], source: Path) -> Plan:
 
 
 def reset_keys(plan: Plan, keys: Sequence[str], fresh: Plan) -> Plan:
-    """Give keys (dotted) the values and reasons that they have in `fresh`, a plan that nobody edited. Raises PlanError."""
+    """Give keys (dotted) the values and reasons that they have in `fresh`, a plan that nobody edited.
+    Raises PlanError.
+    """
     data: dict[str, Any] = msgspec.to_builtins(plan)
     new: dict[str, Any] = msgspec.to_builtins(fresh)
     for key in (key.strip() for key in keys):
@@ -81,7 +98,9 @@ def reset_keys(plan: Plan, keys: Sequence[str], fresh: Plan) -> Plan:
             parent.pop(last)
         for name in [name for name in data["reasons"] if name == key or name.startswith(f"{key}.")]:
             del data["reasons"][name]
-        data["reasons"].update({name: why for name, why in new["reasons"].items() if name == key or name.startswith(f"{key}.")})
+        data["reasons"].update(
+            {name: why for name, why in new["reasons"].items() if name == key or name.startswith(f"{key}.")}
+        )
     if "swap_labels" not in data["augmentation"]:  # an older plan's twins stood there
         data["side_classes"] = data["side_classes"] or new["side_classes"]
     return _record(data, Plan, f"--reset {' '.join(keys)}")
@@ -102,7 +121,9 @@ def _record(data: dict[str, Any], kind: type[R], text: str) -> R:
     try:
         return msgspec.convert(data, kind)
     except msgspec.ValidationError as error:
-        raise PlanError(f"{text}: {error}; give another value{f': {right}' if (right := right_values(kind, error)) else ''}") from None
+        raise PlanError(
+            f"{text}: {error}; give another value{f': {right}' if (right := right_values(kind, error)) else ''}"
+        ) from None
 
 
 def _set_values(data: dict[str, Any], settings: list[str], fixed: tuple[str, ...], of: str) -> list[str]:
@@ -128,7 +149,12 @@ def _find(data: dict[str, Any], key: str, fixed: tuple[str, ...], of: str, text:
         known = [name for name in parent if depth or name not in fixed] if isinstance(parent, dict) else []
         if part not in known:
             where = f"{of}'s {'.'.join(path[:depth])}" if depth else of
-            near = _called(part, data, fixed) or near_names(part, known) or _spelled(part, data, fixed) or f"; there are {', '.join(known)}"
+            near = (
+                _called(part, data, fixed)
+                or near_names(part, known)
+                or _spelled(part, data, fixed)
+                or f"; there are {', '.join(known)}"
+            )
             raise PlanError(f"{text}: no {part!r} in the {where}{near if known else '; it has no keys of its own'}")
         parent = parent[part] if depth < len(path) - 1 else parent
     return parent, path[-1]
@@ -151,7 +177,9 @@ def _spelled(word: str, data: dict[str, Any], fixed: tuple[str, ...]) -> str:
 
 def _keys(data: dict[str, Any], start: str, fixed: tuple[str, ...]) -> list[str]:
     names = [name for name in data if start or name not in fixed]
-    inner = [key for name in names if isinstance(data[name], dict) for key in _keys(data[name], f"{start}{name}.", fixed)]
+    inner = [
+        key for name in names if isinstance(data[name], dict) for key in _keys(data[name], f"{start}{name}.", fixed)
+    ]
     return [f"{start}{name}" for name in names] + inner
 
 

@@ -1,4 +1,6 @@
-"""Rules of a plan: what a person may not write into it, each told as `key: value; the rule`; and reading one that is checked."""
+"""Rules of a plan: what a person may not write into it, each told
+as `key: value; the rule`; and reading one that is checked.
+"""
 
 import math
 from pathlib import Path
@@ -32,37 +34,110 @@ def broken_rules(plan: Plan, fingerprint: Fingerprint | None = None) -> list[str
     low, high = plan.normalisation.clip_percentiles
     probabilities = [name for name in AugmentationSettings.__struct_fields__ if name.startswith("p_")]
     rules = [
-        (network.token_size in TOKEN_SIZES, "network.token_size", network.token_size, " or ".join(map(str, TOKEN_SIZES))),
-        (all(size > 0 and size % max(1, network.token_size) == 0 for size in plan.patch_size), "patch_size", plan.patch_size,
-         f"three multiples of {network.token_size} (network.token_size), above 0"),
+        (
+            network.token_size in TOKEN_SIZES,
+            "network.token_size",
+            network.token_size,
+            " or ".join(map(str, TOKEN_SIZES)),
+        ),
+        (
+            all(size > 0 and size % max(1, network.token_size) == 0 for size in plan.patch_size),
+            "patch_size",
+            plan.patch_size,
+            f"three multiples of {network.token_size} (network.token_size), above 0",
+        ),
         (plan.batch_size >= 1, "batch_size", plan.batch_size, "at least 1"),
-        (all(0 < mm < 100 for mm in plan.target_spacing_mm), "target_spacing_mm", plan.target_spacing_mm, "above 0 and below 100 mm"),
-        (0 <= plan.foreground_oversampling <= 1, "foreground_oversampling", plan.foreground_oversampling, "from 0 to 1"),
+        (
+            all(0 < mm < 100 for mm in plan.target_spacing_mm),
+            "target_spacing_mm",
+            plan.target_spacing_mm,
+            "above 0 and below 100 mm",
+        ),
+        (
+            0 <= plan.foreground_oversampling <= 1,
+            "foreground_oversampling",
+            plan.foreground_oversampling,
+            "from 0 to 1",
+        ),
         (0 <= low < high <= 100, "normalisation.clip_percentiles", (low, high), "0 <= low < high <= 100"),
-        (min(network.hidden_size, network.mlp_dim, network.num_heads, network.feature_size) > 0, "network", "", "sizes above 0"),
-        (network.num_heads > 0 and network.hidden_size % network.num_heads == 0, "network.hidden_size", network.hidden_size,
-         f"a multiple of num_heads = {network.num_heads}"),
-        (len(adapter.stacks) > 0 and len(set(adapter.stacks)) == len(adapter.stacks), "adapter.stacks", adapter.stacks,
-         f"some of {', '.join(STACKS)}, each once"),
-        (0 < adapter.factor_rate < math.inf, "adapter.factor_rate", adapter.factor_rate, "above 0, in the method's learning rate"),
+        (
+            min(network.hidden_size, network.mlp_dim, network.num_heads, network.feature_size) > 0,
+            "network",
+            "",
+            "sizes above 0",
+        ),
+        (
+            network.num_heads > 0 and network.hidden_size % network.num_heads == 0,
+            "network.hidden_size",
+            network.hidden_size,
+            f"a multiple of num_heads = {network.num_heads}",
+        ),
+        (
+            len(adapter.stacks) > 0 and len(set(adapter.stacks)) == len(adapter.stacks),
+            "adapter.stacks",
+            adapter.stacks,
+            f"some of {', '.join(STACKS)}, each once",
+        ),
+        (
+            0 < adapter.factor_rate < math.inf,
+            "adapter.factor_rate",
+            adapter.factor_rate,
+            "above 0, in the method's learning rate",
+        ),
         (0 < adapter.s_rate < math.inf, "adapter.s_rate", adapter.s_rate, "above 0, in the factors' learning rate"),
-        (all(name in ALSO_TRAINED or name.startswith(NAME_STARTS) for name in adapter.also_trained), "adapter.also_trained", adapter.also_trained,
-         f"each {', '.join(ALSO_TRAINED)} or a beginning of a parameter's name ({', '.join(NAME_STARTS)})"),
-        (schedule.steps >= 1 and schedule.steps_from(True) >= 1 and schedule.steps_per_epoch >= 1 and schedule.warmup_steps >= 0, "schedule", "",
-         "steps, steps_on_base and steps_per_epoch at least 1"),
-        (all(0 < rate < math.inf for rate in rates.values()) and set(PLANNED) <= set(rates) <= set(METHODS), "schedule.learning_rate", rates,
-         f"a rate above 0 for each of {', '.join(PLANNED)}, and for other methods that are named ({', '.join(m for m in METHODS if m not in PLANNED)})"),
-        (schedule.full_rate_on_base is None or 0 < schedule.full_rate_on_base < math.inf, "schedule.full_rate_on_base", schedule.full_rate_on_base,
-         "a rate above 0, or none for that of `full`"),
+        (
+            all(name in ALSO_TRAINED or name.startswith(NAME_STARTS) for name in adapter.also_trained),
+            "adapter.also_trained",
+            adapter.also_trained,
+            f"each {', '.join(ALSO_TRAINED)} or a beginning of a parameter's name ({', '.join(NAME_STARTS)})",
+        ),
+        (
+            schedule.steps >= 1
+            and schedule.steps_from(True) >= 1
+            and schedule.steps_per_epoch >= 1
+            and schedule.warmup_steps >= 0,
+            "schedule",
+            "",
+            "steps, steps_on_base and steps_per_epoch at least 1",
+        ),
+        (
+            all(0 < rate < math.inf for rate in rates.values()) and set(PLANNED) <= set(rates) <= set(METHODS),
+            "schedule.learning_rate",
+            rates,
+            (
+                f"a rate above 0 for each of {', '.join(PLANNED)}, and for other methods that are named"
+                f" ({', '.join(m for m in METHODS if m not in PLANNED)})"
+            ),
+        ),
+        (
+            schedule.full_rate_on_base is None or 0 < schedule.full_rate_on_base < math.inf,
+            "schedule.full_rate_on_base",
+            schedule.full_rate_on_base,
+            "a rate above 0, or none for that of `full`",
+        ),
         (schedule.gradient_clip > 0, "schedule.gradient_clip", schedule.gradient_clip, "above 0"),
-        (schedule.weight_decay >= 0 and schedule.poly_exponent >= 0, "schedule", "", "weight_decay and poly_exponent not below 0"),
+        (
+            schedule.weight_decay >= 0 and schedule.poly_exponent >= 0,
+            "schedule",
+            "",
+            "weight_decay and poly_exponent not below 0",
+        ),
         (plan.seed >= 0, "seed", plan.seed, "not below 0"),
-        (all(0 <= getattr(plan.augmentation, name) <= 1 for name in probabilities), "augmentation", "", "probabilities from 0 to 1"),
+        (
+            all(0 <= getattr(plan.augmentation, name) <= 1 for name in probabilities),
+            "augmentation",
+            "",
+            "probabilities from 0 to 1",
+        ),
         (plan.labels.get("background") == 0, "labels", plan.labels, '"background" must be 0'),
         (len(set(plan.labels.values())) == len(plan.labels), "labels", plan.labels, "one value a label"),
-        (all(value in plan.labels.values() for pair in plan.augmentation.swap_labels or () for value in pair), "augmentation.swap_labels",
-         plan.augmentation.swap_labels, "pairs of label values"),
-    ]  # fmt: skip
+        (
+            all(value in plan.labels.values() for pair in plan.augmentation.swap_labels or () for value in pair),
+            "augmentation.swap_labels",
+            plan.augmentation.swap_labels,
+            "pairs of label values",
+        ),
+    ]
     for name in AUGMENTATION_RANGES:
         first, last = getattr(plan.augmentation, name)
         rules.append((0 <= first <= last < math.inf, f"augmentation.{name}", (first, last), "0 <= low <= high"))
@@ -70,7 +145,9 @@ def broken_rules(plan: Plan, fingerprint: Fingerprint | None = None) -> list[str
         same = plan.labels == fingerprint.labels and plan.channel_names == fingerprint.channel_names
         rules.append((same, "labels, channel_names", "", "as in the data set's dataset.json"))
     broken = [f"{key}: {value}; the rule: {rule}" for sound, key, value, rule in rules if not sound]
-    broken += _broken_ranks(adapter, network) + _broken_folds(plan, fingerprint) + _broken_sides(plan) + _broken_locator(plan)
+    broken += (
+        _broken_ranks(adapter, network) + _broken_folds(plan, fingerprint) + _broken_sides(plan) + _broken_locator(plan)
+    )
     if plan.part_borders and (plan.locator is not None or plan.sides or len(plan.labels) < 3):
         broken.append("part_borders: true; the rule: two labels or more without a side, in scans that are not located")
     if fingerprint is not None:
@@ -83,15 +160,25 @@ def _broken_ranks(adapter: AdapterSettings, network: NetworkSettings) -> list[st
     bounds = {name: hidden if name == "attention" else min(hidden, network.mlp_dim) for name in adapter.stacks}
     if CONVOLUTIONS in bounds:
         m, n = (width * network.feature_size for width in DEEPEST_WIDTHS.get(network.token_size, (8, 16)))
-        bounds[CONVOLUTIONS] = (m * n - 1) // (m + n + 1)  # beyond it no kernel's factors would be fewer numbers than itself
+        bounds[CONVOLUTIONS] = (m * n - 1) // (
+            m + n + 1
+        )  # beyond it no kernel's factors would be fewer numbers than itself
     if isinstance(adapter.rank, int):
         bound = min(bounds.values(), default=hidden)
         sound = 1 <= adapter.rank <= bound
-        return [] if sound else [f"adapter.rank: {adapter.rank}; the rule: from 1 to {bound}, the smaller side of the stacked weights"]
+        return (
+            []
+            if sound
+            else [f"adapter.rank: {adapter.rank}; the rule: from 1 to {bound}, the smaller side of the stacked weights"]
+        )
     if set(adapter.rank) != set(adapter.stacks):
-        return [f"adapter.rank: {adapter.rank}; the rule: one number, or one for each of adapter.stacks ({', '.join(adapter.stacks)})"]
+        return [
+            f"adapter.rank: {adapter.rank}; the rule: one number, or one for each of adapter.stacks"
+            f" ({', '.join(adapter.stacks)})"
+        ]
     return [
-        f"adapter.rank.{name}: {adapter.rank[name]}; the rule: from 1 to {bound}, the smaller side of this stack's weights"
+        f"adapter.rank.{name}: {adapter.rank[name]}; the rule: from 1 to {bound}, the smaller side of this stack's"
+        " weights"
         for name, bound in bounds.items()
         if not 1 <= adapter.rank[name] <= bound
     ]
@@ -101,7 +188,10 @@ def _broken_folds(plan: Plan, fingerprint: Fingerprint | None) -> list[str]:
     subjects = {case.id: case.subject for case in fingerprint.cases} if fingerprint else {}
     broken = []
     if fingerprint and not plan.folds and len(set(fingerprint.groups.values())) > 1:
-        broken.append("folds: none; the rule: a fold at least where there are two subjects; `hippopt_plan --reset folds` draws them again")
+        broken.append(
+            "folds: none; the rule: a fold at least where there are two subjects; `hippopt_plan --reset folds` draws"
+            " them again"
+        )
     for number, fold in enumerate(plan.folds):
         both = sorted(set(fold.train) & set(fold.val))
         if both:
@@ -111,7 +201,9 @@ def _broken_folds(plan: Plan, fingerprint: Fingerprint | None) -> list[str]:
             broken.append(f"folds[{number}]: {', '.join(unknown[:3])} unknown; the rule: only cases of the data set")
         shared = {subjects.get(case, case) for case in fold.train} & {subjects.get(case, case) for case in fold.val}
         if not both and shared:
-            broken.append(f"folds[{number}]: subject {sorted(shared)[0]} in train and val; the rule: a subject stands on one side")
+            broken.append(
+                f"folds[{number}]: subject {sorted(shared)[0]} in train and val; the rule: a subject stands on one side"
+            )
         if not fold.train or not fold.val:
             broken.append(f"folds[{number}]: empty train or val; the rule: at least one case on each side")
     return broken
@@ -124,11 +216,18 @@ def _broken_sides(plan: Plan) -> list[str]:
     if plan.augmentation.swap_labels:
         return ["augmentation.swap_labels: given beside side_classes; the rule: twins stand in side_classes alone"]
     told = {"left": own.left, "right": own.right}
-    stated = {side: tuple(i for i, name in enumerate(plan.class_names) if plan.sides.get(name) == side) for side in told}
+    stated = {
+        side: tuple(i for i, name in enumerate(plan.class_names) if plan.sides.get(name) == side) for side in told
+    }
     members = [index for pair in own.pairs for index in pair]
     if {side: tuple(sorted(found)) for side, found in told.items()} != stated:
-        return ["side_classes: other sides than the plan's `sides`; the rule: both say the same; state sides in dataset.json and plan anew"]
-    if len(set(members)) < len(members) or any(left not in own.left or right not in own.right for left, right in own.pairs):
+        return [
+            "side_classes: other sides than the plan's `sides`; the rule: both say the same; state sides in"
+            " dataset.json and plan anew"
+        ]
+    if len(set(members)) < len(members) or any(
+        left not in own.left or right not in own.right for left, right in own.pairs
+    ):
         return ["side_classes.twins: the rule: pairs of a class of the left and one of the right side, each class once"]
     return [] if set(members) <= set(classes) else [f"side_classes: the rule: classes from 1 to {len(classes)}"]
 
@@ -137,7 +236,9 @@ def _broken_mirror(plan: Plan) -> list[str]:
     found: list[str] = []
     if plan.mirror_sides and plan.locator is None:
         found.append("mirror_sides: true; the rule: only where scans are located, since crops do not tell their side")
-    if plan.mirror_sides and not (plan.class_sides.complete and 2 * len(plan.class_sides.twins) == len(plan.labels) - 1):
+    if plan.mirror_sides and not (
+        plan.class_sides.complete and 2 * len(plan.class_sides.twins) == len(plan.labels) - 1
+    ):
         found.append("mirror_sides: true; the rule: every label has a side and a twin (side_classes.twins)")
     return found
 
@@ -149,14 +250,24 @@ def _broken_locator(plan: Plan) -> list[str]:
     low, high = locator.volume_mm3
     rules = [
         (0 < locator.spacing_mm < math.inf, "spacing_mm", locator.spacing_mm, "above 0 mm"),
-        (len(locator.channels) >= 2 and min(locator.channels, default=0) >= 1, "channels", locator.channels, "two levels or more, each of at least 1"),
+        (
+            len(locator.channels) >= 2 and min(locator.channels, default=0) >= 1,
+            "channels",
+            locator.channels,
+            "two levels or more, each of at least 1",
+        ),
         (locator.steps >= 1 and locator.batch_size >= 1, "steps", locator.steps, "steps and batch_size at least 1"),
         (0 < locator.learning_rate < math.inf, "learning_rate", locator.learning_rate, "above 0"),
         (locator.regions in (1, 2), "regions", locator.regions, "1 or 2"),
-        (locator.margin_mm >= 0 and locator.jitter_mm >= 0, "margin_mm", locator.margin_mm, "margin_mm and jitter_mm not below 0"),
+        (
+            locator.margin_mm >= 0 and locator.jitter_mm >= 0,
+            "margin_mm",
+            locator.margin_mm,
+            "margin_mm and jitter_mm not below 0",
+        ),
         (0 <= low <= high, "volume_mm3", locator.volume_mm3, "0 <= low <= high"),
         (0 <= locator.patches_elsewhere <= 1, "patches_elsewhere", locator.patches_elsewhere, "from 0 to 1"),
-    ]  # fmt: skip
+    ]
     return found + [f"locator.{key}: {value}; the rule: {rule}" for sound, key, value, rule in rules if not sound]
 
 
@@ -166,10 +277,13 @@ def _broken_flips(plan: Plan, fingerprint: Fingerprint) -> list[str]:
         twins = plan.class_sides.complete if plan.side_classes else plan.class_sides.twins
         if axis == "x" and plan.sides and not twins:
             broken.append(
-                "augmentation.flip_axes: x; the rule: no flip across the midplane where a label has a side, but no twin to swap with"
+                "augmentation.flip_axes: x; the rule: no flip across the midplane where a label has a side, but no twin"
+                " to swap with"
             )
         elif axis in fingerprint.ordered_axes and axis != "x":
-            broken.append(f"augmentation.flip_axes: {axis}; the rule: no flip along an axis along which the labels are ordered")
+            broken.append(
+                f"augmentation.flip_axes: {axis}; the rule: no flip along an axis along which the labels are ordered"
+            )
     return broken
 
 
@@ -179,7 +293,9 @@ def _transformer_stacks(plan: Plan) -> list[str]:
 
 
 def default_method(plan: Plan, base: bool, no_transformer: bool = False) -> Method:
-    """lora-pt from a base, where the network has the weights that it adapts; else full. no_transformer: it is left out though the plan has it."""
+    """lora-pt from a base, where the network has the weights that it adapts;
+    else full. no_transformer: it is left out though the plan has it.
+    """
     without = no_transformer or not plan.network.transformer
     return "lora-pt" if base and not (without and _transformer_stacks(plan)) else "full"
 
@@ -189,19 +305,28 @@ def check_adaptable(plan: Plan, method: Method) -> None:
     missing = _transformer_stacks(plan) if METHODS[method].adapter is not None and not plan.network.transformer else []
     if missing:
         raise PlanError(
-            f"adapter.stacks: {', '.join(missing)} are weights of the transformer, which is left out here (network.transformer: false, or --no-transformer), so "
-            f"{method} has nothing to adapt there; use --method full or decoder, or `hippopt_plan --set adapter.stacks=convolutions`"
+            f"adapter.stacks: {', '.join(missing)} are weights of the transformer, which is left out here"
+            f" (network.transformer: false, or --no-transformer), so {method} has nothing to adapt there; use --method"
+            " full or decoder, or `hippopt_plan --set adapter.stacks=convolutions`"
         )
 
 
 def check_plan(plan: Plan, source: Path | str, fingerprint: Fingerprint | None = None) -> Plan:
-    """Return the plan if it is sound. Raises PlanError with every broken rule, StaleArtifactError for another fingerprint."""
+    """Return the plan if it is sound.
+
+    Raises PlanError with every broken rule, StaleArtifactError for another fingerprint.
+    """
     if fingerprint is not None and plan.fingerprint_hash != fingerprint.dataset_hash:
-        sided = sorted(set(plan.sides.items()) ^ set(fingerprint.sides.items())) if plan.labels == fingerprint.labels else []
+        sided = (
+            sorted(set(plan.sides.items()) ^ set(fingerprint.sides.items()))
+            if plan.labels == fingerprint.labels
+            else []
+        )
         why = f" (sides of {', '.join(dict.fromkeys(label for label, _ in sided))})" if sided else ""
         raise StaleArtifactError(
-            f"{source}: made for data with hash {plan.fingerprint_hash[:12]}, but the data set now has {fingerprint.dataset_hash[:12]}{why}; "
-            f"plan anew with `hippopt_plan {plan.dataset} --overwrite`, or restore the data"
+            f"{source}: made for data with hash {plan.fingerprint_hash[:12]}, but the data set now has"
+            f" {fingerprint.dataset_hash[:12]}{why}; plan anew with `hippopt_plan {plan.dataset} --overwrite`, or"
+            " restore the data"
         )
     broken = broken_rules(plan, fingerprint)
     if broken:

@@ -8,7 +8,8 @@ class CaseProperties(Record, frozen=True, kw_only=True):
     """How a scan was prepared. All shapes and boxes are (Z, Y, X); those named ras are on RAS axes.
 
     crop_start, crop_shape: the box kept of the RAS image; prepared_shape: after resampling to the target spacing.
-    straight: of a scan that was resampled through its true axes, the grid of the RAS image; None where flips and transposes made it.
+    straight: of a scan that was resampled through its true axes, the grid of the RAS image; None where flips and
+    transposes made it.
     """
 
     grid: Grid

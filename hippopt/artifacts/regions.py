@@ -1,4 +1,5 @@
-"""Regions: what a locator looks for in a scan, one per side, or one or two where labels have no sides; and the classes of each.
+"""Regions: what a locator looks for in a scan, one per side, or one or two where labels have no sides; and the classes
+of each.
 
 Classes are indices into the plan's `class_names`; classes of the network are other ones where sides are mirrored.
 """
@@ -9,7 +10,10 @@ ANY, LEFT, RIGHT, MIDDLE = "any", "left", "right", "middle"
 
 
 def region_classes(plan: Plan) -> dict[str, tuple[int, ...]]:
-    """Region -> its classes. Without sides all classes are one kind of region, ANY; labels without a side beside others are MIDDLE."""
+    """Region -> its classes.
+
+    Without sides all classes are one kind of region, ANY; labels without a side beside others are MIDDLE.
+    """
     sides = plan.class_sides
     classes = range(1, len(plan.class_names))
     if not sides.left and not sides.right:
@@ -20,7 +24,9 @@ def region_classes(plan: Plan) -> dict[str, tuple[int, ...]]:
 
 
 def network_classes(plan: Plan, region: str) -> tuple[int, ...]:
-    """For each class of the plan, the class of the network that shows it in a window of `region`; 0 where that shows background."""
+    """For each class of the plan, the class of the network that shows
+    it in a window of `region`; 0 where that shows background.
+    """
     if not plan.mirror_sides:
         return tuple(range(len(plan.class_names)))
     own = region_classes(plan)[region]

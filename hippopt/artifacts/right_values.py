@@ -10,7 +10,9 @@ PATH = re.compile(r"`\$(.*?)`")
 
 
 def right_values(kind: type[msgspec.Struct], error: msgspec.ValidationError) -> str:
-    """What the field that the error names may hold, such as `one of diagonal, dense`; empty where that cannot be told."""
+    """What the field that the error names may hold, such as `one of diagonal, dense`; empty where that
+    cannot be told.
+    """
     found = PATH.search(str(error))
     wanted: Any = kind
     for part in re.findall(r"\.(\w+)|(\[[^\]]*\])", found[1] if found else ""):

@@ -1,4 +1,6 @@
-"""Left and right: which side a label's name states, which labels are twins, and what a plan records of both by class."""
+"""Left and right: which side a label's name states, which labels are twins, and what a plan records of both
+by class.
+"""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -12,7 +14,9 @@ SIDE_WORDS = {word: side for side, words in WORDS.items() for word in words}
 OTHER: dict[Side, Side] = {"left": "right", "right": "left"}
 BETWEEN = r"[ _.\-]+"  # what stands between the words of a name
 PIECES = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
-UNDERSTOOD = "left_x, x_left, lh_x and x_lh are understood, l_x and x_l too where r_x or x_r is there; so are right ones"
+UNDERSTOOD = (
+    "left_x, x_left, lh_x and x_lh are understood, l_x and x_l too where r_x or x_r is there; so are right ones"
+)
 
 
 class Twins(Record, frozen=True, kw_only=True):
@@ -24,7 +28,8 @@ class Twins(Record, frozen=True, kw_only=True):
 
 
 class SideClasses(Record, frozen=True, kw_only=True):
-    """Left and right among the classes of a plan (indices into its `class_names`, 0 being the background), made once, at planning.
+    """Left and right among the classes of a plan (indices into its `class_names`, 0 being the background), made once,
+    at planning.
 
     left, right: the classes of each side. twins: in the order of the network's classes where it knows one side only.
     """
@@ -52,7 +57,10 @@ class SideClasses(Record, frozen=True, kw_only=True):
 
 
 def sides_of_names(labels: Iterable[str]) -> dict[str, Side]:
-    """The labels whose names state a side by their first or last word, and that side. A single letter counts only beside its twin."""
+    """The labels whose names state a side by their first or last word, and that side.
+
+    A single letter counts only beside its twin.
+    """
     names = [name for name in labels if name != "background"]
     sure: dict[str, Side] = {}
     letters: dict[str, Side] = {}
@@ -72,11 +80,15 @@ def pair_names(sides: Mapping[str, Side]) -> tuple[tuple[str, str], ...]:
     stems: dict[str, dict[Side, list[str]]] = {}
     for name, side in sides.items():
         stems.setdefault(name_without_side(name, side), {"left": [], "right": []})[side].append(name)
-    return tuple((both["left"][0], both["right"][0]) for both in stems.values() if len(both["left"]) == len(both["right"]) == 1)
+    return tuple(
+        (both["left"][0], both["right"][0]) for both in stems.values() if len(both["left"]) == len(both["right"]) == 1
+    )
 
 
 def name_without_side(name: str, side: Side) -> str:
-    """The name without the word that states its side, if it has one: `hippocampus_left`, `lh-hippocampus` -> `hippocampus`."""
+    """The name without the word that states its side, if it has
+    one: `hippocampus_left`, `lh-hippocampus` -> `hippocampus`.
+    """
     words = "|".join(WORDS[side])
     stem = re.sub(rf"(?i)(?<![a-z])(?:{words})(?![a-z])", "", name, count=1)
     stem = re.sub(rf"(?i){side}", "", name, count=1) if stem == name else stem
@@ -92,13 +104,19 @@ def side_classes(class_names: tuple[str, ...], sides: Mapping[str, Side]) -> Sid
         left=tuple(i for i, name in enumerate(class_names) if sides.get(name) == "left"),
         right=tuple(i for i, name in enumerate(class_names) if sides.get(name) == "right"),
         twins=tuple(
-            Twins(name=name_without_side(left, "left") or left, left=index(left), right=index(right)) for left, right in pair_names(sides)
+            Twins(name=name_without_side(left, "left") or left, left=index(left), right=index(right))
+            for left, right in pair_names(sides)
         ),
     )
 
 
-def side_classes_of_old_plan(labels: Mapping[str, int], sides: Mapping[str, Side], swap: Iterable[tuple[int, int]]) -> SideClasses:
-    """What a plan made before `side_classes` meant by its pairs of label values to swap. Names are those that its networks bear."""
+def side_classes_of_old_plan(
+    labels: Mapping[str, int], sides: Mapping[str, Side], swap: Iterable[tuple[int, int]]
+) -> SideClasses:
+    """What a plan made before `side_classes` meant by its pairs of label values to swap.
+
+    Names are those that its networks bear.
+    """
     values = sorted(labels.values())
     names = [name for name, _ in sorted(labels.items(), key=lambda item: item[1])]
     twins = [
@@ -118,14 +136,17 @@ def side_classes_of_old_plan(labels: Mapping[str, int], sides: Mapping[str, Side
 
 
 def unread_sides(labels: Iterable[str], sides: Mapping[str, Side]) -> str | None:
-    """A warning that names the labels that look like one of a side but are not taken for one; None where there is none."""
+    """A warning that names the labels that look like one of a side but are not taken for one; None where
+    there is none.
+    """
     names = [name for name in labels if name not in sides and name != "background"]
     looking = [name for name in names if _looks_sided(name, set(names))]
     if not looking:
         return None
     many = len(looking) > 1
     return (
-        f"label{'s' if many else ''} {', '.join(looking)}: {'these look' if many else 'it looks'} like one of a side, but {'are' if many else 'is'} "
+        f"label{'s' if many else ''} {', '.join(looking)}: {'these look' if many else 'it looks'} like one of a side,"
+        f" but {'are' if many else 'is'} "
         f'not taken for one ({UNDERSTOOD}); where a side is meant, rename the label or write "sides": '
         f'{{"{looking[0]}": "{_likely(looking[0])}"}} into dataset.json'
     )
@@ -133,7 +154,9 @@ def unread_sides(labels: Iterable[str], sides: Mapping[str, Side]) -> str | None
 
 def _looks_sided(name: str, others: set[str]) -> bool:
     pieces = [piece.lower() for piece in PIECES.findall(name)]
-    if any(piece in SIDE_WORDS and (len(piece) > 1 or place in (0, len(pieces) - 1)) for place, piece in enumerate(pieces)):
+    if any(
+        piece in SIDE_WORDS and (len(piece) > 1 or place in (0, len(pieces) - 1)) for place, piece in enumerate(pieces)
+    ):
         return True
     mirrored = [re.sub(side, OTHER[side], name.lower()) for side in WORDS]
     letters = {"l": "r", "r": "l"}

@@ -1,20 +1,22 @@
 """SynthesisSettings: how scans are made from label maps. It stands in the card of every base that was trained on them.
 
-Triples are (Z, Y, X). Probabilities and ranges follow SynthSeg's idea (Billot et al. 2023: random contrast), with T1-like contrast
-weighted higher, since T1 is what hippopt's users have.
+Triples are (Z, Y, X). Probabilities and ranges follow SynthSeg's idea (Billot et al. 2023: random contrast), with
+T1-like contrast weighted higher, since T1 is what hippopt's users have.
 """
 
 from hippopt.artifacts.codec import Record
 
 
 class SynthesisSettings(Record, frozen=True, kw_only=True):
-    """Ranges that a synthetic scan is drawn from; lengths in mm, angles in degrees, intensities as shares of white matter's.
+    """Ranges that a synthetic scan is drawn from; lengths in mm, angles in degrees, intensities as shares of white
+    matter's.
 
-    share_t1: of the scans with T1-like contrast; the others have a random mean a tissue.
-    scaling: of all axes together; axis_scaling: standard deviation of each axis's own, as a logarithm.
-    field_of_view: range of the imaged box as a share of the patch, an axis; outside it there is nothing, as in small crops.
-    alveus: greatest share of white matter in the hippocampus's upper rim, which tracers count to the structure (cards from before it
-    say nothing of it, and had none). offset_mm: how far the structure's middle lies from that of the field of view (standard deviation): users' crops are made around it.
+    share_t1: of the scans with T1-like contrast; the others have a random mean a tissue. scaling: of all axes together;
+    axis_scaling: standard deviation of each axis's own, as a logarithm. field_of_view: range of the imaged box as a
+    share of the patch, an axis; outside it there is nothing, as in small crops. alveus: greatest share of white matter
+    in the hippocampus's upper rim, which tracers count to the structure (cards from before it say nothing of it, and
+    had none). offset_mm: how far the structure's middle lies from that of the field of view (standard deviation):
+    users' crops are made around it.
     """
 
     patch_size: tuple[int, int, int]

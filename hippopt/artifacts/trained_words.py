@@ -15,9 +15,11 @@ KERNELS = ("encoders", "decoder")  # the parts that `convolutions` of the plan's
 
 
 def trained_parts(method: Method, settings: AdapterSettings) -> tuple[str, ...]:
-    """The parts that train besides factors (keys of WORDS, or beginnings of parameter names): what has factors trains as these alone.
+    """The parts that train besides factors (keys of WORDS, or beginnings of parameter names): what has factors trains
+    as these alone.
 
-    Where the plan's stacks name the convolutions, all of these train with every method that follows the plan: whole, where they have no factors.
+    Where the plan's stacks name the convolutions, all of these train with every method that follows the plan: whole,
+    where they have no factors.
     """
     parts = METHODS[method].parts
     if parts is not None:

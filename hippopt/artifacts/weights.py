@@ -46,8 +46,8 @@ class BaseCard(Record, frozen=True, kw_only=True):
 class FactorsRecord(Record, frozen=True, kw_only=True):
     """What initial factors were made of: equal records stand for one decomposition.
 
-    rank: stack name -> tubal rank (pissa: rank of each of its matrices); stacks: stack name -> names of its slots in order,
-    `parameter[first:last]`; core: form of S, or the name of another method than lora-pt.
+    rank: stack name -> tubal rank (pissa: rank of each of its matrices); stacks: stack name -> names of its slots in
+    order, `parameter[first:last]`; core: form of S, or the name of another method than lora-pt.
     """
 
     schema: int = SCHEMA
@@ -62,12 +62,12 @@ class FactorsRecord(Record, frozen=True, kw_only=True):
 class AdapterCard(Record, frozen=True, kw_only=True):
     """What an adapter file holds and what it belongs to. Schema 1 held the initial factors in every adapter file.
 
-    base_sha256: of the base's safetensors file; None when trained from random weights (method full, base none).
-    stacks: stack name -> names of its slots in order, `parameter[first:last]`; a t-SVD depends on the order.
-    remade: parameters of the base that were interpolated, adapted or made anew; they are stored in this file,
-    whether they trained (all methods but published) or not.
-    sha256, initial_sha256: over the tensors (networks/tensor_files.py) of this file, and of the run's initial factors that
-    lora-pt and pissa were trained from; dtype: of every tensor of this file. part_borders: learned from the fold's training labels.
+    base_sha256: of the base's safetensors file; None when trained from random weights (method full, base none). stacks:
+    stack name -> names of its slots in order, `parameter[first:last]`; a t-SVD depends on the order. remade: parameters
+    of the base that were interpolated, adapted or made anew; they are stored in this file, whether they trained (all
+    methods but published) or not. sha256, initial_sha256: over the tensors (networks/tensor_files.py) of this file, and
+    of the run's initial factors that lora-pt and pissa were trained from; dtype: of every tensor of this file.
+    part_borders: learned from the fold's training labels.
     """
 
     schema: int = 2
@@ -101,7 +101,8 @@ class AdapterCard(Record, frozen=True, kw_only=True):
 class LocatorCard(Record, frozen=True, kw_only=True):
     """What a fold's locator was made with. classes: names of the regions it tells apart, the background first.
 
-    sha256: over the tensors. seen_images: content hashes of the scans that it was trained on. seconds: that its training took.
+    sha256: over the tensors. seen_images: content hashes of the scans that it was trained on. seconds: that its
+    training took.
     """
 
     schema: int = SCHEMA

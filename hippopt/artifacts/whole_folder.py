@@ -43,7 +43,9 @@ def whole_folder(final: Path, overwrite: bool = False) -> Iterator[Path]:
 
 
 def remove_leftovers(parent: Path) -> None:
-    """Remove what processes of this host that are gone left in `parent`; a folder killed between its two renames is put back."""
+    """Remove what processes of this host that are gone left in
+    `parent`; a folder killed between its two renames is put back.
+    """
     for path in sorted(parent.iterdir()):
         match = LEFTOVER.match(path.name)
         if match is None or match[3] != socket.gethostname() or _alive(int(match[2])):
@@ -73,5 +75,6 @@ def _clear_faults(final: Path) -> Iterator[None]:
     except OSError as error:
         reason = error.strerror or error
         raise OutputError(
-            f"{final}: cannot be made in {final.parent} ({reason}); free space, mend permissions or choose another --root"
+            f"{final}: cannot be made in {final.parent} ({reason}); free space, mend permissions or choose another"
+            " --root"
         ) from error

@@ -8,7 +8,9 @@ from hippopt.errors import OutputError
 
 
 def check_writable(folder: Path, name: str | None = None) -> None:
-    """Raises OutputError where `folder`, or the nearest folder above it that exists, takes no new file. Leaves no trace."""
+    """Raises OutputError where `folder`, or the nearest folder
+    above it that exists, takes no new file. Leaves no trace.
+    """
     path = folder.absolute()
     nearest = next(place for place in (path, *path.parents) if os.path.lexists(place))
     try:

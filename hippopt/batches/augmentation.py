@@ -72,34 +72,53 @@ def build_transforms(
     return ComposeTransforms(
         [
             SpatialTransform(
-                patch, patch_center_dist_from_border=0, random_crop=False, p_rotation=settings.p_rotation, rotation=(-angle, angle),
-                p_scaling=settings.p_scaling, scaling=settings.scaling, p_synchronize_scaling_across_axes=1,
-                p_elastic_deform=settings.p_elastic, elastic_deform_scale=settings.elastic_scale,
+                patch,
+                patch_center_dist_from_border=0,
+                random_crop=False,
+                p_rotation=settings.p_rotation,
+                rotation=(-angle, angle),
+                p_scaling=settings.p_scaling,
+                scaling=settings.scaling,
+                p_synchronize_scaling_across_axes=1,
+                p_elastic_deform=settings.p_elastic,
+                elastic_deform_scale=settings.elastic_scale,
                 elastic_deform_magnitude=settings.elastic_voxels,
-                bg_style_seg_sampling=False, mode_seg="bilinear",
+                bg_style_seg_sampling=False,
+                mode_seg="bilinear",
             ),
-            sometimes(GaussianNoiseTransform(settings.noise_variance, p_per_channel=1, synchronize_channels=True), settings.p_noise),
-            sometimes(GaussianBlurTransform(settings.blur_sigma, p_per_channel=0.5), settings.p_blur),
-            sometimes(MultiplicativeBrightnessTransform(BGContrast(settings.brightness), False, 1), settings.p_brightness),
-            sometimes(ContrastTransform(contrast, preserve_range=True, synchronize_channels=False, p_per_channel=1), settings.p_contrast),
             sometimes(
-                SimulateLowResolutionTransform(settings.low_resolution, False, True, ignore_axes=(), p_per_channel=0.5), settings.p_low_resolution
+                GaussianNoiseTransform(settings.noise_variance, p_per_channel=1, synchronize_channels=True),
+                settings.p_noise,
+            ),
+            sometimes(GaussianBlurTransform(settings.blur_sigma, p_per_channel=0.5), settings.p_blur),
+            sometimes(
+                MultiplicativeBrightnessTransform(BGContrast(settings.brightness), False, 1), settings.p_brightness
+            ),
+            sometimes(
+                ContrastTransform(contrast, preserve_range=True, synchronize_channels=False, p_per_channel=1),
+                settings.p_contrast,
+            ),
+            sometimes(
+                SimulateLowResolutionTransform(settings.low_resolution, False, True, ignore_axes=(), p_per_channel=0.5),
+                settings.p_low_resolution,
             ),
             sometimes(GammaTransform(BGContrast(settings.gamma), 1, False, 1, 1), settings.p_inverted_gamma),
             sometimes(GammaTransform(BGContrast(settings.gamma), 0, False, 1, 1), settings.p_gamma),
             MirrorWithSwap(flip_axes, swap),
         ]
-    )  # fmt: skip
+    )
 
 
 class PatchLoader(SlimDataLoaderBase):
     """Endless batches {"image": (B, C, Z, Y, X) float32, "label": (B, 1, Z, Y, X) int16, "cases": ids}.
 
-    Batch `index` depends on (seed, index) only. The indices are first, first + step, ...; of these the k-th of n workers makes
-    every n-th, beginning at its k-th.
+    Batch `index` depends on (seed, index) only. The indices are first, first + step, ...; of these the k-th of n
+    workers makes every n-th, beginning at its k-th.
     """
 
-    def __init__(self, cases: list[TrainingCase], plan: Plan, seed: int, first: int, workers: int, step: int = 1) -> None:
+    def __init__(
+        self, cases: list[TrainingCase], plan: Plan, seed: int, first: int, workers: int, step: int = 1
+    ) -> None:
         super().__init__(cases, plan.batch_size, max(workers, 1))
         self.plan, self.seed, self.first, self.workers, self.step = plan, seed, first, workers, step
         self.transforms = build_transforms(plan.augmentation, plan.patch_size, plan.flip_axes, plan.swapped_classes)
@@ -142,7 +161,9 @@ class PatchLoader(SlimDataLoaderBase):
 def open_batches(
     cases: list[TrainingCase], plan: Plan, seed: int, first: int, workers: int, step: int = 1
 ) -> Iterator[Iterator[dict[str, Any]]]:
-    """Batches of indices first, first + step, ..., made in this process (workers 0) or in worker processes, ended on exit."""
+    """Batches of indices first, first + step, ..., made in this
+    process (workers 0) or in worker processes, ended on exit.
+    """
     loader = PatchLoader(cases, plan, seed, first, workers, step)
     if workers == 0:
         yield iter(loader)

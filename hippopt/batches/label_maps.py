@@ -1,7 +1,8 @@
-"""Brain label maps as a source of synthetic scans: a table says what each value is, each map is read once and cropped to the brain.
+"""Brain label maps as a source of synthetic scans: a table says what each value is, each map is read once and cropped
+to the brain.
 
-The hippocampus is split into a front and a back half of equal volume a side: users' labels are often head and body with tail,
-and a network that has learned an order along the structure need not learn it from ten scans.
+The hippocampus is split into a front and a back half of equal volume a side: users' labels are often head and body with
+tail, and a network that has learned an order along the structure need not learn it from ten scans.
 """
 
 import csv
@@ -21,7 +22,16 @@ from hippopt.files.label_reading import read_label
 from hippopt.imaging.orientation import ras_triple, to_ras
 
 TARGET = "hippocampus"
-CLASSES = ("background", "hippocampus_anterior", "hippocampus_posterior", "amygdala", "ventricle", "white_matter", "cortex", "deep_grey")
+CLASSES = (
+    "background",
+    "hippocampus_anterior",
+    "hippocampus_posterior",
+    "amygdala",
+    "ventricle",
+    "white_matter",
+    "cortex",
+    "deep_grey",
+)
 ANTERIOR, POSTERIOR = CLASSES.index("hippocampus_anterior"), CLASSES.index("hippocampus_posterior")
 HEAD = "head"  # the tissue of values that the table does not name: skull, skin, muscle
 MARGIN_MM = 60.0  # around the structures: what a rotated, enlarged patch can reach
@@ -31,7 +41,9 @@ LEAST_SHARE = 0.4  # of the larger side's volume: a smaller hippocampus was not 
 
 @dataclass(frozen=True)
 class LabelTable:
-    """What the values of a label map mean: for each known value a tissue (its intensity) and a class of the network ("" for none)."""
+    """What the values of a label map mean: for each known value a
+    tissue (its intensity) and a class of the network ("" for none).
+    """
 
     tissues: dict[int, str]
     classes: dict[int, str]
@@ -41,9 +53,9 @@ class LabelTable:
 class LabelMap:
     """One map on RAS axes, cropped around its hippocampi.
 
-    tissue: (Z, Y, X) uint8 indices into the `tissues` of the collection; around: uint8 indices into CLASSES, the hippocampus filled
-    with what lies next to it; half: int8, 1 in the hippocampus's front half, -1 in its back half, 0 elsewhere.
-    centres: the middle of each usable hippocampus's box, voxels; extents_mm: the box's size.
+    tissue: (Z, Y, X) uint8 indices into the `tissues` of the collection; around: uint8 indices into CLASSES, the
+    hippocampus filled with what lies next to it; half: int8, 1 in the hippocampus's front half, -1 in its back half, 0
+    elsewhere. centres: the middle of each usable hippocampus's box, voxels; extents_mm: the box's size.
     """
 
     name: str
@@ -58,7 +70,9 @@ class LabelMap:
 
 @dataclass(frozen=True)
 class LabelMaps:
-    """All maps of one or more folders and the names of the tissues that their `tissue` arrays index. sizes: maps of each folder."""
+    """All maps of one or more folders and the names of the tissues
+    that their `tissue` arrays index. sizes: maps of each folder.
+    """
 
     maps: tuple[LabelMap, ...]
     tissues: tuple[str, ...]
@@ -75,7 +89,10 @@ class LabelMaps:
 
 
 def read_table(path: Path | None = None) -> LabelTable:
-    """A table of tab-separated `value, name, tissue, class`; without a path FreeSurfer's. Raises DatasetError naming the line."""
+    """A table of tab-separated `value, name, tissue, class`; without a path FreeSurfer's.
+
+    Raises DatasetError naming the line.
+    """
     source = path or files("hippopt.batches") / "label_tables" / "freesurfer.tsv"
     tissues: dict[int, str] = {}
     classes: dict[int, str] = {}
@@ -83,12 +100,15 @@ def read_table(path: Path | None = None) -> LabelTable:
     try:
         rows = list(csv.DictReader(source.read_text().splitlines(), delimiter="\t"))
     except (OSError, UnicodeDecodeError) as error:
-        raise DatasetError(f"{source}: the label table cannot be read ({error}); give a table of value, name, tissue, class") from None
+        raise DatasetError(
+            f"{source}: the label table cannot be read ({error}); give a table of value, name, tissue, class"
+        ) from None
     for number, row in enumerate(rows, 2):
         value, tissue, kind = row.get("value") or "", row.get("tissue") or "", row.get("class") or ""
         if not value.isdigit() or not tissue or kind not in known:
             raise DatasetError(
-                f"{source}: line {number}: needs a whole number, a tissue and a class of {', '.join(sorted(known - {''}))} or none, separated by tabs"
+                f"{source}: line {number}: needs a whole number, a tissue and a class of"
+                f" {', '.join(sorted(known - {''}))} or none, separated by tabs"
             )
         tissues[int(value)], classes[int(value)] = tissue, kind
     if TARGET not in classes.values():
@@ -99,15 +119,17 @@ def read_table(path: Path | None = None) -> LabelTable:
 def read_label_maps(folders: Path | Sequence[Path], table: LabelTable, console: Console) -> LabelMaps:
     """Read every map of a folder, or of several. Values that the table does not know are tissues of their own.
 
-    Maps of several folders are named with their folder. Raises DatasetError naming all files that cannot be used: unreadable, not whole
-    numbers, without a hippocampus.
+    Maps of several folders are named with their folder. Raises DatasetError naming all files that cannot be used:
+    unreadable, not whole numbers, without a hippocampus.
     """
     listed = [folders] if isinstance(folders, Path) else list(folders)
     paths: list[Path] = []
     sizes = []
     for folder in listed:
         if not folder.is_dir():
-            raise DatasetError(f"{folder.absolute()}: no such folder{near_matches(folder)}; give a folder of label maps")
+            raise DatasetError(
+                f"{folder.absolute()}: no such folder{near_matches(folder)}; give a folder of label maps"
+            )
         found = image_files(folder)
         if not found:
             raise DatasetError(f"{folder}: no label map in it; give a folder of NIfTI, NRRD or MetaImage label maps")
@@ -137,7 +159,9 @@ def _read_map(path: Path, name: str, table: LabelTable, tissues: list[str]) -> L
     hippocampus = known[rounded]
     found = np.argwhere(hippocampus)
     if len(found) == 0:
-        raise DatasetError(f"{path}: no hippocampus in it, by the label table; give maps that have one, or another label table")
+        raise DatasetError(
+            f"{path}: no hippocampus in it, by the label table; give maps that have one, or another label table"
+        )
     margin = np.ceil(MARGIN_MM / np.array(spacing)).astype(int)
     first, last = np.maximum(found.min(0) - margin, 0), np.minimum(found.max(0) + margin + 1, rounded.shape)
     box = (slice(first[0], last[0]), slice(first[1], last[1]), slice(first[2], last[2]))
@@ -164,7 +188,9 @@ def _read_map(path: Path, name: str, table: LabelTable, tissues: list[str]) -> L
             extents.append(_triple((high - low + 1) * np.array(spacing)))
     tissue_map = tissue_of[rounded]
     tissue_map[_upper_rim(hippocampus)] = tissues.index(ALVEUS)
-    return LabelMap(name, path, tissue_map, _filled(class_of[rounded], hippocampus), half, spacing, tuple(centres), tuple(extents))
+    return LabelMap(
+        name, path, tissue_map, _filled(class_of[rounded], hippocampus), half, spacing, tuple(centres), tuple(extents)
+    )
 
 
 def _upper_rim(hippocampus: np.ndarray) -> np.ndarray:

@@ -1,4 +1,6 @@
-"""Batches for the locator: coarse whole images, turned, scaled, moved, cropped and recoloured as strongly as other scans might be."""
+"""Batches for the locator: coarse whole images, turned, scaled,
+moved, cropped and recoloured as strongly as other scans might be.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +17,9 @@ P_HEAD, SKULL_VOXELS, SCALP_VOXELS = 0.3, 2, 3  # a made-up head around a skull-
 
 @dataclass(frozen=True)
 class CoarseCase:
-    """image: (C, z, y, x) float32; regions: (1 + regions, z, y, x) float32 shares of each voxel, the background first; pad: (C,)."""
+    """image: (C, z, y, x) float32; regions: (1 + regions, z, y, x)
+    float32 shares of each voxel, the background first; pad: (C,).
+    """
 
     image: torch.Tensor
     regions: torch.Tensor
@@ -42,13 +46,17 @@ def canvas_of(cases: Sequence[CoarseCase], multiple: int) -> tuple[int, int, int
 def locator_batch(
     cases: Sequence[CoarseCase], settings: LocatorAugmentation, batch: int, seed: int, index: int
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """(images (B, C, *canvas), regions (B, 1 + regions, *canvas), 1 where a region fills a voxel by FILLED): a function of (seed, index)."""
+    """(images (B, C, *canvas), regions (B, 1 + regions, *canvas), 1 where a
+    region fills a voxel by FILLED): a function of (seed, index).
+    """
     rng = np.random.default_rng([seed, index])
     pairs = [_sample(cases[int(rng.integers(len(cases)))], settings, rng) for _ in range(batch)]
     return torch.stack([image for image, _ in pairs]), torch.stack([regions for _, regions in pairs])
 
 
-def _sample(case: CoarseCase, settings: LocatorAugmentation, rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+def _sample(
+    case: CoarseCase, settings: LocatorAugmentation, rng: np.random.Generator
+) -> tuple[torch.Tensor, torch.Tensor]:
     flip = settings.swap is not None and rng.random() < 0.5
     grid = _grid(case, settings.canvas, flip, rng)
     pad = case.pad[:, None, None, None]
@@ -101,7 +109,9 @@ def _crop(canvas: tuple[int, int, int], rng: np.random.Generator) -> torch.Tenso
     return keep
 
 
-def _recoloured(image: torch.Tensor, pad: torch.Tensor, rng: np.random.Generator, noise: torch.Generator) -> torch.Tensor:
+def _recoloured(
+    image: torch.Tensor, pad: torch.Tensor, rng: np.random.Generator, noise: torch.Generator
+) -> torch.Tensor:
     """Gain, offset, a smooth field, noise and blur; what is beyond the image stays."""
     inside = image != pad
     if rng.random() < 0.3:
@@ -113,7 +123,9 @@ def _recoloured(image: torch.Tensor, pad: torch.Tensor, rng: np.random.Generator
     return torch.where(inside, image, pad)
 
 
-def _with_head(image: torch.Tensor, brain: torch.Tensor, rng: np.random.Generator, noise: torch.Generator) -> torch.Tensor:
+def _with_head(
+    image: torch.Tensor, brain: torch.Tensor, rng: np.random.Generator, noise: torch.Generator
+) -> torch.Tensor:
     """A dark skull and a bright, uneven scalp around the brain, and tissue below it."""
 
     def grown(mask: torch.Tensor, voxels: int) -> torch.Tensor:

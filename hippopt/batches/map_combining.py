@@ -1,7 +1,8 @@
-"""One label map of a whole head from two: the structures of a manual map, and the rest of the head from a map of another person.
+"""One label map of a whole head from two: the structures of a manual map, and the rest of the head from a map of
+another person.
 
-The head is brought onto the manual map by the structures that both have (`map_registration`). The manual structures stand on top; where
-the head has such a structure and the manual map has none, what lies next fills the gap.
+The head is brought onto the manual map by the structures that both have (`map_registration`). The manual structures
+stand on top; where the head has such a structure and the manual map has none, what lies next fills the gap.
 """
 
 import csv
@@ -22,12 +23,30 @@ from hippopt.imaging.resampling import apply_weights
 
 # what both maps have, in FreeSurfer's numbers; parts that one of them does not tell apart are one structure
 SHARED: dict[str, tuple[int, ...]] = {
-    "left_ventricle": (4, 5, 31, 136, 137), "right_ventricle": (43, 44, 63, 163, 164), "third_ventricle": (14,), "fourth_ventricle": (15,),
-    "left_cerebellum": (7, 8), "right_cerebellum": (46, 47), "brain_stem": (16,), "left_thalamus": (10,), "right_thalamus": (49,),
-    "left_caudate": (11,), "right_caudate": (50,), "left_putamen": (12,), "right_putamen": (51,), "left_pallidum": (13,),
-    "right_pallidum": (52,), "left_hippocampus": (17,), "right_hippocampus": (53,), "left_amygdala": (18,), "right_amygdala": (54,),
-    "left_accumbens": (26,), "right_accumbens": (58,), "left_ventral_diencephalon": (28,), "right_ventral_diencephalon": (60,),
-}  # fmt: skip
+    "left_ventricle": (4, 5, 31, 136, 137),
+    "right_ventricle": (43, 44, 63, 163, 164),
+    "third_ventricle": (14,),
+    "fourth_ventricle": (15,),
+    "left_cerebellum": (7, 8),
+    "right_cerebellum": (46, 47),
+    "brain_stem": (16,),
+    "left_thalamus": (10,),
+    "right_thalamus": (49,),
+    "left_caudate": (11,),
+    "right_caudate": (50,),
+    "left_putamen": (12,),
+    "right_putamen": (51,),
+    "left_pallidum": (13,),
+    "right_pallidum": (52,),
+    "left_hippocampus": (17,),
+    "right_hippocampus": (53,),
+    "left_amygdala": (18,),
+    "right_amygdala": (54,),
+    "left_accumbens": (26,),
+    "right_accumbens": (58,),
+    "left_ventral_diencephalon": (28,),
+    "right_ventral_diencephalon": (60,),
+}
 PLEXUS = (31, 63, 136, 137, 163, 164)
 PLEXUS_IN = {4: 31, 5: 31, 43: 63, 44: 63}  # the plexus lies in the ventricles, where manual maps do not tell it apart
 AROUND_MM = 35.0  # the head reaches beyond a manual map's field of view
@@ -48,8 +67,10 @@ class SourceMap:
 
 @dataclass(frozen=True)
 class CombinedMap:
-    """What was made: values (Z, Y, X) uint16 in FreeSurfer's numbers on `grid`; overlap: mean Dice of the shared structures between
-    the head, once registered, and the manual map; gaps: volume filled by what lies next, as a share of the manual structures'."""
+    """What was made: values (Z, Y, X) uint16 in FreeSurfer's numbers on `grid`; overlap: mean Dice of the shared
+    structures between the head, once registered, and the manual map; gaps: volume filled by what lies next, as a share
+    of the manual structures'.
+    """
 
     values: np.ndarray
     grid: Grid
@@ -59,7 +80,8 @@ class CombinedMap:
 
 
 def read_numbers(path: Path | None = None) -> dict[int, int]:
-    """A manual map's value -> FreeSurfer's, from a table of tab-separated `value, name, freesurfer`; without a path that of HOA-2.
+    """A manual map's value -> FreeSurfer's, from a table of tab-separated `value, name, freesurfer`; without a path
+    that of HOA-2.
 
     Raises DatasetError naming the line.
     """
@@ -68,11 +90,16 @@ def read_numbers(path: Path | None = None) -> dict[int, int]:
     try:
         rows = list(csv.DictReader(source.read_text().splitlines(), delimiter="\t"))
     except (OSError, UnicodeDecodeError) as error:
-        raise DatasetError(f"{source}: the table cannot be read ({error}); give a table of value, name, freesurfer") from None
+        raise DatasetError(
+            f"{source}: the table cannot be read ({error}); give a table of value, name, freesurfer"
+        ) from None
     for line, row in enumerate(rows, 2):
         value, number = row.get("value") or "", row.get("freesurfer") or ""
         if not value.isdigit() or not number.isdigit() or int(value) == 0:
-            raise DatasetError(f"{source}: line {line}: needs a whole number above 0, a name and FreeSurfer's number, separated by tabs")
+            raise DatasetError(
+                f"{source}: line {line}: needs a whole number above 0, a name and FreeSurfer's number, separated by"
+                " tabs"
+            )
         numbers[int(value)] = int(number)
     if not {17, 53} & set(numbers.values()):
         raise DatasetError(f"{source}: no value becomes a hippocampus (17 or 53); name it in the table")
@@ -88,18 +115,27 @@ def read_source(path: Path, numbers: dict[int, int] | None = None) -> SourceMap:
     stored = to_ras(scan.array, scan.grid)
     values = np.rint(stored).astype(np.int32)
     if not np.array_equal(values, stored) or values.min() < 0:
-        raise DatasetError(f"{path}: holds other values than whole numbers from 0, so it is no label map; give label maps only")
+        raise DatasetError(
+            f"{path}: holds other values than whole numbers from 0, so it is no label map; give label maps only"
+        )
     if numbers is not None:
         unknown = sorted(set(np.flatnonzero(np.bincount(values.ravel())).tolist()) - {0, *numbers})
         if unknown:
-            raise DatasetError(f"{path}: holds {unknown[0]}, which the table of numbers does not name; give another table")
+            raise DatasetError(
+                f"{path}: holds {unknown[0]}, which the table of numbers does not name; give another table"
+            )
         lookup = np.zeros(int(values.max()) + 1, np.int32)
-        lookup[[value for value in numbers if value < len(lookup)]] = [numbers[value] for value in numbers if value < len(lookup)]
+        lookup[[value for value in numbers if value < len(lookup)]] = [
+            numbers[value] for value in numbers if value < len(lookup)
+        ]
         values = lookup[values]
     spacing = ras_triple(scan.grid.spacing_mm, scan.grid)
     found = structures_of(values, spacing, SHARED)
     if len(found) < 4 or not {"left_hippocampus", "right_hippocampus"} & set(found):
-        raise DatasetError(f"{path}: has {len(found)} of the structures that maps are registered by; give whole brains with a hippocampus")
+        raise DatasetError(
+            f"{path}: has {len(found)} of the structures that maps are registered by; give whole brains with a"
+            " hippocampus"
+        )
     return SourceMap(path.name, values.astype(np.int16), spacing, _ras_affine(scan.grid), found)
 
 
@@ -111,7 +147,9 @@ def combine(manual: SourceMap, head: SourceMap, warp: Warp) -> CombinedMap:
     values = _warped(head, warp, first, (shape[0], shape[1], shape[2])).astype(np.uint16)
     on_top = _resampled(manual, first, values.shape)
     overlaps = {
-        name: _dice(np.isin(values, members), np.isin(on_top, members)) for name, members in SHARED.items() if name in manual.structures
+        name: _dice(np.isin(values, members), np.isin(on_top, members))
+        for name, members in SHARED.items()
+        if name in manual.structures
     }
     keep = on_top > 0
     plexus = np.isin(values, PLEXUS)
@@ -124,8 +162,13 @@ def combine(manual: SourceMap, head: SourceMap, warp: Warp) -> CombinedMap:
     offset = np.array([side.start for side in there])
     grid = _grid(manual, first + offset * np.array(SPACING), made[there].shape)
     hippocampi = [overlaps[name] for name in ("left_hippocampus", "right_hippocampus") if name in overlaps]
-    return CombinedMap(np.ascontiguousarray(made[there]), grid, float(np.mean(list(overlaps.values()))), float(np.mean(hippocampi)),
-                       float(gap.sum() / keep.sum()))  # fmt: skip
+    return CombinedMap(
+        np.ascontiguousarray(made[there]),
+        grid,
+        float(np.mean(list(overlaps.values()))),
+        float(np.mean(hippocampi)),
+        float(gap.sum() / keep.sum()),
+    )
 
 
 def _warped(head: SourceMap, warp: Warp, first: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
@@ -150,7 +193,11 @@ def _resampled(manual: SourceMap, first: np.ndarray, shape: tuple[int, ...]) -> 
             at = (first[axis] + np.arange(shape[axis]) * SPACING[axis]) / manual.spacing[axis]
             reached = np.flatnonzero((at > side.start - 1) & (at < side.stop))
             where.append(slice(reached[0], reached[-1] + 1) if len(reached) else slice(0, 0))
-            weights.append(np.clip(1 - np.abs(at[reached, None] - np.arange(side.start, side.stop)[None]), 0, None).astype(np.float32))
+            weights.append(
+                np.clip(1 - np.abs(at[reached, None] - np.arange(side.start, side.stop)[None]), 0, None).astype(
+                    np.float32
+                )
+            )
         box = (where[0], where[1], where[2])
         share = apply_weights(manual.values[place] == value, (weights[0], weights[1], weights[2]))
         total[box] += share
@@ -189,7 +236,9 @@ def _ras_affine(grid: Grid) -> np.ndarray:
 
 
 def _grid(manual: SourceMap, first: np.ndarray, shape: tuple[int, ...]) -> Grid:
-    """The grid of what is made, in the manual map's world. first: (Z, Y, X) mm of its first voxel in the manual map's frame."""
+    """The grid of what is made, in the manual map's world. first:
+    (Z, Y, X) mm of its first voxel in the manual map's frame.
+    """
     affine = np.eye(4)
     directions = manual.affine[:3, :3] / np.linalg.norm(manual.affine[:3, :3], axis=0)
     affine[:3, :3] = directions * np.array(SPACING[::-1])

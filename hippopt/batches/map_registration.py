@@ -1,9 +1,9 @@
 """Registration of one label map onto another by the structures that both have: an affine map, then a smooth warp.
 
-Points are drawn around the surface of every structure of the fixed map. Where a point goes in the moving map, the signed distance to
-the surface of the same structure there should be what it is here; an affine map from the structures' centres comes first, then cubic
-B-splines on finer and finer lattices (Rueckert et al. 1999), whose second differences are held small. Millimetres in the order
-(Z, Y, X) from the middle of voxel 0 of each map.
+Points are drawn around the surface of every structure of the fixed map. Where a point goes in the moving map, the
+signed distance to the surface of the same structure there should be what it is here; an affine map from the structures'
+centres comes first, then cubic B-splines on finer and finer lattices (Rueckert et al. 1999), whose second differences
+are held small. Millimetres in the order (Z, Y, X) from the middle of voxel 0 of each map.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -29,7 +29,9 @@ TOLERANCE_MM = 2.0  # beyond it a distance weighs linearly (Huber): volumes of v
 
 @dataclass(frozen=True)
 class Structure:
-    """One structure of a map: its middle (mm) and the signed distance to its surface (mm, below 0 inside) in a box around it."""
+    """One structure of a map: its middle (mm) and the signed distance
+    to its surface (mm, below 0 inside) in a box around it.
+    """
 
     centre: np.ndarray
     first_mm: np.ndarray  # of the box's first voxel
@@ -47,7 +49,9 @@ class Lattice:
 
 @dataclass(frozen=True)
 class Warp:
-    """Where a point of the fixed map lies in the moving one: matrix @ (point + shifts of the lattices) + offset, in mm."""
+    """Where a point of the fixed map lies in the moving one: matrix @ (point + shifts of the lattices) +
+    offset, in mm.
+    """
 
     matrix: Tensor
     offset: Tensor
@@ -55,7 +59,10 @@ class Warp:
 
     def on_grid(self, first_mm: np.ndarray, shape: tuple[int, int, int], spacing: Spacing) -> Tensor:
         """(3, Z, Y, X): where each voxel of a regular grid lies in the moving map, mm."""
-        axes = [float(a) + torch.arange(n, dtype=torch.float32) * s for a, n, s in zip(first_mm, shape, spacing, strict=True)]
+        axes = [
+            float(a) + torch.arange(n, dtype=torch.float32) * s
+            for a, n, s in zip(first_mm, shape, spacing, strict=True)
+        ]
         points = torch.stack(torch.meshgrid(*axes, indexing="ij"))
         for lattice in self.lattices:
             z, y, x = (
@@ -75,7 +82,9 @@ def structures_of(values: np.ndarray, spacing: Spacing, groups: Groups) -> dict[
     for number, members in enumerate(groups.values(), 1):
         numbers[[value for value in members if value < len(numbers)]] = number
     numbered = numbers[values]
-    for number, (name, place) in enumerate(zip(groups, ndimage.find_objects(numbered, max_label=len(groups)), strict=True), 1):
+    for number, (name, place) in enumerate(
+        zip(groups, ndimage.find_objects(numbered, max_label=len(groups)), strict=True), 1
+    ):
         if place is None:
             continue
         inside = np.pad(numbered[place] == number, [(n, n) for n in margin])
@@ -84,25 +93,39 @@ def structures_of(values: np.ndarray, spacing: Spacing, groups: Groups) -> dict[
         # both transforms measure to the next voxel's middle: the surface lies half a voxel before it
         distance -= np.sign(distance) * min(spacing) / 2
         centre = (np.argwhere(inside).mean(0) + first) * spacing
-        found[name] = Structure(centre, first * np.array(spacing), distance.clip(-REACH_MM, REACH_MM).astype(np.float32))
+        found[name] = Structure(
+            centre, first * np.array(spacing), distance.clip(-REACH_MM, REACH_MM).astype(np.float32)
+        )
     return found
 
 
 def register(
-    fixed: Mapping[str, Structure], fixed_spacing: Spacing, moving: Mapping[str, Structure], moving_spacing: Spacing, seed: int
+    fixed: Mapping[str, Structure],
+    fixed_spacing: Spacing,
+    moving: Mapping[str, Structure],
+    moving_spacing: Spacing,
+    seed: int,
 ) -> Warp:
-    """The warp that brings the moving map's structures onto the fixed map's. Both need at least four structures in common."""
+    """The warp that brings the moving map's structures onto the fixed map's.
+
+    Both need at least four structures in common.
+    """
     rng = np.random.default_rng(seed)
     shared = [name for name in fixed if name in moving]
     points = [_surface_points(fixed[name], fixed_spacing, rng) for name in shared]
     places = torch.from_numpy(np.concatenate([place for place, _ in points])).float()
     wanted = [torch.from_numpy(distance) for _, distance in points]
-    matrix, offset = (torch.from_numpy(a).float() for a in _affine_of_centres([fixed[n] for n in shared], [moving[n] for n in shared]))
+    matrix, offset = (
+        torch.from_numpy(a).float() for a in _affine_of_centres([fixed[n] for n in shared], [moving[n] for n in shared])
+    )
     images = [_Image(moving[name], moving_spacing) for name in shared]
 
     def mismatch(moved: Tensor) -> Tensor:
         parts = moved.split([len(distances) for distances in wanted])
-        each = [functional.huber_loss(image.at(part), distance, delta=TOLERANCE_MM) for image, part, distance in zip(images, parts, wanted, strict=True)]  # fmt: skip
+        each = [
+            functional.huber_loss(image.at(part), distance, delta=TOLERANCE_MM)
+            for image, part, distance in zip(images, parts, wanted, strict=True)
+        ]
         return torch.stack(each).mean()
 
     middle = places.mean(0)
@@ -118,7 +141,9 @@ def register(
 
 
 def _fit_lattice(places: Tensor, shifted: Tensor, step: float, mismatch: Callable[[Tensor], Tensor]) -> Lattice:
-    """The lattice over the (N, 3) places whose shifts, added to where coarser lattices left them, lessen the mismatch most."""
+    """The lattice over the (N, 3) places whose shifts, added to
+    where coarser lattices left them, lessen the mismatch most.
+    """
     low, high = places.amin(0).numpy(), places.amax(0).numpy()
     first = low - 2 * step
     shape = [int(n) for n in np.ceil((high - first) / step).astype(int) + 3]
@@ -145,14 +170,16 @@ class _Image:
     def __init__(self, structure: Structure, spacing: Spacing) -> None:
         self.distance = torch.from_numpy(structure.distance)[None, None]
         self.first = torch.from_numpy(structure.first_mm).float()
-        self.length = torch.tensor([(n - 1) * s for n, s in zip(structure.distance.shape, spacing, strict=True)], dtype=torch.float32)
+        self.length = torch.tensor(
+            [(n - 1) * s for n, s in zip(structure.distance.shape, spacing, strict=True)], dtype=torch.float32
+        )
 
     def at(self, points: Tensor) -> Tensor:
         """(N,) distances at (N, 3) mm; beyond the box those of its border."""
         scaled = (points - self.first) * (2 / self.length) - 1
-        return functional.grid_sample(self.distance, scaled.flip(1)[None, None, None], padding_mode="border", align_corners=True)[
-            0, 0, 0, 0
-        ]
+        return functional.grid_sample(
+            self.distance, scaled.flip(1)[None, None, None], padding_mode="border", align_corners=True
+        )[0, 0, 0, 0]
 
 
 def _surface_points(structure: Structure, spacing: Spacing, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -209,7 +236,9 @@ def _dense(weights: tuple[Tensor, Tensor], nodes: int) -> Tensor:
 
 
 def _sparse(places: Tensor, lattice: Lattice) -> tuple[Tensor, Tensor]:
-    """(N, 64) flat indices of the nodes around each of the (N, 3) places, which lie in the lattice, and their weights."""
+    """(N, 64) flat indices of the nodes around each of the (N, 3) places, which lie in the lattice, and
+    their weights.
+    """
     near = [_weights(places[:, axis], float(lattice.first_mm[axis]), lattice.step_mm) for axis in range(3)]
     (z, wz), (y, wy), (x, wx) = ((first[:, None] + torch.arange(4), weights) for first, weights in near)
     _, _, rows, columns = lattice.coefficients.shape

@@ -26,8 +26,8 @@ def _opened(path: Path, checked: FileState | None) -> np.ndarray:
     array = np.load(path, mmap_mode="r")  # of a file that is replaced later, the old contents stay
     if checked is not None and file_state(path) != checked:
         raise StaleArtifactError(
-            f"{path}: made anew since this training began, as `hippopt_plan` does; plan again as it was then and add --resume, or train "
-            "with --overwrite on what is there now"
+            f"{path}: made anew since this training began, as `hippopt_plan` does; plan again as it was then and add"
+            " --resume, or train with --overwrite on what is there now"
         )
     return array
 
@@ -36,7 +36,8 @@ def _opened(path: Path, checked: FileState | None) -> np.ndarray:
 class TrainingCase:
     """A preprocessed case on disk. Arrays are memory-mapped when first used, so that workers share the page cache.
 
-    checked: states of the two files when they were held against the plan; an array that was made anew since then is refused.
+    checked: states of the two files when they were held against the plan; an array that was made anew since then is
+    refused.
     """
 
     id: str
@@ -51,7 +52,10 @@ class TrainingCase:
 
     @cached_property
     def label(self) -> np.ndarray:
-        """(Z, Y, X) uint8 or uint16, memory-mapped. Raises StaleArtifactError where it is not the array that was checked."""
+        """(Z, Y, X) uint8 or uint16, memory-mapped.
+
+        Raises StaleArtifactError where it is not the array that was checked.
+        """
         return _opened(self.label_path, self.checked and self.checked[1])
 
     @cached_property
@@ -69,9 +73,9 @@ class TrainingCase:
 def draw_start(case: TrainingCase, patch: Triple, on_foreground: bool, rng: np.random.Generator) -> Triple:
     """First voxel of a patch; negative where the patch begins before the image.
 
-    On an axis where the image is smaller than the patch it lies within JITTER_VOXELS of the middle: prediction centres it, and
-    a network whose position embeddings may rely on that learns several times faster. Otherwise the patch stays inside,
-    anywhere or around a voxel of a random class.
+    On an axis where the image is smaller than the patch it lies within JITTER_VOXELS of the middle: prediction centres
+    it, and a network whose position embeddings may rely on that learns several times faster. Otherwise the patch stays
+    inside, anywhere or around a voxel of a random class.
     """
     shape = case.label.shape
     low, high = [], []

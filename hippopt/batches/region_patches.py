@@ -1,4 +1,6 @@
-"""Where training patches of located scans lie: around a region's middle, as prediction will look, and some elsewhere."""
+"""Where training patches of located scans lie: around a region's middle, as prediction will look, and some
+elsewhere.
+"""
 
 import numpy as np
 
@@ -38,7 +40,9 @@ def _middles(inside: np.ndarray, most: int) -> list[Triple]:
 
 
 def draw_place(case: TrainingCase, plan: Plan, rng: np.random.Generator) -> tuple[Triple, str]:
-    """(first voxel of a patch, the region that it is for): near a region's middle, or for a share of the patches elsewhere."""
+    """(first voxel of a patch, the region that it is for): near a
+    region's middle, or for a share of the patches elsewhere.
+    """
     locator = plan.locator
     assert locator is not None
     places = region_middles(case, plan)
@@ -58,7 +62,9 @@ def window_start(case: TrainingCase, plan: Plan, middle: Triple) -> Triple:
 
 
 def as_network_sees(image: np.ndarray, label: np.ndarray, plan: Plan, region: str) -> tuple[np.ndarray, np.ndarray]:
-    """A window (C, Z, Y, X) with its classes (Z, Y, X) -> what the network sees and tells apart in a window of this region."""
+    """A window (C, Z, Y, X) with its classes (Z, Y, X) -> what the
+    network sees and tells apart in a window of this region.
+    """
     classes = np.array(network_classes(plan, region), dtype=label.dtype)[label]
     if is_mirrored(plan, region):
         return np.ascontiguousarray(image[..., ::-1]), np.ascontiguousarray(classes[..., ::-1])

@@ -1,7 +1,8 @@
 """Synthetic scans from label maps (after SynthSeg, Billot et al. 2023), on the CPU or a GPU.
 
 A sample is drawn first, from a generator keyed by seed and index, and then made from what was drawn: affine and elastic
-deformation, an intensity per tissue, texture, partial volume, resolution, bias field, noise, gamma, field of view, normalisation.
+deformation, an intensity per tissue, texture, partial volume, resolution, bias field, noise, gamma, field of view,
+normalisation.
 """
 
 import math
@@ -18,8 +19,9 @@ from hippopt.artifacts.synthesis import SynthesisSettings
 from hippopt.batches.label_maps import ALVEUS, ANTERIOR, HEAD, POSTERIOR, LabelMap, LabelMaps, LabelTable
 from hippopt.batches.patches import JITTER_VOXELS
 
-# mean of a T1-weighted scan by tissue, as a share of white matter's, and how much it varies between scans (normal, 1 SD); a
-# tissue named after another one lies around it, so that grey matter stays grey. In the order in which they are drawn.
+# mean of a T1-weighted scan by tissue, as a share of white matter's, and how much it varies between scans (normal, 1
+# SD); a tissue named after another one lies around it, so that grey matter stays grey. In the order in which they are
+# drawn.
 T1_TISSUES: dict[str, tuple[float, float, str]] = {
     "air": (0.03, 0.02, ""),
     "white_matter": (1.0, 0.03, ""),
@@ -62,7 +64,10 @@ class SampleDraw:
 
 
 def draw_sample(maps: LabelMaps, settings: SynthesisSettings, rng: np.random.Generator) -> SampleDraw:
-    """Draw one sample. A hippocampus lies in the field of view, which lies in the patch where prediction will put a scan."""
+    """Draw one sample.
+
+    A hippocampus lies in the field of view, which lies in the patch where prediction will put a scan.
+    """
     index = int(rng.integers(len(maps.maps)))
     chosen = maps.maps[index]
     side = int(rng.integers(len(chosen.centres)))
@@ -83,13 +88,22 @@ def draw_sample(maps: LabelMaps, settings: SynthesisSettings, rng: np.random.Gen
     if rng.random() < settings.p_low_resolution:
         low = np.where(rng.random(3) < 0.5, rng.uniform(*settings.low_resolution, 3), 1.0)
     return SampleDraw(
-        map_index=index, centre=centre, matrix=matrix,
+        map_index=index,
+        centre=centre,
+        matrix=matrix,
         elastic_mm=(float(rng.uniform(0, settings.elastic_mm[0])), float(rng.uniform(0, settings.elastic_mm[1]))),
-        means=means, textures=textures, box_start=_triple(start), box_size=_triple(size), strip=bool(rng.random() < settings.p_strip),
-        blur_mm=float(rng.uniform(*settings.blur_mm)), low_resolution=(float(low[0]), float(low[1]), float(low[2])),
-        bias=float(rng.uniform(0, settings.bias_field)), noise=float(rng.uniform(0, settings.noise)),
-        gamma=float(np.exp(rng.normal(0, settings.gamma))), noise_seed=int(rng.integers(2**62)),
-    )  # fmt: skip
+        means=means,
+        textures=textures,
+        box_start=_triple(start),
+        box_size=_triple(size),
+        strip=bool(rng.random() < settings.p_strip),
+        blur_mm=float(rng.uniform(*settings.blur_mm)),
+        low_resolution=(float(low[0]), float(low[1]), float(low[2])),
+        bias=float(rng.uniform(0, settings.bias_field)),
+        noise=float(rng.uniform(0, settings.noise)),
+        gamma=float(np.exp(rng.normal(0, settings.gamma))),
+        noise_seed=int(rng.integers(2**62)),
+    )
 
 
 def _matrix(settings: SynthesisSettings, rng: np.random.Generator) -> np.ndarray:
@@ -99,7 +113,12 @@ def _matrix(settings: SynthesisSettings, rng: np.random.Generator) -> np.ndarray
     for axis, angle in enumerate(angles):
         first, second = [other for other in range(3) if other != axis]
         turn = np.eye(3)
-        turn[[first, first, second, second], [first, second, first, second]] = [math.cos(angle), -math.sin(angle), math.sin(angle), math.cos(angle)]  # fmt: skip
+        turn[[first, first, second, second], [first, second, first, second]] = [
+            math.cos(angle),
+            -math.sin(angle),
+            math.sin(angle),
+            math.cos(angle),
+        ]
         matrix = matrix @ turn
     shear = np.eye(3) + np.triu(rng.uniform(-1, 1, (3, 3)) * settings.shear, 1)
     low, high = settings.scaling
@@ -109,7 +128,9 @@ def _matrix(settings: SynthesisSettings, rng: np.random.Generator) -> np.ndarray
     return matrix @ shear @ scale @ flip
 
 
-def _intensities(tissues: tuple[str, ...], settings: SynthesisSettings, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def _intensities(
+    tissues: tuple[str, ...], settings: SynthesisSettings, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
     """(mean, standard deviation of the texture) by tissue."""
     like_t1 = rng.random() < settings.share_t1
     drawn: dict[str, float] = {}
@@ -150,7 +171,9 @@ class Synthesiser:
 
     def __init__(self, maps: LabelMaps, settings: SynthesisSettings, device: torch.device) -> None:
         self.maps, self.settings, self.device = maps, settings, device
-        self._on_device = [_DeviceMap(*(torch.from_numpy(a).to(device) for a in (m.tissue, m.around, m.half))) for m in maps.maps]
+        self._on_device = [
+            _DeviceMap(*(torch.from_numpy(a).to(device) for a in (m.tissue, m.around, m.half))) for m in maps.maps
+        ]
         patch, spacing = settings.patch_size, settings.spacing_mm
         axes = [(torch.arange(n, device=device) - (n - 1) / 2) * s for n, s in zip(patch, spacing, strict=True)]
         self._points = torch.stack(torch.meshgrid(*axes, indexing="ij"))  # (3, Z, Y, X) mm from the middle of the patch
@@ -162,7 +185,9 @@ class Synthesiser:
         chosen, arrays = self.maps.maps[draw.map_index], self._on_device[draw.map_index]
         voxels = self._map_voxels(draw, chosen, generator)
         first = voxels.amin((1, 2, 3)).floor().long().clamp(min=0)
-        last = torch.minimum(voxels.amax((1, 2, 3)).ceil().long() + 2, torch.tensor(arrays.tissue.shape, device=self.device))
+        last = torch.minimum(
+            voxels.amax((1, 2, 3)).ceil().long() + 2, torch.tensor(arrays.tissue.shape, device=self.device)
+        )
         first = torch.minimum(first, last - 2).clamp(min=0)
         box = tuple(slice(int(a), int(b)) for a, b in zip(first, last, strict=True))
         tissue, half = arrays.tissue[box].int(), arrays.half[box].float()
@@ -170,7 +195,9 @@ class Synthesiser:
         sampled = functional.grid_sample(
             torch.stack([self._paint(tissue, draw, generator), half.abs(), half])[None], grid, align_corners=True
         )[0]
-        around = functional.grid_sample(arrays.around[box].float()[None, None], grid, mode="nearest", align_corners=True)[0]
+        around = functional.grid_sample(
+            arrays.around[box].float()[None, None], grid, mode="nearest", align_corners=True
+        )[0]
         # where the hippocampus fills half of a voxel it takes it, as in a label drawn on this very grid
         hippocampus = torch.where(sampled[2:] >= 0, ANTERIOR, POSTERIOR)
         label = torch.where(sampled[1:2] >= 0.5, hippocampus, around.long())
@@ -227,7 +254,9 @@ class Synthesiser:
         return ((image - low) / (high - low).clamp(min=1e-6)).pow(draw.gamma)
 
     def _show(self, image: Tensor, label: Tensor, draw: SampleDraw) -> tuple[Tensor, Tensor]:
-        """What the network sees: percentiles clipped and z-scored over the field of view (without stripped voxels), zeros around it."""
+        """What the network sees: percentiles clipped and z-scored over
+        the field of view (without stripped voxels), zeros around it.
+        """
         box = (slice(None), *(slice(a, a + n) for a, n in zip(draw.box_start, draw.box_size, strict=True)))
         seen = image[box]
         inside = seen[seen != 0] if draw.strip else seen.flatten()
@@ -257,8 +286,11 @@ def _blur(image: Tensor, sigmas: list[float]) -> Tensor:
     return image
 
 
-def synthetic_batches(synthesiser: Synthesiser, batch_size: int, seed: int, first: int, step: int = 1) -> Iterator[dict[str, Any]]:
-    """Endless batches {"image": (B, 1, Z, Y, X), "label": (B, 1, Z, Y, X), "cases": map names}: first, first + step, ...
+def synthetic_batches(
+    synthesiser: Synthesiser, batch_size: int, seed: int, first: int, step: int = 1
+) -> Iterator[dict[str, Any]]:
+    """Endless batches {"image": (B, 1, Z, Y, X), "label": (B, 1, Z, Y, X), "cases": map names}: first, first + step,
+    ...
 
     Each is a function of (seed, index) alone.
     """

@@ -1,4 +1,6 @@
-"""Batches made in processes of their own, by torch's DataLoader: the end of one is noticed at once, and all end with their parent."""
+"""Batches made in processes of their own, by torch's DataLoader:
+the end of one is noticed at once, and all end with their parent.
+"""
 
 import contextlib
 import os
@@ -19,7 +21,9 @@ ENDED = "DataLoader worker"  # how torch's message begins where a process is gon
 
 
 class BatchMaker(Protocol):
-    """Makes batches without end; the k-th of several workers makes its share of them, in the order in which they take turns."""
+    """Makes batches without end; the k-th of several workers makes
+    its share of them, in the order in which they take turns.
+    """
 
     def set_thread_id(self, thread_id: int) -> None:
         """Say which of the workers this is, from 0."""
@@ -37,15 +41,23 @@ class _Stream(IterableDataset[Any]):
         assert info is not None
         self.maker.set_thread_id(info.id)
         end_with_parent(self.parent, lambda: os._exit(1))
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # the main process, which gets them too, ends its workers
+        for number in (
+            signal.SIGINT,
+            signal.SIGTERM,
+            signal.SIGHUP,
+        ):  # the main process, which gets them too, ends its workers
             signal.signal(number, _leave_to_parent)
         while True:
             try:
                 batch = self.maker.generate_train_batch()
-            except (HippoptError, MemoryError) as error:  # as it is: torch would put this process's traceback into its words
+            except (
+                HippoptError,
+                MemoryError,
+            ) as error:  # as it is: torch would put this process's traceback into its words
                 yield error
                 return
-            # between processes as plain arrays: a tensor would travel through shared memory, which is small in containers
+            # between processes as plain arrays: a tensor would travel through shared memory, which is small in
+            # containers
             yield {key: value.numpy() if isinstance(value, torch.Tensor) else value for key, value in batch.items()}
 
 
@@ -65,7 +77,12 @@ def open_workers(maker: BatchMaker, workers: int) -> Iterator[Iterator[dict[str,
     """
     # a generator of its own: the seeds of torch's workers are not drawn from the one that training uses
     loader = DataLoader(
-        _Stream(maker), batch_size=None, num_workers=workers, prefetch_factor=AHEAD, collate_fn=_as_it_is, generator=torch.Generator()
+        _Stream(maker),
+        batch_size=None,
+        num_workers=workers,
+        prefetch_factor=AHEAD,
+        collate_fn=_as_it_is,
+        generator=torch.Generator(),
     )
     batches = iter(loader)
     try:
@@ -74,8 +91,8 @@ def open_workers(maker: BatchMaker, workers: int) -> Iterator[Iterator[dict[str,
         if not str(error).startswith(ENDED):
             raise
         raise TrainingError(
-            f"a process that made batches is gone ({str(error).splitlines()[0].strip()}); the system ends one where memory runs out: "
-            "continue with --resume, and with fewer --workers (0 makes batches in the main process)"
+            f"a process that made batches is gone ({str(error).splitlines()[0].strip()}); the system ends one where"
+            " memory runs out: continue with --resume, and with fewer --workers (0 makes batches in the main process)"
         ) from None
     finally:
         batches._shutdown_workers()  # type: ignore[attr-defined]

@@ -14,8 +14,13 @@ def _parser() -> argparse.ArgumentParser:
     parser = make_parser("hippopt_bids", "Segment the scans of a BIDS data set into a BIDS derivative.")
     parser.add_argument("bids_dir", type=Path, metavar="BIDS_DIR", help="root folder of the data set")
     parser.add_argument("output_dir", type=Path, metavar="OUT", help="folder of the derivative data set")
-    parser.add_argument("analysis_level", choices=("participant", "group"),
-                        help="participant: segment scans, in as many processes as you like; group: afterwards, one table of all of them")  # fmt: skip
+    parser.add_argument(
+        "analysis_level",
+        choices=("participant", "group"),
+        help=(
+            "participant: segment scans, in as many processes as you like; group: afterwards, one table of all of them"
+        ),
+    )
     parser.add_argument(
         "--participant-label",
         "--participant_label",
@@ -25,28 +30,50 @@ def _parser() -> argparse.ArgumentParser:
         help="participants, with or without sub-; default: all",
     )
     parser.add_argument(
-        "--session-label", "--session_label", nargs="+", default=[], metavar="LABEL", help="sessions, with or without ses-; default: all"
+        "--session-label",
+        "--session_label",
+        nargs="+",
+        default=[],
+        metavar="LABEL",
+        help="sessions, with or without ses-; default: all",
     )
     parser.add_argument("--suffix", default="T1w", metavar="SUFFIX", help="kind of scan to segment")
     parser.add_argument(
         "--model",
         metavar="FILE|RUN",
-        help="a file of hippopt_export, a run's folder, or DATASET/RUN of the workspace; may be left out where there is only one",
+        help=(
+            "a file of hippopt_export, a run's folder, or DATASET/RUN of the workspace; may be left out where there is"
+            " only one"
+        ),
     )
-    parser.add_argument("-f", "--folds", nargs="+", metavar="FOLD", help="folds to ensemble; default: all that are trained")
+    parser.add_argument(
+        "-f", "--folds", nargs="+", metavar="FOLD", help="folds to ensemble; default: all that are trained"
+    )
     parser.add_argument("--tta", action="store_true", help="average over the flips of training too")
-    parser.add_argument("--save-probabilities", action="store_true", help="write probability maps too (_probseg, 4D, one volume per class)")
-    parser.add_argument("--save-uncertainty", action="store_true", help="write maps of the entropy too (_desc-entropy_probseg)")
+    parser.add_argument(
+        "--save-probabilities",
+        action="store_true",
+        help="write probability maps too (_probseg, 4D, one volume per class)",
+    )
+    parser.add_argument(
+        "--save-uncertainty", action="store_true", help="write maps of the entropy too (_desc-entropy_probseg)"
+    )
     parser.add_argument("--verify", action="store_true", help="open and measure every mask that is there already")
     parser.add_argument("--overwrite", action="store_true", help="segment scans anew whose mask is there already")
     parser.add_argument(
         "--head-size",
         type=Path,
         metavar="TABLE",
-        help="table of intracranial volumes in mm³ from elsewhere (such as FreeSurfer's eTIV), by scan or participant, in place of measured head sizes",
+        help=(
+            "table of intracranial volumes in mm³ from elsewhere (such as FreeSurfer's eTIV), by scan or participant,"
+            " in place of measured head sizes"
+        ),
     )
     parser.add_argument(
-        "--device", choices=("auto", "cpu", "cuda"), default="auto", help="where to compute; auto: on the GPU where there is one"
+        "--device",
+        choices=("auto", "cpu", "cuda"),
+        default="auto",
+        help="where to compute; auto: on the GPU where there is one",
     )
     return parser
 
@@ -59,14 +86,25 @@ def _work(options: argparse.Namespace, workspace: Workspace, console: TerminalCo
     from hippopt.recipes.prediction import PredictionRequest
 
     settings = PredictionRequest(
-        source=options.bids_dir, output=work_folder(options.output_dir), folds=tuple(options.folds) if options.folds else None,
-        tta=options.tta, save_probabilities=options.save_probabilities, save_uncertainty=options.save_uncertainty,
-        overwrite=options.overwrite, device=options.device, verify=options.verify, head_size=options.head_size,
-    )  # fmt: skip
-    scans = BidsRequest(options.bids_dir, tuple(options.participant_label), tuple(options.session_label), options.suffix)
+        source=options.bids_dir,
+        output=work_folder(options.output_dir),
+        folds=tuple(options.folds) if options.folds else None,
+        tta=options.tta,
+        save_probabilities=options.save_probabilities,
+        save_uncertainty=options.save_uncertainty,
+        overwrite=options.overwrite,
+        device=options.device,
+        verify=options.verify,
+        head_size=options.head_size,
+    )
+    scans = BidsRequest(
+        options.bids_dir, tuple(options.participant_label), tuple(options.session_label), options.suffix
+    )
     app = BidsApp(scans, options.output_dir, settings)
     with chosen_model(workspace, options.model) as (place, dataset, name):
-        failed = (run_participants if options.analysis_level == "participant" else run_group)(place, dataset, name, app, console)
+        failed = (run_participants if options.analysis_level == "participant" else run_group)(
+            place, dataset, name, app, console
+        )
     console.say(f"done in {time.perf_counter() - started:.1f} s")
     return 1 if failed else 0
 

@@ -14,15 +14,23 @@ from hippopt.workspace import Workspace
 def _parser() -> argparse.ArgumentParser:
     parser = make_parser(
         "hippopt_combine_maps",
-        "Bring label maps of whole heads onto manual label maps of deep structures, and write one map of both for each manual one, in "
-        "FreeSurfer's numbering at 1 mm: a source for hippopt_pretrain --synthetic.",
+        "Bring label maps of whole heads onto manual label maps of deep structures, and write one map of both for each"
+        " manual one, in FreeSurfer's numbering at 1 mm: a source for hippopt_pretrain --synthetic.",
     )
     parser.add_argument(
-        "manual", type=Path, metavar="MANUAL", help="folder of manual maps: hippocampus and other deep structures, no cortex needed"
+        "manual",
+        type=Path,
+        metavar="MANUAL",
+        help="folder of manual maps: hippocampus and other deep structures, no cortex needed",
     )
-    parser.add_argument("heads", type=Path, metavar="HEADS", help="folder of maps of whole heads, in FreeSurfer's numbering")
     parser.add_argument(
-        "output", type=Path, metavar="OUT", help="folder to make, with the maps, a table of how well they fit and their origin"
+        "heads", type=Path, metavar="HEADS", help="folder of maps of whole heads, in FreeSurfer's numbering"
+    )
+    parser.add_argument(
+        "output",
+        type=Path,
+        metavar="OUT",
+        help="folder to make, with the maps, a table of how well they fit and their origin",
     )
     parser.add_argument(
         "--numbers",
@@ -45,7 +53,9 @@ def _parser() -> argparse.ArgumentParser:
         help="leave out a map of which more had to be filled, as a share of its structures' volume",
     )
     parser.add_argument("--preview", type=Path, metavar="FILE.png", help="draw a sheet of twenty of the maps")
-    parser.add_argument("--seed", type=int, default=0, help="which manual map goes into which head, and where the surfaces are sampled")
+    parser.add_argument(
+        "--seed", type=int, default=0, help="which manual map goes into which head, and where the surfaces are sampled"
+    )
     parser.add_argument("--jobs", type=int, default=core_count(), help="heads at a time; each takes about 1 GB")
     parser.add_argument("--overwrite", action="store_true", help="replace the folder")
     return parser
@@ -63,18 +73,27 @@ def _work(options: argparse.Namespace, workspace: Workspace, console: TerminalCo
 
     rows = combine_folders(
         CombiningRequest(
-            manual=options.manual, heads=options.heads, output=options.output, numbers=options.numbers, least_overlap=options.least_overlap,
-            most_gaps=options.most_gaps, preview=options.preview, seed=options.seed, jobs=options.jobs, overwrite=options.overwrite,
+            manual=options.manual,
+            heads=options.heads,
+            output=options.output,
+            numbers=options.numbers,
+            least_overlap=options.least_overlap,
+            most_gaps=options.most_gaps,
+            preview=options.preview,
+            seed=options.seed,
+            jobs=options.jobs,
+            overwrite=options.overwrite,
         ),
         console,
-    )  # fmt: skip
+    )
     out = [row for row in rows if row.left_out]
     for row in out:
         console.say(f"left out {row.map} in {row.head}: {row.left_out}")
     kept = [row for row in rows if not row.left_out]
     console.say(
-        f"{len(kept)} maps in {options.output}, {len(out)} left out; overlap of shared structures {sum(row.overlap for row in kept) / len(kept):.3f}, "
-        f"gaps {sum(row.gaps for row in kept) / len(kept):.3f}, {(time.perf_counter() - started) / 60:.1f} min"
+        f"{len(kept)} maps in {options.output}, {len(out)} left out; overlap of shared structures"
+        f" {sum(row.overlap for row in kept) / len(kept):.3f}, gaps {sum(row.gaps for row in kept) / len(kept):.3f},"
+        f" {(time.perf_counter() - started) / 60:.1f} min"
     )
     if options.preview:
         console.say(f"look at {options.preview}")

@@ -18,7 +18,10 @@ from hippopt.parent_process import watch_parent
 from hippopt.surroundings import draw_into_files
 from hippopt.workspace import Workspace
 
-LESS_MEMORY = "give it more, or take less at a time: fewer --jobs or --workers, or a smaller batch_size or patch_size (hippopt_plan --set batch_size=1)"
+LESS_MEMORY = (
+    "give it more, or take less at a time: fewer --jobs or --workers, or a smaller batch_size or patch_size"
+    " (hippopt_plan --set batch_size=1)"
+)
 
 
 class _Formatter(argparse.ArgumentDefaultsHelpFormatter):
@@ -35,8 +38,12 @@ class _Formatter(argparse.ArgumentDefaultsHelpFormatter):
 def make_parser(name: str, description: str) -> argparse.ArgumentParser:
     """A parser with what every command takes."""
     parser = argparse.ArgumentParser(prog=name, description=description, formatter_class=_Formatter)
-    parser.add_argument("--root", type=Path, default=Path(os.environ.get("HIPPOPT_ROOT", ".")),
-                        help="workspace that holds raw_data/, plans/, preprocessed/ and results/; HIPPOPT_ROOT sets it too")  # fmt: skip
+    parser.add_argument(
+        "--root",
+        type=Path,
+        default=Path(os.environ.get("HIPPOPT_ROOT", ".")),
+        help="workspace that holds raw_data/, plans/, preprocessed/ and results/; HIPPOPT_ROOT sets it too",
+    )
     parser.add_argument("--debug", action="store_true", help="show with an error where in the code it came from")
     parser.add_argument("--version", action="version", version=f"hippopt {__version__}")
     return parser
@@ -47,7 +54,10 @@ def run(
     work: Callable[[argparse.Namespace, Workspace, TerminalConsole], int | None],
     arguments: list[str] | None = None,
 ) -> int:
-    """Parse and work. Returns 0, 1 for an expected failure, 2 for wrong usage, 130, 143 or 129 when stopped by a signal."""
+    """Parse and work.
+
+    Returns 0, 1 for an expected failure, 2 for wrong usage, 130, 143 or 129 when stopped by a signal.
+    """
     options = parser.parse_args(arguments)
     watch_parent()
     draw_into_files()
@@ -67,7 +77,10 @@ def run(
         if ran_out_of_memory(error):
             failure, code = _because(error, f"memory ran out ({one_line(error)}); {LESS_MEMORY}"), 1
         elif isinstance(error, OSError) and error.filename is not None:
-            failure, code = _because(error, f"{error.filename}: {error.strerror}; look at the path and its permissions"), 1
+            failure, code = (
+                _because(error, f"{error.filename}: {error.strerror}; look at the path and its permissions"),
+                1,
+            )
         else:  # not a matter of one path
             raise
     except KeyboardInterrupt as error:
@@ -76,11 +89,15 @@ def run(
         _fail(parser, failure, options.debug)
     if console.as_json:
         with contextlib.suppress(OSError):
-            console.show_results(command=parser.prog, exit_code=code, error=str(failure) if failure is not None else None)
+            console.show_results(
+                command=parser.prog, exit_code=code, error=str(failure) if failure is not None else None
+            )
     for stream in filter(None, (sys.stdout, sys.stderr)):  # None where the shell closed it
         try:
             stream.flush()
-        except OSError:  # nothing reads any more, or the terminal is gone; keep the interpreter's own flush at exit quiet
+        except (
+            OSError
+        ):  # nothing reads any more, or the terminal is gone; keep the interpreter's own flush at exit quiet
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
     return code
 
@@ -88,7 +105,9 @@ def run(
 def add_json(parser: argparse.ArgumentParser) -> None:
     """The option of commands whose summary a program may read."""
     parser.add_argument(
-        "--json", action="store_true", help="the summary as one line of JSON on standard output; lines for people go to standard error"
+        "--json",
+        action="store_true",
+        help="the summary as one line of JSON on standard output; lines for people go to standard error",
     )
 
 

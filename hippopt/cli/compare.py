@@ -16,33 +16,81 @@ from hippopt.workspace import Workspace
 def _parser() -> argparse.ArgumentParser:
     parser = make_parser(
         "hippopt_compare",
-        "Compare ways to fine-tune on the same cases, in one table. What is there already is kept: the same command continues.",
+        "Compare ways to fine-tune on the same cases, in one table. What is there already is kept: the same command"
+        " continues.",
     )
-    parser.add_argument("datasets", nargs="+", metavar="DATASET",
-                        help="to train on: 4, 004, Name or Dataset004_Name; several, of different numbers of labelled scans, are compared one after the "
-                        "other, and then in one table and plot over their numbers of scans")  # fmt: skip
+    parser.add_argument(
+        "datasets",
+        nargs="+",
+        metavar="DATASET",
+        help=(
+            "to train on: 4, 004, Name or Dataset004_Name; several, of different numbers of labelled scans, are"
+            " compared one after the other, and then in one table and plot over their numbers of scans"
+        ),
+    )
     where = parser.add_mutually_exclusive_group(required=True)
     where.add_argument("--test", metavar="DATASET", help="train on all cases and report on this labelled data set")
-    where.add_argument("--folds", nargs="+", default=[], metavar="FOLD", help="train these folds and report on their validation cases")
-    parser.add_argument("--choose", nargs="+", default=[], metavar="DATASET|FOLD",
-                        help="cases that choose the learning rate where several are given: a third data set, or other folds")  # fmt: skip
-    parser.add_argument("--methods", nargs="+", default=["lora-pt", "decoder", "full"], metavar="METHOD",
-                        help=f"of {', '.join(METHODS)}, " + ", ".join(f"{name} ({what})" for name, what in VARIANTS.items()))  # fmt: skip
-    parser.add_argument("--ranks", nargs="+", default=[], metavar="RANK",
-                        help="for methods that have ranks, or METHOD=RANK for one; default: the plan's")  # fmt: skip
-    parser.add_argument("--learning-rates", nargs="+", default=[], metavar="RATE",
-                        help="for all methods, or METHOD=RATE for one; several: one is chosen for each method and rank; default: the plan's")  # fmt: skip
+    where.add_argument(
+        "--folds", nargs="+", default=[], metavar="FOLD", help="train these folds and report on their validation cases"
+    )
     parser.add_argument(
-        "--seeds", nargs="+", type=int, default=[], metavar="SEED", help="each method is trained with each; default: the plan's"
+        "--choose",
+        nargs="+",
+        default=[],
+        metavar="DATASET|FOLD",
+        help="cases that choose the learning rate where several are given: a third data set, or other folds",
+    )
+    parser.add_argument(
+        "--methods",
+        nargs="+",
+        default=["lora-pt", "decoder", "full"],
+        metavar="METHOD",
+        help=f"of {', '.join(METHODS)}, " + ", ".join(f"{name} ({what})" for name, what in VARIANTS.items()),
+    )
+    parser.add_argument(
+        "--ranks",
+        nargs="+",
+        default=[],
+        metavar="RANK",
+        help="for methods that have ranks, or METHOD=RANK for one; default: the plan's",
+    )
+    parser.add_argument(
+        "--learning-rates",
+        nargs="+",
+        default=[],
+        metavar="RATE",
+        help=(
+            "for all methods, or METHOD=RATE for one; several: one is chosen for each method and rank; default: the"
+            " plan's"
+        ),
+    )
+    parser.add_argument(
+        "--seeds",
+        nargs="+",
+        type=int,
+        default=[],
+        metavar="SEED",
+        help="each method is trained with each; default: the plan's",
     )
     parser.add_argument("--steps", type=int, help="number of steps of each training; default: the plan's")
-    parser.add_argument("--base", metavar="FILE|NAME", help="pre-trained weights; default: the shipped base where it fits the plan")
-    parser.add_argument("--name", default="compare", help="name of the comparison, which also stands in the names of its runs")
-    parser.add_argument("--jobs", type=int, default=1, help="trainings side by side; they share the cores, at least one thread each")
     parser.add_argument(
-        "--device", choices=("auto", "cpu", "cuda"), default="auto", help="where to compute; auto: on the GPU where there is one"
+        "--base", metavar="FILE|NAME", help="pre-trained weights; default: the shipped base where it fits the plan"
     )
-    parser.add_argument("--allow-seen", action="store_true", help="accept a base that was trained on cases that choose or are reported")
+    parser.add_argument(
+        "--name", default="compare", help="name of the comparison, which also stands in the names of its runs"
+    )
+    parser.add_argument(
+        "--jobs", type=int, default=1, help="trainings side by side; they share the cores, at least one thread each"
+    )
+    parser.add_argument(
+        "--device",
+        choices=("auto", "cpu", "cuda"),
+        default="auto",
+        help="where to compute; auto: on the GPU where there is one",
+    )
+    parser.add_argument(
+        "--allow-seen", action="store_true", help="accept a base that was trained on cases that choose or are reported"
+    )
     return parser
 
 
@@ -56,7 +104,9 @@ def _work(options: argparse.Namespace, workspace: Workspace, console: TerminalCo
         raise UsageError(f"--name {options.name!r}: letters, digits, - and _ only")
     datasets = list(dict.fromkeys(workspace.resolve(name) for name in options.datasets))
     if len(datasets) > 1 and options.test is None:
-        raise UsageError(f"{' '.join(options.datasets)}: several data sets are reported on another one; name it with --test")
+        raise UsageError(
+            f"{' '.join(options.datasets)}: several data sets are reported on another one; name it with --test"
+        )
     from hippopt.artifacts.codec import load_record
     from hippopt.artifacts.fingerprint import Fingerprint
     from hippopt.artifacts.plan_rules import load_plan
@@ -72,12 +122,20 @@ def _work(options: argparse.Namespace, workspace: Workspace, console: TerminalCo
     ordered = by_scans(prepared)
     first = prepared[datasets[0]][0]
     request = ComparisonRequest(
-        grid=make_grid(options.methods, options.ranks, options.learning_rates, options.seeds or [first.seed]), test=options.test,
-        folds=tuple(options.folds), choose=tuple(options.choose), steps=options.steps, base=options.base, name=options.name, jobs=options.jobs,
-        device=options.device, allow_seen=options.allow_seen,
-    )  # fmt: skip
+        grid=make_grid(options.methods, options.ranks, options.learning_rates, options.seeds or [first.seed]),
+        test=options.test,
+        folds=tuple(options.folds),
+        choose=tuple(options.choose),
+        steps=options.steps,
+        base=options.base,
+        name=options.name,
+        jobs=options.jobs,
+        device=options.device,
+        allow_seen=options.allow_seen,
+    )
     commands = Commands(
-        lambda name, fold, asked: train_command(workspace, name, fold, asked), lambda name, asked: predict_command(workspace, name, asked)
+        lambda name, fold, asked: train_command(workspace, name, fold, asked),
+        lambda name, asked: predict_command(workspace, name, asked),
     )
     failed, compared = False, {}
     for scans, name in ordered.items():

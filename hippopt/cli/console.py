@@ -13,7 +13,8 @@ T = TypeVar("T")
 
 
 class TerminalConsole(SilentConsole):
-    """Prints. A closed pipe (`hippopt_plan | head`) or a terminal that is gone silences it instead of stopping the work.
+    """Prints. A closed pipe (`hippopt_plan | head`) or a terminal that is gone silences it instead of stopping the
+    work.
 
     as_json: standard output is for `show_results` alone, and lines for people go to standard error.
     """
@@ -49,7 +50,15 @@ class TerminalConsole(SilentConsole):
         # disable=None: a bar in a terminal only, so that logs stay readable
         quiet = True if sys.stderr is None else None
         try:
-            bar = tqdm(total=total, desc=label, file=sys.stderr, dynamic_ncols=True, mininterval=0.5, leave=False, disable=quiet)
+            bar = tqdm(
+                total=total,
+                desc=label,
+                file=sys.stderr,
+                dynamic_ncols=True,
+                mininterval=0.5,
+                leave=False,
+                disable=quiet,
+            )
         except OSError:
             bar = tqdm(disable=True)
         for item in items:

@@ -16,11 +16,14 @@ from hippopt.workspace import Workspace
 def _parser() -> argparse.ArgumentParser:
     parser = make_parser(
         "hippopt_correct",
-        "Bring masks that were corrected by hand (ITK-SNAP, 3D Slicer, FSLeyes, FreeSurfer), with their scans, into a data set: as new cases, or "
-        "with --overwrite in place of the labels there. hippopt_plan then takes the new cases into the folds.",
+        "Bring masks that were corrected by hand (ITK-SNAP, 3D Slicer, FSLeyes, FreeSurfer), with their scans, into a"
+        " data set: as new cases, or with --overwrite in place of the labels there. hippopt_plan then takes the new"
+        " cases into the folds.",
     )
     parser.add_argument("dataset", metavar="DATASET", help="4, 004, Name or Dataset004_Name")
-    parser.add_argument("-i", dest="scans", type=Path, required=True, metavar="SCANS", help="folder of the scans; it is only read")
+    parser.add_argument(
+        "-i", dest="scans", type=Path, required=True, metavar="SCANS", help="folder of the scans; it is only read"
+    )
     parser.add_argument(
         "-p",
         dest="masks",
@@ -30,11 +33,20 @@ def _parser() -> argparse.ArgumentParser:
         help="folder of corrected masks, named as their scans; some scans or all",
     )
     parser.add_argument(
-        "--predicted", type=Path, metavar="MASKS", help="the masks from before the correction, to tell how far they were changed; default: for scans "
-        "of the data set, the labels there",
-    )  # fmt: skip
-    parser.add_argument("--subjects", type=Path, metavar="TABLE", help=".tsv or .csv with the columns case and subject, for new cases")
-    parser.add_argument("--overwrite", action="store_true", help="replace the masks of scans that are in the data set already")
+        "--predicted",
+        type=Path,
+        metavar="MASKS",
+        help=(
+            "the masks from before the correction, to tell how far they were changed; default: for scans "
+            "of the data set, the labels there"
+        ),
+    )
+    parser.add_argument(
+        "--subjects", type=Path, metavar="TABLE", help=".tsv or .csv with the columns case and subject, for new cases"
+    )
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace the masks of scans that are in the data set already"
+    )
     parser.add_argument("--jobs", type=int, default=core_count(), help="cases at a time")
     return parser
 
@@ -46,19 +58,27 @@ def _work(options: argparse.Namespace, workspace: Workspace, console: TerminalCo
     dataset = workspace.resolve(options.dataset)
     from hippopt.stages.correct_dataset import CorrectionRequest, correct_dataset
 
-    request = CorrectionRequest(dataset, options.scans, options.masks, options.predicted, options.subjects, options.overwrite, options.jobs)
+    request = CorrectionRequest(
+        dataset, options.scans, options.masks, options.predicted, options.subjects, options.overwrite, options.jobs
+    )
     cases = correct_dataset(workspace, request, console)
     number = {kind: sum(case.kind == kind for case in cases) for kind in ("new", "changed", "same")}
     alone = [case.id for case in cases if case.kind == "new" and case.subject == case.id]
     if alone:
-        console.say(f"{counted(len(alone), 'new case')} without a subject in --subjects: each is taken for a person of its own")
+        console.say(
+            f"{counted(len(alone), 'new case')} without a subject in --subjects: each is taken for a person of its own"
+        )
     short = workspace.short_name(dataset)
     changes = number["new"] + number["changed"]
     console.say(
-        f"{dataset}: {counted(number['new'], 'new case')}, {number['changed']} replaced, {number['same']} as they were: {workspace.dataset_folder(dataset)}"
+        f"{dataset}: {counted(number['new'], 'new case')}, {number['changed']} replaced, {number['same']} as they were:"
+        f" {workspace.dataset_folder(dataset)}"
     )
     train = f"hippopt_train {short} all" + (" --name corrected" if workspace.runs(dataset) else "")
-    console.say(f"done in {time.perf_counter() - started:.1f} s" + (f"; next: hippopt_plan {short}, then {train}" if changes else ""))
+    console.say(
+        f"done in {time.perf_counter() - started:.1f} s"
+        + (f"; next: hippopt_plan {short}, then {train}" if changes else "")
+    )
 
 
 def main(arguments: list[str] | None = None) -> int:

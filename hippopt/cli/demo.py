@@ -13,7 +13,10 @@ from hippopt.workspace import Workspace
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = make_parser("hippopt_demo", "Make synthetic scans, import, plan, train five short folds, predict held-out scans, score them.")
+    parser = make_parser(
+        "hippopt_demo",
+        "Make synthetic scans, import, plan, train five short folds, predict held-out scans, score them.",
+    )
     parser.set_defaults(root=Path(os.environ.get("HIPPOPT_ROOT", "demo_workspace")))
     parser.add_argument("--minutes", type=float, default=8.0, metavar="M", help="about how long it may take")
     parser.add_argument("--seed", type=int, default=0, help="seed of the synthetic scans")

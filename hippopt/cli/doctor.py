@@ -11,7 +11,9 @@ from hippopt.workspace import Workspace
 
 def _parser() -> argparse.ArgumentParser:
     return make_parser(
-        "hippopt_doctor", "Look at versions, device, cores, memory, folders, shipped bases and optional libraries, and say what is wrong."
+        "hippopt_doctor",
+        "Look at versions, device, cores, memory, folders, shipped bases and optional libraries, and say what is"
+        " wrong.",
     )
 
 

@@ -11,16 +11,47 @@ from hippopt.workspace import Workspace
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = make_parser("hippopt_evaluate", "Score masks against reference labels: Dice, HD95, NSD at 1 mm, surface distance, volumes.")
-    parser.add_argument("-p", dest="predictions", type=Path, required=True, metavar="PREDICTIONS", help="folder of masks")
-    parser.add_argument("-l", dest="references", type=Path, required=True, metavar="LABELS", help="folder of reference labels, named alike")
-    parser.add_argument("-o", dest="output", type=Path, metavar="FILE",
-                        help="CSV of scores, one row per case and label; their summary, a .json file, stands beside it; default: PREDICTIONS/metrics.csv")  # fmt: skip
-    parser.add_argument("-d", "--dataset", metavar="DATASET",
-                        help="take label names and subjects from it; default: a dataset.json beside LABELS, else values alone")  # fmt: skip
-    parser.add_argument("--labels", nargs="+", action="extend", default=[], metavar="NAME=VALUE[,VALUE]",
-                        help="what the values of the reference labels mean, several to merge them, as in hippopt_import; masks are read by "
-                             "the same values, or, where they hold none of them, as 1, 2, ... in the order of the names")  # fmt: skip
+    parser = make_parser(
+        "hippopt_evaluate", "Score masks against reference labels: Dice, HD95, NSD at 1 mm, surface distance, volumes."
+    )
+    parser.add_argument(
+        "-p", dest="predictions", type=Path, required=True, metavar="PREDICTIONS", help="folder of masks"
+    )
+    parser.add_argument(
+        "-l",
+        dest="references",
+        type=Path,
+        required=True,
+        metavar="LABELS",
+        help="folder of reference labels, named alike",
+    )
+    parser.add_argument(
+        "-o",
+        dest="output",
+        type=Path,
+        metavar="FILE",
+        help=(
+            "CSV of scores, one row per case and label; their summary, a .json file, stands beside it; default:"
+            " PREDICTIONS/metrics.csv"
+        ),
+    )
+    parser.add_argument(
+        "-d",
+        "--dataset",
+        metavar="DATASET",
+        help="take label names and subjects from it; default: a dataset.json beside LABELS, else values alone",
+    )
+    parser.add_argument(
+        "--labels",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="NAME=VALUE[,VALUE]",
+        help=(
+            "what the values of the reference labels mean, several to merge them, as in hippopt_import; masks are read"
+            " by the same values, or, where they hold none of them, as 1, 2, ... in the order of the names"
+        ),
+    )
     parser.add_argument("--jobs", type=int, default=core_count(), help="cases at a time")
     add_json(parser)
     return parser
@@ -31,7 +62,12 @@ def _work(options: argparse.Namespace, workspace: Workspace, console: TerminalCo
     from hippopt.sources.parcellation import parse_picks
 
     request = EvaluationRequest(
-        options.predictions, options.references, options.output, options.dataset, parse_picks(options.labels), options.jobs
+        options.predictions,
+        options.references,
+        options.output,
+        options.dataset,
+        parse_picks(options.labels),
+        options.jobs,
     )
     found = evaluate_masks(workspace, request, console)
     console.result(

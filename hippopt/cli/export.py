@@ -12,13 +12,18 @@ from hippopt.workspace import Workspace
 
 def _parser() -> argparse.ArgumentParser:
     parser = make_parser(
-        "hippopt_export", "Write a run and all that prediction with it needs into one file, for hippopt_install elsewhere."
+        "hippopt_export",
+        "Write a run and all that prediction with it needs into one file, for hippopt_install elsewhere.",
     )
     parser.add_argument("dataset", metavar="DATASET", help="4, 004, Name or Dataset004_Name")
     parser.add_argument("file", type=Path, metavar="FILE", help="the file to write, such as model.zip")
     parser.add_argument("--run", metavar="RUN", help="which run; may be left out where there is only one")
-    parser.add_argument("--without-base", action="store_true", help="name the base by its sha256 alone: whoever installs must have it")
-    parser.add_argument("--with-best", action="store_true", help="take the checkpoints of the best step too (adapter_best)")
+    parser.add_argument(
+        "--without-base", action="store_true", help="name the base by its sha256 alone: whoever installs must have it"
+    )
+    parser.add_argument(
+        "--with-best", action="store_true", help="take the checkpoints of the best step too (adapter_best)"
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace FILE where it is there already")
     return parser
 
@@ -34,7 +39,11 @@ def _work(options: argparse.Namespace, workspace: Workspace, console: TerminalCo
     manifest = export_run(workspace, dataset, options.run, request, console)
     run_mb = sum(member.size for member in manifest.members if member.name.startswith(RUN)) / 1e6
     base_mb = sum(member.size for member in manifest.members if not member.name.startswith(RUN)) / 1e6
-    base = "trained from random weights" if manifest.base is None else f"base {manifest.base.name} {manifest.base.sha256[:12]}"
+    base = (
+        "trained from random weights"
+        if manifest.base is None
+        else f"base {manifest.base.name} {manifest.base.sha256[:12]}"
+    )
     if manifest.base is not None:
         base += f" {base_mb:.1f} MB" if manifest.base.included else ", not included"
     console.say(

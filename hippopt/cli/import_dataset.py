@@ -15,21 +15,39 @@ from hippopt.workspace import Workspace, dataset_name
 def _parser() -> argparse.ArgumentParser:
     parser = make_parser(
         "hippopt_import",
-        "Bring labelled scans into raw_data/DatasetNNN_Name. Known layouts: Medical Segmentation Decathlon, nnU-Net v2, "
-        "images/ + labels/ (same file names), X/X_img + X/X_mask. Formats: NIfTI, Analyze, NRRD (3D Slicer's segmentations too), MetaImage, FreeSurfer.",
+        "Bring labelled scans into raw_data/DatasetNNN_Name. Known layouts: Medical Segmentation Decathlon, nnU-Net v2,"
+        " images/ + labels/ (same file names), X/X_img + X/X_mask. Formats: NIfTI, Analyze, NRRD (3D Slicer's"
+        " segmentations too), MetaImage, FreeSurfer.",
     )
-    parser.add_argument("source", type=Path, nargs="?", metavar="SOURCE", help="folder of the labelled scans; it is only read")
+    parser.add_argument(
+        "source", type=Path, nargs="?", metavar="SOURCE", help="folder of the labelled scans; it is only read"
+    )
     parser.add_argument("--images", type=Path, metavar="DIR", help="in place of SOURCE: a folder of scans, of any name")
     parser.add_argument(
-        "--labels-dir", type=Path, metavar="DIR", help="with --images: the folder of their labels; files are named as the scans"
+        "--labels-dir",
+        type=Path,
+        metavar="DIR",
+        help="with --images: the folder of their labels; files are named as the scans",
     )
-    parser.add_argument("--id", dest="number", type=int, required=True, metavar="N", help="number of the data set, 1 to 999")
+    parser.add_argument(
+        "--id", dest="number", type=int, required=True, metavar="N", help="number of the data set, 1 to 999"
+    )
     parser.add_argument("--name", required=True, metavar="NAME", help="its name: letters, digits, - and _")
-    parser.add_argument("--labels", nargs="+", action="extend", default=[], metavar="NAME=NUMBER[,NUMBER]",
-                        help="pick structures by number, several to merge them; without it all labels are kept. A name that ends in "
-                             "_left or _right states its side")  # fmt: skip
+    parser.add_argument(
+        "--labels",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="NAME=NUMBER[,NUMBER]",
+        help=(
+            "pick structures by number, several to merge them; without it all labels are kept. A name that ends in "
+            "_left or _right states its side"
+        ),
+    )
     parser.add_argument("--subjects", type=Path, metavar="TABLE", help=".tsv or .csv with the columns case and subject")
-    parser.add_argument("--cases", metavar="LIST", help="take these cases only: A,B,C, a text file with one per line, or a .json list")
+    parser.add_argument(
+        "--cases", metavar="LIST", help="take these cases only: A,B,C, a text file with one per line, or a .json list"
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace the data set of this number and name")
     parser.add_argument("--jobs", type=int, default=core_count(), help="cases at a time")
     return parser
@@ -46,12 +64,24 @@ def _work(options: argparse.Namespace, workspace: Workspace, console: TerminalCo
     from hippopt.stages.import_dataset import ImportRequest, import_dataset
 
     request = ImportRequest(
-        source=options.source or options.images, labels=options.labels_dir, dataset=dataset, picks=parse_picks(options.labels), subjects=options.subjects, cases=options.cases,
-        overwrite=options.overwrite, jobs=options.jobs,
-    )  # fmt: skip
+        source=options.source or options.images,
+        labels=options.labels_dir,
+        dataset=dataset,
+        picks=parse_picks(options.labels),
+        subjects=options.subjects,
+        cases=options.cases,
+        overwrite=options.overwrite,
+        jobs=options.jobs,
+    )
     made = import_dataset(workspace, request, console)
-    channels = f"{len(made.channel_names)} channel{'s' if len(made.channel_names) > 1 else ''} ({', '.join(made.channel_names)})"
-    console.say(f"{dataset}: {made.cases} cases of {made.subjects} subjects, {channels}, from the layout {made.layout}: {made.folder}")
+    channels = (
+        f"{len(made.channel_names)} channel{'s' if len(made.channel_names) > 1 else ''}"
+        f" ({', '.join(made.channel_names)})"
+    )
+    console.say(
+        f"{dataset}: {made.cases} cases of {made.subjects} subjects, {channels}, from the layout {made.layout}:"
+        f" {made.folder}"
+    )
     for value, (label, voxels) in enumerate(made.voxels.items(), 1):
         console.say(f"  {label}: {voxels} voxels, {voxels / made.cases:.0f} a case" if value <= 20 else f"  {label}")
     console.say(f"done in {time.perf_counter() - started:.1f} s; next: hippopt_plan {workspace.short_name(dataset)}")

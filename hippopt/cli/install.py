@@ -11,11 +11,17 @@ from hippopt.workspace import Workspace
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = make_parser("hippopt_install", "Check a file of hippopt_export and unpack it into results/, ready for hippopt_predict.")
+    parser = make_parser(
+        "hippopt_install", "Check a file of hippopt_export and unpack it into results/, ready for hippopt_predict."
+    )
     parser.add_argument("file", type=Path, metavar="FILE", help="a file of hippopt_export")
     parser.add_argument("--name", metavar="RUN", help="name of the run here; default: the name that it had")
     parser.add_argument("--base", type=Path, metavar="FILE", help="the base of a model that was exported without it")
-    parser.add_argument("--overwrite", action="store_true", help="replace an installed run of this name; one that was trained here stays")
+    parser.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="replace an installed run of this name; one that was trained here stays",
+    )
     return parser
 
 
@@ -26,7 +32,8 @@ def _work(options: argparse.Namespace, workspace: Workspace, console: TerminalCo
     manifest, name = install_file(workspace, request, console)
     size = sum(member.size for member in manifest.members) / 1e6
     console.say(
-        f"run {name} of {manifest.dataset}: {counted(len(manifest.folds), 'fold')}, {size:.1f} MB checked: {workspace.run(manifest.dataset, name)}"
+        f"run {name} of {manifest.dataset}: {counted(len(manifest.folds), 'fold')}, {size:.1f} MB checked:"
+        f" {workspace.run(manifest.dataset, name)}"
     )
     say_figures(workspace, manifest.dataset, name, console)
     console.say(f"next: hippopt_predict -i IN -o OUT -d {workspace.short_name(manifest.dataset)} --run {name}")

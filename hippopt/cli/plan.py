@@ -15,19 +15,37 @@ from hippopt.workspace import Workspace
 def _parser() -> argparse.ArgumentParser:
     parser = make_parser("hippopt_plan", "Verify a data set, take its fingerprint, plan, and preprocess its cases.")
     parser.add_argument(
-        "dataset", nargs="?", metavar="DATASET", help="4, 004, Name or Dataset004_Name; may be left out where there is only one"
+        "dataset",
+        nargs="?",
+        metavar="DATASET",
+        help="4, 004, Name or Dataset004_Name; may be left out where there is only one",
     )
     parser.add_argument("--verify-only", action="store_true", help="stop after the checks")
     parser.add_argument("--no-preprocess", action="store_true", help="stop after the plan")
     parser.add_argument("--set", dest="settings", nargs="+", action="extend", default=[], metavar="KEY=VALUE",
                         help="change decisions of the plan, such as batch_size=4 or network.size=base")  # fmt: skip
-    parser.add_argument("--reset", nargs="+", action="extend", default=[], metavar="KEY",
-                        help="decide these keys of the plan again, such as folds or augmentation.flip_axes; other edits stay")  # fmt: skip
-    parser.add_argument("--splits", type=Path, metavar="FILE", help="take the folds of a file in the form of nnU-Net's splits_final.json")
-    parser.add_argument("--memory-gb", type=float, help="memory to plan for; default: the GPU's, or half of the machine's")
+    parser.add_argument(
+        "--reset",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="KEY",
+        help="decide these keys of the plan again, such as folds or augmentation.flip_axes; other edits stay",
+    )
+    parser.add_argument(
+        "--splits",
+        type=Path,
+        metavar="FILE",
+        help="take the folds of a file in the form of nnU-Net's splits_final.json",
+    )
+    parser.add_argument(
+        "--memory-gb", type=float, help="memory to plan for; default: the GPU's, or half of the machine's"
+    )
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="kind of machine to plan for")
     parser.add_argument("--jobs", type=int, default=core_count(), help="cases at a time")
-    parser.add_argument("--fix-headers", action="store_true", help="give labels the header of their image where only the affine differs")
+    parser.add_argument(
+        "--fix-headers", action="store_true", help="give labels the header of their image where only the affine differs"
+    )
     parser.add_argument("--overwrite", action="store_true", help="plan anew and rebuild preprocessed cases")
     return parser
 
@@ -42,12 +60,23 @@ def _work(options: argparse.Namespace, workspace: Workspace, console: TerminalCo
 
     name = workspace.resolve(options.dataset)
     request = PlanningRequest(
-        jobs=options.jobs, settings=tuple(options.settings), memory_gb=options.memory_gb, device=options.device,
-        verify_only=options.verify_only, preprocess=not options.no_preprocess, fix_headers=options.fix_headers, overwrite=options.overwrite,
-        reset=tuple(options.reset), splits=options.splits,
-    )  # fmt: skip
+        jobs=options.jobs,
+        settings=tuple(options.settings),
+        memory_gb=options.memory_gb,
+        device=options.device,
+        verify_only=options.verify_only,
+        preprocess=not options.no_preprocess,
+        fix_headers=options.fix_headers,
+        overwrite=options.overwrite,
+        reset=tuple(options.reset),
+        splits=options.splits,
+    )
     plan = plan_dataset(workspace, name, request, console)
-    following = f"; next: hippopt_train {workspace.short_name(name)} {'all' if plan.folds else 'full-data'}" if plan is not None else ""
+    following = (
+        f"; next: hippopt_train {workspace.short_name(name)} {'all' if plan.folds else 'full-data'}"
+        if plan is not None
+        else ""
+    )
     console.say(f"done in {time.perf_counter() - started:.1f} s{following}")
 
 

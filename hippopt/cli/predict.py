@@ -17,13 +17,29 @@ from hippopt.workspace import Workspace
 
 def _parser() -> argparse.ArgumentParser:
     parser = make_parser("hippopt_predict", "Segment scans with the ensemble of a trained run.")
-    parser.add_argument("-i", dest="source", type=Path, required=True, metavar="IN", help="a scan, or a folder of scans")
-    parser.add_argument("-o", dest="output", type=Path, required=True, metavar="OUT", help="folder for masks, volumes.tsv and failures.tsv")
     parser.add_argument(
-        "--model", type=Path, metavar="FILE", help="a file of hippopt_export to predict with as it is, without installing it"
+        "-i", dest="source", type=Path, required=True, metavar="IN", help="a scan, or a folder of scans"
     )
-    parser.add_argument("--base", type=Path, metavar="FILE", help="with --model: the base of a model that was exported without it")
-    parser.add_argument("-d", "--dataset", metavar="DATASET", help="whose networks to use; may be left out where there is only one")
+    parser.add_argument(
+        "-o",
+        dest="output",
+        type=Path,
+        required=True,
+        metavar="OUT",
+        help="folder for masks, volumes.tsv and failures.tsv",
+    )
+    parser.add_argument(
+        "--model",
+        type=Path,
+        metavar="FILE",
+        help="a file of hippopt_export to predict with as it is, without installing it",
+    )
+    parser.add_argument(
+        "--base", type=Path, metavar="FILE", help="with --model: the base of a model that was exported without it"
+    )
+    parser.add_argument(
+        "-d", "--dataset", metavar="DATASET", help="whose networks to use; may be left out where there is only one"
+    )
     parser.add_argument(
         "-f",
         "--folds",
@@ -33,28 +49,46 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--run", metavar="RUN", help="which run; may be left out where there is only one")
     parser.add_argument("--tta", action="store_true", help="average over the flips of training too")
-    parser.add_argument("--checkpoint", choices=("last", "best"), default="last", help="best: chosen on its own validation cases")
-    parser.add_argument("--save-probabilities", action="store_true", help="write ID_probabilities.nii.gz too (4D, one volume per class)")
-    parser.add_argument("--save-uncertainty", action="store_true",
-                        help="write ID_uncertainty.nii.gz too: entropy of the mean probabilities, 0 (certain) to 1")  # fmt: skip
+    parser.add_argument(
+        "--checkpoint", choices=("last", "best"), default="last", help="best: chosen on its own validation cases"
+    )
+    parser.add_argument(
+        "--save-probabilities", action="store_true", help="write ID_probabilities.nii.gz too (4D, one volume per class)"
+    )
+    parser.add_argument(
+        "--save-uncertainty",
+        action="store_true",
+        help="write ID_uncertainty.nii.gz too: entropy of the mean probabilities, 0 (certain) to 1",
+    )
     parser.add_argument("--volume", type=int, metavar="K", help="volume to take of a 4D scan, from 0")
     parser.add_argument("--overwrite", action="store_true", help="segment scans anew whose mask is there already")
-    parser.add_argument("--verify", action="store_true", help="open and measure every mask that is there already, unchanged or not")
+    parser.add_argument(
+        "--verify", action="store_true", help="open and measure every mask that is there already, unchanged or not"
+    )
     parser.add_argument(
         "--head-size",
         type=Path,
         metavar="TABLE",
-        help="table of intracranial volumes in mm³ from elsewhere (such as FreeSurfer's eTIV), by scan or participant, in place of measured head sizes",
+        help=(
+            "table of intracranial volumes in mm³ from elsewhere (such as FreeSurfer's eTIV), by scan or participant,"
+            " in place of measured head sizes"
+        ),
     )
     parts = parser.add_argument_group(
         "a study in parts", "each part is a call of its own, at any time and place; docs/clusters.md tells more"
     )
     parts.add_argument("--parts", type=int, metavar="N", help="deal the scans out in N parts and segment one of them")
     parts.add_argument(
-        "--part", type=int, metavar="I", help="which one, from 1; default: the number of the task in a scheduler's array job"
+        "--part",
+        type=int,
+        metavar="I",
+        help="which one, from 1; default: the number of the task in a scheduler's array job",
     )
-    parts.add_argument("--merge", action="store_true",
-                       help="join what the parts have found into volumes.tsv and failures.tsv; ends with 1 while scans are missing")  # fmt: skip
+    parts.add_argument(
+        "--merge",
+        action="store_true",
+        help="join what the parts have found into volumes.tsv and failures.tsv; ends with 1 while scans are missing",
+    )
     parts.add_argument(
         "--slurm",
         type=Path,
@@ -68,10 +102,15 @@ def _parser() -> argparse.ArgumentParser:
         help="seconds that one scan takes, from which --slurm chooses the number of parts; default: an estimate",
     )
     parser.add_argument(
-        "--device", choices=("auto", "cpu", "cuda"), default="auto", help="where to compute; auto: on the GPU where there is one"
+        "--device",
+        choices=("auto", "cpu", "cuda"),
+        default="auto",
+        help="where to compute; auto: on the GPU where there is one",
     )
     parser.add_argument(
-        "--report", action="store_true", help="write OUT/report.html too: a page to look at the masks, worst first, and to rate them"
+        "--report",
+        action="store_true",
+        help="write OUT/report.html too: a page to look at the masks, worst first, and to rate them",
     )
     add_json(parser)
     return parser
@@ -91,7 +130,9 @@ def _work(options: argparse.Namespace, workspace: Workspace, console: TerminalCo
     if options.report and options.parts is not None and not options.merge:
         raise UsageError("--report: one part has not all scans; give it with --merge")
     if options.model is not None and (options.merge or options.slurm is not None):
-        raise UsageError("--model with --merge or --slurm: install the model first with hippopt_install, so that all parts find it")
+        raise UsageError(
+            "--model with --merge or --slurm: install the model first with hippopt_install, so that all parts find it"
+        )
     dataset = "" if options.model is not None else _dataset(options, workspace)
     from hippopt.recipes.prediction import PredictionRequest, merge_scans, predict_scans
 
@@ -100,7 +141,9 @@ def _work(options: argparse.Namespace, workspace: Workspace, console: TerminalCo
         from hippopt.recipes.cluster_jobs import ScriptRequest, write_study
 
         here = Workspace(options.root.absolute())
-        script = ScriptRequest(options.slurm, shlex.join(["hippopt_predict", *request_arguments(request)]), options.seconds_per_scan)
+        script = ScriptRequest(
+            options.slurm, shlex.join(["hippopt_predict", *request_arguments(request)]), options.seconds_per_scan
+        )
         write_study(workspace, dataset, request, script, lambda asked: predict_command(here, dataset, asked), console)
         return 0
     if options.model is not None:
@@ -127,7 +170,10 @@ def _dataset(options: argparse.Namespace, workspace: Workspace) -> str:
     if options.base is not None:
         raise UsageError(f"--base {options.base}: only with --model FILE; a run here has its base in the workspace")
     if given is not None and (Path(given).is_file() or Path(given).suffix.lower() == ".zip"):
-        raise UsageError(f"-d {given}: a file; to predict with a model file: --model {given}; to keep it here: hippopt_install {given}")
+        raise UsageError(
+            f"-d {given}: a file; to predict with a model file: --model {given}; to keep it here: hippopt_install"
+            f" {given}"
+        )
     return workspace.resolve(given)
 
 

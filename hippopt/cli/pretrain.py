@@ -14,7 +14,9 @@ from hippopt.workspace import Workspace
 
 def _parser() -> argparse.ArgumentParser:
     parser = make_parser("hippopt_pretrain", "Train a base network, to be adapted by hippopt_train --base.")
-    parser.add_argument("dataset", metavar="DATASET", nargs="?", help="a planned data set to learn from; or give --synthetic")
+    parser.add_argument(
+        "dataset", metavar="DATASET", nargs="?", help="a planned data set to learn from; or give --synthetic"
+    )
     parser.add_argument(
         "--synthetic",
         type=Path,
@@ -24,10 +26,17 @@ def _parser() -> argparse.ArgumentParser:
         help="learn from scans made on the fly from the brain label maps in these folders",
     )
     parser.add_argument(
-        "--label-table", type=Path, metavar="FILE", help="what the maps' values mean: value, name, tissue, class; default: FreeSurfer's"
+        "--label-table",
+        type=Path,
+        metavar="FILE",
+        help="what the maps' values mean: value, name, tissue, class; default: FreeSurfer's",
     )
-    parser.add_argument("--hold-out", type=int, default=2, metavar="N", help="label maps of each folder kept for validation")
-    parser.add_argument("--size", help="size of the network: base (the paper's), small or tiny; default: the plan's, or small")
+    parser.add_argument(
+        "--hold-out", type=int, default=2, metavar="N", help="label maps of each folder kept for validation"
+    )
+    parser.add_argument(
+        "--size", help="size of the network: base (the paper's), small or tiny; default: the plan's, or small"
+    )
     parser.add_argument(
         "--patch",
         type=int,
@@ -52,20 +61,33 @@ def _parser() -> argparse.ArgumentParser:
         help="how scans are made, e.g. share_t1=1 or offset_mm=6",
     )
     parser.add_argument("--batch-size", type=int, default=2, help="for --synthetic")
-    parser.add_argument("--base", type=Path, metavar="FILE|NAME", help="a base file to go on from, or the name of one that is shipped")
-    parser.add_argument("--name", metavar="NAME", help="name of the base; default: synthetic-SIZE or the data set's name")
+    parser.add_argument(
+        "--base", type=Path, metavar="FILE|NAME", help="a base file to go on from, or the name of one that is shipped"
+    )
+    parser.add_argument(
+        "--name", metavar="NAME", help="name of the base; default: synthetic-SIZE or the data set's name"
+    )
     budget = parser.add_mutually_exclusive_group()
     budget.add_argument("--steps", type=int, help="number of steps")
     budget.add_argument("--minutes", type=float, help="minutes of wall time of the training")
-    parser.add_argument("--learning-rate", type=float, help="peak of the schedule; default: the plan's for `full`, or 2e-3")
+    parser.add_argument(
+        "--learning-rate", type=float, help="peak of the schedule; default: the plan's for `full`, or 2e-3"
+    )
     parser.add_argument("--resume", action="store_true", help="continue where it stopped")
     parser.add_argument("--overwrite", action="store_true", help="train anew")
-    parser.add_argument("--precision", choices=("half", "float"), default="half", help="precision of the stored weights")
+    parser.add_argument(
+        "--precision", choices=("half", "float"), default="half", help="precision of the stored weights"
+    )
     parser.add_argument("--licence", default="unknown", help="licence of the weights, for their card")
     parser.add_argument("--attribution", default="", help="whom to credit for the data, for the card")
-    parser.add_argument("--preview", type=Path, metavar="FILE.png", help="draw a sheet of synthetic scans with their contours, and stop")
     parser.add_argument(
-        "--device", choices=("auto", "cpu", "cuda"), default="auto", help="where to compute; auto: on the GPU where there is one"
+        "--preview", type=Path, metavar="FILE.png", help="draw a sheet of synthetic scans with their contours, and stop"
+    )
+    parser.add_argument(
+        "--device",
+        choices=("auto", "cpu", "cuda"),
+        default="auto",
+        help="where to compute; auto: on the GPU where there is one",
     )
     parser.add_argument("--workers", type=int, default=0, help="processes that make batches of a data set")
     parser.add_argument("--seed", type=int, default=0, help="seed of weights and batches")
@@ -80,10 +102,14 @@ def _work(options: argparse.Namespace, workspace: Workspace, console: TerminalCo
     if options.dataset is None and not options.synthetic:
         raise UsageError("name a data set, or give --synthetic DIR")
     if options.dataset is not None and options.synthetic:
-        raise UsageError(f"{options.dataset} and --synthetic exclude each other: learn from a data set, or from label maps")
+        raise UsageError(
+            f"{options.dataset} and --synthetic exclude each other: learn from a data set, or from label maps"
+        )
     token = options.token_size or min(TOKEN_SIZES)  # without one, the recipe knows better
     if any(size <= 0 or size % token for size in options.patch):
-        raise UsageError(f"--patch {' '.join(map(str, options.patch))}: three multiples of {token}, the token size, above 0")
+        raise UsageError(
+            f"--patch {' '.join(map(str, options.patch))}: three multiples of {token}, the token size, above 0"
+        )
     if options.settings and not options.synthetic:
         raise UsageError("--set tells how scans are made from label maps: give --synthetic DIR")
     if options.resume and options.overwrite:
@@ -95,13 +121,26 @@ def _work(options: argparse.Namespace, workspace: Workspace, console: TerminalCo
     from hippopt.recipes.pretraining import SourceRequest, pretrain_base, preview
     from hippopt.training.pretraining import PretrainRequest
 
-    name = options.name or (f"synthetic-{options.size or 'small'}" if options.synthetic else workspace.resolve(options.dataset))
+    name = options.name or (
+        f"synthetic-{options.size or 'small'}" if options.synthetic else workspace.resolve(options.dataset)
+    )
     patch = (options.patch[0], options.patch[1], options.patch[2])
     source = SourceRequest(
-        dataset=options.dataset, label_maps=tuple(options.synthetic), label_table=options.label_table, size=options.size, token_size=options.token_size, patch_size=patch,
-        synthesis=tuple(options.settings), batch_size=options.batch_size, hold_out=options.hold_out, base=options.base, device=options.device, workers=options.workers,
-        licence=options.licence, attribution=options.attribution,
-    )  # fmt: skip
+        dataset=options.dataset,
+        label_maps=tuple(options.synthetic),
+        label_table=options.label_table,
+        size=options.size,
+        token_size=options.token_size,
+        patch_size=patch,
+        synthesis=tuple(options.settings),
+        batch_size=options.batch_size,
+        hold_out=options.hold_out,
+        base=options.base,
+        device=options.device,
+        workers=options.workers,
+        licence=options.licence,
+        attribution=options.attribution,
+    )
     if options.preview:
         if not options.synthetic:
             raise UsageError("--preview shows synthetic scans: give --synthetic DIR")
@@ -109,15 +148,27 @@ def _work(options: argparse.Namespace, workspace: Workspace, console: TerminalCo
         console.say(f"look at {options.preview}")
         return
     request = PretrainRequest(
-        name=name, seed=options.seed, steps=options.steps, minutes=options.minutes, learning_rate=options.learning_rate,
-        resume=options.resume, overwrite=options.overwrite, precision=options.precision,
-    )  # fmt: skip
+        name=name,
+        seed=options.seed,
+        steps=options.steps,
+        minutes=options.minutes,
+        learning_rate=options.learning_rate,
+        resume=options.resume,
+        overwrite=options.overwrite,
+        precision=options.precision,
+    )
     made = pretrain_base(workspace, source, request, console)
     if made is None:  # under torchrun: the first process reports
         return
     path, card = made
-    console.say(f"base {card.name}: {card.steps} steps, {path.stat().st_size / 1e6:.1f} MB, {(time.perf_counter() - started) / 60:.1f} min")
-    console.say("Dice on what it has not seen: " + ", ".join(f"{key} {value:.3f}" for key, value in (card.validation or {}).items()))
+    console.say(
+        f"base {card.name}: {card.steps} steps, {path.stat().st_size / 1e6:.1f} MB,"
+        f" {(time.perf_counter() - started) / 60:.1f} min"
+    )
+    console.say(
+        "Dice on what it has not seen: "
+        + ", ".join(f"{key} {value:.3f}" for key, value in (card.validation or {}).items())
+    )
     console.say(f"next: hippopt_train DATASET FOLD --base {path}")
 
 

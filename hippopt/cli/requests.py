@@ -31,10 +31,11 @@ def read_request(kind: type[Request], options: argparse.Namespace, **decided: ob
 
 
 def request_arguments(request: object) -> list[str]:
-    """Write a request as arguments that `read_request` makes the same request of; options at their default are left out.
+    """Write a request as arguments that `read_request` makes the same request of; options at their default are left
+    out.
 
-    A field's metadata may say `option` (`-i` for `source`) and `none` (the word that stands for None where leaving the option out
-    would mean something else).
+    A field's metadata may say `option` (`-i` for `source`) and `none` (the word that stands for None where leaving the
+    option out would mean something else).
     """
     found: list[str] = []
     for each in fields(request):  # type: ignore[arg-type]

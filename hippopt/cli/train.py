@@ -30,19 +30,37 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "fold",
         metavar="FOLD",
-        help="0 to 4, all (each fold in turn), or full-data (train on everything; full-data-2 and so on are further fits)",
+        help=(
+            "0 to 4, all (each fold in turn), or full-data (train on everything; full-data-2 and so on are further"
+            " fits)"
+        ),
     )
     parser.add_argument(
-        "--fits", type=int, default=1, metavar="N", help="fits of full-data, each with a seed of its own, averaged in prediction"
+        "--fits",
+        type=int,
+        default=1,
+        metavar="N",
+        help="fits of full-data, each with a seed of its own, averaged in prediction",
     )
-    parser.add_argument("--method", choices=tuple(METHODS), metavar="METHOD", help="what trains; default: lora-pt with a base, else full. With "
-                        "the adapter settings of a new plan: " + "; ".join(f"{name}: {trains_in_words(name, PLANNED_ADAPTER)}" for name in METHODS))  # fmt: skip
     parser.add_argument(
-        "--rank", type=int, help=f"rank of {', '.join(name for name, traits in METHODS.items() if traits.ranked)}; default: the plan's"
+        "--method",
+        choices=tuple(METHODS),
+        metavar="METHOD",
+        help="what trains; default: lora-pt with a base, else full. With the adapter settings of a new plan: "
+        + "; ".join(f"{name}: {trains_in_words(name, PLANNED_ADAPTER)}" for name in METHODS),
     )
-    parser.add_argument("--learning-rate", type=float, metavar="RATE", help="highest learning rate of the schedule; default: the plan's")
     parser.add_argument(
-        "--base", metavar="FILE|NAME", help="pre-trained weights to start from, or none; default: the shipped base where it fits the plan"
+        "--rank",
+        type=int,
+        help=f"rank of {', '.join(name for name, traits in METHODS.items() if traits.ranked)}; default: the plan's",
+    )
+    parser.add_argument(
+        "--learning-rate", type=float, metavar="RATE", help="highest learning rate of the schedule; default: the plan's"
+    )
+    parser.add_argument(
+        "--base",
+        metavar="FILE|NAME",
+        help="pre-trained weights to start from, or none; default: the shipped base where it fits the plan",
     )
     parser.add_argument(
         "--no-transformer",
@@ -54,22 +72,35 @@ def _parser() -> argparse.ArgumentParser:
     budget.add_argument("--steps", type=int, help="number of steps; default: the plan's")
     budget.add_argument("--minutes", type=float, help="minutes of wall time per fold, validation included")
     parser.add_argument(
-        "--resume", action="store_true", help="start the fold, continue it where it stopped, or leave it as it is where it is finished"
+        "--resume",
+        action="store_true",
+        help="start the fold, continue it where it stopped, or leave it as it is where it is finished",
     )
     parser.add_argument("--overwrite", action="store_true", help="train a finished or begun fold anew")
     parser.add_argument("--allow-seen", action="store_true", help="accept a base that was trained on validation cases")
     parser.add_argument("--allow-change", action="store_true", help="resume although settings changed")
     parser.add_argument(
-        "--device", choices=("auto", "cpu", "cuda"), default="auto", help="where to compute; auto: on the GPU where there is one"
+        "--device",
+        choices=("auto", "cpu", "cuda"),
+        default="auto",
+        help="where to compute; auto: on the GPU where there is one",
     )
     parser.add_argument("--workers", type=int, help="processes that make batches; default: by the machine")
     parser.add_argument(
-        "--jobs", type=int, metavar="N", help="folds side by side, each in a process; default: on a CPU as many as there are cores"
+        "--jobs",
+        type=int,
+        metavar="N",
+        help="folds side by side, each in a process; default: on a CPU as many as there are cores",
     )
     parser.add_argument(
-        "--slurm", type=Path, metavar="FILE", help="with FOLD all: write the script of a SLURM array job that trains each fold in a task, and "
-        "one that calibrates afterwards; submits nothing",
-    )  # fmt: skip
+        "--slurm",
+        type=Path,
+        metavar="FILE",
+        help=(
+            "with FOLD all: write the script of a SLURM array job that trains each fold in a task, and "
+            "one that calibrates afterwards; submits nothing"
+        ),
+    )
     parser.add_argument("--seed", type=int, help="seed of weights and batches; default: the plan's")
     return parser
 
@@ -100,31 +131,49 @@ def _work(options: argparse.Namespace, workspace: Workspace, console: TerminalCo
     method: Method = options.method or default_method(plan, base is not None, options.no_transformer)
     check_library(method)
     if METHODS[method].needs_base and base is None:
-        raise UsageError(f"--method {method} adapts pre-trained weights: name them with --base FILE, or use --method full")
+        raise UsageError(
+            f"--method {method} adapts pre-trained weights: name them with --base FILE, or use --method full"
+        )
     from hippopt.recipes.folds_side_by_side import SideBySide
     from hippopt.recipes.training import folds_at_once, run_name, train_folds
     from hippopt.recipes.training_inputs import base_of_run
     from hippopt.training.request import TrainingRequest
 
     if options.base is None and base is not None and not options.overwrite:
-        base = base_of_run(workspace, dataset_name, run_name(method, options.rank or plan.adapter.rank, options.name)) or base
+        base = (
+            base_of_run(workspace, dataset_name, run_name(method, options.rank or plan.adapter.rank, options.name))
+            or base
+        )
     request = read_request(TrainingRequest, options, method=method, base=base)
     if options.slurm is not None:
         _write_scripts(options, workspace, dataset_name, plan, request, console)
         return
     at_once = options.jobs or folds_at_once(plan, len(folds), options.device)
-    apart = SideBySide(at_once, lambda fold, asked: train_command(workspace, dataset_name, fold, asked)) if at_once > 1 else None
+    apart = (
+        SideBySide(at_once, lambda fold, asked: train_command(workspace, dataset_name, fold, asked))
+        if at_once > 1
+        else None
+    )
     train_folds(workspace, dataset_name, plan, fingerprint, folds, request, console, started, apart)
     short, run = workspace.short_name(dataset_name), run_name(method, options.rank or plan.adapter.rank, options.name)
     trained = workspace.trained_folds(dataset_name, run)
     left = [str(number) for number in range(len(plan.folds)) if str(number) not in trained]
-    more = f"hippopt_train {short} {left[0]} ... for the next fold, or " if left and not any(map(fit_number, folds)) else ""
+    more = (
+        f"hippopt_train {short} {left[0]} ... for the next fold, or "
+        if left and not any(map(fit_number, folds))
+        else ""
+    )
     chosen = f" -f {' '.join(folds)}" if any(map(fit_number, folds)) and any(fold.isdigit() for fold in trained) else ""
     console.say(f"next: {more}hippopt_predict -i IN -o OUT -d {short} --run {run}{chosen}")
 
 
 def _write_scripts(
-    options: argparse.Namespace, workspace: Workspace, dataset: str, plan: "Plan", request: "TrainingRequest", console: TerminalConsole
+    options: argparse.Namespace,
+    workspace: Workspace,
+    dataset: str,
+    plan: "Plan",
+    request: "TrainingRequest",
+    console: TerminalConsole,
 ) -> None:
     from hippopt.recipes.cluster_jobs import ScriptRequest, write_folds
 

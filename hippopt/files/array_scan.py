@@ -26,7 +26,9 @@ def scan_of_array(array: np.ndarray, spacing_mm: Sequence[float] | None, affine:
     if spacing_mm is None and affine is None:
         raise UsageError(f"{name}: give spacing_mm (z, y, x) for an array on RAS axes, or its affine")
     if array.dtype.kind not in "biuf":
-        raise ImageError(f"{name}: values of type {array.dtype} (colour or complex); give a scan with one real value per voxel")
+        raise ImageError(
+            f"{name}: values of type {array.dtype} (colour or complex); give a scan with one real value per voxel"
+        )
     if array.ndim != 3:
         raise ImageError(f"{name}: shape {array.shape}; give a 3D array (Z, Y, X)")
     size, _ = checked_size(path, array.shape[::-1], None, notes)
@@ -44,7 +46,8 @@ def scan_of_array(array: np.ndarray, spacing_mm: Sequence[float] | None, affine:
         spacing = np.linalg.norm(matrix[:3, :3], axis=0)[::-1]
         if spacing_mm is not None and not np.allclose(spacing, spacing_mm, rtol=1e-3):
             raise UsageError(
-                f"{name}: spacing_mm {tuple(spacing_mm)}, but the affine says {tuple(np.round(spacing, 4).tolist())} (z, y, x)"
+                f"{name}: spacing_mm {tuple(spacing_mm)}, but the affine says {tuple(np.round(spacing, 4).tolist())}"
+                " (z, y, x)"
             )
     kind = np.float32 if array.dtype.kind == "f" else np.uint8 if array.dtype.kind == "b" else array.dtype
     with np.errstate(over="ignore", invalid="ignore"):
@@ -58,21 +61,28 @@ def is_nibabel(thing: object) -> bool:
 
 
 def _check_stored(image: Any) -> None:
-    """Raises ImageError where the voxels still lie in a gzip file that is cut or corrupt: nibabel reads no check sum."""
+    """Raises ImageError where the voxels still lie in a gzip file that is cut or corrupt: nibabel reads no
+    check sum.
+    """
     stored = getattr(image.dataobj, "file_like", None)
     if isinstance(stored, str | Path) and Path(stored).name.lower().endswith((".gz", ".mgz")):
         check_gzip(Path(stored))
 
 
 def scan_of_nibabel(image: Any, name: str, volume: int | None = None) -> Scan:
-    """A nibabel image, whose axes are (X, Y, Z), as its file would be read. volume: which one of several. Raises ImageError, UsageError."""
+    """A nibabel image, whose axes are (X, Y, Z), as its file would be read. volume: which one of several.
+
+    Raises ImageError, UsageError.
+    """
     path, notes = Path(name), list[str]()
     size, chosen = checked_size(path, image.shape, volume, notes)
     if image.affine is None:
         raise ImageError(f"{name}: no affine; give the array with spacing_mm")
     affine, header = image.affine, image.header
     if hasattr(header, "get_sform") and np.allclose(affine, header.get_best_affine(), atol=1e-4, equal_nan=True):
-        affine = nifti_affine(path, header, notes)  # in mm, whatever the header's unit, and with what is to be said of it
+        affine = nifti_affine(
+            path, header, notes
+        )  # in mm, whatever the header's unit, and with what is to be said of it
     elif hasattr(header, "get_base_affine") and np.allclose(affine, header.get_base_affine(), atol=1e-4):
         notes.append(f"{name}: Analyze states no orientation; read as LAS (radiological), check left and right")
     check_memory(path, size[::-1], 12.0 * math.prod(size), machine_bytes())

@@ -1,6 +1,7 @@
 """Which scans a BIDS data set holds, and where what is derived from them goes.
 
-A walk of its own: folders of subjects, their sessions, and `anat` in each; nothing else is opened, however large the data set is.
+A walk of its own: folders of subjects, their sessions, and `anat` in each; nothing else is opened, however large the
+data set is.
 """
 
 import json
@@ -20,7 +21,9 @@ IMAGE = re.compile(r"\.nii(\.gz)?$")
 
 @dataclass(frozen=True)
 class BidsRequest:
-    """Which scans to take. participants, sessions: labels without `sub-` and `ses-`; all where there are none. suffix: the kind of scan."""
+    """Which scans to take. participants, sessions: labels without `sub-`
+    and `ses-`; all where there are none. suffix: the kind of scan.
+    """
 
     folder: Path
     participants: tuple[str, ...] = ()
@@ -34,14 +37,19 @@ def bids_description(folder: Path) -> dict[str, Any]:
     try:
         found = json.loads(path.read_bytes())
     except FileNotFoundError:
-        raise DatasetError(f"{folder}: no BIDS data set (no dataset_description.json in it); give its root folder") from None
+        raise DatasetError(
+            f"{folder}: no BIDS data set (no dataset_description.json in it); give its root folder"
+        ) from None
     except (OSError, ValueError) as error:
         raise DatasetError(f"{path}: cannot be read ({error}); mend it") from None
     return found if isinstance(found, dict) else {}
 
 
 def bids_scans(request: BidsRequest, output: Path) -> list[ScanFiles]:
-    """The scans, by their names without suffix and ending. Raises DatasetError, or UsageError for a participant who is not there."""
+    """The scans, by their names without suffix and ending.
+
+    Raises DatasetError, or UsageError for a participant who is not there.
+    """
     bids_description(request.folder)
     wanted = {label.removeprefix("sub-") for label in request.participants}
     subjects = [name for name in _folders(request.folder, "sub-") if not wanted or name[4:] in wanted]
@@ -56,7 +64,9 @@ def bids_scans(request: BidsRequest, output: Path) -> list[ScanFiles]:
         for place in [*places, *([] if sessions else [Path(subject)])]:
             scans += list(_anatomical(request, place, output))
     if not scans:
-        raise DatasetError(f"{request.folder}: no *_{request.suffix}.nii.gz under sub-*/[ses-*/]anat; --suffix takes another kind")
+        raise DatasetError(
+            f"{request.folder}: no *_{request.suffix}.nii.gz under sub-*/[ses-*/]anat; --suffix takes another kind"
+        )
     return sorted(scans, key=lambda files: files.id)
 
 

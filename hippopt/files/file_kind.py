@@ -18,7 +18,10 @@ FOREIGN = {
 
 
 def first_bytes(path: Path) -> bytes:
-    """The file's first bytes. Raises ImageError for a file that is missing, empty, unreadable or known to be no image volume."""
+    """The file's first bytes.
+
+    Raises ImageError for a file that is missing, empty, unreadable or known to be no image volume.
+    """
     try:
         if path.is_symlink() and not path.exists():
             raise ImageError(f"{path}: broken link to {path.readlink()}; restore its target")
@@ -42,20 +45,30 @@ def first_bytes(path: Path) -> bytes:
 
 
 def check_regular(path: Path) -> None:
-    """Raises ImageError for what is no regular file: opening a named pipe would wait for ever. OSError where there is none."""
+    """Raises ImageError for what is no regular file: opening a named pipe would wait for ever.
+
+    OSError where there is none.
+    """
     kind = irregular_kind(path)
     if kind:
         raise ImageError(f"{path}: {kind}, not a regular file; give a file")
 
 
 def irregular_kind(path: Path) -> str:
-    """What a path leads to that is no regular file, for people; empty for a regular file. Raises OSError where there is none."""
+    """What a path leads to that is no regular file, for people; empty for a regular file.
+
+    Raises OSError where there is none.
+    """
     mode = path.stat().st_mode
     if stat.S_ISREG(mode):
         return ""
     known = {
-        stat.S_IFIFO: "a named pipe", stat.S_IFSOCK: "a socket", stat.S_IFDIR: "a folder", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device",
-    }  # fmt: skip
+        stat.S_IFIFO: "a named pipe",
+        stat.S_IFSOCK: "a socket",
+        stat.S_IFDIR: "a folder",
+        stat.S_IFCHR: "a device",
+        stat.S_IFBLK: "a device",
+    }
     return known.get(stat.S_IFMT(mode), "of a special kind")
 
 
@@ -78,5 +91,11 @@ def kind_of_unknown(start: bytes) -> str:
     try:
         text = start.decode()
     except UnicodeDecodeError as error:
-        text = start[: error.start].decode() if error.start > len(start) - 4 else ""  # a character may be cut at the end
-    return "a text file" if text and all(letter.isprintable() or letter in "\t\r\n" for letter in text) else "of unknown type"
+        text = (
+            start[: error.start].decode() if error.start > len(start) - 4 else ""
+        )  # a character may be cut at the end
+    return (
+        "a text file"
+        if text and all(letter.isprintable() or letter in "\t\r\n" for letter in text)
+        else "of unknown type"
+    )

@@ -26,8 +26,8 @@ ITK_STARTS = (b"NRRD", b"ObjectType", b"NDims")
 def read_scan(path: Path, volume: int | None = None, exact: bool = False) -> Scan:
     """Read one 3D image; of a 4D file with several volumes, the one asked for.
 
-    Returns float32 values, or the stored integers where the file holds unscaled ones. exact: for labels, whose values keep all their
-    digits, as float64, and whose segments may lie in layers. Raises ImageError in one line.
+    Returns float32 values, or the stored integers where the file holds unscaled ones. exact: for labels, whose values
+    keep all their digits, as float64, and whose segments may lie in layers. Raises ImageError in one line.
     """
     path = Path(path)
     try:
@@ -42,7 +42,9 @@ def read_scan(path: Path, volume: int | None = None, exact: bool = False) -> Sca
             return read_itk(path, volume, exact)
         return read_nifti(path, start, volume, exact)
     except OSError as error:
-        raise ImageError(f"{path}: cannot be read ({error.strerror or error}); check the disk, or copy the file anew") from None
+        raise ImageError(
+            f"{path}: cannot be read ({error.strerror or error}); check the disk, or copy the file anew"
+        ) from None
     except MemoryError:
         raise ImageError(f"{path}: does not fit the memory; close other programs, or crop the scan") from None
 
@@ -57,7 +59,9 @@ def read_label(path: Path) -> Scan:
 
 
 def mask_ending(path: Path) -> str:
-    """The ending of a mask's file beside that of its scan: the same, of one file for a format of two, .nii.gz for FreeSurfer's."""
+    """The ending of a mask's file beside that of its scan: the same,
+    of one file for a format of two, .nii.gz for FreeSurfer's.
+    """
     kind = split_ending(path.name)
     ending = kind[1].lower() if kind else ".nii.gz"
     other = {
@@ -75,7 +79,8 @@ def mask_ending(path: Path) -> str:
 def write_mask(path: Path, mask: np.ndarray, like: Scan) -> None:
     """Write `mask` (Z, Y, X) in the grid and with the header of `like`, atomically, as uint8 or uint16.
 
-    The format is that of the path's ending, which `mask_ending` gives; a format of two files cannot be written atomically.
+    The format is that of the path's ending, which `mask_ending` gives; a format of two files cannot be written
+    atomically.
     """
     import nibabel
 
@@ -99,7 +104,11 @@ def _write_nifti(path: Path, array: np.ndarray, header: Any) -> None:
     header = kind(header.binaryblock, header.endianness, check=False)  # of one part, where it was that of a pair
     header.set_data_dtype(array.dtype)
     header.set_data_shape(array.shape[::-1])
-    header["magic"], header["sizeof_hdr"], header["vox_offset"] = b"n+2" if two else b"n+1", kind.sizeof_hdr, kind.single_vox_offset
+    header["magic"], header["sizeof_hdr"], header["vox_offset"] = (
+        b"n+2" if two else b"n+1",
+        kind.sizeof_hdr,
+        kind.single_vox_offset,
+    )
     header["scl_slope"], header["scl_inter"], header["cal_min"], header["cal_max"] = 1, 0, 0, 0
     # 4 zero bytes: no extensions
     data = header.binaryblock + bytes(4) + array.astype(array.dtype.newbyteorder(header.endianness)).tobytes()
@@ -135,7 +144,9 @@ def write_probabilities(path: Path, probabilities: np.ndarray, like: Scan) -> No
     import nibabel
 
     array = np.moveaxis(probabilities, 0, -1).transpose(2, 1, 0, 3).astype(np.float32)
-    write_atomically(path, lambda temporary: nibabel.save(nibabel.Nifti1Image(array, np.array(like.grid.affine)), temporary))
+    write_atomically(
+        path, lambda temporary: nibabel.save(nibabel.Nifti1Image(array, np.array(like.grid.affine)), temporary)
+    )
 
 
 def write_array(path: Path, array: np.ndarray, grid: Grid) -> None:

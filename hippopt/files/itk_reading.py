@@ -1,4 +1,6 @@
-"""Read NRRD and MetaImage, and take SimpleITK images: what a header does not state is said or refused, and no voxel is missing."""
+"""Read NRRD and MetaImage, and take SimpleITK images: what a header
+does not state is said or refused, and no voxel is missing.
+"""
 
 import zlib
 from dataclasses import replace
@@ -57,7 +59,9 @@ def _crc_of(image: Any, header: TextHeader) -> int | None:
     array = sitk.GetArrayViewFromImage(image)
     if array.dtype.itemsize != header.payload.value_bytes:
         return None
-    return zlib.crc32(np.ascontiguousarray(array, array.dtype.newbyteorder(">" if header.big_endian else "<")).data.cast("B"))
+    return zlib.crc32(
+        np.ascontiguousarray(array, array.dtype.newbyteorder(">" if header.big_endian else "<")).data.cast("B")
+    )
 
 
 def _unpacked_by_us(image: Any, path: Path, header: TextHeader) -> Any:
@@ -65,8 +69,12 @@ def _unpacked_by_us(image: Any, path: Path, header: TextHeader) -> Any:
     import SimpleITK as sitk
 
     read = sitk.GetArrayViewFromImage(image)
-    stored = np.frombuffer(packed_bytes(path, header.payload), read.dtype.newbyteorder(">" if header.big_endian else "<"))
-    whole = sitk.GetImageFromArray(stored.astype(read.dtype).reshape(read.shape), isVector=image.GetNumberOfComponentsPerPixel() > 1)
+    stored = np.frombuffer(
+        packed_bytes(path, header.payload), read.dtype.newbyteorder(">" if header.big_endian else "<")
+    )
+    whole = sitk.GetImageFromArray(
+        stored.astype(read.dtype).reshape(read.shape), isVector=image.GetNumberOfComponentsPerPixel() > 1
+    )
     whole.CopyInformation(image)
     return whole
 
@@ -77,8 +85,8 @@ def _one_layer(image: Any, path: Path, segments: tuple[Segment, ...]) -> tuple[A
 
     if not segments:
         raise ImageError(
-            f"{path}: {image.GetNumberOfComponentsPerPixel()} layers, and no names of segments that say what they are; save it in 3D Slicer "
-            "as a segmentation (.seg.nrrd), or as one label map"
+            f"{path}: {image.GetNumberOfComponentsPerPixel()} layers, and no names of segments that say what they are;"
+            " save it in 3D Slicer as a segmentation (.seg.nrrd), or as one label map"
         )
     label, values = flattened(path, sitk.GetArrayFromImage(image), segments)
     flat = sitk.GetImageFromArray(label)
@@ -87,9 +95,14 @@ def _one_layer(image: Any, path: Path, segments: tuple[Segment, ...]) -> tuple[A
 
 
 def _unstated(path: Path, header: TextHeader) -> list[str]:
-    """A note where the file does not say how its axes lie. Raises ImageError where it does not say how large its voxels are."""
+    """A note where the file does not say how its axes lie.
+
+    Raises ImageError where it does not say how large its voxels are.
+    """
     if not header.size_stated:
-        raise ImageError(f"{path}: states no voxel size; write it into the header, or convert the scan from its source anew")
+        raise ImageError(
+            f"{path}: states no voxel size; write it into the header, or convert the scan from its source anew"
+        )
     if header.axes_stated:
         return []
     return [f"{path.name}: states no orientation; read as LPS (x to the left, y to the back), check left and right"]
@@ -112,7 +125,9 @@ def scan_of_itk(image: Any, path: Path, volume: int | None = None, exact: bool =
     if image.GetDimension() > 3:
         image = image[:, :, :, chosen]
     if image.GetNumberOfComponentsPerPixel() != 1 or "complex" in image.GetPixelIDTypeAsString():
-        raise ImageError(f"{path}: several values per voxel (colour or complex); give a scan with one real value per voxel")
+        raise ImageError(
+            f"{path}: several values per voxel (colour or complex); give a scan with one real value per voxel"
+        )
     affine = np.eye(4)
     affine[:3, :3] = np.array(image.GetDirection()).reshape(3, 3) * np.array(image.GetSpacing())
     affine[:3, 3] = image.GetOrigin()
@@ -129,6 +144,7 @@ def unset_geometry(image: Any, name: str) -> list[str]:
     plain = tuple(float(row == column) for row in range(count) for column in range(count))
     if image.GetSpacing() == (1.0,) * count and image.GetOrigin() == (0.0,) * count and image.GetDirection() == plain:
         return [
-            f"{name}: has SimpleITK's default spacing, origin and direction; read as 1 mm and LPS (x to the left), check size, left and right"
+            f"{name}: has SimpleITK's default spacing, origin and direction; read as 1 mm and LPS (x to the left),"
+            " check size, left and right"
         ]
     return []

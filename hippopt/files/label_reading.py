@@ -17,10 +17,11 @@ SLACK = 1.02  # half a step, and the rounding of the scale itself
 
 
 def read_label(path: Path, volume: int | None = None) -> Scan:
-    """A label map as integers (Z, Y, X). Raises ImageError where it is none: values that are not whole, segments that overlap.
+    """A label map as integers (Z, Y, X). Raises ImageError where it is none: values that are not whole, segments that
+    overlap.
 
-    Labels stored by a scale, as nibabel writes floats into an integer header, come back only nearly: a value counts as whole within
-    half a step of the scale. All else must be whole within 1e-4.
+    Labels stored by a scale, as nibabel writes floats into an integer header, come back only nearly: a value counts as
+    whole within half a step of the scale. All else must be whole within 1e-4.
     """
     scan = read_scan(Path(path), volume, exact=True)
     return replace(scan, array=whole_numbers(scan.path, scan.array, scan.step), decimal=scan.array.dtype.kind == "f")
@@ -49,10 +50,11 @@ def whole_numbers(path: Path, label: np.ndarray, step: float = 0.0) -> np.ndarra
 
 
 def label_on_grid(scan: Scan, grid: Grid) -> Scan | None:
-    """A label on the grid of its scan: turned where it holds the same points, and put in its place where it holds a part of them.
+    """A label on the grid of its scan: turned where it holds the same points, and put in its place where it holds a
+    part of them.
 
-    Only NRRD files may hold a part: 3D Slicer cuts segmentations to their extent. None where the label lies elsewhere, or where
-    labelled voxels would be lost.
+    Only NRRD files may hold a part: 3D Slicer cuts segmentations to their extent. None where the label lies elsewhere,
+    or where labelled voxels would be lost.
     """
     turned = turned_to(scan, grid)
     if turned is not None or not scan.path.name.lower().endswith((".nrrd", ".nhdr")):
@@ -63,5 +65,8 @@ def label_on_grid(scan: Scan, grid: Grid) -> Scan | None:
     full = placed(scan.array, step, grid)
     if np.count_nonzero(full) != np.count_nonzero(scan.array):
         return None
-    note = f"{scan.path.name}: covers {' x '.join(map(str, step.size))} of {' x '.join(map(str, grid.shape))} voxels (Z, Y, X) of its scan; the rest is background"
+    note = (
+        f"{scan.path.name}: covers {' x '.join(map(str, step.size))} of {' x '.join(map(str, grid.shape))} voxels (Z,"
+        " Y, X) of its scan; the rest is background"
+    )
     return replace(scan, array=full, grid=grid, header=None, notes=[*scan.notes, note])

@@ -40,7 +40,9 @@ def read_mgh(path: Path, start: bytes, volume: int | None, exact: bool = False) 
     if min(shape) < 1 or max(shape) >= 1 << 24:
         raise ImageError(f"{path}: header gives dimensions {list(shape)}; the file is damaged, copy it anew")
     if int.from_bytes(data[GOOD_RAS], "big") != 1:  # nibabel fills in 1 mm and axes of its own
-        raise ImageError(f"{path}: states neither voxel size nor orientation (goodRASFlag 0); convert it from its source anew")
+        raise ImageError(
+            f"{path}: states neither voxel size nor orientation (goodRASFlag 0); convert it from its source anew"
+        )
     notes: list[str] = []
     size, chosen = checked_size(path, shape if shape[3] > 1 else shape[:3], volume, notes)
     check_memory(path, size[::-1], 12.0 * math.prod(size), machine_bytes())
@@ -51,4 +53,6 @@ def read_mgh(path: Path, start: bytes, volume: int | None, exact: bool = False) 
     array = np.frombuffer(data, dtype, voxels, HEADER_BYTES + chosen * voxels * dtype.itemsize).reshape(size[::-1])
     kind = np.dtype(np.float64 if exact else np.float32) if dtype.kind == "f" else dtype.newbyteorder("=")
     affine = header.get_affine()
-    return Scan(path, array.astype(kind), grid_of(size, checked_affine(path, np.array(affine, float), notes)), None, notes)
+    return Scan(
+        path, array.astype(kind), grid_of(size, checked_affine(path, np.array(affine, float), notes)), None, notes
+    )

@@ -1,6 +1,7 @@
 """A NIfTI file as bytes: whether it is whole, and its volumes as files of their own.
 
-What stays bytes keeps its voxel type, scaling and geometry exactly. Offsets: nifti1.h and nifti2.h of the NIfTI standard.
+What stays bytes keeps its voxel type, scaling and geometry exactly. Offsets: nifti1.h and nifti2.h of the NIfTI
+standard.
 """
 
 import struct
@@ -15,7 +16,18 @@ from hippopt.files.file_kind import irregular_kind
 GZIP_MAGIC = b"\x1f\x8b"
 GZIP_START = 1 << 17  # a gzip header may hold an extra field of 64 KB, and a name
 HEADER_BYTES = 540  # of NIfTI-2; NIfTI-1 needs 348
-REAL_TYPES = {2: 1, 4: 2, 8: 4, 16: 4, 64: 8, 256: 1, 512: 2, 768: 4, 1024: 8, 1280: 8}  # datatype code: bytes per voxel
+REAL_TYPES = {
+    2: 1,
+    4: 2,
+    8: 4,
+    16: 4,
+    64: 8,
+    256: 1,
+    512: 2,
+    768: 4,
+    1024: 8,
+    1280: 8,
+}  # datatype code: bytes per voxel
 
 
 @dataclass(frozen=True)
@@ -46,7 +58,9 @@ class NiftiLayout:
 
 
 def nifti_layout(path: Path) -> NiftiLayout | None:
-    """The layout, of a real-valued NIfTI volume with 3 axes or more and nothing odd in its header; None for any other file."""
+    """The layout, of a real-valued NIfTI volume with 3 axes or
+    more and nothing odd in its header; None for any other file.
+    """
     try:
         if irregular_kind(path):
             return None  # its opening might wait for ever
@@ -79,11 +93,16 @@ def nifti_layout(path: Path) -> NiftiLayout | None:
     shape = dims[1 : dims[0] + 1] if 3 <= dims[0] <= 7 else ()
     if code not in REAL_TYPES or len(shape) < 3 or min(shape[:3]) < 2 or min(shape) < 1 or not least <= start < 1 << 31:
         return None
-    return NiftiLayout(shape=shape, voxel_bytes=REAL_TYPES[code], offset=int(start), zipped=zipped, order=order, version=version)
+    return NiftiLayout(
+        shape=shape, voxel_bytes=REAL_TYPES[code], offset=int(start), zipped=zipped, order=order, version=version
+    )
 
 
 def file_bytes(path: Path, layout: NiftiLayout) -> bytes:
-    """The whole file, decompressed where it is gzip, in however many members. Raises ImageError where it is cut or corrupt."""
+    """The whole file, decompressed where it is gzip, in however many members.
+
+    Raises ImageError where it is cut or corrupt.
+    """
     data = path.read_bytes()
     parts = []
     ended = True
@@ -97,7 +116,9 @@ def file_bytes(path: Path, layout: NiftiLayout) -> bytes:
     whole = b"".join(parts) if parts else data
     if len(whole) < layout.total_bytes or not ended:
         where = "" if ended else ", its gzip data do not end"
-        raise ImageError(f"{path}: truncated, read {len(whole)} of {layout.total_bytes} bytes{where}; copy the file anew")
+        raise ImageError(
+            f"{path}: truncated, read {len(whole)} of {layout.total_bytes} bytes{where}; copy the file anew"
+        )
     return whole
 
 

@@ -27,18 +27,27 @@ def checked_shape(path: Path, header: Any, volume: int | None, notes: list[str])
     return checked_size(path, [int(size) for size in dims[1 : count + 1]], volume, notes)[0]
 
 
-def checked_size(path: Path, size: Sequence[int], volume: int | None, notes: list[str]) -> tuple[tuple[int, int, int], int]:
-    """((X, Y, Z), volume to take) of a file's axes, the first running fastest. Raises ImageError as `checked_shape` does."""
+def checked_size(
+    path: Path, size: Sequence[int], volume: int | None, notes: list[str]
+) -> tuple[tuple[int, int, int], int]:
+    """((X, Y, Z), volume to take) of a file's axes, the first running fastest.
+
+    Raises ImageError as `checked_shape` does.
+    """
     shape = list(size)
     extra = math.prod(shape[3:])
     if len(shape) < 3 or min(shape[:3]) < 2:
         raise ImageError(f"{path}: shape {shape} is flat; give a 3D volume of at least 2 voxels per axis")
     if extra > 1 and volume is None:
-        raise ImageError(f"{path}: {extra} volumes (shape {shape}); extract one, or choose it with --volume K at prediction")
+        raise ImageError(
+            f"{path}: {extra} volumes (shape {shape}); extract one, or choose it with --volume K at prediction"
+        )
     if volume is not None and not 0 <= volume < extra:
         raise ImageError(f"{path}: --volume {volume}, but it holds volumes 0 to {extra - 1}")
     if len(shape) > 3:
-        taken = f"volume {volume} of {extra} taken" if extra > 1 else "one volume in four dimensions; the fourth dropped"
+        taken = (
+            f"volume {volume} of {extra} taken" if extra > 1 else "one volume in four dimensions; the fourth dropped"
+        )
         notes.append(f"{path.name}: {taken}")
     return (shape[0], shape[1], shape[2]), volume or 0
 
@@ -46,15 +55,15 @@ def checked_size(path: Path, size: Sequence[int], volume: int | None, notes: lis
 def nifti_affine(path: Path, header: Any, notes: list[str]) -> np.ndarray:
     """The 4 x 4 affine to RAS mm, and a note wherever more than one answer was possible.
 
-    A form is usable where its code is above 0 and its numbers place voxels: the sform where its axes are finite, of a length
-    and at right angles (cosine up to .05), the qform where it is a rotation and pixdim holds voxel sizes. They agree where voxel
-    sizes differ by at most 1 percent.
+    A form is usable where its code is above 0 and its numbers place voxels: the sform where its axes are finite, of a
+    length and at right angles (cosine up to .05), the qform where it is a rotation and pixdim holds voxel sizes. They
+    agree where voxel sizes differ by at most 1 percent.
 
     | sform | qform | pixdim | what is used |
     |---|---|---|---|
     | usable | any | agrees with the sform | the sform; where the qform lies elsewhere, that is said |
     | usable | usable | differs from the sform | the qform, which pixdim is part of |
-    | usable | not usable | differs from the sform | the axes of the sform with the voxel sizes of pixdim, as ITK and FSL read it |
+    | usable | not usable | differs from the sform | the axes of the sform, voxel sizes of pixdim, as in ITK and FSL |
     | usable | any | no voxel size | the sform |
     | not usable | usable | | the qform |
     | not usable | not usable | | refused |
@@ -85,16 +94,25 @@ def nifti_affine(path: Path, header: Any, notes: list[str]) -> np.ndarray:
     else:
         affine = np.array(header.get_base_affine(), dtype=float)
         if "sform_code" in header:
-            notes.append(f"{path.name}: neither qform nor sform is set; read as LAS from voxel sizes alone, check left and right")
+            notes.append(
+                f"{path.name}: neither qform nor sform is set; read as LAS from voxel sizes alone, check left and right"
+            )
     if "xyzt_units" in header:
         affine = _in_mm(path, affine, int(header["xyzt_units"]) & 7, notes)
     return affine
 
 
 def _of_sform(
-    path: Path, sform: np.ndarray, qform: np.ndarray | None, pixdim: np.ndarray | None, qform_set: bool, notes: list[str]
+    path: Path,
+    sform: np.ndarray,
+    qform: np.ndarray | None,
+    pixdim: np.ndarray | None,
+    qform_set: bool,
+    notes: list[str],
 ) -> np.ndarray:
-    """The rows of `nifti_affine`'s table with a code of the sform above 0. pixdim: None where it holds no voxel sizes."""
+    """The rows of `nifti_affine`'s table with a code of the sform above 0. pixdim: None where it holds no
+    voxel sizes.
+    """
     fault = _sform_fault(sform)
     if fault:
         if qform is not None:
@@ -106,7 +124,10 @@ def _of_sform(
         return sform
     sizes = np.linalg.norm(sform[:3, :3], axis=0)
     if not np.allclose(sizes, pixdim, rtol=SIZES_AGREE) and not (_plausible(sform) and not _all_plausible(pixdim)):
-        told = f"{path.name}: the sform gives voxels of {np.round(sizes, 4).tolist()}, pixdim {np.round(pixdim, 4).tolist()}"
+        told = (
+            f"{path.name}: the sform gives voxels of {np.round(sizes, 4).tolist()}, pixdim"
+            f" {np.round(pixdim, 4).tolist()}"
+        )
         if qform is not None:
             notes.append(f"{told}; the qform is used, which agrees with pixdim")
             return qform
@@ -178,7 +199,9 @@ def checked_affine(path: Path, affine: np.ndarray, notes: list[str]) -> np.ndarr
         raise ImageError(f"{path}: the affine holds NaN or Inf; correct the header")
     spacing = np.linalg.norm(affine[:3, :3], axis=0)
     if (spacing < SMALLEST).any():
-        raise ImageError(f"{path}: voxel size {np.round(spacing, 9).tolist()} mm; sizes must be above 0, correct the header")
+        raise ImageError(
+            f"{path}: voxel size {np.round(spacing, 9).tolist()} mm; sizes must be above 0, correct the header"
+        )
     if not _plausible(affine):
         notes.append(f"{path.name}: voxel size {np.round(spacing, 4).tolist()} mm is implausible; is the unit mm?")
     axes = affine[:3, :3] / spacing
@@ -186,7 +209,9 @@ def checked_affine(path: Path, affine: np.ndarray, notes: list[str]) -> np.ndarr
     if skew <= SKEW_IGNORED:
         return affine
     if skew > SKEW_REPAIRED:
-        raise ImageError(f"{path}: the axes are sheared (cosine {skew:.3f} between two); resample the scan to a rectangular grid")
+        raise ImageError(
+            f"{path}: the axes are sheared (cosine {skew:.3f} between two); resample the scan to a rectangular grid"
+        )
     u, _, vt = np.linalg.svd(axes)
     repaired = affine.copy()
     repaired[:3, :3] = (u @ vt) * spacing  # the nearest rotation (polar decomposition)

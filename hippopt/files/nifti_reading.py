@@ -42,7 +42,9 @@ def read_nifti(path: Path, start: bytes, volume: int | None, exact: bool = False
     if zipped:
         data, ended = _inflate(path, layout.stop)
         if not ended and len(data) >= layout.stop:
-            raise ImageError(f"{path}: truncated, read {len(data)} bytes, but its gzip data do not end; copy the file anew")
+            raise ImageError(
+                f"{path}: truncated, read {len(data)} bytes, but its gzip data do not end; copy the file anew"
+            )
     else:
         data = path.read_bytes()
     return _decode(path, header, data, layout, notes, exact)
@@ -57,13 +59,17 @@ def _header(path: Path, start: bytes, notes: list[str]) -> tuple[Any, bool]:
     if zipped:
         start, ended = _inflate(path, START_BYTES, START_BYTES)
     if zipped != path.name.lower().endswith(".gz"):
-        notes.append(f"{path.name}: {'gzip data without' if zipped else 'no gzip data despite'} .gz in its name; read by content")
+        notes.append(
+            f"{path.name}: {'gzip data without' if zipped else 'no gzip data despite'} .gz in its name; read by content"
+        )
     if zipped and start.startswith(GZIP_MAGIC):
         raise ImageError(f"{path}: {kind_of_unknown(start)}")
     if len(start) < 348 or (start[344:347] not in (b"n+1", b"ni1") and start[4:7] != b"n+2"):
         if zipped and not ended and len(start) < 348:
             raise ImageError(f"{path}: truncated in its header, read {len(start)} bytes; copy the file anew")
-        raise ImageError(f"{path}: not an image volume, but {kind_of_unknown(start)}; give NIfTI, NRRD, MetaImage or Analyze")
+        raise ImageError(
+            f"{path}: not an image volume, but {kind_of_unknown(start)}; give NIfTI, NRRD, MetaImage or Analyze"
+        )
     header_class = nibabel.Nifti2Header if start[4:7] == b"n+2" else nibabel.Nifti1Header
     # of the fixed part alone: extensions tell of the scan's history, which is not a mask's
     return header_class(start.ljust(START_BYTES, b"\0")[: header_class.sizeof_hdr], check=False), zipped
@@ -78,16 +84,23 @@ def read_pair(path: Path, volume: int | None, exact: bool = False) -> Scan:
     first_bytes(image)
     nifti = start[344:347] == b"ni1"
     if len(start) < 348 or 348 not in (int.from_bytes(start[:4], "little"), int.from_bytes(start[:4], "big")):
-        raise ImageError(f"{head}: not an Analyze or NIfTI-1 header, but {kind_of_unknown(start)}; convert the scan to NIfTI")
+        raise ImageError(
+            f"{head}: not an Analyze or NIfTI-1 header, but {kind_of_unknown(start)}; convert the scan to NIfTI"
+        )
     header_class = nibabel.nifti1.Nifti1PairHeader if nifti else nibabel.Spm99AnalyzeImage.header_class
-    notes = [] if nifti else [f"{path.name}: Analyze states no orientation; read as LAS (radiological), check left and right"]
+    notes = (
+        []
+        if nifti
+        else [f"{path.name}: Analyze states no orientation; read as LAS (radiological), check left and right"]
+    )
     header = header_class(start[:348], check=False)
     layout = _layout(head, header, volume, notes)
     return _decode(head, header, image.read_bytes(), layout, notes, exact)
 
 
 def _inflate(path: Path, needed: int, most: int | None = None) -> tuple[bytes, bool]:
-    """The first `needed` bytes of a gzip file, of one or several members: (bytes, whether the file's data came to their end).
+    """The first `needed` bytes of a gzip file, of one or several members: (bytes, whether the file's data came to their
+    end).
 
     What lies beyond is decompressed too, for its check sum, but not kept; with `most`, nothing beyond is looked at.
     Raises ImageError where the data are corrupt.
@@ -121,10 +134,14 @@ def _layout(path: Path, header: Any, volume: int | None, notes: list[str]) -> _L
     if dtype.itemsize == 0:
         raise ImageError(f"{path}: voxels of no known type; the file is damaged, copy it anew")
     if dtype.fields is not None or dtype.kind not in "iuf":
-        raise ImageError(f"{path}: voxels of type {dtype} (colour or complex); give a scan with one real value per voxel")
+        raise ImageError(
+            f"{path}: voxels of type {dtype} (colour or complex); give a scan with one real value per voxel"
+        )
     offset = float(header["vox_offset"])
     if not 0 <= offset < 2**40:  # NaN too
-        raise ImageError(f"{path}: header says that the voxels start at byte {offset:g}; the file is damaged, copy it anew")
+        raise ImageError(
+            f"{path}: header says that the voxels start at byte {offset:g}; the file is damaged, copy it anew"
+        )
     least = header.single_vox_offset if getattr(header, "is_single", False) else 0
     if offset < least:
         notes.append(f"{path.name}: voxels said to start at byte {offset:g}, inside the header; read from byte {least}")
@@ -144,13 +161,19 @@ def _decode(path: Path, header: Any, data: bytes, layout: _Layout, notes: list[s
     slope, inter = scaling(path, header, notes)
     if slope != 1 or inter != 0:
         with np.errstate(over="ignore", invalid="ignore"):
-            scaled = array.astype(np.float64) * slope + inter if exact else array.astype(np.float32) * np.float32(slope) + np.float32(inter)
+            scaled = (
+                array.astype(np.float64) * slope + inter
+                if exact
+                else array.astype(np.float32) * np.float32(slope) + np.float32(inter)
+            )
         lost = ~np.isfinite(scaled)
         if not (lost.any() and np.isfinite(array[lost]).any()):
             return Scan(path, scaled, grid_of(shape, affine), header, notes, abs(slope) if dtype.kind != "f" else 0.0)
         notes.append(f"{path.name}: scl_slope {slope:g}, scl_inter {inter:g} overflow; stored values used as they are")
     if dtype.kind == "f":
-        with np.errstate(over="ignore", invalid="ignore"):  # float64 beyond float32 becomes Inf, which the caller reports
+        with np.errstate(
+            over="ignore", invalid="ignore"
+        ):  # float64 beyond float32 becomes Inf, which the caller reports
             array = array.astype(np.float64 if exact else np.float32)
     else:
         array = array.astype(dtype.newbyteorder("="))

@@ -18,7 +18,15 @@ CONVERT = {
     (".zip", ".tar", ".tar.gz", ".tgz", ".7z"): "archives; unpack them",
 }
 
-TABLES = (".json", ".tsv", ".csv", ".html", ".ctbl", "_labels.txt", "_lut.txt")  # lie beside masks and in BIDS; nobody means them as scans
+TABLES = (
+    ".json",
+    ".tsv",
+    ".csv",
+    ".html",
+    ".ctbl",
+    "_labels.txt",
+    "_lut.txt",
+)  # lie beside masks and in BIDS; nobody means them as scans
 
 
 def passed_over(folder: Path, read: Collection[str], others: Iterable["os.DirEntry[str]"]) -> list[str]:
@@ -49,13 +57,16 @@ def passed_over(folder: Path, read: Collection[str], others: Iterable["os.DirEnt
     if below:
         more = " or more" if len(below) >= MOST else ""
         notes.append(
-            f"{folder}: {len(below)}{more} image files in subfolders ({below[0]}{', ...' if len(below) > 1 else ''}) are passed over; give each folder "
-            "by itself, or put the files, or links to them, into one"
+            f"{folder}: {len(below)}{more} image files in subfolders ({below[0]}{', ...' if len(below) > 1 else ''})"
+            " are passed over; give each folder by itself, or put the files, or links to them, into one"
         )
     for kind, names in kinds.items():
         told = f"{len(names)} {'file' if len(names) == 1 else 'files'} ({names[0]}{', ...' if len(names) > 1 else ''})"
         if kind == "DICOM":
-            notes.append(f"{folder}: {told} of DICOM slices passed over; convert each series to NIfTI first: dcm2niix -z y {folder}")
+            notes.append(
+                f"{folder}: {told} of DICOM slices passed over; convert each series to NIfTI first: dcm2niix -z y"
+                f" {folder}"
+            )
         elif kind:
             notes.append(f"{folder}: {told} passed over: {kind}")
         else:
@@ -65,7 +76,9 @@ def passed_over(folder: Path, read: Collection[str], others: Iterable["os.DirEnt
 
 def _is_payload(name: str, stems: Collection[str]) -> bool:
     """Whether it holds the voxels of a detached header."""
-    return any(name.startswith(f"{stem}.") and name.lower().endswith((".raw", ".zraw", ".gz", ".bz2")) for stem in stems)
+    return any(
+        name.startswith(f"{stem}.") and name.lower().endswith((".raw", ".zraw", ".gz", ".bz2")) for stem in stems
+    )
 
 
 def _kind_by_name(name: str) -> str:

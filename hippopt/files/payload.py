@@ -1,7 +1,7 @@
 """Whether a file holds all the voxels that its header promises, counted before they are trusted.
 
-The libraries that read NRRD and MetaImage take what is there and leave the rest of the array as the memory was; a damaged
-stream of compressed voxels they take as far as it goes.
+The libraries that read NRRD and MetaImage take what is there and leave the rest of the array as the memory was; a
+damaged stream of compressed voxels they take as far as it goes.
 """
 
 import bz2
@@ -18,7 +18,8 @@ PIECE = 1 << 16  # packed bytes at a time; they may unfold a thousandfold
 
 
 def check_payload(path: Path, payload: Payload) -> int | None:
-    """path: of the header. The CRC-32 of voxels that were packed, by which a reading of them can be held against the file.
+    """path: of the header. The CRC-32 of voxels that were packed, by which a reading of them can be held against the
+    file.
 
     Raises ImageError where voxels are missing or damaged.
     """
@@ -26,17 +27,23 @@ def check_payload(path: Path, payload: Payload) -> int | None:
         return _check_part(path, payload, payload.count, payload.start, payload.stored)
     parts = [path.parent / name for name in payload.files]
     if not parts or payload.count % len(parts):
-        raise ImageError(f"{path}: header names {len(parts)} files for {payload.count} values; the file is damaged, copy it anew")
+        raise ImageError(
+            f"{path}: header names {len(parts)} files for {payload.count} values; the file is damaged, copy it anew"
+        )
     for part in parts:
         if not part.exists():
-            raise ImageError(f"{path}: its voxels are in {part.name}, which is not beside it{near_matches(part)}; copy both files")
+            raise ImageError(
+                f"{path}: its voxels are in {part.name}, which is not beside it{near_matches(part)}; copy both files"
+            )
         check_regular(part)
         checked = _check_part(part, payload, payload.count // len(parts), 0, None)
     return checked if len(parts) == 1 else None
 
 
 def packed_bytes(path: Path, payload: Payload) -> bytes:
-    """The voxels of a payload that `check_payload` found whole, packed and in one file, as the file's header orders them."""
+    """The voxels of a payload that `check_payload` found whole,
+    packed and in one file, as the file's header orders them.
+    """
     source, start = (path, payload.start) if payload.files is None else (path.parent / payload.files[0], 0)
     with open(source, "rb") as stream:
         stream.seek(start)
@@ -66,14 +73,22 @@ def _check_part(path: Path, payload: Payload, count: int, start: int, stored: in
         if payload.encoding == "raw":
             found = there if payload.skip_bytes < 0 else there - payload.skip_bytes
         elif payload.encoding in ("text", "hex"):
-            needed, found = (count, len(stream.read().split())) if payload.encoding == "text" else (2 * needed, _hex_digits(stream))
+            needed, found = (
+                (count, len(stream.read().split())) if payload.encoding == "text" else (2 * needed, _hex_digits(stream))
+            )
         else:
             if stored is not None and stored > there:
-                raise ImageError(f"{path}: truncated, read {there} of {stored} bytes of compressed voxels; copy the file anew")
-            found, checked = _measured(_unpacked(path, stream, payload.encoding, stored), max(payload.skip_bytes, 0), needed)
+                raise ImageError(
+                    f"{path}: truncated, read {there} of {stored} bytes of compressed voxels; copy the file anew"
+                )
+            found, checked = _measured(
+                _unpacked(path, stream, payload.encoding, stored), max(payload.skip_bytes, 0), needed
+            )
     if found < needed:
         unit = {"text": "values", "hex": "digits"}.get(payload.encoding, "bytes")
-        raise ImageError(f"{path}: truncated, its voxels take {needed} {unit}, but {max(found, 0)} are there; copy the file anew")
+        raise ImageError(
+            f"{path}: truncated, its voxels take {needed} {unit}, but {max(found, 0)} are there; copy the file anew"
+        )
     return checked
 
 

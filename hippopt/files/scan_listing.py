@@ -16,7 +16,8 @@ CHANNEL = re.compile(r"^(.*)_(\d{4})$")
 
 @dataclass(frozen=True)
 class ScanFiles:
-    """One scan: its id and a file for each channel. fault: why it cannot be segmented, known from the names alone; gone: since it was listed.
+    """One scan: its id and a file for each channel. fault: why it cannot be segmented, known from the names alone;
+    gone: since it was listed.
 
     target: where its mask goes, None where the output folder and the id tell.
     """
@@ -44,7 +45,9 @@ def list_scans(source: Path, channel_names: Sequence[str]) -> tuple[list[ScanFil
         if kind and kind[1].lower() == ".hdr" and len(files) > 1 and path.with_suffix(".img").name in names:
             continue  # the pair is listed by its .img
         match = CHANNEL.match(stem)
-        number, name = (int(match[2]), match[1]) if match and (len(channel_names) > 1 or int(match[2]) == 0) else (0, stem)
+        number, name = (
+            (int(match[2]), match[1]) if match and (len(channel_names) > 1 or int(match[2]) == 0) else (0, stem)
+        )
         further += [path] if match and match[1] in found and name == stem else []
         taken = found.setdefault(name, {})
         if number in taken:
@@ -54,11 +57,13 @@ def list_scans(source: Path, channel_names: Sequence[str]) -> tuple[list[ScanFil
     for name in found:
         other = folded.setdefault(name.strip().lower(), name)
         if other != name:
-            raise DatasetError(f"{source}: scans {other!r} and {name!r} differ in letter case or blanks only; rename one")
+            raise DatasetError(
+                f"{source}: scans {other!r} and {name!r} differ in letter case or blanks only; rename one"
+            )
     if further:
         notes.append(
-            f"{source}: files named like further channels ({further[0].name}, ...); the network takes one, so each is taken "
-            "for a scan of its own"
+            f"{source}: files named like further channels ({further[0].name}, ...); the network takes one, so each is"
+            " taken for a scan of its own"
         )
     return [_scan(name, found[name], channel_names) for name in sorted(found)], notes
 
@@ -89,7 +94,9 @@ def regular_images(folder: Path, option: str) -> tuple[list[Path], list[str]]:
         notes = [hidden_names_note(folder, hidden)] if hidden else []
         if irregular:
             first = min(irregular)
-            notes.append(f"{folder}: {len(irregular)} that are no regular files ({first} is {irregular[first]}) passed over")
+            notes.append(
+                f"{folder}: {len(irregular)} that are no regular files ({first} is {irregular[first]}) passed over"
+            )
         return [folder / name for name in sorted(names)], notes + passed_over(folder, names, others)
     except OSError as error:
         raise DatasetError(
@@ -98,7 +105,9 @@ def regular_images(folder: Path, option: str) -> tuple[list[Path], list[str]]:
 
 
 def _irregular(entry: os.DirEntry[str]) -> str:
-    """What an entry is that is no regular file; empty for a file, and for a link to nothing or in a circle, which reading will name."""
+    """What an entry is that is no regular file; empty for a file, and
+    for a link to nothing or in a circle, which reading will name.
+    """
     try:
         return "" if entry.is_file() else irregular_kind(Path(entry.path))
     except OSError:
@@ -121,8 +130,9 @@ def _scan(name: str, parts: dict[int, Path], channel_names: Sequence[str]) -> Sc
     fault = None
     if sorted(parts) != list(range(len(channel_names))):
         fault = (
-            f"{paths[0]}: channel{'s' if len(parts) > 1 else ''} {', '.join(f'{number:04d}' for number in sorted(parts))} found, but the "
-            f"network takes {len(channel_names)} ({', '.join(channel_names)}), named {name}_0000, _0001, ..."
+            f"{paths[0]}: channel{'s' if len(parts) > 1 else ''}"
+            f" {', '.join(f'{number:04d}' for number in sorted(parts))} found, but the network takes"
+            f" {len(channel_names)} ({', '.join(channel_names)}), named {name}_0000, _0001, ..."
         )
     elif not all(is_text(path.name) for path in paths):
         fault = f"{paths[0].name!r}: its name is not UTF-8 and cannot stand in a table; rename it"

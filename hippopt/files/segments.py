@@ -1,7 +1,7 @@
 """The segments that 3D Slicer writes into NRRD files: which value in which layer has which name.
 
-Source: the keys `SegmentN_Name`, `SegmentN_LabelValue` and `SegmentN_Layer` of Slicer's segmentation files (slicer.readthedocs.io,
-developer guide, modules, Segmentations). Overlapping segments lie in layers of their own.
+Source: the keys `SegmentN_Name`, `SegmentN_LabelValue` and `SegmentN_Layer` of Slicer's segmentation files
+(slicer.readthedocs.io, developer guide, modules, Segmentations). Overlapping segments lie in layers of their own.
 """
 
 from collections.abc import Mapping
@@ -24,15 +24,24 @@ class Segment:
 
 
 def stated_segments(path: Path, own: Mapping[str, str], layers: int) -> tuple[Segment, ...]:
-    """The segments of a header's own keys, in their order; none where it names none. Raises ImageError for two of one name."""
+    """The segments of a header's own keys, in their order; none where it names none.
+
+    Raises ImageError for two of one name.
+    """
     found: list[Segment] = []
     number = 0
     while f"Segment{number}_Name" in own or f"Segment{number}_LabelValue" in own or f"Segment{number}_ID" in own:
         name = own.get(f"Segment{number}_Name", own.get(f"Segment{number}_ID", f"Segment_{number + 1}")).strip()
         # files of older versions give each segment a layer, in which it is 1
-        value, layer = own.get(f"Segment{number}_LabelValue", "1"), own.get(f"Segment{number}_Layer", str(number if layers > 1 else 0))
+        value, layer = (
+            own.get(f"Segment{number}_LabelValue", "1"),
+            own.get(f"Segment{number}_Layer", str(number if layers > 1 else 0)),
+        )
         if not value.strip().isdigit() or not layer.strip().isdigit() or not int(layer) < layers or not int(value):
-            raise ImageError(f"{path}: segment {name!r} has value {value!r} in layer {layer!r} of {layers}; save it anew in 3D Slicer")
+            raise ImageError(
+                f"{path}: segment {name!r} has value {value!r} in layer {layer!r} of {layers}; save it anew in 3D"
+                " Slicer"
+            )
         found.append(Segment(name, int(value), int(layer)))
         number += 1
     for name in {segment.name for segment in found}:
@@ -41,7 +50,10 @@ def stated_segments(path: Path, own: Mapping[str, str], layers: int) -> tuple[Se
     for place in {(segment.value, segment.layer) for segment in found}:
         alike = [segment.name for segment in found if (segment.value, segment.layer) == place]
         if len(alike) > 1:
-            raise ImageError(f"{path}: segments {' and '.join(map(repr, alike))} have one value, {place[0]}; save it anew in 3D Slicer")
+            raise ImageError(
+                f"{path}: segments {' and '.join(map(repr, alike))} have one value, {place[0]}; save it anew in 3D"
+                " Slicer"
+            )
     return tuple(found)
 
 
@@ -61,7 +73,10 @@ def own_values(segments: tuple[Segment, ...]) -> list[int]:
 
 
 def flattened(path: Path, layers: np.ndarray, segments: tuple[Segment, ...]) -> tuple[np.ndarray, dict[str, int]]:
-    """layers: (Z, Y, X, N). (One label map (Z, Y, X), the value of each segment in it.) Raises ImageError where segments overlap."""
+    """layers: (Z, Y, X, N).
+
+    (One label map (Z, Y, X), the value of each segment in it.) Raises ImageError where segments overlap.
+    """
     own = own_values(segments)
     label = np.zeros(layers.shape[:3], np.uint16 if max(own) < 1 << 16 else np.int64)
     for value, segment in zip(own, segments, strict=True):
@@ -70,8 +85,8 @@ def flattened(path: Path, layers: np.ndarray, segments: tuple[Segment, ...]) -> 
         if taken.any():
             other = segments[own.index(int(taken[taken != 0][0]))].name
             raise ImageError(
-                f"{path}: segments {other!r} and {segment.name!r} share {int((taken != 0).sum())} voxels; part them in 3D Slicer, "
-                "where each voxel may have one label"
+                f"{path}: segments {other!r} and {segment.name!r} share {int((taken != 0).sum())} voxels; part them in"
+                " 3D Slicer, where each voxel may have one label"
             )
         label[inside] = value
     return label, {segment.name: value for value, segment in zip(own, segments, strict=True)}

@@ -11,13 +11,19 @@ from pathlib import Path
 from hippopt.errors import ImageError
 from hippopt.files.file_kind import kind_of_unknown
 
-HEADER_BYTES = 1 << 22  # no header is longer, not even one with the gradients of a diffusion scan or a thousand segments
+HEADER_BYTES = (
+    1 << 22
+)  # no header is longer, not even one with the gradients of a diffusion scan or a thousand segments
 NRRD_BYTES = {
     **dict.fromkeys(("signed char", "int8", "int8_t", "uchar", "unsigned char", "uint8", "uint8_t"), 1),
     **dict.fromkeys(("short", "short int", "signed short", "signed short int", "int16", "int16_t"), 2),
     **dict.fromkeys(("ushort", "unsigned short", "unsigned short int", "uint16", "uint16_t"), 2),
-    **dict.fromkeys(("int", "signed int", "int32", "int32_t", "uint", "unsigned int", "uint32", "uint32_t", "float"), 4),
-    **dict.fromkeys(("longlong", "long long", "long long int", "signed long long", "signed long long int", "int64", "int64_t"), 8),
+    **dict.fromkeys(
+        ("int", "signed int", "int32", "int32_t", "uint", "unsigned int", "uint32", "uint32_t", "float"), 4
+    ),
+    **dict.fromkeys(
+        ("longlong", "long long", "long long int", "signed long long", "signed long long int", "int64", "int64_t"), 8
+    ),
     **dict.fromkeys(("ulonglong", "unsigned long long", "unsigned long long int", "uint64", "uint64_t", "double"), 8),
 }
 META_BYTES = {
@@ -31,10 +37,11 @@ ANATOMICAL = ("ras", "las", "lps", "right-anterior-superior", "left-anterior-sup
 
 @dataclass(frozen=True)
 class Payload:
-    """Where the voxels lie. count values of value_bytes each, over all `files`; files: None for what follows the header at `start`.
+    """Where the voxels lie. count values of value_bytes each, over all `files`; files: None for what follows the header
+    at `start`.
 
-    encoding: raw, gzip, zlib, bzip2, text or hex. skip_lines, skip_bytes: before the voxels, skip_bytes -1 for what ends the file.
-    stored: bytes of the compressed voxels where the header says so.
+    encoding: raw, gzip, zlib, bzip2, text or hex. skip_lines, skip_bytes: before the voxels, skip_bytes -1 for what
+    ends the file. stored: bytes of the compressed voxels where the header says so.
     """
 
     count: int
@@ -63,12 +70,17 @@ class TextHeader:
     @property
     def big_endian(self) -> bool:
         """Whether the most significant byte of a value comes first."""
-        stated = (self.fields.get(key, "").lower() for key in ("endian", "binarydatabyteordermsb", "elementbyteordermsb"))
+        stated = (
+            self.fields.get(key, "").lower() for key in ("endian", "binarydatabyteordermsb", "elementbyteordermsb")
+        )
         return any(text in ("big", "true", "1") for text in stated)
 
 
 def read_text_header(path: Path) -> TextHeader:
-    """The header of an NRRD or MetaImage file, attached or detached. Raises ImageError for one that describes no voxels."""
+    """The header of an NRRD or MetaImage file, attached or detached.
+
+    Raises ImageError for one that describes no voxels.
+    """
     with open(path, "rb") as stream:
         start = stream.read(HEADER_BYTES)
     return _nrrd(path, start) if start.startswith(b"NRRD") else _meta(path, start)
@@ -102,15 +114,34 @@ def _nrrd(path: Path, start: bytes) -> TextHeader:
     if detached is not None and files is None:
         files = _numbered(path, detached)
     encoding = fields.get("encoding", "").lower()
-    names = {"raw": "raw", "gzip": "gzip", "gz": "gzip", "bzip2": "bzip2", "bz2": "bzip2", "text": "text", "txt": "text", "ascii": "text"}
+    names = {
+        "raw": "raw",
+        "gzip": "gzip",
+        "gz": "gzip",
+        "bzip2": "bzip2",
+        "bz2": "bzip2",
+        "text": "text",
+        "txt": "text",
+        "ascii": "text",
+    }
     if encoding != "hex" and encoding not in names:
         raise ImageError(f"{path}: NRRD of encoding {encoding or 'that is not stated'}; convert it to NIfTI")
-    skips = [_whole(path, name, fields.get(name, fields.get(name.replace(" ", ""), "0"))) for name in ("line skip", "byte skip")]
+    skips = [
+        _whole(path, name, fields.get(name, fields.get(name.replace(" ", ""), "0")))
+        for name in ("line skip", "byte skip")
+    ]
     payload = Payload(
-        count=math.prod(sizes), value_bytes=NRRD_BYTES[kind], encoding=names.get(encoding, "hex"), start=at, files=files,
-        skip_lines=skips[0], skip_bytes=skips[1],
-    )  # fmt: skip
-    directions = [vector for vector in fields.get("space directions", "").replace("none", " ").split(")") if vector.strip()]
+        count=math.prod(sizes),
+        value_bytes=NRRD_BYTES[kind],
+        encoding=names.get(encoding, "hex"),
+        start=at,
+        files=files,
+        skip_lines=skips[0],
+        skip_bytes=skips[1],
+    )
+    directions = [
+        vector for vector in fields.get("space directions", "").replace("none", " ").split(")") if vector.strip()
+    ]
     directed = len(directions) >= 3 and all(_numbers(vector.strip().lstrip("("), ",") for vector in directions)
     spaced = len([step for step in fields.get("spacings", "").split() if _numbers(step, ",") and float(step) > 0]) >= 3
     space = fields.get("space", "").lower().removesuffix("-time").removesuffix("t")
@@ -131,12 +162,16 @@ def _meta(path: Path, start: bytes) -> TextHeader:
             break
     where = fields.get("elementdatafile")
     if "ndims" not in fields and "dimsize" not in fields:
-        raise ImageError(f"{path}: not a MetaImage or NRRD header, but {kind_of_unknown(start[:600])}; convert the scan to NIfTI")
+        raise ImageError(
+            f"{path}: not a MetaImage or NRRD header, but {kind_of_unknown(start[:600])}; convert the scan to NIfTI"
+        )
     if not where:
         raise ImageError(f"{path}: truncated in its header (no ElementDataFile); copy the file anew")
     kind = fields.get("elementtype", "").upper().removeprefix("MET_").removesuffix("_ARRAY")
     if kind not in META_BYTES:
-        raise ImageError(f"{path}: MetaImage of type {fields.get('elementtype', 'that is not stated')}; convert it to NIfTI")
+        raise ImageError(
+            f"{path}: MetaImage of type {fields.get('elementtype', 'that is not stated')}; convert it to NIfTI"
+        )
     files: tuple[str, ...] | None
     if where.split()[0].upper() == "LIST":
         files = tuple(name.strip() for name in start[at:].decode(errors="replace").splitlines() if name.strip())
@@ -154,12 +189,18 @@ def _meta(path: Path, start: bytes) -> TextHeader:
     )  # fmt: skip
     steps = (fields.get("elementspacing") or fields.get("elementsize") or "").split()
     sized = len([step for step in steps if _numbers(step, ",") and float(step) > 0]) >= 3
-    return TextHeader(fields, payload, sized, any(fields.get(key) for key in ("transformmatrix", "rotation", "orientation")))
+    return TextHeader(
+        fields, payload, sized, any(fields.get(key) for key in ("transformmatrix", "rotation", "orientation"))
+    )
 
 
 def _counts(path: Path, name: str, text: str) -> list[int]:
     parts = text.split()
-    if not parts or not all(part.isascii() and part.isdigit() and 0 < int(part) < 1 << 40 for part in parts[:16]) or len(parts) > 16:
+    if (
+        not parts
+        or not all(part.isascii() and part.isdigit() and 0 < int(part) < 1 << 40 for part in parts[:16])
+        or len(parts) > 16
+    ):
         raise ImageError(f"{path}: header gives {name} {text[:40] or 'not at all'}; the file is damaged, copy it anew")
     return [int(part) for part in parts]
 

@@ -1,7 +1,8 @@
 """Cross-sections of a structure along an axis: what tells, slice by slice, where one of its parts ends.
 
-The head of a hippocampus ends where the uncus does: the cross-section falls within a few slices, by a third or more. A network
-of few training cases sees the texture of a slice, but hardly how large it is beside its neighbours ten millimetres away.
+The head of a hippocampus ends where the uncus does: the cross-section falls within a few slices, by a third or more. A
+network of few training cases sees the texture of a slice, but hardly how large it is beside its neighbours ten
+millimetres away.
 """
 
 import numpy as np
@@ -13,8 +14,9 @@ FEATURES = 2 * len(NEIGHBOURS_MM) + 2
 def slice_features(inside: np.ndarray, axis: int, spacing_mm: float) -> tuple[np.ndarray, int]:
     """((N, FEATURES), first slice) of a mask (Z, Y, X) that is not empty; spacing_mm: along the axis.
 
-    Of the N slices from the structure's first to its last: log area and log thickness (the longest line of voxels along the
-    first of the other axes), each over its median, here and at NEIGHBOURS_MM; the place within the structure, from 0 to 1 and in mm from its end.
+    Of the N slices from the structure's first to its last: log area and log thickness (the longest line of voxels along
+    the first of the other axes), each over its median, here and at NEIGHBOURS_MM; the place within the structure, from
+    0 to 1 and in mm from its end.
     """
     lines = np.moveaxis(inside, axis, 0)
     area = lines.sum((1, 2))
@@ -32,9 +34,11 @@ def slice_features(inside: np.ndarray, axis: int, spacing_mm: float) -> tuple[np
 
 
 def best_borders(classes: np.ndarray, axis: int, order: tuple[int, ...]) -> tuple[tuple[int, ...], float]:
-    """(where each part after the first begins along the axis, share of the voxels on the wrong side) of a label map (Z, Y, X).
+    """(where each part after the first begins along the axis, share of the voxels on the wrong side) of a label map (Z,
+    Y, X).
 
-    order: classes by rising coordinate. Each border misplaces as few voxels as a plane can, those of all parts before it against those after.
+    order: classes by rising coordinate. Each border misplaces as few voxels as a plane can, those of all parts before
+    it against those after.
     """
     others = tuple(other for other in range(3) if other != axis)
     counts = np.stack([(classes == value).sum(others) for value in order])

@@ -1,10 +1,10 @@
 """How large the head or the brain in a scan is: a measure to set a structure's volume against.
 
 Without a network there are two honest answers. Where the background is one exact value, the scan was skull-stripped (or
-masked), and what is left is measured: for a brain-sized remainder this is the brain with its fluid, as the stripping left
-it. Otherwise the head is what is brighter than the background by Otsu's threshold, holes filled layer by layer, its largest
-part, down to a fixed depth below the vertex so that a longer neck counts no more. The two are never mixed: `of` says
-which it is. A crop shows neither.
+masked), and what is left is measured: for a brain-sized remainder this is the brain with its fluid, as the stripping
+left it. Otherwise the head is what is brighter than the background by Otsu's threshold, holes filled layer by layer,
+its largest part, down to a fixed depth below the vertex so that a longer neck counts no more. The two are never mixed:
+`of` says which it is. A crop shows neither.
 """
 
 from dataclasses import dataclass
@@ -22,7 +22,9 @@ LEAST_MM3 = 500_000.0  # less is no whole brain
 LARGEST_BRAIN_MM3 = 2_200_000.0  # a masked remainder above it holds a scalp: no brain with its fluid is so large
 LEAST_BACKGROUND = 0.15  # share of voxels of one exact value that only masking makes
 HEAD_DEPTH_MM = 150.0  # below the vertex: about to the base of the skull
-LARGEST_CUT = 0.05  # share of a face of the field of view that may be tissue (a nose, an ear); more, and it is cut off there
+LARGEST_CUT = (
+    0.05  # share of a face of the field of view that may be tissue (a nose, an ear); more, and it is cut off there
+)
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,9 @@ def _whole(volume_mm3: float, of: Literal["brain", "head"], shares: list[float])
 
 
 def _masked_part(values: np.ndarray) -> np.ndarray | None:
-    """The largest part that differs from the background, where that is one exact value, as masking makes it; else None."""
+    """The largest part that differs from the background, where that is one exact value, as masking makes
+    it; else None.
+    """
     faces = np.concatenate([np.take(values, index, axis).ravel() for axis in range(3) for index in (0, -1)])
     found, counts = np.unique(faces, return_counts=True)
     background = values == found[counts.argmax()]

@@ -1,6 +1,7 @@
 """Whether two grids hold the same points in space, stored on other axes, and how arrays go from one to the other.
 
-Programs store a label on axes of their own (3D Slicer, ITK-SNAP, fslreorient2std): other signs, another order, the same places.
+Programs store a label on axes of their own (3D Slicer, ITK-SNAP, fslreorient2std): other signs, another order, the same
+places.
 """
 
 import itertools
@@ -40,7 +41,9 @@ def tolerance_mm(grid: Grid) -> float:
 
 
 def lattice_step(source: Grid, target: Grid) -> LatticeStep | None:
-    """How the voxels of `source` lie on the lattice of `target`, whatever the extents; None where they lie between its points."""
+    """How the voxels of `source` lie on the lattice of `target`,
+    whatever the extents; None where they lie between its points.
+    """
     inner, outer = np.array(source.affine), np.array(target.affine)
     matrix = np.linalg.solve(outer, inner)
     snapped = np.eye(4)
@@ -48,7 +51,9 @@ def lattice_step(source: Grid, target: Grid) -> LatticeStep | None:
     turned = snapped[:3, :3]
     if not (np.abs(turned).sum(0) == 1).all() or not (np.abs(turned).sum(1) == 1).all():
         return None
-    corners = np.array([(*corner, 1) for corner in itertools.product(*((0, size - 1) for size in source.shape[::-1]))]).T
+    corners = np.array(
+        [(*corner, 1) for corner in itertools.product(*((0, size - 1) for size in source.shape[::-1]))]
+    ).T
     apart = np.linalg.norm(((outer @ snapped - inner) @ corners)[:3], axis=0)
     if apart.max() > tolerance_mm(source):
         return None
@@ -62,7 +67,9 @@ def lattice_step(source: Grid, target: Grid) -> LatticeStep | None:
         if row[column] < 0:
             flipped.append(axis)
         start.append(int(snapped[2 - axis, 3]) - (length - 1 if row[column] < 0 else 0))
-    return LatticeStep((order[0], order[1], order[2]), tuple(flipped), (start[0], start[1], start[2]), (size[0], size[1], size[2]))
+    return LatticeStep(
+        (order[0], order[1], order[2]), tuple(flipped), (start[0], start[1], start[2]), (size[0], size[1], size[2])
+    )
 
 
 def same_points(source: Grid, target: Grid) -> LatticeStep | None:

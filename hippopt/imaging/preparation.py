@@ -37,7 +37,8 @@ class IntensityScale:
 
 @dataclass(frozen=True)
 class PreparedCase:
-    """image: (C, Z, Y, X) float32 on RAS axes at the target spacing; label: (Z, Y, X) uint8 or uint16 class indices, or None.
+    """image: (C, Z, Y, X) float32 on RAS axes at the target spacing; label: (Z, Y, X) uint8 or uint16 class indices, or
+    None.
 
     scales: how each channel was normalised.
     """
@@ -61,12 +62,15 @@ def measure(values: np.ndarray, settings: NormalisationSettings) -> IntensitySca
         return IntensityScale(low, high, part.mean(), _spread(float(part.std()), low, high))
     pieces = [slice(first, first + PIECE) for first in range(0, region.size, PIECE)]
     mean = sum(float(np.clip(region[piece].astype(np.float64), low, high).sum()) for piece in pieces) / region.size
-    squares = sum(float(np.square(np.clip(region[piece].astype(np.float64), low, high) - mean).sum()) for piece in pieces)
+    squares = sum(
+        float(np.square(np.clip(region[piece].astype(np.float64), low, high) - mean).sum()) for piece in pieces
+    )
     return IntensityScale(low, high, mean, _spread(math.sqrt(squares / region.size), low, high))
 
 
 def _spread(std: float, low: float, high: float) -> float:
-    """What to divide by: the standard deviation, but no less than float32 tells values of this size apart; 1 for zeros alone.
+    """What to divide by: the standard deviation, but no less than float32 tells values of this size apart; 1 for zeros
+    alone.
 
     A floor of the values' own size: maps in SI units have maxima of 1e-9.
     """
@@ -82,14 +86,19 @@ def scaled(values: np.ndarray, scale: IntensityScale, settings: NormalisationSet
     return result.astype(np.float32)
 
 
-def normalise(image: np.ndarray, settings: NormalisationSettings, scales: Sequence[IntensityScale] | None = None) -> np.ndarray:
-    """(C, Z, Y, X) -> float32: each channel clipped to its percentiles and z-scored over the settings' region, slab by slab.
+def normalise(
+    image: np.ndarray, settings: NormalisationSettings, scales: Sequence[IntensityScale] | None = None
+) -> np.ndarray:
+    """(C, Z, Y, X) -> float32: each channel clipped to its percentiles and z-scored over the settings' region, slab by
+    slab.
 
     With region "nonzero" the zeros stay 0, so that the background of a skull-stripped brain is the same everywhere.
     scales: of the channels, where they were measured already.
     """
     out = np.empty(image.shape, dtype=np.float32)
-    step = max(1, PIECE // max(1, math.prod(image.shape[2:])))  # float64 of a whole large scan would be most of the peak memory
+    step = max(
+        1, PIECE // max(1, math.prod(image.shape[2:]))
+    )  # float64 of a whole large scan would be most of the peak memory
     for channel, values in enumerate(image):
         scale = scales[channel] if scales else measure(values, settings)
         for first in range(0, len(values), step):
@@ -100,7 +109,8 @@ def normalise(image: np.ndarray, settings: NormalisationSettings, scales: Sequen
 def preparation_bytes(grid: Grid, plan: Plan) -> float:
     """Estimated peak bytes of preparing a scan and of bringing class probabilities back to its grid.
 
-    Of a scan that is located first, the whole is only read and measured: as float32, a copy for its percentiles, and masks.
+    Of a scan that is located first, the whole is only read and measured: as float32, a copy for its percentiles, and
+    masks.
     """
     straight = straight_for(grid, plan.target_spacing_mm, plan.straighten_degrees)
     if plan.locator is not None:
@@ -112,8 +122,8 @@ def preparation_bytes(grid: Grid, plan: Plan) -> float:
         else resampling.resampled_shape(ras_shape(grid), ras_triple(grid.spacing_mm, grid), plan.target_spacing_mm)
     )
     channels, classes = len(plan.channel_names), len(plan.label_values)
-    # float32 values per voxel: the scan as stored, as float32, normalised, and once more while it is sorted or resized; masks.
-    # Probabilities: three times at the target spacing, and resized along an axis or two
+    # float32 values per voxel: the scan as stored, as float32, normalised, and once more while it is sorted or resized;
+    # masks. Probabilities: three times at the target spacing, and resized along an axis or two
     return 4.0 * (math.prod(grid.shape) * (3 * channels + classes + 2) + math.prod(shape) * (channels + 3 * classes))
 
 
@@ -137,7 +147,8 @@ def prepare(image: np.ndarray, grid: Grid, plan: Plan, label: np.ndarray | None 
 
 
 def on_ras_axes(image: np.ndarray, grid: Grid, plan: Plan) -> tuple[np.ndarray, Grid | None, list[IntensityScale]]:
-    """((C, Z, Y, X) on RAS axes, its grid where the scan was straightened, then also the scales of the voxels that were acquired).
+    """((C, Z, Y, X) on RAS axes, its grid where the scan was straightened, then also the scales of the voxels that were
+    acquired).
 
     image: (C, Z, Y, X) on the file's axes, without ringing.
     """
@@ -145,9 +156,15 @@ def on_ras_axes(image: np.ndarray, grid: Grid, plan: Plan) -> tuple[np.ndarray, 
     if straight is None:
         return to_ras(image, grid), None, []
     box = bounding_box((image != 0).any(0)) if plan.crop == "nonzero" else None
-    inside = tuple(slice(first, first + count) for first, count in zip(*box, strict=True)) if box else (slice(None),) * 3
+    inside = (
+        tuple(slice(first, first + count) for first, count in zip(*box, strict=True)) if box else (slice(None),) * 3
+    )
     scales = [measure(values[inside], plan.normalisation) for values in image]
-    return straightened_image(image, grid, straight, "nonzero" in (plan.crop, plan.normalisation.region)), straight, scales
+    return (
+        straightened_image(image, grid, straight, "nonzero" in (plan.crop, plan.normalisation.region)),
+        straight,
+        scales,
+    )
 
 
 def properties_of(ras: np.ndarray, grid: Grid, plan: Plan, straight: Grid | None = None) -> CaseProperties:
@@ -157,14 +174,21 @@ def properties_of(ras: np.ndarray, grid: Grid, plan: Plan, straight: Grid | None
     box = bounding_box((ras != 0).any(0)) if plan.crop == "nonzero" else None
     start, size = box or ((0, 0, 0), (shape[0], shape[1], shape[2]))
     return CaseProperties(
-        grid=grid, ras_shape=(shape[0], shape[1], shape[2]), ras_spacing_mm=spacing, crop_start=start, crop_shape=size,
-        prepared_shape=size if straight else resampling.resampled_shape(size, spacing, plan.target_spacing_mm), straight=straight,
-    )  # fmt: skip
+        grid=grid,
+        ras_shape=(shape[0], shape[1], shape[2]),
+        ras_spacing_mm=spacing,
+        crop_start=start,
+        crop_shape=size,
+        prepared_shape=size if straight else resampling.resampled_shape(size, spacing, plan.target_spacing_mm),
+        straight=straight,
+    )
 
 
 def crop_window(properties: CaseProperties) -> tuple[slice, slice, slice]:
     """The box kept of the RAS image."""
-    z, y, x = (slice(first, first + count) for first, count in zip(properties.crop_start, properties.crop_shape, strict=True))
+    z, y, x = (
+        slice(first, first + count) for first, count in zip(properties.crop_start, properties.crop_shape, strict=True)
+    )
     return (z, y, x)
 
 
@@ -184,13 +208,18 @@ def place_in_scan(cropped: np.ndarray, properties: CaseProperties, fill: float =
     return np.ascontiguousarray(from_ras(full, properties.grid))
 
 
-def restored_slabs(probabilities: np.ndarray, properties: CaseProperties) -> Iterator[tuple[tuple[slice, slice, slice], np.ndarray]]:
-    """`restore_probabilities` piece by piece: (where in the cropped box, (L, Z, Y, X) there), so that no class is held in full."""
+def restored_slabs(
+    probabilities: np.ndarray, properties: CaseProperties
+) -> Iterator[tuple[tuple[slice, slice, slice], np.ndarray]]:
+    """`restore_probabilities` piece by piece: (where in the cropped
+    box, (L, Z, Y, X) there), so that no class is held in full.
+    """
     return resampling.resize_slabs(probabilities, properties.crop_shape, 1)
 
 
 def own_parts(parts: Iterable[Part], properties: CaseProperties, classes: int) -> tuple[CaseProperties, Iterable[Part]]:
-    """Probabilities (L, Z, Y, X) over the cropped box, piece by piece -> the same over the scan's own voxels along their nearest axes.
+    """Probabilities (L, Z, Y, X) over the cropped box, piece by piece -> the same over the scan's own voxels along
+    their nearest axes.
 
     Only a straightened scan's have to be interpolated; the properties say where the pieces lie.
     """
@@ -198,14 +227,20 @@ def own_parts(parts: Iterable[Part], properties: CaseProperties, classes: int) -
         return properties, parts
     shape = ras_shape(properties.grid)
     own = CaseProperties(
-        grid=properties.grid, ras_shape=shape, ras_spacing_mm=ras_triple(properties.grid.spacing_mm, properties.grid), crop_start=(0, 0, 0),
-        crop_shape=shape, prepared_shape=shape,
-    )  # fmt: skip
+        grid=properties.grid,
+        ras_shape=shape,
+        ras_spacing_mm=ras_triple(properties.grid.spacing_mm, properties.grid),
+        crop_start=(0, 0, 0),
+        crop_shape=shape,
+        prepared_shape=shape,
+    )
     return own, tilted_parts(parts, crop_window(properties), properties.straight, properties.grid, classes)
 
 
 def mask_of_parts(parts: Iterable[Part], properties: CaseProperties, label_values: tuple[int, ...]) -> np.ndarray:
-    """Class probabilities (L, Z, Y, X) over the cropped box, piece by piece -> mask of file values (Z, Y, X) in the scan's own grid."""
+    """Class probabilities (L, Z, Y, X) over the cropped box, piece by
+    piece -> mask of file values (Z, Y, X) in the scan's own grid.
+    """
     values = np.array(label_values, dtype=np.uint16 if max(label_values) > 255 else np.uint8)
     properties, parts = own_parts(parts, properties, len(values))
     mask = np.empty(properties.crop_shape, values.dtype)
@@ -215,5 +250,7 @@ def mask_of_parts(parts: Iterable[Part], properties: CaseProperties, label_value
 
 
 def restore_mask(probabilities: np.ndarray, properties: CaseProperties, label_values: tuple[int, ...]) -> np.ndarray:
-    """Class probabilities (L, Z, Y, X) at the target spacing -> mask of file values (Z, Y, X) in the scan's own grid."""
+    """Class probabilities (L, Z, Y, X) at the target spacing -> mask of file values (Z, Y, X) in the scan's
+    own grid.
+    """
     return mask_of_parts(restored_slabs(probabilities, properties), properties, label_values)

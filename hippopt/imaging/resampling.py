@@ -23,7 +23,9 @@ def resize_matrix(old: int, new: int, order: int) -> np.ndarray:
 
     identity = np.eye(old, dtype=np.float64)
     # a second axis of the same length is passed through unchanged; mode and order as nnU-Net uses them
-    matrix = resize(identity, (new, old), order=order, mode="edge", anti_aliasing=False, clip=False, preserve_range=True)
+    matrix = resize(
+        identity, (new, old), order=order, mode="edge", anti_aliasing=False, clip=False, preserve_range=True
+    )
     result = np.ascontiguousarray(matrix, dtype=np.float32)
     result.setflags(write=False)
     return result
@@ -43,7 +45,8 @@ def resize_axes(array: np.ndarray, shape: Triple, orders: Triple) -> np.ndarray:
 
 
 def box_source(old: int, new: int, order: int, start: int, stop: int) -> tuple[int, int, np.ndarray]:
-    """(first, last + 1, (stop - start, last + 1 - first) weights): the old samples that new samples start..stop are made of.
+    """(first, last + 1, (stop - start, last + 1 - first) weights): the old samples that new samples start..stop are
+    made of.
 
     A spline's weights fall off by a factor of about four per sample and never end: those below NEGLIGIBLE are left out.
     """
@@ -66,7 +69,9 @@ def apply_weights(array: np.ndarray, weights: tuple[np.ndarray, np.ndarray, np.n
 
 @lru_cache(maxsize=256)
 def average_matrix(old: int, new: int) -> np.ndarray:
-    """(new, old) float32: each new sample is the mean of the old ones over its length, those at its ends by their share."""
+    """(new, old) float32: each new sample is the mean of the old
+    ones over its length, those at its ends by their share.
+    """
     edges = np.arange(new + 1) * (old / new)
     ends = np.minimum(edges[1:, None], np.arange(1, old + 1)[None])
     overlap = np.clip(ends - np.maximum(edges[:-1, None], np.arange(old)[None]), 0, None)
@@ -75,11 +80,14 @@ def average_matrix(old: int, new: int) -> np.ndarray:
     return result
 
 
-def resize_slabs(array: np.ndarray, shape: Triple, order: int) -> Iterator[tuple[tuple[slice, slice, slice], np.ndarray]]:
-    """`resize` piece by piece, to the last bit: (where in the result, values (..., Z, Y, X) there). Together they cover it once.
+def resize_slabs(
+    array: np.ndarray, shape: Triple, order: int
+) -> Iterator[tuple[tuple[slice, slice, slice], np.ndarray]]:
+    """`resize` piece by piece, to the last bit: (where in the result, values (..., Z, Y, X) there). Together they cover
+    it once.
 
-    Slabs lie across an axis over which the matrix products of the steps that are left only repeat, so that every product
-    is the one that the whole array would have.
+    Slabs lie across an axis over which the matrix products of the steps that are left only repeat, so that every
+    product is the one that the whole array would have.
     """
     array = np.asarray(array, dtype=np.float32)
     steps = _steps(array.shape[-3:], shape)
@@ -88,7 +96,9 @@ def resize_slabs(array: np.ndarray, shape: Triple, order: int) -> Iterator[tuple
     for axis in steps[:ready]:
         array = _resize_axis(array, axis, shape[axis], order)
     lead = array.ndim - 3
-    each = max(1, SLAB_VALUES * shape[across] // max(1, int(np.prod(array.shape[:lead])) * shape[0] * shape[1] * shape[2]))
+    each = max(
+        1, SLAB_VALUES * shape[across] // max(1, int(np.prod(array.shape[:lead])) * shape[0] * shape[1] * shape[2])
+    )
     for first in range(0, shape[across], each):
         slab = slice(first, min(first + each, shape[across]))
         values = array[(..., *((slab, slice(None), slice(None)) if across == 0 else (slice(None), slab, slice(None))))]
@@ -109,14 +119,18 @@ def _resize_axis(array: np.ndarray, axis: int, size: int, order: int) -> np.ndar
     return np.moveaxis(np.moveaxis(array, place, -1) @ matrix.T, -1, place)
 
 
-def resampled_shape(shape: Triple, spacing_mm: tuple[float, float, float], target_mm: tuple[float, float, float]) -> Triple:
+def resampled_shape(
+    shape: Triple, spacing_mm: tuple[float, float, float], target_mm: tuple[float, float, float]
+) -> Triple:
     """Shape at the target spacing of the same field of view, at least 1 an axis (nnU-Net's rule)."""
     z, y, x = (max(1, round(n * s / t)) for n, s, t in zip(shape, spacing_mm, target_mm, strict=True))
     return (z, y, x)
 
 
 def separate_axis(spacing_mm: tuple[float, float, float], target_mm: tuple[float, float, float]) -> int | None:
-    """The axis to resample apart: more than ANISOTROPY_LIMIT times coarser than the finest, in the scan or the target."""
+    """The axis to resample apart: more than ANISOTROPY_LIMIT times coarser than the finest, in the scan or
+    the target.
+    """
     for spacing in (spacing_mm, target_mm):
         if max(spacing) / min(spacing) > ANISOTROPY_LIMIT and sum(value == max(spacing) for value in spacing) == 1:
             return spacing.index(max(spacing))

@@ -1,13 +1,15 @@
 """What interpolation leaves around a skull-stripped brain: values a little above and below the zero that was there.
 
-Cubic, spline and sinc interpolation overshoot at the brain's edge. A rule by `!= 0` then takes part of the background for tissue.
+Cubic, spline and sinc interpolation overshoot at the brain's edge. A rule by `!= 0` then takes part of the background
+for tissue.
 """
 
 import numpy as np
 
 from hippopt.artifacts.plan import Plan
 
-LOW_SHARE = 0.05  # of the high values: what is below is background; .1 gives the same Dice within .004, .02 is .006 to .012 worse
+# of the high values: what is below is background; .1 gives the same Dice within .004, .02 is .006 to .012 worse
+LOW_SHARE = 0.05
 OVERSHOOT = 0.3  # of the high values: where one voxel in a hundred is further below zero, negative values are meant
 HIGH = 99.5  # percentile of the voxels that are not 0
 
@@ -15,7 +17,8 @@ HIGH = 99.5  # percentile of the voxels that are not 0
 def without_ringing(image: np.ndarray, plan: Plan) -> tuple[np.ndarray, bool]:
     """((C, Z, Y, X) with the background back at 0, whether anything was changed).
 
-    Only under plans that tell the background by its zeros, and only of channels with negative values near 0; others stay as they are.
+    Only under plans that tell the background by its zeros, and only of channels with negative values near 0; others
+    stay as they are.
     """
     if plan.crop != "nonzero" and plan.normalisation.region != "nonzero":
         return image, False

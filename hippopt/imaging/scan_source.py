@@ -1,4 +1,5 @@
-"""A scan as a source of parts: a coarse whole, and boxes at the target spacing, without the whole ever being resampled there.
+"""A scan as a source of parts: a coarse whole, and boxes at the target spacing, without the whole ever being resampled
+there.
 
 The parts agree with what `prepare` makes of the whole scan to rounding.
 """
@@ -11,7 +12,16 @@ import numpy as np
 from hippopt.artifacts.grid import Grid
 from hippopt.artifacts.plan import Plan
 from hippopt.artifacts.properties import CaseProperties
-from hippopt.imaging.preparation import PIECE, IntensityScale, crop_window, measure, on_ras_axes, prepare, properties_of, scaled
+from hippopt.imaging.preparation import (
+    PIECE,
+    IntensityScale,
+    crop_window,
+    measure,
+    on_ras_axes,
+    prepare,
+    properties_of,
+    scaled,
+)
 from hippopt.imaging.resampling import (
     apply_weights,
     average_matrix,
@@ -56,13 +66,17 @@ class ScanSource:
     @property
     def size_mm(self) -> tuple[float, float, float]:
         """Field of view after the crop."""
-        z, y, x = (count * step for count, step in zip(self.properties.crop_shape, self.properties.ras_spacing_mm, strict=True))
+        z, y, x = (
+            count * step for count, step in zip(self.properties.crop_shape, self.properties.ras_spacing_mm, strict=True)
+        )
         return (z, y, x)
 
     def normalised(self, part: Slices) -> np.ndarray:
         """(C, z, y, x) float32: a part of the cropped scan at its own spacing."""
         settings = self.plan.normalisation
-        return np.stack([scaled(values[part], scale, settings) for values, scale in zip(self.cropped, self.scales, strict=True)])
+        return np.stack(
+            [scaled(values[part], scale, settings) for values, scale in zip(self.cropped, self.scales, strict=True)]
+        )
 
     def coarse(self, coarse_mm: float) -> np.ndarray:
         """(C, z, y, x) float32: the normalised scan as means over voxels of about `coarse_mm`. Slab by slab."""
@@ -73,7 +87,9 @@ class ScanSource:
         step = max(1, PIECE // (old[1] * old[2]))
         for first in range(0, old[0], step):
             stop = min(first + step, old[0])
-            slab = coarsen(self.normalised((slice(first, stop), slice(None), slice(None))), (stop - first, new[1], new[2]))
+            slab = coarsen(
+                self.normalised((slice(first, stop), slice(None), slice(None))), (stop - first, new[1], new[2])
+            )
             touched = np.flatnonzero(rows[:, first:stop].any(1))
             total[:, touched] += np.einsum("ij,cjyx->ciyx", rows[touched, first:stop], slab)
         return total
@@ -101,11 +117,14 @@ class ScanSource:
         return prepare(self.image, self.grid, self.plan).image
 
 
-def restore_box(probabilities: np.ndarray, start: Triple, properties: CaseProperties) -> tuple[np.ndarray, CaseProperties]:
-    """Class probabilities (L, z, y, x) of a box of the prepared image that begins at `start`, all else being background, ->
-    (the same at the scan's spacing, properties whose crop is the box there).
+def restore_box(
+    probabilities: np.ndarray, start: Triple, properties: CaseProperties
+) -> tuple[np.ndarray, CaseProperties]:
+    """Class probabilities (L, z, y, x) of a box of the prepared image that begins at `start`, all else being
+    background, -> (the same at the scan's spacing, properties whose crop is the box there).
 
-    What `restore_probabilities` gives for the whole image is the same to rounding in this box, and background outside it.
+    What `restore_probabilities` gives for the whole image is the same to rounding in this box, and background outside
+    it.
     """
     weights, first_voxels, sizes = [], [], []
     for axis in range(3):
@@ -120,6 +139,8 @@ def restore_box(probabilities: np.ndarray, start: Triple, properties: CaseProper
     foreground = apply_weights(probabilities[(slice(1, None), *inside)], (weights[0], weights[1], weights[2]))
     background = np.clip(1 - foreground.sum(0, keepdims=True), 0, 1)
     within = msgspec.structs.replace(
-        properties, crop_start=(first_voxels[0], first_voxels[1], first_voxels[2]), crop_shape=(sizes[0], sizes[1], sizes[2])
+        properties,
+        crop_start=(first_voxels[0], first_voxels[1], first_voxels[2]),
+        crop_shape=(sizes[0], sizes[1], sizes[2]),
     )
     return np.concatenate([background, foreground]), within

@@ -1,7 +1,8 @@
 """Scans whose axes are tilted against the body's: resampled through their true axes, and results brought back.
 
-Base weights, sides and positions are tied to RAS axes. A tilt of a few degrees is within what training varies; hippocampal T2 scans
-are tilted by 20 to 40 degrees, and a network that sees them along their nearest axes sees a turned structure.
+Base weights, sides and positions are tied to RAS axes. A tilt of a few degrees is within what training varies;
+hippocampal T2 scans are tilted by 20 to 40 degrees, and a network that sees them along their nearest axes sees a turned
+structure.
 """
 
 import itertools
@@ -32,7 +33,9 @@ def tilt_degrees(grid: Grid) -> float:
 
 
 def straight_grid(grid: Grid, spacing_mm: Triple) -> Grid:
-    """The grid on RAS axes at `spacing_mm` (Z, Y, X) that covers the whole field of view of `grid`, around its middle."""
+    """The grid on RAS axes at `spacing_mm` (Z, Y, X) that covers the whole field of view of `grid`, around
+    its middle.
+    """
     affine = np.array(grid.affine)
     edges = np.array([(*corner, 1) for corner in itertools.product(*((-0.5, size - 0.5) for size in grid.shape[::-1]))])
     places = (edges @ affine.T)[:, :3]
@@ -45,15 +48,20 @@ def straight_grid(grid: Grid, spacing_mm: Triple) -> Grid:
 
 def straight_for(grid: Grid, spacing_mm: Triple, beyond_degrees: float | None) -> Grid | None:
     """`straight_grid` for a grid that is tilted by more than `beyond_degrees` (None: never); else None."""
-    return straight_grid(grid, spacing_mm) if beyond_degrees is not None and tilt_degrees(grid) > beyond_degrees else None
+    return (
+        straight_grid(grid, spacing_mm) if beyond_degrees is not None and tilt_degrees(grid) > beyond_degrees else None
+    )
 
 
 def straightened_image(image: np.ndarray, grid: Grid, straight: Grid, zeros_matter: bool) -> np.ndarray:
-    """image: (C, Z, Y, X) on the file's axes -> (C, *straight.shape) float32, by cubic splines; beyond the edges as at them.
+    """image: (C, Z, Y, X) on the file's axes -> (C, *straight.shape) float32, by cubic splines; beyond the edges as at
+    them.
 
     zeros_matter: what is nearest to a voxel of 0 in every channel is 0 again, which splines would blur.
     """
-    result = np.stack([_resampled(values.astype(np.float32, copy=False), grid, straight, order=3, mode="nearest") for values in image])
+    result = np.stack(
+        [_resampled(values.astype(np.float32, copy=False), grid, straight, order=3, mode="nearest") for values in image]
+    )
     if zeros_matter:
         held = (image != 0).any(0)
         if not held.all():
@@ -62,7 +70,9 @@ def straightened_image(image: np.ndarray, grid: Grid, straight: Grid, zeros_matt
 
 
 def straightened_label(classes: np.ndarray, grid: Grid, straight: Grid, count: int) -> np.ndarray:
-    """classes: (Z, Y, X) class indices on the file's axes -> (*straight.shape), uint8 or uint16: linear on one-hot, then argmax; 0 outside."""
+    """classes: (Z, Y, X) class indices on the file's axes -> (*straight.shape),
+    uint8 or uint16: linear on one-hot, then argmax; 0 outside.
+    """
     best = np.full(straight.shape, 0.0, np.float32)
     result = np.zeros(straight.shape, np.uint8 if count <= 256 else np.uint16)
     background = np.ones(straight.shape, np.float32)
@@ -75,8 +85,11 @@ def straightened_label(classes: np.ndarray, grid: Grid, straight: Grid, count: i
     return result
 
 
-def tilted_parts(parts: Iterable[Part], crop: tuple[slice, slice, slice], straight: Grid, grid: Grid, classes: int) -> Iterator[Part]:
-    """Probabilities over a crop of the straight grid -> slabs over the scan's own voxels, on its nearest RAS axes, linearly.
+def tilted_parts(
+    parts: Iterable[Part], crop: tuple[slice, slice, slice], straight: Grid, grid: Grid, classes: int
+) -> Iterator[Part]:
+    """Probabilities over a crop of the straight grid -> slabs over the scan's own voxels, on its nearest RAS axes,
+    linearly.
 
     Beyond the crop all is background.
     """
@@ -118,6 +131,13 @@ def _resampled(array: np.ndarray, source: Grid, target: Grid, order: int, mode: 
 
     step = np.linalg.solve(np.array(source.affine), np.array(target.affine))  # target voxel (x, y, z) -> source voxel
     found = ndimage.affine_transform(
-        array, step[:3, :3][::-1, ::-1], step[:3, 3][::-1], target.shape, np.float32, order=order, mode=mode, prefilter=order > 1
+        array,
+        step[:3, :3][::-1, ::-1],
+        step[:3, 3][::-1],
+        target.shape,
+        np.float32,
+        order=order,
+        mode=mode,
+        prefilter=order > 1,
     )
     return np.asarray(found, np.float32)

@@ -6,7 +6,8 @@ out one fold after the other.
 
 Interval of a volume: two masks A and B of Dice D differ in volume by |A - B| <= (1 - D) (A + B), since the smaller one
 bounds the overlap; so |log(true / predicted volume)| is measured in units of 1 - predicted Dice, and the factor is a
-conformal quantile of that ratio over the out-of-fold cases, each with the Dice that the other folds' fit predicts for it.
+conformal quantile of that ratio over the out-of-fold cases, each with the Dice that the other folds' fit predicts for
+it.
 """
 
 import math
@@ -48,7 +49,9 @@ def _predict(values: np.ndarray, centre: np.ndarray, dice: float, scale: np.ndar
 
 
 def fit_calibration(table: SignalTable, plan_hash: str, adapters: Mapping[str, str]) -> Calibration | None:
-    """None where there are fewer than LEAST_CASES cases or LEAST_FOLDS folds. adapters: fold -> sha256 of its adapter."""
+    """None where there are fewer than LEAST_CASES cases or LEAST_FOLDS folds. adapters: fold -> sha256 of
+    its adapter.
+    """
     count = len(set(table.cases.tolist()))
     if count < LEAST_CASES or len(set(table.folds.tolist())) < LEAST_FOLDS:
         return None
@@ -58,11 +61,18 @@ def fit_calibration(table: SignalTable, plan_hash: str, adapters: Mapping[str, s
     factor, level = _conformal(ratio[np.isfinite(ratio)])
     covered = _coverage(table, unseen)
     return Calibration(
-        plan_hash=plan_hash, adapters=dict(adapters), cases=count, signals=tuple(SIGNALS[column] for column in fit.columns),
-        centre={label: tuple(map(float, values)) for label, values in fit.centre.items()}, dice=fit.dice,
-        scale=tuple(map(float, fit.scale)), weights=tuple(map(float, fit.weights)), volume_factor=factor, volume_level=level,
+        plan_hash=plan_hash,
+        adapters=dict(adapters),
+        cases=count,
+        signals=tuple(SIGNALS[column] for column in fit.columns),
+        centre={label: tuple(map(float, values)) for label, values in fit.centre.items()},
+        dice=fit.dice,
+        scale=tuple(map(float, fit.scale)),
+        weights=tuple(map(float, fit.weights)),
+        volume_factor=factor,
+        volume_level=level,
         quality=tuple(_qualities(table, unseen, by_mean, covered)),
-    )  # fmt: skip
+    )
 
 
 def predicted_dice(calibration: Calibration, label: str, signals: Signals | None) -> float | None:
@@ -73,7 +83,11 @@ def predicted_dice(calibration: Calibration, label: str, signals: Signals | None
         return 0.0
     values = np.array([[getattr(signals, name) for name in calibration.signals]])
     found = _predict(
-        values, np.array(calibration.centre[label]), calibration.dice[label], np.array(calibration.scale), np.array(calibration.weights)
+        values,
+        np.array(calibration.centre[label]),
+        calibration.dice[label],
+        np.array(calibration.scale),
+        np.array(calibration.weights),
     )
     return float(found[0])
 
@@ -115,7 +129,9 @@ def _leave_folds_out(table: SignalTable) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _conformal(ratio: np.ndarray) -> tuple[float | None, float | None]:
-    """(factor, level): the ceil((n + 1) LEVEL)-th smallest of n; with fewer than 19 the largest, whose level is n / (n + 1)."""
+    """(factor, level): the ceil((n + 1) LEVEL)-th smallest of n;
+    with fewer than 19 the largest, whose level is n / (n + 1).
+    """
     count = len(ratio)
     if count == 0:
         return None, None
@@ -124,7 +140,9 @@ def _conformal(ratio: np.ndarray) -> tuple[float | None, float | None]:
 
 
 def _coverage(table: SignalTable, unseen: np.ndarray) -> np.ndarray:
-    """(N,) 1 where the true volume lies in the interval that the other folds give, 0 where not, NaN where there is none."""
+    """(N,) 1 where the true volume lies in the interval that the
+    other folds give, 0 where not, NaN where there is none.
+    """
     ratio = np.abs(table.log_ratio) / np.maximum(1 - unseen, LEAST_ERROR)
     covered = np.full(len(ratio), np.nan)
     for fold in np.unique(table.folds):
@@ -135,7 +153,9 @@ def _coverage(table: SignalTable, unseen: np.ndarray) -> np.ndarray:
     return covered
 
 
-def _qualities(table: SignalTable, unseen: np.ndarray, by_mean: np.ndarray, covered: np.ndarray) -> list[CalibrationQuality]:
+def _qualities(
+    table: SignalTable, unseen: np.ndarray, by_mean: np.ndarray, covered: np.ndarray
+) -> list[CalibrationQuality]:
     found = []
     for label in dict.fromkeys(table.labels.tolist()):
         rows = (table.labels == label) & np.isfinite(unseen)
@@ -152,7 +172,9 @@ def _qualities(table: SignalTable, unseen: np.ndarray, by_mean: np.ndarray, cove
     return found
 
 
-def _quality(label: str, dice: np.ndarray, predicted: np.ndarray, by_mean: np.ndarray, covered: np.ndarray) -> CalibrationQuality:
+def _quality(
+    label: str, dice: np.ndarray, predicted: np.ndarray, by_mean: np.ndarray, covered: np.ndarray
+) -> CalibrationQuality:
     from scipy.stats import spearmanr
     from sklearn.metrics import roc_auc_score
 

@@ -37,7 +37,9 @@ def cohort_of(fingerprint: Fingerprint, pairs: Pairs, cases: Collection[str] | N
 
 
 def known_cohort(beside_run: Path, fingerprint: Path, fingerprint_hash: str, pairs: Pairs) -> Cohort | None:
-    """Of the scans that a plan was made for: from their fingerprint, or from what came with a model; None where both are gone."""
+    """Of the scans that a plan was made for: from their fingerprint, or
+    from what came with a model; None where both are gone.
+    """
     with contextlib.suppress(PlanError):
         found = load_record(fingerprint, Fingerprint, "hippopt_plan")
         if found.dataset_hash == fingerprint_hash:

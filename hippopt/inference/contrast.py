@@ -30,7 +30,9 @@ def usual_contrast(fingerprint: Fingerprint) -> tuple[float, float] | None:
 
 
 def known_contrast(beside_run: Path, fingerprint: Path, fingerprint_hash: str) -> UsualContrast | None:
-    """Of the scans that a plan was made for: from their fingerprint, or from what came with a model; None where both are gone."""
+    """Of the scans that a plan was made for: from their fingerprint, or
+    from what came with a model; None where both are gone.
+    """
     with contextlib.suppress(PlanError):
         found = load_record(fingerprint, Fingerprint, "hippopt_plan")
         usual = usual_contrast(found) if found.dataset_hash == fingerprint_hash else None
@@ -43,7 +45,9 @@ def known_contrast(beside_run: Path, fingerprint: Path, fingerprint_hash: str) -
 
 
 def contrast(image: np.ndarray, inside: np.ndarray) -> float | None:
-    """The contrast of the true voxels of `inside` in an image (Z, Y, X); None where it has none. NaN and Inf count as 0."""
+    """The contrast of the true voxels of `inside` in an image
+    (Z, Y, X); None where it has none. NaN and Inf count as 0.
+    """
     if not inside.any():
         return None
     total = squares = chosen = 0.0

@@ -1,4 +1,6 @@
-"""Flags: what is odd about a mask, in words that stand in volumes.tsv. Limits come from the training scans, never from a book."""
+"""Flags: what is odd about a mask, in words that stand in volumes.tsv.
+Limits come from the training scans, never from a book.
+"""
 
 from collections.abc import Mapping, Sequence
 
@@ -26,7 +28,10 @@ def touches_edge(inside: np.ndarray) -> bool:
 def label_flags(
     label: str, volume_mm3: float, parts: int, at_edge: bool, sides: Mapping[str, str], cohort: Cohort | None
 ) -> list[str]:  # fmt: skip
-    """Flags of one label by itself. sides: label -> side. A label of one side has one part; another what is usual in training."""
+    """Flags of one label by itself. sides: label -> side.
+
+    A label of one side has one part; another what is usual in training.
+    """
     if volume_mm3 == 0:
         return [EMPTY]
     usual_parts = 1 if label in sides else cohort.parts.get(label) if cohort else None
@@ -42,4 +47,6 @@ def label_flags(
 def asymmetry_flags(pair: Sequence[str], asymmetry_percent: float | None, cohort: Cohort | None) -> list[str]:
     """Flags of both labels of a (left, right) pair."""
     usual = cohort.asymmetry.get(pair[0]) if cohort else None
-    return [ASYMMETRY] if asymmetry_percent is not None and usual is not None and usual.unusual(asymmetry_percent) else []
+    return (
+        [ASYMMETRY] if asymmetry_percent is not None and usual is not None and usual.unusual(asymmetry_percent) else []
+    )

@@ -1,8 +1,8 @@
 """What a process of hippopt_predict has found so far, line by line in a file of its own.
 
-A table is written as a whole, so that two processes would undo each other's rows, and a killed one would lose those that it
-had not written yet. A journal only grows, and has one writer. The rows of a mask are written before the mask and its stamp
-after it: at whatever moment a process is killed, what its networks said of a finished mask is on disk.
+A table is written as a whole, so that two processes would undo each other's rows, and a killed one would lose those
+that it had not written yet. A journal only grows, and has one writer. The rows of a mask are written before the mask
+and its stamp after it: at whatever moment a process is killed, what its networks said of a finished mask is on disk.
 """
 
 import os
@@ -42,7 +42,9 @@ class _Line(msgspec.Struct, omit_defaults=True):
 
 @dataclass(slots=True)
 class Outcome:
-    """The last that was found of a scan. at: when, in ns; stamp: None where the process ended before its mask was written."""
+    """The last that was found of a scan. at: when, in ns; stamp:
+    None where the process ended before its mask was written.
+    """
 
     at: int
     lines: Lines = ()
@@ -51,7 +53,8 @@ class Outcome:
 
 
 class Journal:
-    """The journal of this process. trusted: time (ns) up to which the rows of volumes.tsv were known to fit their masks.
+    """The journal of this process. trusted: time (ns) up to which the rows of volumes.tsv were known to fit their
+    masks.
 
     part: None for a run without parts. The file appears with its first line.
     """
@@ -95,7 +98,9 @@ class Journal:
                 stream.flush()
                 os.fsync(stream.fileno())
         except OSError as error:
-            raise OutputError(f"{self.path}: cannot be written ({error.strerror}); free space or choose another folder") from None
+            raise OutputError(
+                f"{self.path}: cannot be written ({error.strerror}); free space or choose another folder"
+            ) from None
         self._begun = True
 
 

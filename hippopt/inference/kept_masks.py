@@ -24,7 +24,8 @@ class KeptMasks:
     def look(self, files: ScanFiles, output: Path, verify: bool = False) -> Lines:
         """The rows of a mask, which enter the tables. verify: open the mask, whatever is known of it.
 
-        Raises ImageError where its scan cannot be read, OutputError where it is no mask of this scan, and so may be a person's.
+        Raises ImageError where its scan cannot be read, OutputError where it is no mask of this scan, and so may be a
+        person's.
         """
         if files.fault and not files.gone:
             raise ImageError(files.fault)
@@ -57,7 +58,9 @@ class KeptMasks:
         elif not np.isin(mask.array, self._plan.label_values).all():
             unfit = f"holds other values than the labels {list(self._plan.label_values)}"
         if unfit:
-            raise OutputError(f"{path}: is there already and {unfit}; choose another folder, or replace it with --overwrite")
+            raise OutputError(
+                f"{path}: is there already and {unfit}; choose another folder, or replace it with --overwrite"
+            )
         flags = [CONSTANT] if is_constant(files, scans, self._plan) else []
         flags += [SEEN] if image_hash(files, scans) in self._standards.seen else []
         flags += [UNLIKE] if contrast_warning(files.id, mask.array, scan, self._standards.contrast) else []

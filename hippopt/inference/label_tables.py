@@ -1,7 +1,8 @@
-"""Names and colours of the labels, for the viewers that show masks: ITK-SNAP, 3D Slicer, FreeSurfer's freeview; and for BIDS.
+"""Names and colours of the labels, for the viewers that show masks: ITK-SNAP, 3D Slicer, FreeSurfer's freeview; and for
+BIDS.
 
-The colours are those of Okabe and Ito (Color Universal Design, 2008), which readers with any kind of colour vision tell apart;
-further labels have them again, darker.
+The colours are those of Okabe and Ito (Color Universal Design, 2008), which readers with any kind of colour vision tell
+apart; further labels have them again, darker.
 """
 
 import re
@@ -29,7 +30,9 @@ def colours(labels: Mapping[str, int]) -> dict[str, Colour]:
 
 
 def write_label_tables(labels: Mapping[str, int], folder: Path) -> None:
-    """Write the three files beside masks, where they are not there as they should be. labels: name -> value, the background included."""
+    """Write the three files beside masks, where they are not there as
+    they should be. labels: name -> value, the background included.
+    """
     for name, text in ((ITK_SNAP, _itk_snap(labels)), (SLICER, _slicer(labels)), (FREESURFER, _freesurfer(labels))):
         path, data = folder / name, text.encode()
         if not path.is_file() or path.read_bytes() != data:
@@ -57,14 +60,26 @@ def _itk_snap(labels: Mapping[str, int]) -> str:
 
 def _slicer(labels: Mapping[str, int]) -> str:
     """Value, name, red, green, blue, opacity."""
-    rows = [f"{labels[name]} {_word(name)} {red} {green} {blue} 255" for name, (red, green, blue) in colours(labels).items()]
+    rows = [
+        f"{labels[name]} {_word(name)} {red} {green} {blue} 255" for name, (red, green, blue) in colours(labels).items()
+    ]
     return "\n".join(["# 3D Slicer color table", "0 background 0 0 0 0", *rows, ""])
 
 
 def _freesurfer(labels: Mapping[str, int]) -> str:
     """Value, name, red, green, blue, transparency (0: none)."""
-    rows = [f"{labels[name]:5d}  {_word(name):40s} {red:3d} {green:3d} {blue:3d} 0" for name, (red, green, blue) in colours(labels).items()]
-    return "\n".join(["#No.   Label Name:                              R   G   B   A", f"{0:5d}  {'Unknown':40s}   0   0   0 0", *rows, ""])
+    rows = [
+        f"{labels[name]:5d}  {_word(name):40s} {red:3d} {green:3d} {blue:3d} 0"
+        for name, (red, green, blue) in colours(labels).items()
+    ]
+    return "\n".join(
+        [
+            "#No.   Label Name:                              R   G   B   A",
+            f"{0:5d}  {'Unknown':40s}   0   0   0 0",
+            *rows,
+            "",
+        ]
+    )
 
 
 def _word(name: str) -> str:

@@ -27,9 +27,11 @@ MUCH_LARGER = 1.5  # a field of view this many times the largest of the training
 
 @dataclass(frozen=True)
 class LoadedScan:
-    """A scan ready for the network. image: (C, Z, Y, X); empty: nothing can be found in it, since a channel is constant.
+    """A scan ready for the network. image: (C, Z, Y, X); empty: nothing can be found in it, since a channel is
+    constant.
 
-    image_hash: of its voxels as read, as fingerprints and cards name scans. located: what the locator found, where the plan has one; `image` then is the whole only where the locator is unsure, else empty.
+    image_hash: of its voxels as read, as fingerprints and cards name scans. located: what the locator found, where the
+    plan has one; `image` then is the whole only where the locator is unsure, else empty.
     """
 
     files: ScanFiles
@@ -42,7 +44,9 @@ class LoadedScan:
     image_hash: str = ""
 
 
-def load_scan(files: ScanFiles, plan: Plan, volume: int | None, memory_bytes: float, locators: Sequence[nn.Module] = ()) -> LoadedScan:
+def load_scan(
+    files: ScanFiles, plan: Plan, volume: int | None, memory_bytes: float, locators: Sequence[nn.Module] = ()
+) -> LoadedScan:
     """Raises ImageError where the scan cannot be segmented. locators: of the folds, where the plan has such."""
     if files.fault:
         raise ImageError(files.fault)
@@ -60,7 +64,8 @@ def prepare_scan(
     image, rings = without_ringing(image, plan)
     if rings:
         warnings.append(
-            f"{files.id}: values a little below 0, as interpolation leaves them around a stripped brain; what is near 0 is read as background"
+            f"{files.id}: values a little below 0, as interpolation leaves them around a stripped brain; what is near 0"
+            " is read as background"
         )
     warnings += _tilt_warnings(files.id, first.grid, plan)
     if plan.locator is not None:
@@ -74,12 +79,18 @@ def prepare_scan(
 
 
 def image_hash(files: ScanFiles, scans: Sequence[Scan]) -> str:
-    """The hash by which fingerprints and cards name a scan, given its channels. Raises ImageError where their grids differ."""
+    """The hash by which fingerprints and cards name a scan, given its channels.
+
+    Raises ImageError where their grids differ.
+    """
     return hash_arrays(to_ras(_stacked(files, scans)[0], scans[0].grid))
 
 
 def is_constant(files: ScanFiles, scans: Sequence[Scan], plan: Plan) -> bool:
-    """Whether `prepare_scan` would call these scans, one per channel, empty. Raises ImageError where their grids differ."""
+    """Whether `prepare_scan` would call these scans, one per channel, empty.
+
+    Raises ImageError where their grids differ.
+    """
     image, _ = _stacked(files, scans)
     return any(scale.constant for scale in ScanSource(image, scans[0].grid, plan).scales)
 
@@ -91,20 +102,26 @@ def _stacked(files: ScanFiles, scans: Sequence[Scan]) -> tuple[np.ndarray, list[
     for other in others:
         turned = turned_to(other, first.grid)
         if turned is None:
-            raise ImageError(f"{other.path}: its grid differs from that of {first.path.name}; resample the channels to one grid")
+            raise ImageError(
+                f"{other.path}: its grid differs from that of {first.path.name}; resample the channels to one grid"
+            )
         scans.append(turned)
     warnings = [f"{files.id}: {note}" for scan in scans for note in scan.notes]
     arrays = [scan.array.astype(np.float32, copy=False) for scan in scans]
     image = np.stack(arrays) if len(arrays) > 1 else arrays[0][None]
     nan, infinite = int(np.isnan(image).sum()), int(np.isinf(image).sum())
     if nan or infinite:
-        counts = " and ".join(f"{count} voxels are {kind}" for kind, count in (("NaN", nan), ("Inf", infinite)) if count)
+        counts = " and ".join(
+            f"{count} voxels are {kind}" for kind, count in (("NaN", nan), ("Inf", infinite)) if count
+        )
         warnings.append(f"{files.id}: {counts}; read as 0")
         image = np.nan_to_num(image, nan=0, posinf=0, neginf=0)
     return image, warnings
 
 
-def _located(files: ScanFiles, scan: Scan, image: np.ndarray, plan: Plan, locators: Sequence[nn.Module], warnings: list[str]) -> LoadedScan:
+def _located(
+    files: ScanFiles, scan: Scan, image: np.ndarray, plan: Plan, locators: Sequence[nn.Module], warnings: list[str]
+) -> LoadedScan:
     """Only the windows of the located regions are made at full resolution; the whole where the locator is unsure."""
     assert plan.locator is not None
     source = ScanSource(image, scan.grid, plan)
@@ -112,7 +129,14 @@ def _located(files: ScanFiles, scan: Scan, image: np.ndarray, plan: Plan, locato
     if any(scale.constant for scale in source.scales):
         warnings.append(f"{files.id}: every voxel has one value; the mask is empty")
         return LoadedScan(files, scan, nothing, source.properties, warnings, True)
-    located = locate(locators, source.coarse(plan.locator.spacing_mm), source.size_mm, source.properties.prepared_shape, source.box, plan)
+    located = locate(
+        locators,
+        source.coarse(plan.locator.spacing_mm),
+        source.size_mm,
+        source.properties.prepared_shape,
+        source.box,
+        plan,
+    )
     whole = nothing if located.windows else source.whole()
     return LoadedScan(files, scan, whole, source.properties, warnings, False, located)
 
@@ -121,11 +145,13 @@ def _tilt_warnings(name: str, grid: Grid, plan: Plan) -> list[str]:
     tilt = tilt_degrees(grid)
     if plan.straighten_degrees is None and tilt > TILT_DEGREES:
         return [
-            f"{name}: tilted by {tilt:.0f} degrees, of which this run knows the nearest axes only: its plan was made by an earlier version; "
-            "plan and train anew to have such scans straightened, and look at the mask"
+            f"{name}: tilted by {tilt:.0f} degrees, of which this run knows the nearest axes only: its plan was made by"
+            " an earlier version; plan and train anew to have such scans straightened, and look at the mask"
         ]
     if plan.straighten_degrees is not None and tilt > plan.straighten_degrees:
-        return [f"{name}: tilted by {tilt:.0f} degrees; resampled through its true axes, the mask comes back on its own"]
+        return [
+            f"{name}: tilted by {tilt:.0f} degrees; resampled through its true axes, the mask comes back on its own"
+        ]
     return []
 
 
@@ -136,4 +162,6 @@ def _size_warnings(name: str, properties: CaseProperties, plan: Plan) -> list[st
     if not any(size > MUCH_LARGER * largest for size, largest in zip(sizes, plan.largest_scan_mm, strict=True)):
         return []
     here, there = (" x ".join(f"{size:.0f}" for size in triple) for triple in (sizes, plan.largest_scan_mm))
-    return [f"{name}: field of view {here} mm, the training scans' at most {there} mm; crop it likewise, or expect errors"]
+    return [
+        f"{name}: field of view {here} mm, the training scans' at most {there} mm; crop it likewise, or expect errors"
+    ]

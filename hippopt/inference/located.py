@@ -1,4 +1,6 @@
-"""Class probabilities of a scan whose regions were located, from windows around them; or from everywhere, where they were not."""
+"""Class probabilities of a scan whose regions were located, from
+windows around them; or from everywhere, where they were not.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,8 +30,8 @@ SOME = 0.01  # a foreground probability below this, found by looking everywhere,
 class Ensemble:
     """Trained networks of one plan, and how they look at a scan.
 
-    models: in evaluation mode; their class probabilities are averaged. windows: of the network's own classes. borders: where the parts
-    of the structure meet, one record per network; none where the plan asks for none.
+    models: in evaluation mode; their class probabilities are averaged. windows: of the network's own classes. borders:
+    where the parts of the structure meet, one record per network; none where the plan asks for none.
     """
 
     models: Sequence[nn.Module]
@@ -58,8 +60,8 @@ def segment_located(
 ) -> Segmentation:
     """Class probabilities from windows around what was located, or from everywhere where the locator was unsure.
 
-    image: (C, Z, Y, X) prepared, needed only where the locator was unsure. look: is shown what each network finds in the scan as it is,
-    without flips, before sides are given and the mean is taken.
+    image: (C, Z, Y, X) prepared, needed only where the locator was unsure. look: is shown what each network finds in
+    the scan as it is, without flips, before sides are given and the mean is taken.
     """
     if located.windows:
         return _by_windows(ensemble, located, properties, look)
@@ -76,7 +78,9 @@ def _by_windows(ensemble: Ensemble, located: Located, properties: CaseProperties
     last = _triple(min(shape[axis], max(start[axis] for start in starts) + patch[axis]) for axis in range(3))
     size = _triple(b - a for a, b in zip(first, last, strict=True))
     each = [np.zeros((len(plan.class_names), *size), np.float32) for _ in models]
-    apart = look is not None and len(settings.flips) > 1  # whether what is looked at is another thing than the average over flips
+    apart = (
+        look is not None and len(settings.flips) > 1
+    )  # whether what is looked at is another thing than the average over flips
     unflipped = [np.zeros_like(total) for total in each] if apart else each
     weights = np.full(size, 1e-20, np.float32)
     left, right = centres_of_sides(regions)
@@ -105,7 +109,9 @@ def _by_windows(ensemble: Ensemble, located: Located, properties: CaseProperties
     warnings += [f"the {name} side lies outside the image, and has no label" for name in located.choice.absent]
     if moved > DOUBTFUL:
         flags.append(OTHER_SIDE)
-        warnings.append("the network takes most of what it finds for the other side; was the scan flipped left to right?")
+        warnings.append(
+            "the network takes most of what it finds for the other side; was the scan flipped left to right?"
+        )
     probabilities, within = restore_box(total, first, properties)
     return Segmentation(probabilities, within, total, tuple(flags), tuple(warnings))
 
@@ -115,23 +121,37 @@ def _mean(each: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def window_probabilities(
-    models: Sequence[nn.Module], image: np.ndarray, region: str, plan: Plan, settings: WindowSettings, device: torch.device,
+    models: Sequence[nn.Module],
+    image: np.ndarray,
+    region: str,
+    plan: Plan,
+    settings: WindowSettings,
+    device: torch.device,
     look: Look | None = None,
-) -> np.ndarray:  # fmt: skip
-    """(L, *size) of the plan's classes, for a window or an image (C, *size) of this region. look: is shown each view of it."""
+) -> np.ndarray:
+    """(L, *size) of the plan's classes, for a window or an image
+    (C, *size) of this region. look: is shown each view of it.
+    """
     mirrored = is_mirrored(plan, region)
 
     def of_plan(found: np.ndarray) -> np.ndarray:
         if not plan.mirror_sides:
             return found
         found = found[..., ::-1] if mirrored else found
-        return np.stack([found[k] if index == 0 or k else np.zeros_like(found[0]) for index, k in enumerate(network_classes(plan, region))])
+        return np.stack(
+            [
+                found[k] if index == 0 or k else np.zeros_like(found[0])
+                for index, k in enumerate(network_classes(plan, region))
+            ]
+        )
 
     def show(number: int, axes: tuple[str, ...], found: np.ndarray) -> None:
         assert look is not None
         look(number, axes, of_plan(found))
 
-    return of_plan(predict_probabilities(models, image[..., ::-1] if mirrored else image, settings, device, show if look else None))
+    return of_plan(
+        predict_probabilities(models, image[..., ::-1] if mirrored else image, settings, device, show if look else None)
+    )
 
 
 def _adder(total: np.ndarray, inside: tuple[slice, ...], part: tuple[slice, ...], weight: np.ndarray | float) -> Look:
@@ -144,7 +164,9 @@ def _adder(total: np.ndarray, inside: tuple[slice, ...], part: tuple[slice, ...]
     return add
 
 
-def _everywhere(ensemble: Ensemble, located: Located, image: np.ndarray, properties: CaseProperties, look: Look | None) -> Segmentation:
+def _everywhere(
+    ensemble: Ensemble, located: Located, image: np.ndarray, properties: CaseProperties, look: Look | None
+) -> Segmentation:
     """Sliding windows over the whole image; sides by what is found left and right of the middle of it."""
     models, plan, settings, device = ensemble.models, ensemble.plan, ensemble.windows, ensemble.device
     shape = properties.prepared_shape
@@ -178,7 +200,10 @@ def _everywhere(ensemble: Ensemble, located: Located, image: np.ndarray, propert
 
 
 def _sides_everywhere(found: np.ndarray, plan: Plan) -> str | None:
-    """Give each half its side: halves left and right of the middle between the two largest parts. A line where there is but one."""
+    """Give each half its side: halves left and right of the middle between the two largest parts.
+
+    A line where there is but one.
+    """
     from scipy import ndimage
 
     regions = region_classes(plan)

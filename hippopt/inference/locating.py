@@ -1,4 +1,6 @@
-"""Locate the regions of a scan: windows at full resolution around each, or the reasons why the network has to look everywhere."""
+"""Locate the regions of a scan: windows at full resolution around
+each, or the reasons why the network has to look everywhere.
+"""
 
 import math
 from collections.abc import Callable, Sequence
@@ -18,7 +20,9 @@ OVERLAP = 0.5  # of the windows of a region that is larger than one
 
 @dataclass(frozen=True)
 class RegionWindow:
-    """A window of the plan's patch size at full resolution. region: index into Choice.regions; image: (C, *patch) float32."""
+    """A window of the plan's patch size at full resolution. region:
+    index into Choice.regions; image: (C, *patch) float32.
+    """
 
     region: int
     start: Triple
@@ -53,7 +57,9 @@ def locate(
 
 
 def region_starts(region: Region, size_mm: tuple[float, float, float], shape: Triple, plan: Plan) -> list[Triple]:
-    """First voxels of the windows that cover a region with its margin: one around the middle of its box where that is enough."""
+    """First voxels of the windows that cover a region with its
+    margin: one around the middle of its box where that is enough.
+    """
     assert plan.locator is not None
     places: list[list[int]] = []
     for axis in range(3):

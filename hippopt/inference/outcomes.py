@@ -1,7 +1,9 @@
-"""What is known of the scans of an output folder: from its tables, from the journals beside them, and from this process.
+"""What is known of the scans of an output folder: from its tables, from the journals beside them, and from this
+process.
 
-A finished mask is neither opened nor measured again while its row can be trusted: where a journal holds the size and time of
-the mask and the time of its scan, and these are the same still; or where both are older than the table that holds the row.
+A finished mask is neither opened nor measured again while its row can be trusted: where a journal holds the size and
+time of the mask and the time of its scan, and these are the same still; or where both are older than the table that
+holds the row.
 """
 
 import contextlib
@@ -55,7 +57,9 @@ class Outcomes:
 
     def __init__(self, output: Path, plan: Plan, part: Part | None, console: Console) -> None:
         self._output = output
-        self._labels = [(label, str(value)) for label, value in sorted(plan.labels.items(), key=lambda item: item[1]) if value]
+        self._labels = [
+            (label, str(value)) for label, value in sorted(plan.labels.items(), key=lambda item: item[1]) if value
+        ]
         self.names = frozenset(entry.name for entry in output.iterdir()) if output.is_dir() else frozenset()
         table = output / VOLUMES
         self._table = read_volumes(table, None if part else console.warn)
@@ -127,17 +131,22 @@ class Outcomes:
         self._failures[scan] = failure
 
     def save(self, scans: Iterable[ScanFiles], source: Path, ended: bool) -> None:
-        """Write volumes.tsv and failures.tsv. What they hold of other scans stays while its mask, or the scan that failed, is there.
+        """Write volumes.tsv and failures.tsv. What they hold of other scans stays while its mask, or the scan that
+        failed, is there.
 
-        scans: all of this call; source: the folder that they came from; ended: whether each was looked at, so that the table can
-        be trusted as it stands and the journal of a run without parts may go.
+        scans: all of this call; source: the folder that they came from; ended: whether each was looked at, so that the
+        table can be trusted as it stands and the journal of a run without parts may go.
         """
         ids = {as_text(files.id) for files in scans}
         with _alone(self._output):
             masks = _stems(path.name for path in self._output.iterdir())
             rows = {scan: lines for scan, lines in read_volumes(self._output / VOLUMES).items() if scan in masks}
             failed = read_failures(self._output / FAILURES)
-            failed = {scan: failure for scan, failure in failed.items() if scan not in ids and not failure.is_gone_from(source)}
+            failed = {
+                scan: failure
+                for scan, failure in failed.items()
+                if scan not in ids and not failure.is_gone_from(source)
+            }
             for scan, outcome in read_journals(self._singles)[0].items():
                 if scan in ids:
                     continue
@@ -154,7 +163,9 @@ class Outcomes:
                 self._journal.begin()
                 return
             others = [self._output / masks[scan] for scan in rows if scan not in ids]
-            if any(mask.stat().st_ctime_ns >= self._trusted for mask in others):  # changed since their rows were written, perhaps
+            if any(
+                mask.stat().st_ctime_ns >= self._trusted for mask in others
+            ):  # changed since their rows were written, perhaps
                 os.utime(self._output / VOLUMES, ns=(self._trusted, self._trusted))
             for path in (*filter(is_left_over, self._singles), *self._journal.of_a_single_run):
                 path.unlink(missing_ok=True)
@@ -180,7 +191,9 @@ def _stems(names: Iterable[str]) -> dict[str, str]:
 
 @contextlib.contextmanager
 def _alone(folder: Path) -> Iterator[None]:
-    """One process at a time, where the file system has locks: what two of them read and write would undo each other's rows."""
+    """One process at a time, where the file system has locks: what
+    two of them read and write would undo each other's rows.
+    """
     handle = os.open(folder, os.O_RDONLY)
     try:
         with contextlib.suppress(OSError):

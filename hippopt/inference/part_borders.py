@@ -15,20 +15,29 @@ DOUBT = 0.02  # added to the networks' share of a slice: no slice is certain
 
 
 def learned_borders(cards: Sequence[AdapterCard]) -> tuple[PartBorders, ...]:
-    """What the folds learned, of those that learned any. Raises WeightsError where it is of other features than these."""
+    """What the folds learned, of those that learned any.
+
+    Raises WeightsError where it is of other features than these.
+    """
     found = tuple(card.part_borders for card in cards if card.part_borders)
     if any(len(border.centre) != FEATURES for learned in found for border in learned.borders):
-        raise WeightsError(f"part_borders of {cards[0].run}: of other features than this hippopt measures; train the folds anew")
+        raise WeightsError(
+            f"part_borders of {cards[0].run}: of other features than this hippopt measures; train the folds anew"
+        )
     return found
 
 
 def place_borders(
-    probabilities: np.ndarray, learned: Sequence[PartBorders], class_names: Sequence[str], spacing_mm: tuple[float, float, float]
+    probabilities: np.ndarray,
+    learned: Sequence[PartBorders],
+    class_names: Sequence[str],
+    spacing_mm: tuple[float, float, float],
 ) -> np.ndarray:
-    """(L, Z, Y, X) -> the same, the parts' common probability given in each slice to one of them. Other classes stay as they are.
+    """(L, Z, Y, X) -> the same, the parts' common probability given in each slice to one of them. Other classes stay as
+    they are.
 
-    learned: by the folds; their log-odds are averaged. spacing_mm: (Z, Y, X). Without a structure, or folds that agree on
-    parts and axis, the probabilities come back as they are.
+    learned: by the folds; their log-odds are averaged. spacing_mm: (Z, Y, X). Without a structure, or folds that agree
+    on parts and axis, the probabilities come back as they are.
     """
     if not learned or any((each.axis, each.parts) != (learned[0].axis, learned[0].parts) for each in learned):
         return probabilities
@@ -45,7 +54,9 @@ def place_borders(
         odds = np.mean([_log_odds(each, border, features) for each in learned], 0)
         odds = odds + NETWORK_WEIGHT * np.log(shares[border + 1 :].sum(0) / shares[: border + 1].sum(0))
         starts.append(max(starts[-1], first + _best_cut(odds)))
-    owner = np.searchsorted(starts, np.arange(probabilities.shape[axis + 1]), side="right") - 1  # (slices,) part of each slice
+    owner = (
+        np.searchsorted(starts, np.arange(probabilities.shape[axis + 1]), side="right") - 1
+    )  # (slices,) part of each slice
     common = probabilities[classes].sum(0)
     out = probabilities.copy()
     for part, value in enumerate(classes):
@@ -55,7 +66,9 @@ def place_borders(
 
 def _log_odds(learned: PartBorders, border: int, features: np.ndarray) -> np.ndarray:
     model = learned.borders[border]
-    return np.asarray(model.offset + (features - np.array(model.centre)) / np.array(model.scale) @ np.array(model.weights))
+    return np.asarray(
+        model.offset + (features - np.array(model.centre)) / np.array(model.scale) @ np.array(model.weights)
+    )
 
 
 def _shares(parts: np.ndarray, main: np.ndarray, axis: int) -> np.ndarray:

@@ -11,7 +11,9 @@ from hippopt.artifacts.plan import LocatorSettings
 from hippopt.artifacts.regions import ANY, LEFT, RIGHT
 
 LEAST_PEAK = 0.8  # a region whose best voxel is less probable is a guess
-RIVAL_SHARE = 0.5  # a second place of the same region that has this share of the first's mass makes it uncertain which one it is
+RIVAL_SHARE = (
+    0.5  # a second place of the same region that has this share of the first's mass makes it uncertain which one it is
+)
 BORDER_MM = 10.0  # a structure whose centre would lie this near to the end of the image, or beyond it, is cut off
 
 Point = tuple[float, float, float]
@@ -31,15 +33,18 @@ class Region:
 
 @dataclass(frozen=True)
 class Choice:
-    """regions: what was found. absent: names of regions that lie outside the image. doubts: why the rest is not certain;
-    without doubts there is at least one region."""
+    """regions: what was found. absent: names of regions that lie outside the image. doubts: why the rest is not
+    certain; without doubts there is at least one region.
+    """
 
     regions: tuple[Region, ...]
     absent: tuple[str, ...] = ()
     doubts: tuple[str, ...] = field(default=())
 
 
-def choose_regions(probabilities: np.ndarray, names: tuple[str, ...], size_mm: Point, settings: LocatorSettings) -> Choice:
+def choose_regions(
+    probabilities: np.ndarray, names: tuple[str, ...], size_mm: Point, settings: LocatorSettings
+) -> Choice:
     """probabilities: (1 + regions, z, y, x), `names` without the background, over a field of view of size_mm."""
     step = np.divide(size_mm, probabilities.shape[1:])
     found: list[Region] = []
@@ -86,20 +91,30 @@ def _places(probability: np.ndarray, leading: np.ndarray, name: str, step: np.nd
         weights = np.where(inside, probability[box], 0)
         total = float(weights.sum())
         first = np.array([part.start for part in box])
-        middle = [float((weights.sum(tuple(a for a in range(3) if a != axis)) * np.arange(weights.shape[axis])).sum()) / total
-                  for axis in range(3)]  # fmt: skip
+        middle = [
+            float((weights.sum(tuple(a for a in range(3) if a != axis)) * np.arange(weights.shape[axis])).sum()) / total
+            for axis in range(3)
+        ]
         places.append(
-            Region(name, _point((first + middle + 0.5) * step), _point(first * step), _point((first + inside.shape) * step),
-                   total * float(np.prod(step)), float(weights.max()))
-        )  # fmt: skip
+            Region(
+                name,
+                _point((first + middle + 0.5) * step),
+                _point(first * step),
+                _point((first + inside.shape) * step),
+                total * float(np.prod(step)),
+                float(weights.max()),
+            )
+        )
     return sorted(places, key=lambda place: -place.volume_mm3)
 
 
 def _plausible(place: Region, size_mm: Point, settings: LocatorSettings, step: np.ndarray) -> bool:
     """Whether a place is as large as such a structure is; at the end of the image it may be a part of one."""
     low, high = settings.volume_mm3
-    at_end = any(first <= 0.5 * one or last >= size - 0.5 * one
-                 for first, last, size, one in zip(place.low, place.high, size_mm, step, strict=True))  # fmt: skip
+    at_end = any(
+        first <= 0.5 * one or last >= size - 0.5 * one
+        for first, last, size, one in zip(place.low, place.high, size_mm, step, strict=True)
+    )
     return (at_end or place.volume_mm3 >= low) and place.volume_mm3 <= high
 
 
@@ -118,12 +133,20 @@ def _contradictions(found: list[Region], settings: LocatorSettings) -> list[str]
         return []
     sided = {region.name: region for region in found}
     doubts = []
-    pair = (sided[LEFT], sided[RIGHT]) if LEFT in sided and RIGHT in sided else (found[0], found[1]) if len(sided) == 1 else None
+    pair = (
+        (sided[LEFT], sided[RIGHT])
+        if LEFT in sided and RIGHT in sided
+        else (found[0], found[1])
+        if len(sided) == 1
+        else None
+    )
     if pair is None:
         return []
     apart = float(np.linalg.norm(np.subtract(pair[1].centre, pair[0].centre)))
     if not settings.apart_mm[0] <= apart <= settings.apart_mm[1]:
-        doubts.append(f"the two sides are {apart:.0f} mm apart, expected {settings.apart_mm[0]:.0f} to {settings.apart_mm[1]:.0f}")
+        doubts.append(
+            f"the two sides are {apart:.0f} mm apart, expected {settings.apart_mm[0]:.0f} to {settings.apart_mm[1]:.0f}"
+        )
     if LEFT in sided and RIGHT in sided and pair[0].centre[2] >= pair[1].centre[2]:
         doubts.append("the left side lies right of the right one")
     return doubts

@@ -1,4 +1,6 @@
-"""The list of a study's scans that all its parts share: written once, by whichever part comes first, and dealt out in turn."""
+"""The list of a study's scans that all its parts share: written
+once, by whichever part comes first, and dealt out in turn.
+"""
 
 import contextlib
 import csv
@@ -29,11 +31,16 @@ class ScanList:
         except (UnicodeDecodeError, csv.Error):
             rows = []
         if rows[:1] != [HEADER] or any(len(row) != 2 for row in rows):
-            raise OutputError(f"{path}: not the list of scans that a part has written; remove it, and each part deals the scans out anew")
+            raise OutputError(
+                f"{path}: not the list of scans that a part has written; remove it, and each part deals the scans out"
+                " anew"
+            )
         here = {_text(files.id): files for files in found}
         listed = dict(rows[1:])
         if listed and here and not listed.keys() & here.keys():
-            raise OutputError(f"{path}: a list of other scans than those of -i {source}; choose another -o, or remove the list")
+            raise OutputError(
+                f"{path}: a list of other scans than those of -i {source}; choose another -o, or remove the list"
+            )
         self.scans = [here.get(scan) or _gone(scan, source / file) for scan, file in listed.items()]
         self.new = sorted(here.keys() - listed.keys())
 
@@ -57,14 +64,19 @@ def write_list(output: Path, scans: Sequence[ScanFiles]) -> None:
         except OSError:  # a file system without links
             os.replace(temporary, path)
     except OSError as error:
-        raise OutputError(f"{path}: cannot be written ({error.strerror}); free space or choose another folder") from None
+        raise OutputError(
+            f"{path}: cannot be written ({error.strerror}); free space or choose another folder"
+        ) from None
     finally:
         temporary.unlink(missing_ok=True)
 
 
 def _gone(scan: str, file: Path) -> ScanFiles:
     return ScanFiles(
-        scan, (file,), f"{file}: was there when {SCAN_LIST} was written and is gone; put it back, or leave its row out", gone=True
+        scan,
+        (file,),
+        f"{file}: was there when {SCAN_LIST} was written and is gone; put it back, or leave its row out",
+        gone=True,
     )
 
 

@@ -1,4 +1,6 @@
-"""Segment one prepared scan: the mask in its own grid, its rows of volumes.tsv, and what else is wanted. Nothing is written."""
+"""Segment one prepared scan: the mask in its own grid, its rows of
+volumes.tsv, and what else is wanted. Nothing is written.
+"""
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -36,8 +38,8 @@ class Wanted:
 class Segmentation:
     """Arrays lie in the scan's own grid, on the file's axes. mask: (Z, Y, X) label values; rows: one per label.
 
-    uncertainty: (Z, Y, X) float32, entropy of the mean probabilities over its largest value; probabilities: (L, Z, Y, X). Both
-    None where they are not wanted, or nothing can be found since the scan is constant.
+    uncertainty: (Z, Y, X) float32, entropy of the mean probabilities over its largest value; probabilities: (L, Z, Y,
+    X). Both None where they are not wanted, or nothing can be found since the scan is constant.
     """
 
     mask: np.ndarray
@@ -57,7 +59,8 @@ def segment(loaded: LoadedScan, ensemble: Ensemble, standards: Standards, wanted
         wanted: which maps are wanted besides the mask.
 
     Returns:
-        The mask (Z, Y, X) in the scan's own grid with label values, rows of volumes.tsv (mm3), warnings, and the maps that were wanted.
+        The mask (Z, Y, X) in the scan's own grid with label values, rows of volumes.tsv (mm3), warnings, and the maps
+        that were wanted.
     """
     plan = ensemble.plan
     name, scan, properties = loaded.files.id, loaded.scan, loaded.properties
@@ -99,7 +102,10 @@ def segment(loaded: LoadedScan, ensemble: Ensemble, standards: Standards, wanted
 
 
 def _looked_at(image: np.ndarray, ensemble: Ensemble, calibration: Calibration | None) -> tuple[np.ndarray, Sureness]:
-    """Mean probabilities (L, Z, Y, X), and how sure the networks are of them. Only a calibration is worth extra flips."""
+    """Mean probabilities (L, Z, Y, X), and how sure the networks are of them.
+
+    Only a calibration is worth extra flips.
+    """
     flips = signal_flips(ensemble.plan.flip_axes) if calibration and "flip_dice" in calibration.signals else ()
     collector = SignalCollector(_labels(ensemble.plan), flips)
     shown = replace(ensemble.windows, also_shown=flips, shown_networks=FLIPPED_NETWORKS)
@@ -125,7 +131,9 @@ def _sureness(collector: SignalCollector, mean: np.ndarray, plan: Plan, calibrat
     return Sureness(dice, collector.agreement(mean))
 
 
-def _mean_dice(calibration: Calibration, signals: Sequence[dict[str, Signals]], labels: Collection[str]) -> dict[str, float]:
+def _mean_dice(
+    calibration: Calibration, signals: Sequence[dict[str, Signals]], labels: Collection[str]
+) -> dict[str, float]:
     """Mean over the networks of the Dice that each one's own signals predict, by label."""
     means = {}
     for label in labels:

@@ -1,4 +1,6 @@
-"""Left and right by geometry: a voxel belongs to the side whose region it lies nearer to, whatever class the network gave it."""
+"""Left and right by geometry: a voxel belongs to the side whose
+region it lies nearer to, whatever class the network gave it.
+"""
 
 from collections.abc import Sequence
 
@@ -11,8 +13,12 @@ from hippopt.inference.regions import Region
 Point = tuple[float, float, float]
 
 
-def right_half(start: Triple, shape: Triple, step_mm: Sequence[float], left: Point | None, right: Point | None) -> np.ndarray:
-    """(Z, Y, X) bool of a box: true on the right of the plane halfway between both centres (mm); with one centre, all is its side."""
+def right_half(
+    start: Triple, shape: Triple, step_mm: Sequence[float], left: Point | None, right: Point | None
+) -> np.ndarray:
+    """(Z, Y, X) bool of a box: true on the right of the plane halfway
+    between both centres (mm); with one centre, all is its side.
+    """
     if left is None or right is None:
         return np.full(shape, right is not None)
     normal = np.subtract(right, left)
@@ -31,7 +37,8 @@ def centres_of_sides(regions: Sequence[Region]) -> tuple[Point | None, Point | N
 
 
 def give_sides(probabilities: np.ndarray, on_right: np.ndarray, plan: Plan) -> float:
-    """Move the probability of each side's classes (L, Z, Y, X), in place, to the twin where a voxel lies on the other side.
+    """Move the probability of each side's classes (L, Z, Y, X), in place, to the twin where a voxel lies on the other
+    side.
 
     A class without a twin gives it to the background. Returns the share of the sided foreground's mass that was moved.
     """

@@ -1,4 +1,6 @@
-"""signals.csv: for each validation case and label the signals of the fold's own network, beside what the mask was worth."""
+"""signals.csv: for each validation case and label the signals of
+the fold's own network, beside what the mask was worth.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -27,7 +29,9 @@ class ScoredSignals:
 
 @dataclass(frozen=True)
 class SignalTable:
-    """Rows of out-of-fold cases and labels. values: (N, S) signals, in the order of SIGNALS; log_ratio: log(true / predicted volume)."""
+    """Rows of out-of-fold cases and labels. values: (N, S) signals, in
+    the order of SIGNALS; log_ratio: log(true / predicted volume).
+    """
 
     cases: np.ndarray
     folds: np.ndarray
@@ -51,7 +55,10 @@ def write_signals(path: Path, rows: Sequence[ScoredSignals]) -> None:
 
 
 def read_signals(paths: Mapping[str, Path]) -> SignalTable:
-    """The tables of several folds as one. paths: fold -> its file. Raises DatasetError naming the file that is no such table."""
+    """The tables of several folds as one. paths: fold -> its file.
+
+    Raises DatasetError naming the file that is no such table.
+    """
     import pandas as pd
 
     tables = []
@@ -59,7 +66,9 @@ def read_signals(paths: Mapping[str, Path]) -> SignalTable:
         remedy = "remove the fold's summary.json and validate it anew with `hippopt_train --resume`"
         try:
             # ids such as 001 or NA stay text
-            table = pd.read_csv(path, dtype={"case": str, "label": str}, keep_default_na=False, na_values={n: [""] for n in COLUMNS[2:]})
+            table = pd.read_csv(
+                path, dtype={"case": str, "label": str}, keep_default_na=False, na_values={n: [""] for n in COLUMNS[2:]}
+            )
         except (OSError, ValueError) as error:
             raise DatasetError(f"{path}: not a readable table ({error}); {remedy}") from None
         if list(table.columns) != list(COLUMNS):
@@ -72,6 +81,10 @@ def read_signals(paths: Mapping[str, Path]) -> SignalTable:
     whole = pd.concat(tables, ignore_index=True)
     ratio = whole.volume_reference_mm3.to_numpy(float) / whole.volume_predicted_mm3.to_numpy(float)
     return SignalTable(
-        whole.case.to_numpy(str), whole.fold.to_numpy(str), whole.label.to_numpy(str), whole[list(SIGNALS)].to_numpy(float),
-        whole.dice.to_numpy(float), np.log(ratio),
-    )  # fmt: skip
+        whole.case.to_numpy(str),
+        whole.fold.to_numpy(str),
+        whole.label.to_numpy(str),
+        whole[list(SIGNALS)].to_numpy(float),
+        whole.dice.to_numpy(float),
+        np.log(ratio),
+    )

@@ -1,4 +1,5 @@
-"""Signals: what one network's probabilities tell of its own mask, label by label. Calibration turns them into a predicted Dice.
+"""Signals: what one network's probabilities tell of its own mask, label by label. Calibration turns them into a
+predicted Dice.
 
 Every signal is oriented so that a better mask tends to have a higher value. All are taken at the target spacing, where
 the network saw the scan, so that validation and prediction measure the same thing. Which were tried and left out, and
@@ -21,9 +22,9 @@ FLIPPED_NETWORKS = 2  # of an ensemble: the flips of more tell little more
 class Signals:
     """One label of one network's mask M.
 
-    soft_dice: the Dice that the probabilities p themselves expect of M, 2 sum_M p / (|M| + sum p).
-    certainty_around: 1 - mean entropy of all classes (0 to 1) in the shell of SHELL_VOXELS around M.
-    flip_dice: mean Dice of M with the masks of the scan flipped along one axis, flipped back; NaN where nothing was flipped.
+    soft_dice: the Dice that the probabilities p themselves expect of M, 2 sum_M p / (|M| + sum p). certainty_around: 1
+    - mean entropy of all classes (0 to 1) in the shell of SHELL_VOXELS around M. flip_dice: mean Dice of M with the
+    masks of the scan flipped along one axis, flipped back; NaN where nothing was flipped.
     """
 
     soft_dice: float
@@ -52,7 +53,10 @@ class SignalCollector:
         self._flip_dice: list[dict[str, list[float]]] = []
 
     def look(self, number: int, axes: tuple[str, ...], probabilities: np.ndarray) -> None:
-        """probabilities: (L, Z, Y, X) of network `number`. The scan as it is comes before its flips, networks in their order."""
+        """probabilities: (L, Z, Y, X) of network `number`.
+
+        The scan as it is comes before its flips, networks in their order.
+        """
         if axes and axes not in self._flips:
             return
         classes = _class_map(probabilities)
@@ -71,18 +75,25 @@ class SignalCollector:
 
         A network that was not flipped is given the mean flip_dice of those that were.
         """
-        dice = [{label: float(np.mean(found)) for label, found in by_label.items() if found} for by_label in self._flip_dice]
+        dice = [
+            {label: float(np.mean(found)) for label, found in by_label.items() if found} for by_label in self._flip_dice
+        ]
         means: dict[str, float] = {}
         for label in self._labels:
             known = [by_label[label] for by_label in dice if label in by_label]
             means[label] = float(np.mean(known)) if known else math.nan
         return [
-            {label: replace(found, flip_dice=dice[number].get(label, means[label])) for label, found in by_label.items()}
+            {
+                label: replace(found, flip_dice=dice[number].get(label, means[label]))
+                for label, found in by_label.items()
+            }
             for number, by_label in enumerate(self._signals)
         ]
 
     def agreement(self, mean: np.ndarray) -> dict[str, float]:
-        """Mean Dice of each network's mask with that of the mean probabilities (L, Z, Y, X), by label; empty for one network."""
+        """Mean Dice of each network's mask with that of the mean
+        probabilities (L, Z, Y, X), by label; empty for one network.
+        """
         if len(self._classes) < 2:
             return {}
         whole = _class_map(mean)
@@ -95,7 +106,9 @@ class SignalCollector:
 
 
 def measure_signals(probabilities: np.ndarray, classes: np.ndarray, labels: Mapping[str, int]) -> dict[str, Signals]:
-    """Signals, but for flip_dice, of each label that the mask holds. probabilities: (L, Z, Y, X); classes: their argmax."""
+    """Signals, but for flip_dice, of each label that the mask
+    holds. probabilities: (L, Z, Y, X); classes: their argmax.
+    """
     found = {}
     for name, index in labels.items():
         inside = classes == index
@@ -141,5 +154,7 @@ def _box_around(inside: np.ndarray) -> tuple[slice, slice, slice]:
     """The box of a mask that is not empty, SHELL_VOXELS wider on each side."""
     found = bounding_box(inside)
     assert found is not None
-    z, y, x = (slice(max(first - SHELL_VOXELS, 0), first + count + SHELL_VOXELS) for first, count in zip(*found, strict=True))
+    z, y, x = (
+        slice(max(first - SHELL_VOXELS, 0), first + count + SHELL_VOXELS) for first, count in zip(*found, strict=True)
+    )
     return z, y, x

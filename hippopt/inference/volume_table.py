@@ -15,7 +15,15 @@ Lines = tuple[str, ...]  # rows of one scan, each as it stands in the table, by 
 VOLUMES, FAILURES = "volumes.tsv", "failures.tsv"
 WIDE = "volumes_wide.tsv"
 OF_A_SCAN = ("head_size_mm3", "head_size_of")  # columns of the wide table that its labels share
-OF_A_LABEL = ("volume_mm3", "volume_low_mm3", "volume_high_mm3", "predicted_dice", "asymmetry_percent", "volume_per_head", "flag")
+OF_A_LABEL = (
+    "volume_mm3",
+    "volume_low_mm3",
+    "volume_high_mm3",
+    "predicted_dice",
+    "asymmetry_percent",
+    "volume_per_head",
+    "flag",
+)
 FAILURE_COLUMNS = ("scan", "files", "reason")
 
 
@@ -32,7 +40,10 @@ class Failure(NamedTuple):
 
 
 def as_text(value: object) -> str:
-    """A value as it stands in a table: blank where it is not known. Bytes of a name that are not UTF-8 are written as escapes."""
+    """A value as it stands in a table: blank where it is not known.
+
+    Bytes of a name that are not UTF-8 are written as escapes.
+    """
     return "" if value is None or value != value else str(value).encode(errors="backslashreplace").decode()
 
 
@@ -53,8 +64,9 @@ def read_volumes(path: Path, warn: Callable[[str], None] | None = None) -> dict[
     table = _read(path, COLUMNS)
     if table is None and warn is not None:
         warn(
-            f"{path}: not a table with the columns of this version; it is replaced, its rows of other scans are lost, and kept masks have no "
-            "predicted Dice, interval, agreement or flags of the locator (--overwrite makes them anew)"
+            f"{path}: not a table with the columns of this version; it is replaced, its rows of other scans are lost,"
+            " and kept masks have no predicted Dice, interval, agreement or flags of the locator (--overwrite makes"
+            " them anew)"
         )
     found: dict[str, Lines] = {}
     for fields in table or []:
@@ -68,7 +80,9 @@ def write_volumes(found: Mapping[str, Lines], path: Path) -> None:
 
 
 def write_wide(found: Mapping[str, Lines], path: Path) -> None:
-    """Write one row per scan, atomically: what belongs to a label stands in columns LABEL_volume_mm3 and so on, labels by rising value."""
+    """Write one row per scan, atomically: what belongs to a label stands in
+    columns LABEL_volume_mm3 and so on, labels by rising value.
+    """
     rows = {scan: fields_of(lines) for scan, lines in found.items()}
     values = {fields["label"]: int(fields["value"]) for each in rows.values() for fields in each}
     labels = sorted(values, key=values.__getitem__)
@@ -97,7 +111,9 @@ def write_failures(failed: Mapping[str, Failure], path: Path) -> None:
 
 
 def keep_known(rows: Sequence[Row], before: Lines) -> list[Row]:
-    """Rows of a mask that was kept, with what only its networks could tell, where the mask still has as many voxels as in `before`."""
+    """Rows of a mask that was kept, with what only its networks could
+    tell, where the mask still has as many voxels as in `before`.
+    """
     known = {fields["label"]: fields for fields in fields_of(before)}
     kept = []
     for row in rows:
@@ -107,7 +123,9 @@ def keep_known(rows: Sequence[Row], before: Lines) -> list[Row]:
             continue
         flags = [flag for flag in old["flag"].split("; ") if flag in LOCATING]
         # the locator's come first, as where they were made
-        kept.append({**row, **{name: old[name] for name in SURE}, "flag": "; ".join(filter(None, (*flags, str(row["flag"]))))})
+        kept.append(
+            {**row, **{name: old[name] for name in SURE}, "flag": "; ".join(filter(None, (*flags, str(row["flag"]))))}
+        )
     return kept
 
 

@@ -1,4 +1,6 @@
-"""volumes.tsv: for each scan and label the volume and its interval, the predicted Dice, the head's size, and what is odd."""
+"""volumes.tsv: for each scan and label the volume and its
+interval, the predicted Dice, the head's size, and what is odd.
+"""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -20,15 +22,30 @@ from hippopt.inference.flags import asymmetry_flags, label_flags, touches_edge
 
 Row = dict[str, object]
 COLUMNS = (
-    "scan", "label", "value", "side", "voxels", "volume_mm3", "volume_low_mm3", "volume_high_mm3", "predicted_dice", "fold_agreement",
-    "components", "asymmetry_percent", "head_size_mm3", "head_size_of", "volume_per_head", "flag",
-)  # fmt: skip
+    "scan",
+    "label",
+    "value",
+    "side",
+    "voxels",
+    "volume_mm3",
+    "volume_low_mm3",
+    "volume_high_mm3",
+    "predicted_dice",
+    "fold_agreement",
+    "components",
+    "asymmetry_percent",
+    "head_size_mm3",
+    "head_size_of",
+    "volume_per_head",
+    "flag",
+)
 SURE = ("volume_low_mm3", "volume_high_mm3", "predicted_dice", "fold_agreement")  # columns that no mask tells by itself
 
 
 @dataclass(frozen=True)
 class Standards:
-    """What a mask is judged by. contrast: usual range; pairs: (left, right) labels. head_sizes: from outside. None where it is not known.
+    """What a mask is judged by. contrast: usual range; pairs: (left, right) labels. head_sizes: from outside. None
+    where it is not known.
 
     seen: hashes of the scans that the networks, or the base they began from, were trained on.
     """
@@ -41,7 +58,9 @@ class Standards:
     seen: frozenset[str] = frozenset()
 
     def head(self, name: str, scan: Scan) -> tuple[float | None, str]:
-        """(mm³, what it is the size of): from outside where such sizes are given, which are never mixed with measured ones."""
+        """(mm³, what it is the size of): from outside where such
+        sizes are given, which are never mixed with measured ones.
+        """
         if self.head_sizes is not None:
             given = self.head_sizes.of(name)
             return given, "given" if given is not None else "-"
@@ -51,7 +70,9 @@ class Standards:
 
 @dataclass(frozen=True)
 class Sureness:
-    """By label, as far as it is known. dice: predicted; agreement: mean Dice of the networks' own masks with the common one."""
+    """By label, as far as it is known. dice: predicted; agreement:
+    mean Dice of the networks' own masks with the common one.
+    """
 
     dice: Mapping[str, float] = field(default_factory=dict)
     agreement: Mapping[str, float] = field(default_factory=dict)
@@ -63,13 +84,20 @@ def contrast_warning(name: str, mask: np.ndarray, scan: Scan, usual: tuple[float
     if usual is None or found is None or usual[0] <= found <= usual[1]:
         return None
     return (
-        f"{name}: the segmented voxels lie {found:+.2f} standard deviations from the scan's mean, expected {usual[0]:+.2f} to {usual[1]:+.2f} "
-        "after the training scans; another modality or an inverted contrast? look at the mask"
+        f"{name}: the segmented voxels lie {found:+.2f} standard deviations from the scan's mean, expected"
+        f" {usual[0]:+.2f} to {usual[1]:+.2f} after the training scans; another modality or an inverted contrast? look"
+        " at the mask"
     )
 
 
 def volume_rows(
-    name: str, mask: np.ndarray, scan: Scan, plan: Plan, standards: Standards, sureness: Sureness, flags: Sequence[str] = ()
+    name: str,
+    mask: np.ndarray,
+    scan: Scan,
+    plan: Plan,
+    standards: Standards,
+    sureness: Sureness,
+    flags: Sequence[str] = (),
 ) -> list[Row]:
     """One row per label, with COLUMNS. flags: of the whole scan.
 
@@ -88,14 +116,25 @@ def volume_rows(
             dice = 0.0
         interval = volume_interval(standards.calibration, volume, dice) if standards.calibration else None
         volumes[label], notes[label] = volume, label_flags(label, volume, parts, at_edge, plan.sides, standards.cohort)
-        rows.append({
-            "scan": name, "label": label, "value": value, "side": plan.sides.get(label, ""), "voxels": voxels,
-            "volume_mm3": round(volume, 2), "volume_low_mm3": _rounded(interval and interval[0], 2),
-            "volume_high_mm3": _rounded(interval and interval[1], 2), "predicted_dice": _rounded(dice, 4),
-            "fold_agreement": _rounded(sureness.agreement.get(label), 4), "components": parts, "asymmetry_percent": None,
-            "head_size_mm3": head_mm3, "head_size_of": head_of,
-            "volume_per_head": _rounded(volume / head_mm3 if head_mm3 else None, 7),
-        })  # fmt: skip
+        rows.append(
+            {
+                "scan": name,
+                "label": label,
+                "value": value,
+                "side": plan.sides.get(label, ""),
+                "voxels": voxels,
+                "volume_mm3": round(volume, 2),
+                "volume_low_mm3": _rounded(interval and interval[0], 2),
+                "volume_high_mm3": _rounded(interval and interval[1], 2),
+                "predicted_dice": _rounded(dice, 4),
+                "fold_agreement": _rounded(sureness.agreement.get(label), 4),
+                "components": parts,
+                "asymmetry_percent": None,
+                "head_size_mm3": head_mm3,
+                "head_size_of": head_of,
+                "volume_per_head": _rounded(volume / head_mm3 if head_mm3 else None, 7),
+            }
+        )
     for pair in standards.pairs:
         asymmetry = asymmetry_percent(volumes[pair[0]], volumes[pair[1]])
         for row in rows:

@@ -12,16 +12,20 @@ from hippopt.batches.patches import Triple, centre_start, cut
 from hippopt.imaging.orientation import AXIS_INDEX
 
 OVERLAP = 0.5  # nnU-Net's: windows at half steps
-TOUCH_SHARE = 0.005  # of what is found, at a face: a rounded end that just reaches it; a structure that goes on shows its cross-section
-SEVERAL = 3  # networks, whose mean needs no overlapping windows (docs/experiments.md: one network is .001 to .003 better with them)
+# of what is found, at a face: a rounded end that just reaches it; a structure that goes on shows its cross-section
+TOUCH_SHARE = 0.005
+# networks, whose mean needs no overlapping windows (docs/experiments.md: one network is .001 to .003 better with them)
+SEVERAL = 3
 
 
 @dataclass(frozen=True)
 class WindowSettings:
-    """flips: combinations of axes to average over (the empty one included); swap: classes to exchange with a flip along x.
+    """flips: combinations of axes to average over (the empty one included); swap: classes to exchange with a flip along
+    x.
 
-    also_shown: flips that are only shown to whoever looks, of the first `shown_networks` networks. centre: several networks look once, at the middle of an
-    image somewhat larger than the patch, where what is found there does not reach the window's faces.
+    also_shown: flips that are only shown to whoever looks, of the first `shown_networks` networks. centre: several
+    networks look once, at the middle of an image somewhat larger than the patch, where what is found there does not
+    reach the window's faces.
     """
 
     patch_size: Triple
@@ -34,7 +38,8 @@ class WindowSettings:
     centre: bool = False
 
 
-# what looks at each view: (number of the network, flipped axes, probabilities (L, Z, Y, X) on the image's own axes, not to be changed)
+# what looks at each view: (number of the network, flipped axes, probabilities (L, Z, Y, X) on the image's own axes, not
+# to be changed)
 Look = Callable[[int, tuple[str, ...], np.ndarray], None]
 
 
@@ -47,15 +52,22 @@ def flip_combinations(axes: Sequence[str]) -> tuple[tuple[str, ...], ...]:
 
 
 def predict_probabilities(
-    models: Sequence[nn.Module], image: np.ndarray, settings: WindowSettings, device: torch.device, look: Look | None = None
+    models: Sequence[nn.Module],
+    image: np.ndarray,
+    settings: WindowSettings,
+    device: torch.device,
+    look: Look | None = None,
 ) -> np.ndarray:
     """Mean softmax probabilities (L, Z, Y, X) float32 of (C, Z, Y, X), over models and flips.
 
-    An image that fits the patch is seen in one window, centred; a larger one in windows at half steps with Gaussian weights, or in
-    its middle alone where `settings.centre` allows, there are SEVERAL networks, and none finds more than a touch at the faces; beyond it all is then background.
-    look: is shown what each network finds in each flip, before the mean is taken.
+    An image that fits the patch is seen in one window, centred; a larger one in windows at half steps with Gaussian
+    weights, or in its middle alone where `settings.centre` allows, there are SEVERAL networks, and none finds more than
+    a touch at the faces; beyond it all is then background. look: is shown what each network finds in each flip, before
+    the mean is taken.
     """
-    tensor = torch.from_numpy(np.array(image, dtype=np.float32, order="C"))  # a copy, since a memory-mapped image is read-only
+    tensor = torch.from_numpy(
+        np.array(image, dtype=np.float32, order="C")
+    )  # a copy, since a memory-mapped image is read-only
     total: torch.Tensor | None = None
     with torch.inference_mode():
         middles = _middles(models, tensor, settings, device)
@@ -89,9 +101,12 @@ def _swapped_order(settings: WindowSettings) -> list[int]:
     return order
 
 
-def _middles(models: Sequence[nn.Module], image: torch.Tensor, settings: WindowSettings, device: torch.device) -> list[torch.Tensor]:
-    """What each network sees in the window in the middle, where that is enough: it holds the image, or what they find in it does not
-    go on where it cuts the image. Else empty."""
+def _middles(
+    models: Sequence[nn.Module], image: torch.Tensor, settings: WindowSettings, device: torch.device
+) -> list[torch.Tensor]:
+    """What each network sees in the window in the middle, where that is enough: it holds the image, or what they find
+    in it does not go on where it cuts the image. Else empty.
+    """
     shape, patch = (image.shape[1], image.shape[2], image.shape[3]), settings.patch_size
     cut_axes = [axis for axis in range(3) if shape[axis] > patch[axis]]
     near = all(size <= CENTRE_REACH * limit for size, limit in zip(shape, patch, strict=True))
@@ -102,14 +117,18 @@ def _middles(models: Sequence[nn.Module], image: torch.Tensor, settings: WindowS
     for model in models:
         seen.append(_middle(model.eval(), image, settings, device))
         found = seen[-1].argmax(0) > 0
-        faces = [found.select(axis, place) for axis in cut_axes for place in (starts[axis], starts[axis] + patch[axis] - 1)]
+        faces = [
+            found.select(axis, place) for axis in cut_axes for place in (starts[axis], starts[axis] + patch[axis] - 1)
+        ]
         if cut_axes and (not found.any() or max(int(face.sum()) for face in faces) > TOUCH_SHARE * int(found.sum())):
             return []
     return seen
 
 
 def _middle(model: nn.Module, image: torch.Tensor, settings: WindowSettings, device: torch.device) -> torch.Tensor:
-    """Probabilities (L, Z, Y, X) of the whole image by the window in its middle; beyond the window all is background."""
+    """Probabilities (L, Z, Y, X) of the whole image by the window in its middle; beyond the window all is
+    background.
+    """
     patch = settings.patch_size
     shape = (image.shape[1], image.shape[2], image.shape[3])
     start = centre_start(shape, patch)
@@ -125,7 +144,9 @@ def _middle(model: nn.Module, image: torch.Tensor, settings: WindowSettings, dev
 
 
 def _logits(model: nn.Module, windows: torch.Tensor) -> torch.Tensor:
-    """The network's output for windows (B, C, Z, Y, X), half of them at a time where the GPU's memory runs out, to the same result."""
+    """The network's output for windows (B, C, Z, Y, X), half of them at
+    a time where the GPU's memory runs out, to the same result.
+    """
     try:
         return model(windows)
     except torch.OutOfMemoryError:
@@ -144,7 +165,14 @@ def _sliding(model: nn.Module, image: torch.Tensor, settings: WindowSettings, de
         return torch.softmax(_logits(model, windows).float(), 1)
 
     found = sliding_window_inference(
-        image[None], settings.patch_size, settings.batch, predictor, overlap=OVERLAP, mode="gaussian", sw_device=device, device="cpu"
+        image[None],
+        settings.patch_size,
+        settings.batch,
+        predictor,
+        overlap=OVERLAP,
+        mode="gaussian",
+        sw_device=device,
+        device="cpu",
     )
     assert isinstance(found, torch.Tensor)
     return found[0]

@@ -1,4 +1,6 @@
-"""Adapt a model: split the weights of its stacks into a frozen residual and trainable principal factors, and merge them back."""
+"""Adapt a model: split the weights of its stacks into a frozen
+residual and trainable principal factors, and merge them back.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -68,7 +70,10 @@ class Adaptation:
         return changes
 
     def load(self, trained: Mapping[str, Tensor]) -> None:
-        """Copy trained factors in, by the names of `factors`. Raises KeyError or RuntimeError where names or shapes differ."""
+        """Copy trained factors in, by the names of `factors`.
+
+        Raises KeyError or RuntimeError where names or shapes differ.
+        """
         self._modules.load_state_dict(dict(trained))
 
     def set_path(self, path: Path) -> None:
@@ -78,7 +83,10 @@ class Adaptation:
                 layer.path = path
 
     def merge(self) -> nn.Module:
-        """Put R + P into plain linear layers and convolutions; the model has its first keys and shapes again. Does nothing when merged already."""
+        """Put R + P into plain linear layers and convolutions; the model has its first keys and shapes again.
+
+        Does nothing when merged already.
+        """
         if self._residuals is not None:
             return self.model
         residuals = {path: layer.weight.data for path, (_, layer) in self._layers.items()}
@@ -122,7 +130,9 @@ class Adaptation:
             _replace(self.model, name, self._layers[name][1])
 
     def _add_principal(self, weights: Mapping[str, Tensor], sign: int) -> None:
-        """Add P, or take it away, in place, from the weights by the path of their layer; some rows of a stack at a time."""
+        """Add P, or take it away, in place, from the weights by
+        the path of their layer; some rows of a stack at a time.
+        """
         with torch.no_grad():
             for stack in self.stacks:
                 factors = self._factors(stack)
@@ -177,9 +187,10 @@ def adapt(
 ) -> Adaptation:
     """Adapt `model` in place: its function stays the same to rounding until the factors move.
 
-    stacks: rows of linear layers, or the kernels of convolutions (`kernel_stack`). rank: one tubal rank, or one per stack by its name. initial: factors of an earlier adaptation of the same weights, in place
-    of an SVD, in any precision; trained: the values to go on from. The stacked weights stop requiring gradients; what else trains is the caller's
-    choice. path: of linear layers; kernels are always built. Raises RankError, StackError.
+    stacks: rows of linear layers, or the kernels of convolutions (`kernel_stack`). rank: one tubal rank, or one per
+    stack by its name. initial: factors of an earlier adaptation of the same weights, in place of an SVD, in any
+    precision; trained: the values to go on from. The stacked weights stop requiring gradients; what else trains is the
+    caller's choice. path: of linear layers; kernels are always built. Raises RankError, StackError.
     """
     check_apart(stacks)
     parameters = dict(model.named_parameters())
@@ -206,7 +217,8 @@ def _check_shapes(stack: Stack, shape: tuple[int, int, int], found: Mapping[str,
     rank = found["u"].shape[-1]
     if found["u"].shape != (count, m, rank) or found["v"].shape != (count, n, rank):
         raise StackError(
-            f"stack {stack.name}: factors {tuple(found['u'].shape)}, {tuple(found['v'].shape)} do not fit {count} slices of {m} x {n}"
+            f"stack {stack.name}: factors {tuple(found['u'].shape)}, {tuple(found['v'].shape)} do not fit {count}"
+            f" slices of {m} x {n}"
         )
 
 
@@ -217,10 +229,14 @@ def _factors_of(stack: Stack, values: Mapping[str, Tensor]) -> Factors:
 def _adapted(
     module: nn.Linear | _ConvNd, found: list[tuple[Factors, int, Slot | Position]], path: Path
 ) -> StackedLinear | StackedConvolution:
-    """The layer that stands in for a module. found: factors, number of the slice, slot, of every slice in its weight."""
+    """The layer that stands in for a module. found: factors, number of the slice, slot, of every slice in
+    its weight.
+    """
     if isinstance(module, nn.Linear):
         return StackedLinear(
-            module, [Part(factors, index, slot.start, slot.stop) for factors, index, slot in found if isinstance(slot, Slot)], path
+            module,
+            [Part(factors, index, slot.start, slot.stop) for factors, index, slot in found if isinstance(slot, Slot)],
+            path,
         )
     factors, _, slot = found[0]
     return StackedConvolution(module, factors, isinstance(slot, Position) and slot.transposed)

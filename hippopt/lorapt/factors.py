@@ -7,7 +7,15 @@ import torch
 from torch import Tensor, nn
 
 from hippopt.lorapt.projection import Projections
-from hippopt.lorapt.tensor_algebra import Group, group_of, inverse_transform, is_real, spectrum, to_frequencies, to_slices
+from hippopt.lorapt.tensor_algebra import (
+    Group,
+    group_of,
+    inverse_transform,
+    is_real,
+    spectrum,
+    to_frequencies,
+    to_slices,
+)
 from hippopt.lorapt.tensor_svd import TensorSVD
 
 T = TypeVar("T")
@@ -22,7 +30,9 @@ class RankError(ValueError):
 def check_rank(rank: int, m: int, n: int, name: str) -> None:
     """Raises RankError with the bound."""
     if not 1 <= rank <= min(m, n):
-        raise RankError(f"stack {name}: tubal rank {rank} is outside 1 to {min(m, n)}, the smaller side of its {m} x {n} slices")
+        raise RankError(
+            f"stack {name}: tubal rank {rank} is outside 1 to {min(m, n)}, the smaller side of its {m} x {n} slices"
+        )
 
 
 def factor_count(m: int, n: int, count: int, rank: int, core: Core) -> int:
@@ -33,8 +43,9 @@ def factor_count(m: int, n: int, count: int, rank: int, core: Core) -> int:
 def initial_factors(svd: TensorSVD, core: Core, balance: bool) -> dict[str, Tensor]:
     """{u: (K, m, r), s: (K, r) or (K, r, r), v: (K, n, r)} float32 from the leading triplets.
 
-    balance: the square root of S goes into both U and V, and the identity stays as S: all three have entries of like size, as
-    one learning rate under Adam needs. S^ is real, not negative, and symmetric over the frequencies, so its root is real too.
+    balance: the square root of S goes into both U and V, and the identity stays as S: all three have entries of like
+    size, as one learning rate under Adam needs. S^ is real, not negative, and symmetric over the frequencies, so its
+    root is real too.
     """
     group = svd.group
     u, v, values = svd.u, svd.v, svd.singular_values
@@ -48,7 +59,10 @@ def initial_factors(svd: TensorSVD, core: Core, balance: bool) -> dict[str, Tens
 
 
 class Factors(nn.Module):
-    """U (K, m, r), S and V (K, n, r) of one stack, trainable. S is (K, r), tubes, or dense (K, r, r). group: of the K slices."""
+    """U (K, m, r), S and V (K, n, r) of one stack, trainable.
+
+    S is (K, r), tubes, or dense (K, r, r). group: of the K slices.
+    """
 
     def __init__(self, values: Mapping[str, Tensor], group: Group = ()) -> None:
         super().__init__()
@@ -70,7 +84,9 @@ class Factors(nn.Module):
     def left(self) -> Tensor:
         """A = U * S: (K, m, r)."""
         parts = self._left_spectrum()
-        return to_slices(torch.complex(parts[0], parts[1] if len(parts) == 2 else torch.zeros_like(parts[0])), self.group)
+        return to_slices(
+            torch.complex(parts[0], parts[1] if len(parts) == 2 else torch.zeros_like(parts[0])), self.group
+        )
 
     def principal(self, start: int = 0, stop: int | None = None) -> Tensor:
         """P = U * S * V^T, rows `start` to `stop` of every slice: (K, stop - start, n).
@@ -79,10 +95,14 @@ class Factors(nn.Module):
         """
         with torch.autocast(self.u.device.type, enabled=False):  # no Fourier transform in half precision
             transformed = self._transformed(start, stop)
-            return (inverse_transform(self.group, transformed) @ transformed.flatten(1)).reshape(self.count, *transformed.shape[1:])
+            return (inverse_transform(self.group, transformed) @ transformed.flatten(1)).reshape(
+                self.count, *transformed.shape[1:]
+            )
 
     def _transformed(self, start: int = 0, stop: int | None = None) -> Tensor:
-        """(2 F, rows, n): the real and the imaginary part of P^ at each frequency in turn; (F, rows, n) where all are real."""
+        """(2 F, rows, n): the real and the imaginary part of P^ at
+        each frequency in turn; (F, rows, n) where all are real.
+        """
         left = [part[:, start:stop] for part in self._left_spectrum()]
         right = torch.cat(spectrum(self.v, self.group), 2).mT
         if is_real(self.group):
@@ -115,7 +135,9 @@ class Factors(nn.Module):
     def _once(self, key: str, compute: Callable[[], T]) -> T:
         if self._shared is None:
             return compute()
-        key = f"{key}, gradients {torch.is_grad_enabled()}"  # what was made without them must not serve a layer that needs them
+        key = (  # what was made without them must not serve a layer that needs them
+            f"{key}, gradients {torch.is_grad_enabled()}"
+        )
         if key not in self._shared:
             self._shared[key] = compute()
         return self._shared[key]
@@ -130,7 +152,9 @@ class Factors(nn.Module):
         with torch.autocast(self.u.device.type, enabled=False):
             transformed = self._transformed()
             # the product turned over, since turning (K, m, n) over afterwards takes longer than all else
-            return (transformed.flatten(1).T @ inverse_transform(self.group, transformed).T).unflatten(0, transformed.shape[1:])
+            return (transformed.flatten(1).T @ inverse_transform(self.group, transformed).T).unflatten(
+                0, transformed.shape[1:]
+            )
 
     def _left_spectrum(self) -> tuple[Tensor, ...]:
         """The real parts of A^ and the imaginary ones, (F, m, r) each; the real ones alone where all are real."""

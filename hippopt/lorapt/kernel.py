@@ -1,4 +1,5 @@
-"""A convolution whose kernel is a frozen residual plus the principal part of its own stack, built once in a forward pass.
+"""A convolution whose kernel is a frozen residual plus the principal part of its own stack, built once in a forward
+pass.
 
 A kernel is small beside the images that it is moved over: the weight is built, and the convolution is torch's own.
 """
@@ -13,7 +14,8 @@ from hippopt.lorapt.factors import Factors
 class StackedConvolution(nn.Module):
     """Computes what its convolution does with the kernel R + P. Keeps the names of the convolution's parameters.
 
-    P (m outputs, n inputs, K) is laid out as the weight is: (m, n, ...), or (n, m, ...) where the convolution is `transposed`.
+    P (m outputs, n inputs, K) is laid out as the weight is: (m, n, ...), or (n, m, ...) where the convolution is
+    `transposed`.
     """
 
     def __init__(self, convolution: _ConvNd, factors: Factors, transposed: bool) -> None:

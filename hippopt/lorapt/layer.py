@@ -1,12 +1,12 @@
 """A linear layer whose weight is a frozen residual plus slices of a stack's principal part, on either of two paths.
 
-With A = U * S, slice k of the principal part is P_k = sum over j of A_((k + j) mod K) V_j^T, since
-(A * V^T)_k = sum over i of A_i (V^T)_((k - i) mod K), and (V^T)_l = V_((K - l) mod K)^T; put j = i - k. So for one token x,
+With A = U * S, slice k of the principal part is P_k = sum over j of A_((k + j) mod K) V_j^T, since (A * V^T)_k = sum
+over i of A_i (V^T)_((k - i) mod K), and (V^T)_l = V_((K - l) mod K)^T; put j = i - k. So for one token x,
 
     P_k x = sum over i of A_i z_((i - k) mod K),    z_j = V_j^T x:
 
-the slices of V side by side are one down-projection for all layers of the stack, z is rolled by k along K, and the slices of A
-side by side are the up-projection. No weight is built, and none needs a gradient of its full size.
+the slices of V side by side are one down-projection for all layers of the stack, z is rolled by k along K, and the
+slices of A side by side are the up-projection. No weight is built, and none needs a gradient of its full size.
 """
 
 from dataclasses import dataclass
@@ -19,17 +19,17 @@ from torch import Tensor, nn
 from hippopt.lorapt.factors import Factors
 
 Path = Literal["auto", "activations", "weights"]
-# building whole weights is bound by memory and runs in single precision: a multiplication there took 6 to 10 times as long as one
-# in the bfloat16 products of the activations (benchmarks/adapter_paths.py)
+# building whole weights is bound by memory and runs in single precision: a multiplication there took 6 to 10 times as
+# long as one in the bfloat16 products of the activations (benchmarks/adapter_paths.py)
 BUILDING_COST = 8
 
 
 def cheaper_path(tokens: int, m: int, n: int, count: int, rank: int) -> Literal["activations", "weights"]:
     """The cheaper path for a training step, by multiplications a slice (benchmarks/adapter_paths.py measures both).
 
-    Activations: the two thin products, and twice as many backward: 3 T K r (m + n). Weights: the product over frequencies and
-    the inverse transform as a matrix product, m n (2 r + K), twice that backward, each at BUILDING_COST, and the full weight gradient,
-    T m n.
+    Activations: the two thin products, and twice as many backward: 3 T K r (m + n). Weights: the product over
+    frequencies and the inverse transform as a matrix product, m n (2 r + K), twice that backward, each at
+    BUILDING_COST, and the full weight gradient, T m n.
     """
     activations = 3 * tokens * count * rank * (m + n)
     weights = m * n * (3 * BUILDING_COST * (2 * rank + count) + tokens)
@@ -47,7 +47,10 @@ class Part:
 
 
 class StackedLinear(nn.Module):
-    """Computes x -> (R + P) x + b for the weight R (frozen) and the slices of P. Keeps the names of a linear layer's parameters."""
+    """Computes x -> (R + P) x + b for the weight R (frozen) and the slices of P.
+
+    Keeps the names of a linear layer's parameters.
+    """
 
     def __init__(self, linear: nn.Linear, parts: list[Part], path: Path) -> None:
         super().__init__()
@@ -76,7 +79,10 @@ class StackedLinear(nn.Module):
         """R + P."""
         rows, reached = [], 0
         for part in self._parts:
-            rows += [self.weight[reached : part.start], self.weight[part.start : part.stop] + part.factors.built()[part.index]]
+            rows += [
+                self.weight[reached : part.start],
+                self.weight[part.start : part.stop] + part.factors.built()[part.index],
+            ]
             reached = part.stop
         return torch.cat([*rows, self.weight[reached:]])
 
@@ -85,7 +91,10 @@ class StackedLinear(nn.Module):
         self._rounded = None
 
     def _frozen(self, kind: torch.dtype) -> Tensor:
-        """R in `kind`. It does not change, so it is rounded once: autocast would do it, and keep the copy, in every step."""
+        """R in `kind`.
+
+        It does not change, so it is rounded once: autocast would do it, and keep the copy, in every step.
+        """
         if self.weight.dtype == kind or self.weight.requires_grad:
             return self.weight
         key = (self.weight.data_ptr(), self.weight._version, kind)

@@ -1,10 +1,11 @@
 """P x for all layers of a stack through two shared projections, and its gradient, without any weight being built.
 
-    P_k x = sum over i of A_i z_((i - k) mod K),    z_j = V_j^T x                                             (derived in layer.py)
+    P_k x = sum over i of A_i z_((i - k) mod K),    z_j = V_j^T x                                             (derived
+    in layer.py)
 
-Every layer adds to the gradients of the two projections. Each addition would be a product of their full size, so the factors of the products are
-collected during the backward pass and multiplied once: the gradients of `up`, sum over layers of G_k^T Z_k, is one product whose inner
-dimension runs over the tokens of all layers.
+Every layer adds to the gradients of the two projections. Each addition would be a product of their full size, so the
+factors of the products are collected during the backward pass and multiplied once: the gradients of `up`, sum over
+layers of G_k^T Z_k, is one product whose inner dimension runs over the tokens of all layers.
 """
 
 from typing import Any
@@ -31,7 +32,9 @@ class Projections:
         return _Change.apply(x.to(self.up.dtype), self._gate, self, indices)
 
     def roll(self, z: Tensor, indices: tuple[int, ...], back: bool = False) -> Tensor:
-        """(slices, T, K r): z (T, K r) rolled by each index; with `back`, z is (slices, T, K r) and each part is rolled back."""
+        """(slices, T, K r): z (T, K r) rolled by each index; with
+        `back`, z is (slices, T, K r) and each part is rolled back.
+        """
         wide = z.unflatten(-1, (self.count, -1))
         parts = [wide[i] if back else wide for i in range(len(indices))]
         return torch.stack([part.roll(-k if back else k, 1) for part, k in zip(parts, indices, strict=True)]).flatten(2)
@@ -82,11 +85,16 @@ class _Sum:
 
 
 class _Gate(torch.autograd.Function):
-    """A number through which every layer depends on the projections: its backward pass runs when those of all layers are done."""
+    """A number through which every layer depends on the projections:
+    its backward pass runs when those of all layers are done.
+    """
 
     @staticmethod
     def forward(ctx: Any, up: Tensor, down: Tensor, up_sum: _Sum, down_sum: _Sum) -> Tensor:
-        ctx.sums = up_sum, down_sum  # not the Projections, which hold the gate: a cycle would keep them until the collector runs
+        ctx.sums = (
+            up_sum,
+            down_sum,
+        )  # not the Projections, which hold the gate: a cycle would keep them until the collector runs
         return up.new_zeros(())
 
     @staticmethod

@@ -26,7 +26,11 @@ class Slot:
 
     def view(self, weight: Tensor) -> Tensor | None:
         """The slice (m, n) where it lies in the weight, or None where it does not fit."""
-        return weight[self.start : self.stop] if weight.ndim == 2 and 0 <= self.start < self.stop <= weight.shape[0] else None
+        return (
+            weight[self.start : self.stop]
+            if weight.ndim == 2 and 0 <= self.start < self.stop <= weight.shape[0]
+            else None
+        )
 
     def __str__(self) -> str:
         return f"{self.parameter}[{self.start}:{self.stop}]"
@@ -46,7 +50,9 @@ class Position:
     def view(self, weight: Tensor) -> Tensor | None:
         """The slice (m, n) where it lies in the weight, or None where it does not fit."""
         sizes = weight.shape[2:]
-        if len(sizes) != len(self.position) or any(not 0 <= at < size for at, size in zip(self.position, sizes, strict=True)):
+        if len(sizes) != len(self.position) or any(
+            not 0 <= at < size for at, size in zip(self.position, sizes, strict=True)
+        ):
             return None
         matrix = weight[(slice(None), slice(None), *self.position)]
         return matrix.mT if self.transposed else matrix
@@ -59,7 +65,8 @@ class Position:
 class Stack:
     """A name and the slots in order. The order matters to a t-SVD up to cyclic shifts and reversal: record it.
 
-    group: what the slots are the elements of, in raster order; empty for a cycle. Of a convolution's kernel: the kernel's size.
+    group: what the slots are the elements of, in raster order; empty for a cycle. Of a convolution's kernel: the
+    kernel's size.
     """
 
     name: str
@@ -68,7 +75,8 @@ class Stack:
 
 
 def kernel_stack(name: str, parameter: str, size: Sequence[int], transposed: bool = False) -> Stack:
-    """The stack of one convolution: a slice for each position of its kernel, over the product of the cycles of its axes.
+    """The stack of one convolution: a slice for each position of its kernel, over the product of the cycles of its
+    axes.
 
     parameter: full name of the weight, (outputs, inputs, *size), or (inputs, outputs, *size) where it is `transposed`.
     """
@@ -86,13 +94,18 @@ def views(parameters: Mapping[str, Tensor], stack: Stack) -> list[Tensor]:
     if not stack.slots:
         raise StackError(f"stack {stack.name}: no slots")
     if stack.group and prod(stack.group) != len(stack.slots):
-        raise StackError(f"stack {stack.name}: {len(stack.slots)} slots are not the elements of a group of shape {stack.group}")
+        raise StackError(
+            f"stack {stack.name}: {len(stack.slots)} slots are not the elements of a group of shape {stack.group}"
+        )
     slices = []
     for slot in stack.slots:
         weight = parameters.get(slot.parameter)
         part = slot.view(weight.detach()) if weight is not None else None
         if part is None:
-            raise StackError(f"stack {stack.name}: {slot}: " + ("no such parameter" if weight is None else f"shape {tuple(weight.shape)}"))
+            raise StackError(
+                f"stack {stack.name}: {slot}: "
+                + ("no such parameter" if weight is None else f"shape {tuple(weight.shape)}")
+            )
         slices.append(part)
     shapes = {tuple(part.shape) for part in slices}
     if len(shapes) != 1:
@@ -101,17 +114,28 @@ def views(parameters: Mapping[str, Tensor], stack: Stack) -> list[Tensor]:
 
 
 def owner(model: nn.Module, stack: Stack, slot: Slot | Position) -> nn.Module:
-    """The layer that owns a slot's weight: linear for rows, a convolution for positions. Raises StackError for any other kind."""
+    """The layer that owns a slot's weight: linear for rows, a convolution for positions.
+
+    Raises StackError for any other kind.
+    """
     path, _, attribute = slot.parameter.rpartition(".")
     module = model.get_submodule(path)
     if isinstance(slot, Position):
-        fits = attribute == "weight" and isinstance(module, _ConvNd) and isinstance(module, _ConvTransposeNd) == slot.transposed
+        fits = (
+            attribute == "weight"
+            and isinstance(module, _ConvNd)
+            and isinstance(module, _ConvTransposeNd) == slot.transposed
+        )
         if not fits:
             kind = "transposed convolution" if slot.transposed else "convolution"
-            raise StackError(f"stack {stack.name}: {slot.parameter} is not the weight of a {kind} but of {type(module).__name__}")
+            raise StackError(
+                f"stack {stack.name}: {slot.parameter} is not the weight of a {kind} but of {type(module).__name__}"
+            )
         _check_kernel(stack, module)
     elif attribute != "weight" or not isinstance(module, nn.Linear):
-        raise StackError(f"stack {stack.name}: {slot.parameter} is not the weight of a linear layer but of {type(module).__name__}")
+        raise StackError(
+            f"stack {stack.name}: {slot.parameter} is not the weight of a linear layer but of {type(module).__name__}"
+        )
     return module
 
 
@@ -122,11 +146,16 @@ def _check_kernel(stack: Stack, module: nn.Module) -> None:
     if stack.slots != kernel_stack("", first.parameter, module.kernel_size, isinstance(module, _ConvTransposeNd)).slots:
         raise StackError(f"stack {stack.name}: not every position of the one kernel {first.parameter}, in raster order")
     if stack.group not in ((), tuple(module.kernel_size), (len(stack.slots),)):
-        raise StackError(f"stack {stack.name}: group {stack.group} is neither the kernel's size {tuple(module.kernel_size)} nor one cycle")
+        raise StackError(
+            f"stack {stack.name}: group {stack.group} is neither the kernel's size {tuple(module.kernel_size)} nor one"
+            " cycle"
+        )
 
 
 def check_apart(stacks: Sequence[Stack]) -> None:
-    """Raises StackError where two slots, of one stack or of two, hold the same row of a weight, or two stacks one name."""
+    """Raises StackError where two slots, of one stack or of two, hold the same row of a weight, or two
+    stacks one name.
+    """
     names = [stack.name for stack in stacks]
     if len(set(names)) != len(names):
         raise StackError(f"stacks {', '.join(names)}: two of one name")

@@ -1,9 +1,10 @@
 """The algebra of third-order tensors under the t-product (Kilmer and Martin 2011, definitions 3.1 to 3.14).
 
-Tensors are (K, m, n) real: K frontal slices. The slices stand for the elements of a finite abelian group: the cycle of K of the paper
-(`group` left out), or a product of cycles, such as (3, 3, 3) for the positions of a kernel, in raster order. The discrete Fourier
-transform over the group turns the t-product, a convolution over it, into one matrix product a frequency. Real tensors have
-conjugate-symmetric transforms, so one frequency of every conjugate pair is enough; for a cycle these are the half that rfft gives.
+Tensors are (K, m, n) real: K frontal slices. The slices stand for the elements of a finite abelian group: the cycle of
+K of the paper (`group` left out), or a product of cycles, such as (3, 3, 3) for the positions of a kernel, in raster
+order. The discrete Fourier transform over the group turns the t-product, a convolution over it, into one matrix product
+a frequency. Real tensors have conjugate-symmetric transforms, so one frequency of every conjugate pair is enough; for a
+cycle these are the half that rfft gives.
 """
 
 from functools import lru_cache
@@ -35,7 +36,9 @@ def t_transpose(a: Tensor, group: Group = ()) -> Tensor:
 
 
 def t_identity(size: int, count: int, like: Tensor | None = None) -> Tensor:
-    """(count, size, size): the identity matrix in slice 0, zeros elsewhere, for every group. dtype and device as `like`."""
+    """(count, size, size): the identity matrix in slice 0, zeros
+    elsewhere, for every group. dtype and device as `like`.
+    """
     identity = torch.zeros(count, size, size) if like is None else like.new_zeros(count, size, size)
     identity[0].fill_diagonal_(1)
     return identity
@@ -50,18 +53,25 @@ def to_frequencies(a: Tensor, group: Group) -> Tensor:
 
 
 def spectrum(a: Tensor, group: Group) -> tuple[Tensor, ...]:
-    """The real parts of `to_frequencies` and the imaginary ones, (F, ...) each; the real ones alone where all others are zero.
+    """The real parts of `to_frequencies` and the imaginary ones, (F, ...) each; the real ones alone where all others
+    are zero.
 
     Over a product of cycles, which is small, it is one matrix product.
     """
     if len(group) == 1:
         transformed = torch.fft.rfft(a, dim=0)
         return (transformed.real,) if is_real(group) else (transformed.real, transformed.imag)
-    return tuple((_transform(group, a.dtype, a.device) @ a.flatten(1)).unflatten(1, a.shape[1:]).chunk(1 if is_real(group) else 2))
+    return tuple(
+        (_transform(group, a.dtype, a.device) @ a.flatten(1))
+        .unflatten(1, a.shape[1:])
+        .chunk(1 if is_real(group) else 2)
+    )
 
 
 def is_real(group: Group) -> bool:
-    """Whether every frequency is its own conjugate, so that the transform of a real tensor is real: cycles of one and of two."""
+    """Whether every frequency is its own conjugate, so that the
+    transform of a real tensor is real: cycles of one and of two.
+    """
     return max(group) <= 2
 
 
@@ -74,16 +84,20 @@ def to_slices(a: Tensor, group: Group) -> Tensor:
 
 
 def frequency_weights(group: Group) -> Tensor:
-    """(F,): how often each frequency stands among all K: 2, but 1 for those that are their own conjugates (zero, and Nyquist in even cycles)."""
+    """(F,): how often each frequency stands among all K: 2, but 1 for those
+    that are their own conjugates (zero, and Nyquist in even cycles).
+    """
     chosen = _representatives(group)
     return torch.where(_negated(group)[chosen] == chosen, 1.0, 2.0).double()
 
 
 def inverse_transform(group: Group, like: Tensor) -> Tensor:
-    """(K, 2 F) real: what takes the real and the imaginary part of each frequency in turn to the slices; (K, F) where `is_real`.
+    """(K, 2 F) real: what takes the real and the imaginary part of each frequency in turn to the slices; (K, F) where
+    `is_real`.
 
-    a_k = 1/K sum over f of w_f (Re a^_f cos(angle) - Im a^_f sin(angle)), w_f as in `frequency_weights`, the angle 2 pi times the sum over
-    the cycles of f k / length. One matrix product: on a CPU many times faster than an inverse FFT along the slowest dimension of large slices.
+    a_k = 1/K sum over f of w_f (Re a^_f cos(angle) - Im a^_f sin(angle)), w_f as in `frequency_weights`, the angle 2 pi
+    times the sum over the cycles of f k / length. One matrix product: on a CPU many times faster than an inverse FFT
+    along the slowest dimension of large slices.
     """
     return _inverse_transform(group, like.dtype, like.device)
 

@@ -1,4 +1,6 @@
-"""The t-SVD with its gauge fixed, and its leading part (Kilmer and Martin 2011, theorem 4.1; lora_pt: equations 4 to 6 of 2407.11292)."""
+"""The t-SVD with its gauge fixed, and its leading part (Kilmer and
+Martin 2011, theorem 4.1; lora_pt: equations 4 to 6 of 2407.11292).
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,12 +10,13 @@ from torch import Tensor
 
 from hippopt.lorapt.tensor_algebra import Group, frequency_weights, group_of, to_frequencies, to_slices
 
-# where fewer than this share of the triplets are asked for, and the smaller side is not tiny, they are taken from the Gram matrix
+# where fewer than this share of the triplets are asked for, and the smaller side is not tiny, they are taken from the
+# Gram matrix
 LEADING_SHARE = 0.25
 SMALLEST_LEADING = 256
 OVERSAMPLING = 8
-# of the residual |A v - s u|, relative to the largest singular value: single precision, in which factors are trained. What
-# is missing to the best approximation stays in the residual weights, so that the sum is exact all the same
+# of the residual |A v - s u|, relative to the largest singular value: single precision, in which factors are trained.
+# What is missing to the best approximation stays in the residual weights, so that the sum is exact all the same
 TOLERANCE = 2e-5
 ROWS = 128  # of all slices, transformed at a time
 
@@ -22,8 +25,8 @@ ROWS = 128  # of all slices, transformed at a time
 class TensorSVD:
     """W = U * S * V^T, or its r leading triplets. Real, in the original domain; float64.
 
-    u: (K, m, r); v: (K, n, r); s: (K, r), the tubes of the f-diagonal S. singular_values: (F, r), of each frequency, falling;
-    F is K // 2 + 1 for a cycle. group: what the K slices are the elements of.
+    u: (K, m, r); v: (K, n, r); s: (K, r), the tubes of the f-diagonal S. singular_values: (F, r), of each frequency,
+    falling; F is K // 2 + 1 for a cycle. group: what the K slices are the elements of.
     """
 
     u: Tensor
@@ -44,20 +47,22 @@ class TensorSVD:
         return TensorSVD(self.u[..., :rank], tubes, self.v[..., :rank], values, self.group)
 
     def energy(self) -> Tensor:
-        """(r,): share of each triplet in the squared Frobenius norm of the tensor: 1/K times its sum over all K frequencies."""
+        """(r,): share of each triplet in the squared Frobenius norm of
+        the tensor: 1/K times its sum over all K frequencies.
+        """
         weights = frequency_weights(self.group).to(self.singular_values.device)
         return (weights[:, None] * self.singular_values**2).sum(0) / self.u.shape[0]
 
 
 def t_svd(w: Tensor | Sequence[Tensor], rank: int | None = None, group: Group = ()) -> TensorSVD:
-    """The t-SVD of (K, m, n), or its `rank` leading triplets. `w`: a tensor, or its K slices (m, n), which are then never copied as a whole.
-    group: what the slices are the elements of, as in tensor_algebra; empty for a cycle.
+    """The t-SVD of (K, m, n), or its `rank` leading triplets. `w`: a tensor, or its K slices (m, n), which are then
+    never copied as a whole. group: what the slices are the elements of, as in tensor_algebra; empty for a cycle.
 
-    An SVD leaves the phase of each singular pair open; the product does not depend on it, but the real factors and their
-    training do. So the entry of largest modulus in every column of U^ is made real and positive, and the frequencies that are
-    real (zero, and Nyquist in even cycles) are decomposed by a real SVD. Computed in float64, but for a few triplets of large
-    matrices (see _leading); one frequency after the other, so that the work needs little more memory than the transform.
-    Raises ValueError for a rank outside 1 to min(m, n).
+    An SVD leaves the phase of each singular pair open; the product does not depend on it, but the real factors and
+    their training do. So the entry of largest modulus in every column of U^ is made real and positive, and the
+    frequencies that are real (zero, and Nyquist in even cycles) are decomposed by a real SVD. Computed in float64, but
+    for a few triplets of large matrices (see _leading); one frequency after the other, so that the work needs little
+    more memory than the transform. Raises ValueError for a rank outside 1 to min(m, n).
     """
     slices = [part.detach() for part in (w.unbind(0) if isinstance(w, Tensor) else w)]
     count, (m, n) = len(slices), slices[0].shape
@@ -82,7 +87,9 @@ def t_svd(w: Tensor | Sequence[Tensor], rank: int | None = None, group: Group = 
 
 def _transform(slices: list[Tensor], kind: torch.dtype, group: Group) -> Tensor:
     """(F, m, n): the transform along the slices, some rows at a time, since the slices lie apart in a model."""
-    parts = (torch.stack([part[start : start + ROWS] for part in slices]) for start in range(0, slices[0].shape[0], ROWS))
+    parts = (
+        torch.stack([part[start : start + ROWS] for part in slices]) for start in range(0, slices[0].shape[0], ROWS)
+    )
     first = to_frequencies(next(parts).to(kind), group)
     whole = first.new_empty(first.shape[0], *slices[0].shape)
     whole[:, : first.shape[1]] = first
@@ -107,9 +114,10 @@ def _whole(a: Tensor, rank: int) -> tuple[Tensor, Tensor, Tensor]:
 def _leading(a: Tensor, rank: int) -> tuple[Tensor, Tensor, Tensor] | None:
     """The same from the Gram matrix of the smaller side, or None where that is not precise enough.
 
-    Its eigenvectors (single precision, a few more than asked for) span the subspace; then one step of subspace iteration with
-    Rayleigh and Ritz in double precision, since squaring loses half of the digits. A Krylov subspace took as long at rank
-    4, and at rank 16 did not converge on random weights, whose leading singular values lie close together.
+    Its eigenvectors (single precision, a few more than asked for) span the subspace; then one step of subspace
+    iteration with Rayleigh and Ritz in double precision, since squaring loses half of the digits. A Krylov subspace
+    took as long at rank 4, and at rank 16 did not converge on random weights, whose leading singular values lie close
+    together.
     """
     if a.shape[0] < a.shape[1]:
         turned = _leading(a.mH, rank)

@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 
 def read_base(path: Path) -> tuple[dict[str, "torch.Tensor"], BaseCard]:
-    """(tensors, card) of a base file. Raises WeightsError when either is missing, damaged, or does not belong to the other."""
+    """(tensors, card) of a base file.
+
+    Raises WeightsError when either is missing, damaged, or does not belong to the other.
+    """
     from hippopt.networks.tensor_files import file_sha256, read_state
 
     beside = path.with_suffix(".json")
@@ -24,27 +27,38 @@ def read_base(path: Path) -> tuple[dict[str, "torch.Tensor"], BaseCard]:
     try:
         card = decode(parse_json(beside.read_bytes(), beside), BaseCard, beside)
     except OSError as error:
-        raise WeightsError(f"{beside}: the card of the base cannot be read ({error.strerror}); keep it beside the weights") from None
+        raise WeightsError(
+            f"{beside}: the card of the base cannot be read ({error.strerror}); keep it beside the weights"
+        ) from None
     except PlanError as error:
         raise WeightsError(str(error)) from None
     found = file_sha256(path)
     if found != card.sha256:
-        raise WeightsError(f"{path}: its sha256 is {found[:12]}, but {beside.name} says {card.sha256[:12]}; copy both anew")
+        raise WeightsError(
+            f"{path}: its sha256 is {found[:12]}, but {beside.name} says {card.sha256[:12]}; copy both anew"
+        )
     return state, card
 
 
 def default_base(plan: Plan) -> Path | None:
-    """The newest shipped base that fits the plan's network and channels, or None. It fits a network without a transformer too: its blocks are left out."""
+    """The newest shipped base that fits the plan's network and channels, or None.
+
+    It fits a network without a transformer too: its blocks are left out.
+    """
     for path in reversed(shipped_bases()):
         beside = path.with_suffix(".json")
         card = decode(parse_json(beside.read_bytes(), beside), BaseCard, beside)
-        if card.network == msgspec.structs.replace(plan.network, transformer=True) and card.in_channels == len(plan.channel_names):
+        if card.network == msgspec.structs.replace(plan.network, transformer=True) and card.in_channels == len(
+            plan.channel_names
+        ):
             return path
     return None
 
 
 def chosen_base(asked: str | None, plan: Plan) -> str | None:
-    """What training starts from: the base asked for, None for "none" (random weights), or where nothing was asked the shipped one that fits."""
+    """What training starts from: the base asked for, None for "none" (random
+    weights), or where nothing was asked the shipped one that fits.
+    """
     if asked is None:
         shipped = default_base(plan)
         return str(shipped) if shipped else None
@@ -64,7 +78,10 @@ def is_shipped(sha256: str) -> bool:
 
 
 def shipped_bases() -> list[Path]:
-    """The base files that come with hippopt. A newer one has a name that sorts behind the older ones, which stay for what was made on them."""
+    """The base files that come with hippopt.
+
+    A newer one has a name that sorts behind the older ones, which stay for what was made on them.
+    """
     folder = Path(str(files("hippopt") / "bases"))
     return sorted(folder.glob("*.safetensors")) if folder.is_dir() else []
 

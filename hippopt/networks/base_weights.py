@@ -32,15 +32,18 @@ class KeyReport:
 
 
 def load_base(
-    model: "torch.nn.Module", state: Mapping[str, "torch.Tensor"], base_patch: Triple | None, patch_size: Triple, source: str
+    model: "torch.nn.Module",
+    state: Mapping[str, "torch.Tensor"],
+    base_patch: Triple | None,
+    patch_size: Triple,
+    source: str,
 ) -> list[KeyReport]:
     """Copy a base's weights into `model` in place, and report every key.
 
-    Converted: older patch embeddings, position embeddings of another token grid (trilinear; `base_patch` in voxels tells
-    the base's, a cubic grid is assumed where it is None), other numbers of input channels. Keys that do not fit are
-    left at the model's own random values ("re-made").
-    Raises WeightsError when the base has tokens of another size, a weight of the transformer is missing or has another shape, or a value
-    is not finite.
+    Converted: older patch embeddings, position embeddings of another token grid (trilinear; `base_patch` in voxels
+    tells the base's, a cubic grid is assumed where it is None), other numbers of input channels. Keys that do not fit
+    are left at the model's own random values ("re-made"). Raises WeightsError when the base has tokens of another size,
+    a weight of the transformer is missing or has another shape, or a value is not finite.
     """
     import torch
 
@@ -58,7 +61,9 @@ def load_base(
             reports.append(KeyReport(key, status, "kept as the network made it"))
         elif found.shape == target.shape:
             new[key] = found
-            status = "interpolated" if key == POSITION and interpolated else "converted" if key in converted else "matched"
+            status = (
+                "interpolated" if key == POSITION and interpolated else "converted" if key in converted else "matched"
+            )
             reports.append(KeyReport(key, status, interpolated if status == "interpolated" else converted.get(key, "")))
         else:
             value, status, detail = _fit(key, found, target)
@@ -78,7 +83,9 @@ def load_base(
 
 
 def token_size_of(state: Mapping[str, "torch.Tensor"]) -> int | None:
-    """Voxels along each axis of a base's tokens, by the shape of its patch embedding; None where it has none that is known."""
+    """Voxels along each axis of a base's tokens, by the shape of
+    its patch embedding; None where it has none that is known.
+    """
     if OLD_PATCH + "weight" in state:
         return OLD_TOKEN
     weight = state.get(PATCH_WEIGHT)
@@ -86,16 +93,21 @@ def token_size_of(state: Mapping[str, "torch.Tensor"]) -> int | None:
 
 
 def check_token_size(base: int, planned: int, source: str) -> None:
-    """Raises WeightsError where a base and a plan have tokens of different sizes: no weight of the one would mean anything in the other."""
+    """Raises WeightsError where a base and a plan have tokens of different
+    sizes: no weight of the one would mean anything in the other.
+    """
     if base != planned:
         raise WeightsError(
-            f"{source}: a base with tokens of {base} voxels, but the plan's network.token_size is {planned}; plan for it with "
-            f"`hippopt_plan --set network.token_size={base} --overwrite`, or give another base (--base none: random weights)"
+            f"{source}: a base with tokens of {base} voxels, but the plan's network.token_size is {planned}; plan for"
+            f" it with `hippopt_plan --set network.token_size={base} --overwrite`, or give another base (--base none:"
+            " random weights)"
         )
 
 
 def check_network(base: NetworkSettings, planned: NetworkSettings, source: str) -> None:
-    """Raises WeightsError where a base cannot be that of a plan: tokens of another size, or no transformer where the plan has one."""
+    """Raises WeightsError where a base cannot be that of a plan: tokens
+    of another size, or no transformer where the plan has one.
+    """
     check_token_size(base.token_size, planned.token_size, source)
     if planned.transformer and not base.transformer:
         raise WeightsError(
@@ -105,25 +117,36 @@ def check_network(base: NetworkSettings, planned: NetworkSettings, source: str) 
 
 
 def _check_transformer(reports: list[KeyReport], source: str) -> None:
-    broken = [r for r in reports if r.key.startswith(TRANSFORMER) and UNUSED not in r.key and r.status in ("missing", "re-made")]
+    broken = [
+        r
+        for r in reports
+        if r.key.startswith(TRANSFORMER) and UNUSED not in r.key and r.status in ("missing", "re-made")
+    ]
     if broken:
         counts = Counter(report.status for report in reports)
         raise WeightsError(
-            f"{source}: its transformer does not fit this network ({len(broken)} keys, such as {broken[0].key}: {broken[0].status}, "
-            f"{broken[0].detail}; of all keys {', '.join(f'{n} {s}' for s, n in counts.items())}); choose the network size of the base with "
-            "`hippopt_plan --set network.size=... --overwrite`, or another base"
+            f"{source}: its transformer does not fit this network ({len(broken)} keys, such as {broken[0].key}:"
+            f" {broken[0].status}, {broken[0].detail}; of all keys {', '.join(f'{n} {s}' for s, n in counts.items())});"
+            " choose the network size of the base with `hippopt_plan --set network.size=... --overwrite`, or another"
+            " base"
         )
 
 
 def remade_keys(reports: list[KeyReport]) -> tuple[str, ...]:
     """Parameters that are not the base's own values: they are trained and stored with the adapter."""
-    return tuple(r.key for r in reports if r.status in ("interpolated", "re-made", "missing") or r.detail.startswith("channels"))
+    return tuple(
+        r.key for r in reports if r.status in ("interpolated", "re-made", "missing") or r.detail.startswith("channels")
+    )
 
 
 def image_tokens(state: Mapping[str, "torch.Tensor"]) -> int:
     """Number of position embeddings, one a token, without that of a class token (classifying ViTs have one)."""
     count = int(state[POSITION].shape[1])
-    return count - 1 if any(token in state for token in CLASS_TOKENS) and _cube_root(count - 1) and not _cube_root(count) else count
+    return (
+        count - 1
+        if any(token in state for token in CLASS_TOKENS) and _cube_root(count - 1) and not _cube_root(count)
+        else count
+    )
 
 
 def _why_unused(key: str, transformer: bool) -> str:
@@ -138,14 +161,18 @@ def _why_unused(key: str, transformer: bool) -> str:
     return "no such parameter in this network"
 
 
-def _modernise(state: dict[str, "torch.Tensor"], base_patch: Triple | None, token: int) -> tuple[dict[str, "torch.Tensor"], dict[str, str]]:
+def _modernise(
+    state: dict[str, "torch.Tensor"], base_patch: Triple | None, token: int
+) -> tuple[dict[str, "torch.Tensor"], dict[str, str]]:
     """Older key names and shapes to today's: (state, key -> what was done)."""
     done = {}
     if OLD_PATCH + "weight" in state:
         weight = state.pop(OLD_PATCH + "weight")
         channels = weight.shape[1] // OLD_TOKEN**3
         # the old layer took patches flattened as (p1 p2 p3 c)
-        state[PATCH_WEIGHT] = weight.reshape(weight.shape[0], *[OLD_TOKEN] * 3, channels).permute(0, 4, 1, 2, 3).contiguous()
+        state[PATCH_WEIGHT] = (
+            weight.reshape(weight.shape[0], *[OLD_TOKEN] * 3, channels).permute(0, 4, 1, 2, 3).contiguous()
+        )
         done[PATCH_WEIGHT] = "perceptron patch embedding written as a convolution"
         if OLD_PATCH + "bias" in state:
             state[PATCH_WEIGHT.replace("weight", "bias")] = state.pop(OLD_PATCH + "bias")
@@ -171,7 +198,11 @@ def _fit(key: str, found: "torch.Tensor", target: "torch.Tensor") -> tuple["torc
     ):
         have, want = found.shape[1], target.shape[1]
         # inputs are z-scored: the mean kernel, shared out, keeps the scale of the response
-        return found.mean(1, keepdim=True).expand(-1, want, *found.shape[2:]) * (have / want), "converted", f"channels {have} -> {want}"
+        return (
+            found.mean(1, keepdim=True).expand(-1, want, *found.shape[2:]) * (have / want),
+            "converted",
+            f"channels {have} -> {want}",
+        )
     return None, "re-made", f"shape {tuple(found.shape)} in the base, {tuple(target.shape)} here"
 
 

@@ -5,8 +5,10 @@ from torch import nn
 
 
 class _OneDnnConv3d(nn.Conv3d):
-    """PyTorch takes oneDNN for a batch of one only where channels times depth times height are over 20480 (`ConvParams::use_mkldnn`
-    in aten/src/ATen/native/Convolution.cpp), and else unfolds the input, which takes several times as long."""
+    """PyTorch takes oneDNN for a batch of one only where channels times depth times height are over 20480
+    (`ConvParams::use_mkldnn` in aten/src/ATen/native/Convolution.cpp), and else unfolds the input, which takes several
+    times as long.
+    """
 
     def _conv_forward(self, input: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
         plain = (
@@ -21,7 +23,9 @@ class _OneDnnConv3d(nn.Conv3d):
 
 
 def quicken(model: nn.Module) -> nn.Module:
-    """The same network, whose 3D convolutions take a batch of one faster on a CPU where PyTorch has oneDNN. For prediction alone."""
+    """The same network, whose 3D convolutions take a batch of one
+    faster on a CPU where PyTorch has oneDNN. For prediction alone.
+    """
     if torch.backends.mkldnn.is_available() and hasattr(torch, "mkldnn_convolution"):
         for part in model.modules():
             if type(part) is nn.Conv3d and part.padding_mode == "zeros" and not isinstance(part.padding, str):

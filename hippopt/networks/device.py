@@ -21,7 +21,11 @@ def choose_device(requested: str) -> tuple["torch.device", str]:
         return torch.device("cuda"), f"on {torch.cuda.get_device_name()}"
     if requested == "cuda":
         built = torch.version.cuda
-        reason = f"built for CUDA {built}, but no usable GPU or driver was found" if built else "this torch is built for CPUs only"
+        reason = (
+            f"built for CUDA {built}, but no usable GPU or driver was found"
+            if built
+            else "this torch is built for CPUs only"
+        )
         raise TrainingError(f"--device cuda: {reason}; use --device cpu, or install a driver and torch that fit")
     return torch.device("cpu"), "on the CPU (no GPU found)"
 
@@ -32,7 +36,9 @@ def bfloat16_pays(device: "torch.device") -> bool:
 
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
-    return any(getattr(torch.cpu, name, lambda: False)() for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
+    return any(
+        getattr(torch.cpu, name, lambda: False)() for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    )
 
 
 def memory_gb(device: "torch.device") -> float:

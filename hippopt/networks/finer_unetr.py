@@ -5,14 +5,18 @@ from torch import Tensor, nn
 from hippopt.artifacts.plan import LAYERS, NetworkSettings, Triple
 
 TOKEN = 8
-SKIPS = (4, 8)  # transformer blocks after which features leave for the decoder's skips; the UNETR of 16 voxels has three
+SKIPS = (
+    4,
+    8,
+)  # transformer blocks after which features leave for the decoder's skips; the UNETR of 16 voxels has three
 
 
 class FinerUNETR(nn.Module):
     """MONAI's UNETR without its lowest level, so that the token grid is the decoder's deepest image.
 
-    Parameters are named as in MONAI's UNETR: `vit.`, `encoder1` to `encoder3` (at the full, half and quarter resolution), `decoder4` to `decoder2`, `out.`.
-    Each stands at the resolution of its namesake; the lowest skip and the lowest decoder block of MONAI's (`encoder4`, `decoder5`) have none here.
+    Parameters are named as in MONAI's UNETR: `vit.`, `encoder1` to `encoder3` (at the full, half and quarter
+    resolution), `decoder4` to `decoder2`, `out.`. Each stands at the resolution of its namesake; the lowest skip and
+    the lowest decoder block of MONAI's (`encoder4`, `decoder5`) have none here.
 
     Args:
         in_channels: channels of the image.
@@ -30,20 +34,39 @@ class FinerUNETR(nn.Module):
         hidden, features = network.hidden_size, network.feature_size
         self.grid = tuple(size // TOKEN for size in patch_size)
         self.vit = ViT(
-            in_channels=in_channels, img_size=patch_size, patch_size=(TOKEN,) * 3, hidden_size=hidden, mlp_dim=network.mlp_dim, num_layers=LAYERS,
-            num_heads=network.num_heads, proj_type="conv", dropout_rate=0.0,
-        )  # fmt: skip
+            in_channels=in_channels,
+            img_size=patch_size,
+            patch_size=(TOKEN,) * 3,
+            hidden_size=hidden,
+            mlp_dim=network.mlp_dim,
+            num_layers=LAYERS,
+            num_heads=network.num_heads,
+            proj_type="conv",
+            dropout_rate=0.0,
+        )
 
         def skip(channels: int, doublings: int) -> nn.Module:
             return UnetrPrUpBlock(
-                3, hidden, channels, num_layer=doublings - 1, kernel_size=3, stride=1, upsample_kernel_size=2, norm_name="instance",
-                conv_block=True, res_block=True,
-            )  # fmt: skip
+                3,
+                hidden,
+                channels,
+                num_layer=doublings - 1,
+                kernel_size=3,
+                stride=1,
+                upsample_kernel_size=2,
+                norm_name="instance",
+                conv_block=True,
+                res_block=True,
+            )
 
         def up(below: int, channels: int) -> nn.Module:
-            return UnetrUpBlock(3, below, channels, kernel_size=3, upsample_kernel_size=2, norm_name="instance", res_block=True)
+            return UnetrUpBlock(
+                3, below, channels, kernel_size=3, upsample_kernel_size=2, norm_name="instance", res_block=True
+            )
 
-        self.encoder1 = UnetrBasicBlock(3, in_channels, features, kernel_size=3, stride=1, norm_name="instance", res_block=True)
+        self.encoder1 = UnetrBasicBlock(
+            3, in_channels, features, kernel_size=3, stride=1, norm_name="instance", res_block=True
+        )
         self.encoder2 = skip(2 * features, doublings=2)
         self.encoder3 = skip(4 * features, doublings=1)
         self.decoder4 = up(hidden, 4 * features)

@@ -1,7 +1,7 @@
 """The head for the labels at hand, begun from what the base's own classes mean.
 
-A random head sends random gradients through a decoder that was trained with care; rows of classes that mean nearly the same
-spare it that (docs/experiments.md).
+A random head sends random gradients through a decoder that was trained with care; rows of classes that mean nearly the
+same spare it that (docs/experiments.md).
 """
 
 import re
@@ -18,10 +18,11 @@ MEANING = {"head": "anterior", "body": "posterior", "tail": "posterior", "front"
 
 
 def similar_classes(base: Sequence[str], wanted: Sequence[str]) -> list[list[int]]:
-    """For each wanted class the base's classes that it may begin from: those whose names hold all its words, sides apart.
+    """For each wanted class the base's classes that it may begin from: those whose names hold all its words, sides
+    apart.
 
-    `hippocampus_left` begins from `hippocampus_anterior` and `hippocampus_posterior`, `anterior` from the first alone, the
-    background from the base's background and all that no other class takes; a name unknown to the base from none.
+    `hippocampus_left` begins from `hippocampus_anterior` and `hippocampus_posterior`, `anterior` from the first alone,
+    the background from the base's background and all that no other class takes; a name unknown to the base from none.
     """
     words = [_words(name) for name in base]
     found = [[i for i, have in enumerate(words) if i > 0 and need and need <= have] for need in map(_words, wanted)]

@@ -1,4 +1,6 @@
-"""Initial factors of LoRA-PT and PiSSA: what they were made of, and the file that holds them once for many adapter files."""
+"""Initial factors of LoRA-PT and PiSSA: what they were made of,
+and the file that holds them once for many adapter files.
+"""
 
 import os
 from collections.abc import Mapping
@@ -26,8 +28,8 @@ class InitialFactors:
     """`STACK.u` (K, m, r), `STACK.s` (K, r) or (K, r, r), `STACK.v` (K, n, r), for pissa `LAYER.lora_A.weight` (r, n),
     `LAYER.lora_B.weight` (m, r). `sha256` over names, shapes and bytes.
 
-    float16 since a run starts from what is stored: the residual is what these factors leave of the base, so rounding them loses nothing.
-    Those of earlier runs are float32.
+    float16 since a run starts from what is stored: the residual is what these factors leave of the base, so rounding
+    them loses nothing. Those of earlier runs are float32.
     """
 
     tensors: Mapping[str, torch.Tensor]
@@ -37,7 +39,9 @@ class InitialFactors:
 def factors_record(
     method: Method, base_sha256: str, model: torch.nn.Module, network: NetworkSettings, settings: AdapterSettings
 ) -> FactorsRecord:
-    """What the initial factors of a base depend on. model: the network before anything is put in it; only its shapes are looked at."""
+    """What the initial factors of a base depend on. model: the network
+    before anything is put in it; only its shapes are looked at.
+    """
     stacks = maker_of(method).weights(method, model, network, settings)
     tensor = METHODS[method].adapter == "lora_pt"
     return FactorsRecord(
@@ -73,7 +77,9 @@ def parse_factors(data: bytes, source: Path) -> tuple[InitialFactors, FactorsRec
             raise ValueError(f"not all of its tensors are {record.dtype}")
     except Exception as error:
         known = isinstance(error, HippoptError | ValueError)
-        reason = str(error).removeprefix(f"{source}: ").partition("; ")[0] if known else f"{type(error).__name__}: {error}"
+        reason = (
+            str(error).removeprefix(f"{source}: ").partition("; ")[0] if known else f"{type(error).__name__}: {error}"
+        )
         raise WeightsError(f"{source}: damaged ({reason}); {COPY_BACK}") from None
     return InitialFactors(tensors, sha256), record
 
@@ -88,8 +94,8 @@ def factors_of(card: AdapterCard, path: Path, adapter: Path) -> InitialFactors |
     initial, _ = load_factors(path)
     if initial.sha256 != card.initial_sha256:
         raise WeightsError(
-            f"{path}: not the initial factors that {adapter} was trained from ({initial.sha256[:12]}, its card names {card.initial_sha256[:12]}); "
-            "copy the original back, or train the fold anew"
+            f"{path}: not the initial factors that {adapter} was trained from ({initial.sha256[:12]}, its card names"
+            f" {card.initial_sha256[:12]}); copy the original back, or train the fold anew"
         )
     return initial
 
@@ -99,7 +105,11 @@ def save_factors(path: Path, initial: InitialFactors, record: FactorsRecord, rep
     temporary = path.with_name(f"{TEMPORARY}{os.getpid()}-{path.name}")
     try:
         # one key: safetensors writes several in any order, and equal factors are to give equal files
-        save_tensors(temporary, initial.tensors, {METADATA: canonical_json({"made_of": record, "sha256": initial.sha256}).decode()})
+        save_tensors(
+            temporary,
+            initial.tensors,
+            {METADATA: canonical_json({"made_of": record, "sha256": initial.sha256}).decode()},
+        )
         if replace:
             os.replace(temporary, path)
             return
@@ -111,7 +121,9 @@ def save_factors(path: Path, initial: InitialFactors, record: FactorsRecord, rep
             if not path.exists():
                 os.replace(temporary, path)
     except OSError as error:
-        raise OutputError(f"{path}: cannot be written ({error.strerror or error}); free space or choose another --root") from None
+        raise OutputError(
+            f"{path}: cannot be written ({error.strerror or error}); free space or choose another --root"
+        ) from None
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -121,7 +133,11 @@ def differences(found: FactorsRecord, wanted: FactorsRecord) -> str:
     shown = (
         ("base", found.base_sha256[:12], wanted.base_sha256[:12]),
         ("rank", found.rank, wanted.rank),
-        ("stacks", {name: len(slots) for name, slots in found.stacks.items()}, {name: len(slots) for name, slots in wanted.stacks.items()}),
+        (
+            "stacks",
+            {name: len(slots) for name, slots in found.stacks.items()},
+            {name: len(slots) for name, slots in wanted.stacks.items()},
+        ),
         ("core", found.core, wanted.core),
         ("balance", found.balance, wanted.balance),
     )

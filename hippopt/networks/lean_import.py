@@ -1,4 +1,6 @@
-"""Import MONAI without packages that it imports and hippopt never uses: this saves over two seconds of a command that may need ten."""
+"""Import MONAI without packages that it imports and hippopt never
+uses: this saves over two seconds of a command that may need ten.
+"""
 
 import sys
 from contextlib import contextmanager
@@ -7,9 +9,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# `import monai` imports every part of it, and with them these where they are installed: transformers (it comes with the extra for
-# LoRA) for a network that hippopt has no use for, matplotlib for notebooks, the
-# others for transforms and metrics
+# `import monai` imports every part of it, and with them these where they are installed: transformers (it comes with the
+# extra for LoRA) for a network that hippopt has no use for, matplotlib for notebooks, the others for transforms and
+# metrics
 NEEDLESS = ("transformers", "matplotlib", "pandas", "sklearn", "skimage", "scipy.signal")
 
 

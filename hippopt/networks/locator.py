@@ -19,7 +19,10 @@ from hippopt.networks.tensor_files import read_state, save_tensors, tensors_sha2
 
 
 def build_locator(plan: Plan, seed: int = 0) -> nn.Module:
-    """(B, C, z, y, x) -> logits (B, 1 + regions, z, y, x), sizes multiples of `multiple_of(plan)`. Random weights from `seed`."""
+    """(B, C, z, y, x) -> logits (B, 1 + regions, z, y, x), sizes multiples of `multiple_of(plan)`.
+
+    Random weights from `seed`.
+    """
     from monai.networks.nets import UNet
 
     assert plan.locator is not None
@@ -27,9 +30,14 @@ def build_locator(plan: Plan, seed: int = 0) -> nn.Module:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return UNet(
-            spatial_dims=3, in_channels=len(plan.channel_names), out_channels=1 + len(region_classes(plan)), channels=channels,
-            strides=(2,) * (len(channels) - 1), num_res_units=1, norm="INSTANCE",
-        )  # fmt: skip
+            spatial_dims=3,
+            in_channels=len(plan.channel_names),
+            out_channels=1 + len(region_classes(plan)),
+            channels=channels,
+            strides=(2,) * (len(channels) - 1),
+            num_res_units=1,
+            norm="INSTANCE",
+        )
 
 
 def multiple_of(plan: Plan) -> int:
@@ -55,22 +63,40 @@ def coarse_probabilities(models: list[nn.Module], image: np.ndarray, plan: Plan)
     inside = tuple(slice(first, first + size) for first, size in zip(before, image.shape[1:], strict=True))
     padded[(slice(None), *inside)] = image
     with torch.inference_mode():
-        total = torch.stack([torch.softmax(model(torch.from_numpy(padded)[None]).float(), 1)[0] for model in models]).mean(0)
+        total = torch.stack(
+            [torch.softmax(model(torch.from_numpy(padded)[None]).float(), 1)[0] for model in models]
+        ).mean(0)
     return total.numpy()[(slice(None), *inside)]
 
 
 def write_locator(
-    weights: Path, card: Path, model: nn.Module, plan: Plan, fold: str, seed: int, seen_images: tuple[str, ...], seconds: float
+    weights: Path,
+    card: Path,
+    model: nn.Module,
+    plan: Plan,
+    fold: str,
+    seed: int,
+    seen_images: tuple[str, ...],
+    seconds: float,
 ) -> None:
     """Write the tensors, then the card that makes them count."""
     tensors = dict(model.state_dict())
     save_tensors(weights, tensors)
     about = LocatorCard(
-        plan_hash=content_hash(plan), fold=fold, seed=seed, in_channels=len(plan.channel_names),
-        classes=("background", *region_classes(plan)), seen_images=tuple(sorted(set(seen_images))), sha256=tensors_sha256(tensors),
+        plan_hash=content_hash(plan),
+        fold=fold,
+        seed=seed,
+        in_channels=len(plan.channel_names),
+        classes=("background", *region_classes(plan)),
+        seen_images=tuple(sorted(set(seen_images))),
+        sha256=tensors_sha256(tensors),
         seconds=round(seconds, 1),
-        versions={"hippopt": __version__, "python": platform.python_version(), **{name: version(name) for name in ("torch", "monai")}},
-    )  # fmt: skip
+        versions={
+            "hippopt": __version__,
+            "python": platform.python_version(),
+            **{name: version(name) for name in ("torch", "monai")},
+        },
+    )
     write_json(card, about)
 
 
@@ -79,7 +105,9 @@ def read_locator(weights: Path, card: Path, plan: Plan) -> tuple[nn.Module, Loca
     try:
         text = card.read_bytes()
     except OSError as error:
-        raise WeightsError(f"{card}: the fold's locator cannot be read ({error.strerror}); train the fold anew") from None
+        raise WeightsError(
+            f"{card}: the fold's locator cannot be read ({error.strerror}); train the fold anew"
+        ) from None
     return restore_locator(text, read_state(weights), plan, weights, card)
 
 
@@ -93,8 +121,8 @@ def restore_locator(
         raise WeightsError(f"{error}; train the fold anew") from None
     if about.plan_hash != content_hash(plan):
         raise StaleArtifactError(
-            f"{weights}: trained with plan {about.plan_hash[:12]}, but the plan beside it has {content_hash(plan)[:12]}; "
-            "restore that plan.json, or train the fold anew"
+            f"{weights}: trained with plan {about.plan_hash[:12]}, but the plan beside it has"
+            f" {content_hash(plan)[:12]}; restore that plan.json, or train the fold anew"
         )
     if tensors_sha256(tensors) != about.sha256:
         raise WeightsError(f"{weights}: its content does not match its card; copy it anew or train the fold again")
@@ -102,5 +130,7 @@ def restore_locator(
     try:
         model.load_state_dict(dict(tensors))
     except RuntimeError as error:
-        raise WeightsError(f"{weights}: not a locator of this plan ({str(error).splitlines()[0]}); train the fold anew") from None
+        raise WeightsError(
+            f"{weights}: not a locator of this plan ({str(error).splitlines()[0]}); train the fold anew"
+        ) from None
     return model.eval(), about

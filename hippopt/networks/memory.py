@@ -6,7 +6,8 @@ from typing import Any
 from hippopt.artifacts.plan import NetworkSettings, Triple
 from hippopt.networks.unetr import build_unetr
 
-# gradients in flight and convolution workspaces: real steps peaked at 1.1 to 1.9 times the saved bytes (docs/experiments.md)
+# gradients in flight and convolution workspaces: real steps peaked at 1.1 to 1.9 times the saved bytes
+# (docs/experiments.md)
 WORKSPACE_FACTOR = 2.0
 BYTES_A_PARAMETER = 16  # weight, gradient and AdamW's two moments, float32
 
@@ -39,7 +40,9 @@ def saved_bytes(network: NetworkSettings, in_channels: int, out_channels: int, p
     return sum(counted.values()), parameters * BYTES_A_PARAMETER
 
 
-def training_bytes(network: NetworkSettings, in_channels: int, out_channels: int, patch_size: Triple, batch_size: int) -> int:
+def training_bytes(
+    network: NetworkSettings, in_channels: int, out_channels: int, patch_size: Triple, batch_size: int
+) -> int:
     """Estimated peak bytes of a full training step."""
     activations, parameters = saved_bytes(network, in_channels, out_channels, patch_size)
     return int(activations * batch_size * WORKSPACE_FACTOR) + parameters

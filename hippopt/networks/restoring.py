@@ -46,7 +46,8 @@ def _head_report(report: KeyReport, base: tuple[str, ...], wanted: tuple[str, ..
     if report.key not in (HEAD_WEIGHT, HEAD_BIAS):
         return report
     begun = "; ".join(
-        f"{name} from {', '.join(base[i] for i in sources) or 'random values'}" for name, sources in zip(wanted, rows, strict=True)
+        f"{name} from {', '.join(base[i] for i in sources) or 'random values'}"
+        for name, sources in zip(wanted, rows, strict=True)
     )
     return KeyReport(report.key, "re-made", begun)
 
@@ -54,26 +55,39 @@ def _head_report(report: KeyReport, base: tuple[str, ...], wanted: tuple[str, ..
 def read_card(path: Path) -> AdapterCard:
     """Read an adapter card. Raises WeightsError."""
     if path.name.startswith("adapter_best") and not path.exists():
-        raise WeightsError(f"{path}: no best checkpoint here; a model is exported without it unless --with-best is given")
+        raise WeightsError(
+            f"{path}: no best checkpoint here; a model is exported without it unless --with-best is given"
+        )
     try:
         return decode(parse_json(path.read_bytes(), path), AdapterCard, path)
     except (OSError, PlanError) as error:
         raise WeightsError(f"{path}: adapter card cannot be read ({error}); train the fold anew") from None
 
 
-def restore(card: AdapterCard, adapter: Path, initial: Path, base: tuple[Mapping[str, torch.Tensor], BaseCard] | None, plan: Plan) -> Tuned:
-    """The tuned model of an adapter file on its base. lora-pt and pissa need `initial`, the run's initial factors: never a second SVD.
+def restore(
+    card: AdapterCard,
+    adapter: Path,
+    initial: Path,
+    base: tuple[Mapping[str, torch.Tensor], BaseCard] | None,
+    plan: Plan,
+) -> Tuned:
+    """The tuned model of an adapter file on its base. lora-pt and pissa need `initial`, the run's initial factors:
+    never a second SVD.
 
-    Raises StaleArtifactError for another plan than the one it was trained with, WeightsError when a file was changed or is
-    missing, the base is another one, or shapes do not fit.
+    Raises StaleArtifactError for another plan than the one it was trained with, WeightsError when a file was changed or
+    is missing, the base is another one, or shapes do not fit.
     """
     return rebuild(card, read_state(adapter), factors_of(card, initial, adapter), base, plan, adapter)
 
 
 def rebuild(
-    card: AdapterCard, tensors: Mapping[str, torch.Tensor], initial: InitialFactors | None,
-    base: tuple[Mapping[str, torch.Tensor], BaseCard] | None, plan: Plan, adapter: Path,
-) -> Tuned:  # fmt: skip
+    card: AdapterCard,
+    tensors: Mapping[str, torch.Tensor],
+    initial: InitialFactors | None,
+    base: tuple[Mapping[str, torch.Tensor], BaseCard] | None,
+    plan: Plan,
+    adapter: Path,
+) -> Tuned:
     """`restore` on what was read already. `adapter`: named in errors. Raises StaleArtifactError, WeightsError."""
     check_adapter(card, tensors, plan, adapter)
     if card.base_sha256 is not None and (base is None or base[1].sha256 != card.base_sha256):
@@ -81,24 +95,32 @@ def rebuild(
     model, _, _ = build_with_base(plan, base, 0, str(adapter))
     four = ATTENTION[0] in card.stacks
     settings = AdapterSettings(
-        rank=card.rank or 1, stacks=tuple(n for n in STACKS if n in {planned_name(stack) for stack in card.stacks}) or plan.adapter.stacks,
-        core=card.core or "diagonal", balance=bool(card.balance), attention="four" if four else "one",  # type: ignore[arg-type]
+        rank=card.rank or 1,
+        stacks=tuple(n for n in STACKS if n in {planned_name(stack) for stack in card.stacks}) or plan.adapter.stacks,
+        core=card.core or "diagonal",  # type: ignore[arg-type]
+        balance=bool(card.balance),
+        attention="four" if four else "one",  # type: ignore[arg-type]
         also_trained=tuple(card.settings.get("also_trained", plan.adapter.also_trained)),
-    )  # fmt: skip
+    )
     tuned = tune(model, card.method, card.network, settings, card.remade, initial.tensors if initial else None, tensors)
     if tuned.stacks != card.stacks:  # a t-SVD depends on the order
         raise WeightsError(
-            f"{adapter}: its card lists other slices, or another order, than this hippopt stacks; use the version it was made with"
+            f"{adapter}: its card lists other slices, or another order, than this hippopt stacks; use the version it"
+            " was made with"
         )
     return tuned
 
 
 def check_adapter(card: AdapterCard, tensors: Mapping[str, torch.Tensor], plan: Plan, adapter: Path) -> None:
-    """Raises StaleArtifactError for another plan than the card's, WeightsError where the tensors are not those of the card."""
+    """Raises StaleArtifactError for another plan than the card's,
+    WeightsError where the tensors are not those of the card.
+    """
     if card.plan_hash != content_hash(plan):
         raise StaleArtifactError(
-            f"{adapter}: trained with plan {card.plan_hash[:12]}, but the plan beside it has {content_hash(plan)[:12]}; "
-            "restore that plan.json, or train the fold anew"
+            f"{adapter}: trained with plan {card.plan_hash[:12]}, but the plan beside it has {content_hash(plan)[:12]};"
+            " restore that plan.json, or train the fold anew"
         )
-    if tensors_sha256(tensors) != card.sha256 or any(str(value.dtype) != f"torch.{card.dtype}" for value in tensors.values()):
+    if tensors_sha256(tensors) != card.sha256 or any(
+        str(value.dtype) != f"torch.{card.dtype}" for value in tensors.values()
+    ):
         raise WeightsError(f"{adapter}: its content does not match its card; copy it anew or train the fold again")

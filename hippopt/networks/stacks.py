@@ -1,8 +1,9 @@
-"""The stacks of MONAI's UNETR: three of the transformer's layers, and one for each kernel; in the order recorded in the adapter's card.
+"""The stacks of MONAI's UNETR: three of the transformer's layers, and one for each kernel; in the order recorded in the
+adapter's card.
 
 Order within attention: query, key, value, output projection of layer 0, then of layer 1, ... MONAI's `qkv` weight holds
-q, k, v as consecutive row blocks. A t-SVD depends on the order only up to cyclic shifts and reversal (lora_pt.md). A kernel is a stack of
-its own, a slice for each position, over the product of the cycles of its three axes.
+q, k, v as consecutive row blocks. A t-SVD depends on the order only up to cyclic shifts and reversal (lora_pt.md). A
+kernel is a stack of its own, a slice for each position, over the product of the cycles of its three axes.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,8 +20,11 @@ if TYPE_CHECKING:
 ATTENTION = ("query", "key", "value", "output")  # the order within a layer
 
 
-def unetr_stacks(hidden: int, mlp: int, names: Sequence[str], attention_as: Literal["one", "four"] = "one") -> list[Stack]:
-    """The stacks of these names: attention (48 of hidden x hidden), mlp_up (12 of mlp x hidden), mlp_down (12 of hidden x mlp).
+def unetr_stacks(
+    hidden: int, mlp: int, names: Sequence[str], attention_as: Literal["one", "four"] = "one"
+) -> list[Stack]:
+    """The stacks of these names: attention (48 of hidden x hidden), mlp_up (12 of mlp x hidden), mlp_down (12 of hidden
+    x mlp).
 
     attention_as "four": in place of attention the stacks query, key, value and output, 12 of hidden x hidden each.
     """
@@ -43,14 +47,20 @@ def unetr_stacks(hidden: int, mlp: int, names: Sequence[str], attention_as: Lite
 
 
 def linear_layers(hidden: int, mlp: int, names: Sequence[str]) -> list[Stack]:
-    """The weights of the same names, layer by layer and each whole, as peft adapts them: `qkv` is one matrix of 3 hidden x hidden."""
+    """The weights of the same names, layer by layer and each whole, as
+    peft adapts them: `qkv` is one matrix of 3 hidden x hidden.
+    """
     rows = {
         "attention": {"attn.qkv": 3 * hidden, "attn.out_proj": hidden},
         "mlp_up": {"mlp.linear1": mlp},
         "mlp_down": {"mlp.linear2": hidden},
     }
     slots = {
-        name: tuple(Slot(f"vit.blocks.{layer}.{module}.weight", 0, size) for layer in range(LAYERS) for module, size in rows[name].items())
+        name: tuple(
+            Slot(f"vit.blocks.{layer}.{module}.weight", 0, size)
+            for layer in range(LAYERS)
+            for module, size in rows[name].items()
+        )
         for name in names
         if name != CONVOLUTIONS
     }
@@ -58,9 +68,11 @@ def linear_layers(hidden: int, mlp: int, names: Sequence[str]) -> list[Stack]:
 
 
 def kernel_stacks(model: "nn.Module", settings: AdapterSettings) -> list[Stack]:
-    """A stack for each kernel of the convolutional encoders and the decoder that gets factors; none where the plan does not name them.
+    """A stack for each kernel of the convolutional encoders and the decoder that gets factors; none where the plan does
+    not name them.
 
-    A kernel trains whole where its factors would be as many numbers as itself, so also where its smaller side is at most the rank.
+    A kernel trains whole where its factors would be as many numbers as itself, so also where its smaller side is at
+    most the rank.
     """
     rank = convolution_rank(settings)
     if rank is None:
@@ -74,7 +86,9 @@ def kernel_stacks(model: "nn.Module", settings: AdapterSettings) -> list[Stack]:
 
 
 def plain_kernels(model: "nn.Module", settings: AdapterSettings) -> list[Stack]:
-    """The convolutions that are not transposed, each whole, as peft adapts them: those whose smaller side is above the rank."""
+    """The convolutions that are not transposed, each whole, as peft
+    adapts them: those whose smaller side is above the rank.
+    """
     rank = convolution_rank(settings)
     if rank is None:
         return []
@@ -107,7 +121,9 @@ def kernel_name(path: str) -> str:
 
 
 def stack_ranks(rank: int | Mapping[str, int], stacks: Sequence[Stack]) -> dict[str, int]:
-    """The tubal rank of each stack: the four of attention share that of `attention`, all kernels that of `convolutions`."""
+    """The tubal rank of each stack: the four of attention share
+    that of `attention`, all kernels that of `convolutions`.
+    """
     return {stack.name: rank if isinstance(rank, int) else rank[planned_name(stack.name)] for stack in stacks}
 
 

@@ -9,15 +9,21 @@ LONG_S = 3.0  # a step that takes so long is timed once
 
 
 def seconds_a_step(plan: Plan, device: str, bfloat16: bool) -> float | None:
-    """Seconds of a step in which the whole network of the plan trains, on random numbers; None where the machine cannot make one.
+    """Seconds of a step in which the whole network of the plan trains, on random numbers; None where the machine cannot
+    make one.
 
-    The first step pays for what is set up once, so the quicker of two later ones counts. What trains less takes .7 to 1 of it.
+    The first step pays for what is set up once, so the quicker of two later ones counts. What trains less takes .7 to 1
+    of it.
     """
     import torch
 
     try:
         torch.manual_seed(0)
-        model = build_unetr(len(plan.channel_names), len(plan.network_classes), plan.patch_size, plan.network).to(device).train()
+        model = (
+            build_unetr(len(plan.channel_names), len(plan.network_classes), plan.patch_size, plan.network)
+            .to(device)
+            .train()
+        )
         optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4)
         image = torch.rand((plan.batch_size, len(plan.channel_names), *plan.patch_size), device=device)
         label = torch.zeros((plan.batch_size, *plan.patch_size), dtype=torch.long, device=device)

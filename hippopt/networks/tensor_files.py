@@ -37,9 +37,14 @@ def read_state(path: Path) -> dict[str, torch.Tensor]:
                     data = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         found = re.search(r"GLOBAL (\S+)", str(error))
-        reason = f"it holds Python objects besides tensors ({found[1]})" if found else "it is damaged or holds other things than tensors"
+        reason = (
+            f"it holds Python objects besides tensors ({found[1]})"
+            if found
+            else "it is damaged or holds other things than tensors"
+        )
         raise WeightsError(
-            f"{path}: refused, since {reason} and loading them could run code; save its state_dict alone, best as safetensors"
+            f"{path}: refused, since {reason} and loading them could run code; save its state_dict alone, best as"
+            " safetensors"
         ) from None
     except Exception as error:
         reason = str(error).splitlines()[0].split(". ")[0] if str(error) else type(error).__name__
@@ -61,11 +66,20 @@ def parse_state(data: bytes, source: Path | str) -> dict[str, torch.Tensor]:
 
 
 def _numbers_of_numpy() -> list[Any]:
-    """What checkpoints need that keep a score as a numpy number beside the weights. None of it runs code: plain numbers only."""
+    """What checkpoints need that keep a score as a numpy number beside the weights.
+
+    None of it runs code: plain numbers only.
+    """
     kinds = (np.dtype(kind) for kind in (np.float64, np.float32, np.int64, np.int32, np.bool_))
     scalar = np.float64(0).__reduce__()[0]
     # numpy 2 renamed the module; files of older ones name the old
-    return [scalar, (scalar, "numpy.core.multiarray.scalar"), (scalar, "numpy._core.multiarray.scalar"), np.dtype, *map(type, kinds)]
+    return [
+        scalar,
+        (scalar, "numpy.core.multiarray.scalar"),
+        (scalar, "numpy._core.multiarray.scalar"),
+        np.dtype,
+        *map(type, kinds),
+    ]
 
 
 def tensors_sha256(tensors: Mapping[str, torch.Tensor]) -> str:
@@ -85,7 +99,9 @@ def tensor_bytes(tensors: Mapping[str, torch.Tensor]) -> int:
 
 def to_bytes(tensors: Mapping[str, torch.Tensor]) -> bytes:
     """The safetensors file of the tensors; equal tensors give equal bytes."""
-    return save({name: value.detach().cpu().clone().contiguous() for name, value in tensors.items()})  # clone: names may share memory
+    return save(
+        {name: value.detach().cpu().clone().contiguous() for name, value in tensors.items()}
+    )  # clone: names may share memory
 
 
 def check_space(path: Path, needed: int) -> None:
@@ -93,7 +109,10 @@ def check_space(path: Path, needed: int) -> None:
     folder = next(parent for parent in (path, *path.absolute().parents) if parent.is_dir())
     free = shutil.disk_usage(folder).free
     if free < needed:
-        raise OutputError(f"{path}: needs {needed / 1e6:.1f} MB, but {free / 1e6:.1f} MB are free; free space, then run the command again")
+        raise OutputError(
+            f"{path}: needs {needed / 1e6:.1f} MB, but {free / 1e6:.1f} MB are free; free space, then run the command"
+            " again"
+        )
 
 
 def save_tensors(path: Path, tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str] | None = None) -> None:

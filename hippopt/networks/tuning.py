@@ -20,8 +20,10 @@ TRAINED, REST, OWN = "trained.", "rest.", "allocation."
 
 @dataclass
 class Tuned:
-    """A model set up for a method. `rest`: the model's own parameters that train, by name; `kept`: those that were re-made and
-    do not train; `adaptation`: the method's factors, if it has any; `stacks`: the slots of the weights that have them, for the card."""
+    """A model set up for a method. `rest`: the model's own parameters that train, by name; `kept`: those that were
+    re-made and do not train; `adaptation`: the method's factors, if it has any; `stacks`: the slots of the weights that
+    have them, for the card.
+    """
 
     model: nn.Module
     method: Method
@@ -41,7 +43,9 @@ class Tuned:
         return self.trainable() | {REST + name: parameter for name, parameter in self.kept.items()}
 
     def adapter_tensors(self) -> dict[str, torch.Tensor]:
-        """What, with the run's initial factors, restores the function on the base: trained factors and the trained rest."""
+        """What, with the run's initial factors, restores the function
+        on the base: trained factors and the trained rest.
+        """
         return {name: parameter.detach().cpu().clone().contiguous() for name, parameter in self.stored().items()}
 
     def resume_tensors(self) -> dict[str, torch.Tensor]:
@@ -49,17 +53,28 @@ class Tuned:
         return self.adapter_tensors() | {OWN + name: value for name, value in self.adaptation.resume_state().items()}
 
     def load(self, tensors: Mapping[str, torch.Tensor]) -> None:
-        """Copy values of `resume_tensors` or `adapter_tensors` in, in place. Raises WeightsError when a name or a shape does not fit."""
+        """Copy values of `resume_tensors` or `adapter_tensors` in, in place.
+
+        Raises WeightsError when a name or a shape does not fit.
+        """
         own = {name.removeprefix(OWN): value for name, value in tensors.items() if name.startswith(OWN)}
-        tensors, parameters = {name: value for name, value in tensors.items() if not name.startswith(OWN)}, self.stored()
-        wrong = sorted(set(tensors) ^ set(parameters)) or [n for n, p in parameters.items() if p.shape != tensors[n].shape]
+        tensors, parameters = (
+            {name: value for name, value in tensors.items() if not name.startswith(OWN)},
+            self.stored(),
+        )
+        wrong = sorted(set(tensors) ^ set(parameters)) or [
+            n for n, p in parameters.items() if p.shape != tensors[n].shape
+        ]
         if not wrong:
             try:
                 self.adaptation.load_resume_state(own)
             except KeyError:
                 wrong = sorted(OWN + name for name in own)
         if wrong:
-            raise WeightsError(f"adapter: {wrong[0]} does not fit this network ({len(wrong)} names in all); train anew or use its own plan")
+            raise WeightsError(
+                f"adapter: {wrong[0]} does not fit this network ({len(wrong)} names in all); train anew or use its own"
+                " plan"
+            )
         with torch.no_grad():
             for name, parameter in parameters.items():
                 parameter.copy_(tensors[name])
@@ -69,13 +84,17 @@ class Tuned:
         return self.adaptation.penalty()
 
     def after_update(self, updates: int, total: int) -> None:
-        """What a method does after the `updates`-th of `total` updates of its weights, while their gradients are there."""
+        """What a method does after the `updates`-th of `total` updates of its weights, while their
+        gradients are there.
+        """
         self.adaptation.after_update(updates, total)
 
     def rated(self, settings: AdapterSettings) -> list[tuple[float, list[str]]]:
-        """Names of `trainable`, in groups of one learning rate, each in the method's: the adapter's own for factors, and 1 for all else.
+        """Names of `trainable`, in groups of one learning rate, each in the method's: the adapter's own for factors,
+        and 1 for all else.
 
-        Factors stand apart from the rest: weight decay would pull R + P towards R, away from the base, so they have none.
+        Factors stand apart from the rest: weight decay would pull R + P towards R, away from the base, so they have
+        none.
         """
         rest = (1.0, [REST + name for name in self.rest])
         factors = [(rate, [TRAINED + name for name in names]) for rate, names in self.adaptation.rated(settings)]
@@ -111,9 +130,10 @@ def tune(
 ) -> Tuned:
     """Set up `model` (base weights already loaded) for a method, in place. What trains stands in METHODS.
 
-    Weights with low-rank factors stay frozen, whatever else trains. `initial`: the run's initial factors, in place of an SVD;
-    `stored`: tensors of an adapter file or a resume file to restore, for lora-pt and pissa with the `initial` that they were trained
-    from. Raises WeightsError when the rank exceeds the weights' smaller side, or tensors do not fit; UsageError where a library is missing.
+    Weights with low-rank factors stay frozen, whatever else trains. `initial`: the run's initial factors, in place of
+    an SVD; `stored`: tensors of an adapter file or a resume file to restore, for lora-pt and pissa with the `initial`
+    that they were trained from. Raises WeightsError when the rank exceeds the weights' smaller side, or tensors do not
+    fit; UsageError where a library is missing.
     """
     traits = METHODS[method]
     if traits.decomposes and stored is not None and initial is None:
@@ -121,7 +141,9 @@ def tune(
     maker = maker_of(method)
     stacks = maker.weights(method, model, network, settings)
     factored = {slot.parameter for stack in stacks for slot in stack.slots}
-    own = {name: parameter for name, parameter in model.named_parameters() if UNUSED not in name and name not in factored}
+    own = {
+        name: parameter for name, parameter in model.named_parameters() if UNUSED not in name and name not in factored
+    }
     chosen = set(also_trained(list(own), trained_parts(method, settings)))
     anew = tuple(name for name in own if name in set(remade) and name not in chosen)
     if traits.trains_remade:

@@ -1,4 +1,5 @@
-"""The UNETR (Hatamizadeh et al. 2021, arXiv 2103.10504) as MONAI builds it, its sizes, and its kin of finer tokens or without a transformer.
+"""The UNETR (Hatamizadeh et al. 2021, arXiv 2103.10504) as MONAI builds it, its sizes, and its kin of finer tokens or
+without a transformer.
 
 Only this file and its neighbours in this folder know MONAI's module paths.
 """
@@ -36,9 +37,11 @@ SIZES = {
 
 
 def build_unetr(in_channels: int, out_channels: int, patch_size: Triple, network: NetworkSettings) -> "torch.nn.Module":
-    """Build a UNETR with random weights: (B, C, Z, Y, X) -> logits (B, classes, Z, Y, X). patch_size: multiples of the network's token size.
+    """Build a UNETR with random weights: (B, C, Z, Y, X) -> logits (B, classes, Z, Y, X). patch_size: multiples of the
+    network's token size.
 
-    Without a transformer its blocks are the identity and have no parameters: all else, random values included, is as with them.
+    Without a transformer its blocks are the identity and have no parameters: all else, random values included, is as
+    with them.
     """
     if network.token_size == 8:
         from hippopt.networks.finer_unetr import FinerUNETR
@@ -48,10 +51,18 @@ def build_unetr(in_channels: int, out_channels: int, patch_size: Triple, network
         from monai.networks.nets import UNETR
 
         model = UNETR(
-            in_channels=in_channels, out_channels=out_channels, img_size=patch_size, feature_size=network.feature_size,
-            hidden_size=network.hidden_size, mlp_dim=network.mlp_dim, num_heads=network.num_heads, proj_type="conv",
-            norm_name="instance", res_block=True, dropout_rate=0.0,
-        )  # fmt: skip
+            in_channels=in_channels,
+            out_channels=out_channels,
+            img_size=patch_size,
+            feature_size=network.feature_size,
+            hidden_size=network.hidden_size,
+            mlp_dim=network.mlp_dim,
+            num_heads=network.num_heads,
+            proj_type="conv",
+            norm_name="instance",
+            res_block=True,
+            dropout_rate=0.0,
+        )
     if not network.transformer:
         from torch import nn
 

@@ -112,9 +112,9 @@ def sample_waves(waves: Waves, points: FloatArray) -> FloatArray:
 def paint(anatomy: Anatomy, points: FloatArray, edge_mm: float) -> tuple[FloatArray, NDArray[np.uint8]]:
     """points: (3, i, j, k) mm -> intensities (white matter = 1) float32 and labels uint8, both [i, j, k].
 
-    Each neighbour is a signed distance in mm, negative inside. Its edge is a ramp of width `edge_mm`: the partial volume
-    of a plane that crosses a voxel. The label is where the structure's distance is negative, that is, its share is over
-    one half; the structure is painted last, so image and label have the same border.
+    Each neighbour is a signed distance in mm, negative inside. Its edge is a ramp of width `edge_mm`: the partial
+    volume of a plane that crosses a voxel. The label is where the structure's distance is negative, that is, its share
+    is over one half; the structure is painted last, so image and label have the same border.
     """
     tube, around, tissues = anatomy.tube, anatomy.surroundings, anatomy.tissues
     here = _into_anatomy(anatomy.pose, points)
@@ -130,7 +130,8 @@ def paint(anatomy: Anatomy, points: FloatArray, edge_mm: float) -> tuple[FloatAr
     line_x, _, line_z = _centre_line(tube, np.clip(along, -0.4, 1.4))
     structure, t = _tube_distance(tube, here)
 
-    # below: a folded ribbon of cortex, a sulcus, the next gyrus' cortex. Medially it climbs until it joins the structure.
+    # below: a folded ribbon of cortex, a sulcus, the next gyrus' cortex. Medially it climbs until it joins the
+    # structure.
     climb = 7 / (1 + np.exp((line_x + 5 - x) / 1.5))
     folds = sample_waves(around.folds, here)
     depth = line_z - around.gyrus_depth_mm + climb + folds - z

@@ -89,8 +89,9 @@ def _band_index(image: NDArray[Any], canvas: tuple[int, ...]) -> NDArray[Any]:
 def _dice_of_bands(bins: NDArray[Any], where: NDArray[np.bool_], truth: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Dice of {where, low <= intensity < high} with truth, for every (low, high) pair of BAND_EDGES.
 
-    With counts cumulated over bins, voxels in a band are a difference of two entries: |A| = n[high] - n[low]. Bands with
-    low >= high have no voxel and score 0; if truth is empty too, so does everything: such scans do not occur in a phantom.
+    With counts cumulated over bins, voxels in a band are a difference of two entries: |A| = n[high] - n[low]. Bands
+    with low >= high have no voxel and score 0; if truth is empty too, so does everything: such scans do not occur in a
+    phantom.
     """
     size = len(BAND_EDGES)
 

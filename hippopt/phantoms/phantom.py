@@ -30,7 +30,9 @@ DIRECTIONS = ("LR", "PA", "IS")  # per RAS axis: the letters of its low and high
 
 @dataclass(frozen=True)
 class Scanner:
-    """image = gain * (|tissue * exp(bias) + complex noise| + offset); noise_sigma and offset relative to white matter."""
+    """image = gain * (|tissue * exp(bias) + complex noise| + offset); noise_sigma and offset relative to
+    white matter.
+    """
 
     gain: float
     offset: float
@@ -162,10 +164,9 @@ def render(
     """Sample the phantom on a grid about the middle of its crop.
 
     spacing_mm, field_of_view_mm: along left-right, posterior-anterior, inferior-superior, whatever the orientation.
-    orientation: where the returned arrays' axes [i, j, k] point, such as "RAS" or "PIR".
-    Returns the image [i, j, k] float32, the label [i, j, k] uint8 and the affine (i, j, k, 1) -> RAS+ mm, as nibabel
-    has them. Noise is drawn in the phantom's own frame: an orientation reorders voxels, a mirrored twin flips them, both
-    exactly.
+    orientation: where the returned arrays' axes [i, j, k] point, such as "RAS" or "PIR". Returns the image [i, j, k]
+    float32, the label [i, j, k] uint8 and the affine (i, j, k, 1) -> RAS+ mm, as nibabel has them. Noise is drawn in
+    the phantom's own frame: an orientation reorders voxels, a mirrored twin flips them, both exactly.
     """
     field = phantom.field_of_view_mm if field_of_view_mm is None else field_of_view_mm
     shape = [max(1, round(extent / step)) for extent, step in zip(field, spacing_mm, strict=True)]
@@ -191,7 +192,12 @@ def render(
 
 def axis_order(orientation: str, shape: list[int]) -> tuple[list[tuple[int, bool]], NDArray[np.float64]]:
     """For each file axis its RAS axis and whether it runs backwards; and the matrix from file index to RAS index."""
-    order = [(world, ends.index(letter) == 0) for letter in orientation for world, ends in enumerate(DIRECTIONS) if letter in ends]
+    order = [
+        (world, ends.index(letter) == 0)
+        for letter in orientation
+        for world, ends in enumerate(DIRECTIONS)
+        if letter in ends
+    ]
     if len(orientation) != 3 or sorted(world for world, _ in order) != [0, 1, 2]:
         raise ValueError(f"orientation {orientation!r}: expected one letter each of L/R, P/A and I/S, such as 'RAS'")
     matrix = np.zeros((4, 4))

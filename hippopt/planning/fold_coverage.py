@@ -19,5 +19,8 @@ def uncovered_labels(folds: Sequence[Fold], fingerprint: Fingerprint) -> list[st
             without = [str(number) for number, chosen in enumerate(ids) if cases and not cases & set(chosen)]
             if without:
                 meaning = "it is not learnt there" if part == "training" else "its Dice there stays undefined"
-                lines.append(f"label {label} is in no {part} case of fold {', '.join(without)} ({len(cases)} cases have it); {meaning}")
+                lines.append(
+                    f"label {label} is in no {part} case of fold {', '.join(without)} ({len(cases)} cases have it);"
+                    f" {meaning}"
+                )
     return lines

@@ -17,7 +17,10 @@ def make_folds(fingerprint: Fingerprint, seed: int) -> tuple[tuple[Fold, ...], s
     count = min(FOLDS, subjects)
     if count < 2:
         return (), "one subject only: nothing to validate on, so train with the fold `full-data`"
-    present = {case.id: tuple(label for label, found in sorted(case.labels.items()) if found.voxels) for case in fingerprint.cases}
+    present = {
+        case.id: tuple(label for label, found in sorted(case.labels.items()) if found.voxels)
+        for case in fingerprint.cases
+    }
     patterns = [present[case] for case in cases]
     kinds = sorted(set(patterns))
     reason = f"{count} folds by subject ({subjects} subjects, {len(cases)} cases), drawn with seed {seed}"

@@ -37,10 +37,11 @@ def ordered_axes(cases: Sequence[CaseFingerprint], labels: Sequence[str]) -> tup
 
 
 def one_handed(cases: Sequence[CaseFingerprint], labels: Sequence[str]) -> bool:
-    """Whether all scans show the structure of one side: a pair of labels lies one way across x, as no mirror image does.
+    """Whether all scans show the structure of one side: a pair of labels lies one way across x, as no mirror image
+    does.
 
-    On 208 hippocampi of one side the posterior part lies 2.0 mm (standard deviation 1.5) left of the anterior one, in 92 % of the
-    cases. False where both sides are mixed, and where it cannot be told: few cases, or a single label.
+    On 208 hippocampi of one side the posterior part lies 2.0 mm (standard deviation 1.5) left of the anterior one, in
+    92 % of the cases. False where both sides are mixed, and where it cannot be told: few cases, or a single label.
     """
     for position, first in enumerate(labels):
         for second in labels[position + 1 :]:
@@ -84,7 +85,10 @@ def side_warnings(cases: Sequence[CaseFingerprint], named: dict[str, Side], geom
     """Where names and geometry disagree: for the whole data set, or in single cases (a flipped label, perhaps)."""
     wrong = [label for label, side in named.items() if geometric.get(label, side) != side]
     if wrong:
-        return [f"{', '.join(wrong)}: named {named[wrong[0]]}, but lies on the other side in the scans; check names and orientations"]
+        return [
+            f"{', '.join(wrong)}: named {named[wrong[0]]}, but lies on the other side in the scans; check names and"
+            " orientations"
+        ]
     warnings = []
     for case in cases:
         for left, right in pair_names(named):

@@ -13,23 +13,35 @@ from hippopt.planning.folds import make_folds
 def grew_by_corrections(old: Fingerprint, new: Fingerprint, corrections: Corrections) -> bool:
     """Whether all that differs between two fingerprints of a data set came by hippopt_correct.
 
-    Labels, channels and sides must be the same, no case may be gone or have another subject, and every case that is new or holds other
-    voxels must be one of the corrections, with the contents that were stored then.
+    Labels, channels and sides must be the same, no case may be gone or have another subject, and every case that is new
+    or holds other voxels must be one of the corrections, with the contents that were stored then.
     """
-    if (old.dataset, old.labels, old.channel_names, old.sides) != (new.dataset, new.labels, new.channel_names, new.sides):
+    if (old.dataset, old.labels, old.channel_names, old.sides) != (
+        new.dataset,
+        new.labels,
+        new.channel_names,
+        new.sides,
+    ):
         return False
     before, after = ({case.id: case for case in found.cases} for found in (old, new))
     if any(case not in after or after[case].subject != seen.subject for case, seen in before.items()):
         return False
-    same = {case for case, seen in before.items() if (seen.image_hash, seen.label_hash) == (after[case].image_hash, after[case].label_hash)}
-    return all(corrections.tells(case.id, case.image_hash, case.label_hash) for case in new.cases if case.id not in same)
+    same = {
+        case
+        for case, seen in before.items()
+        if (seen.image_hash, seen.label_hash) == (after[case].image_hash, after[case].label_hash)
+    }
+    return all(
+        corrections.tells(case.id, case.image_hash, case.label_hash) for case in new.cases if case.id not in same
+    )
 
 
 def joined_folds(folds: Sequence[Fold], known: Sequence[str], fingerprint: Fingerprint, seed: int) -> tuple[Fold, ...]:
     """The folds with the new cases in them.
 
-    A new case of a known subject goes wherever that subject's cases are. The cases of a new subject are validated in the fold with the fewest
-    validation cases (of equal ones the first) and train in all others; subjects with most cases are dealt first.
+    A new case of a known subject goes wherever that subject's cases are. The cases of a new subject are validated in
+    the fold with the fewest validation cases (of equal ones the first) and train in all others; subjects with most
+    cases are dealt first.
 
     Args:
         folds: as planned; empty where one subject was all there was, and then folds are drawn as for a new data set.
@@ -53,7 +65,8 @@ def joined_folds(folds: Sequence[Fold], known: Sequence[str], fingerprint: Finge
         found = {sides[case] for case in known if group[case] == name}
         if len(found) > 1:
             raise DatasetError(
-                f"{', '.join(cases)}: of subject {name}, whose other cases lie in different folds; correct its subject, or plan anew with --overwrite"
+                f"{', '.join(cases)}: of subject {name}, whose other cases lie in different folds; correct its subject,"
+                " or plan anew with --overwrite"
             )
         if not found:
             fresh.append(cases)

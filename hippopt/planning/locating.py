@@ -1,4 +1,6 @@
-"""Whether the structure is a small part of the scans, so that it is to be located first; and what a locator should expect."""
+"""Whether the structure is a small part of the scans, so that it
+is to be located first; and what a locator should expect.
+"""
 
 import math
 from collections.abc import Sequence
@@ -11,11 +13,16 @@ from hippopt.artifacts.regions import ANY, LEFT, MIDDLE, RIGHT
 
 SMALL_SHARE = 4.0  # an image that holds fewer patches than this a structure is quickly seen as a whole
 COARSEST_MM, LEAST_VOXELS = 4.0, 5  # a structure is to be this many coarse voxels long on its shortest axis
-SMALLER, LARGER = 3.5, 2.5  # than the training scans' volumes: other people's structures, and what a coarse image makes of them
+SMALLER, LARGER = (
+    3.5,
+    2.5,
+)  # than the training scans' volumes: other people's structures, and what a coarse image makes of them
 APART = (0.6, 1.6)  # of the training scans' distances between both sides
 
 
-def plan_locator(fingerprint: Fingerprint, shapes: Sequence[Triple], spacing: tuple[float, float, float], patch: Triple) -> tuple[LocatorSettings | None, str]:  # fmt: skip
+def plan_locator(
+    fingerprint: Fingerprint, shapes: Sequence[Triple], spacing: tuple[float, float, float], patch: Triple
+) -> tuple[LocatorSettings | None, str]:
     """(settings, or None for crops; the reason). shapes: of the prepared cases."""
     boxes = [found for case in fingerprint.cases if (found := _structures(case, fingerprint))]
     if not boxes:
@@ -32,15 +39,26 @@ def plan_locator(fingerprint: Fingerprint, shapes: Sequence[Triple], spacing: tu
     apart = [float(np.linalg.norm(offset)) for offset in offsets]
     middle = [float(value) for value in np.median(offsets, 0)] if offsets else None
     settings = LocatorSettings(
-        spacing_mm=coarse, channels=(8, 16, 32, 32), steps=400, batch_size=2, learning_rate=1e-2, regions=count, margin_mm=4.0,
+        spacing_mm=coarse,
+        channels=(8, 16, 32, 32),
+        steps=400,
+        batch_size=2,
+        learning_rate=1e-2,
+        regions=count,
+        margin_mm=4.0,
         volume_mm3=(round(min(volumes) / SMALLER, 1), round(max(volumes) * LARGER, 1)),
         apart_mm=(round(APART[0] * min(apart), 1), round(APART[1] * max(apart), 1)) if apart else None,
         offset_mm=(round(middle[0], 1), round(middle[1], 1), round(middle[2], 1)) if middle else None,
-        jitter_mm=6.0, patches_elsewhere=0.2,
-    )  # fmt: skip
-    return settings, (
-        f"the median image holds {held:.0f} patches a structure, so a small U-Net looks at it at {coarse:g} mm first, and the network at "
-        f"windows around what that finds ({count} a scan); where it is unsure, the network looks everywhere"
+        jitter_mm=6.0,
+        patches_elsewhere=0.2,
+    )
+    return (
+        settings,
+        (
+            f"the median image holds {held:.0f} patches a structure, so a small U-Net looks at it at {coarse:g} mm"
+            f" first, and the network at windows around what that finds ({count} a scan); where it is unsure, the"
+            " network looks everywhere"
+        ),
     )
 
 
@@ -48,7 +66,11 @@ def _structures(case: CaseFingerprint, fingerprint: Fingerprint) -> dict[str, tu
     """Region -> (centre in mm, size in mm, volume in mm3) in one case; regions are sides, or all labels together."""
     found = {}
     for name in (LEFT, RIGHT, MIDDLE) if fingerprint.sides else (ANY,):
-        labels = [case.labels[label] for label in case.labels if not fingerprint.sides or fingerprint.sides.get(label, MIDDLE) == name]
+        labels = [
+            case.labels[label]
+            for label in case.labels
+            if not fingerprint.sides or fingerprint.sides.get(label, MIDDLE) == name
+        ]
         boxes = [label.box for label in labels if label.box is not None]
         if boxes:
             start = np.min([box.start for box in boxes], 0) * np.array(case.ras_spacing_mm)

@@ -1,4 +1,6 @@
-"""Cases whose labels lie where the mirror image of the other cases' labels would lie: flipped left to right, perhaps."""
+"""Cases whose labels lie where the mirror image of the other cases' labels would lie: flipped left to
+right, perhaps.
+"""
 
 from collections.abc import Sequence
 

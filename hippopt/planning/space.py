@@ -40,7 +40,9 @@ def crop_rule(fingerprint: Fingerprint) -> tuple[Literal["none", "nonzero"], Lit
     kept = float(np.median(shares))
     crop: Literal["none", "nonzero"] = "nonzero" if kept < 0.999 else "none"
     region: Literal["image", "nonzero"] = "nonzero" if filled < NONZERO_SHARE else "image"
-    crop_reason = f"the box of non-zero voxels holds {kept:.0%} of the median image" + ("" if crop == "nonzero" else "; nothing to cut")
+    crop_reason = f"the box of non-zero voxels holds {kept:.0%} of the median image" + (
+        "" if crop == "nonzero" else "; nothing to cut"
+    )
     region_reason = (
         f"only {filled:.0%} of the median image is non-zero (skull-stripped or padded), so zeros would set the mean"
         if region == "nonzero"
@@ -57,7 +59,10 @@ def prepared_shape(case: CaseFingerprint, spacing: Spacing, crop: str) -> Triple
 
 
 def structure_extents(fingerprint: Fingerprint) -> np.ndarray:
-    """(N, 3) mm: the box of each structure in each case. Labels of one side make one structure; those without a side another."""
+    """(N, 3) mm: the box of each structure in each case.
+
+    Labels of one side make one structure; those without a side another.
+    """
     rows = []
     for case in fingerprint.cases:
         for side in sorted({fingerprint.sides.get(label, "") for label in case.labels}):
@@ -88,13 +93,15 @@ class NothingFitsError(Exception):
 def patch_size(
     fingerprint: Fingerprint, spacing: Spacing, crop: str, fits: Callable[[Triple], bool], token: int = 16
 ) -> tuple[Triple, str]:
-    """Smallest multiples of `token` voxels that cover the structure with its margin, or less where an image ends before.
+    """Smallest multiples of `token` voxels that cover the structure with its margin, or less where an image ends
+    before.
 
     An axis of small images is not padded to the next multiple, as long as the one below holds most of the structure: a
-    patch that is half empty costs as much as a full one, and smaller ones were better in the same time (docs/experiments.md).
+    patch that is half empty costs as much as a full one, and smaller ones were better in the same time
+    (docs/experiments.md).
 
-    `fits(patch)` says whether two samples of it fit the memory; the axis longest relative to the structure shrinks first.
-    Raises NothingFitsError when even one token does not fit.
+    `fits(patch)` says whether two samples of it fit the memory; the axis longest relative to the structure shrinks
+    first. Raises NothingFitsError when even one token does not fit.
     """
     extents = structure_extents(fingerprint)
     shapes = np.array([prepared_shape(case, spacing, crop) for case in fingerprint.cases])
@@ -111,25 +118,41 @@ def patch_size(
         longest = max(shrinkable, key=lambda axis: patch[axis] / max(structure[axis], 1))
         patch[longest] -= token
     extent = " x ".join(f"{value:.0f}" for value in structure * spacing)
-    reason = f"multiples of {token} that cover the structure ({extent} mm in 95 % of the cases) with {MARGIN_MM:.0f} mm around it"
+    reason = (
+        f"multiples of {token} that cover the structure ({extent} mm in 95 % of the cases) with {MARGIN_MM:.0f} mm"
+        " around it"
+    )
     if wanted != tuple(patch):
         reason += f"; {' x '.join(map(str, wanted))} was shrunk to fit the memory"
     elif any(side < want for want, side in zip(needed, patch, strict=True)):
-        reason += ", less where the images end before: a padded patch costs as much as a full one, and buys less (docs/experiments.md)"
+        reason += (
+            ", less where the images end before: a padded patch costs as much as a full one, and buys less"
+            " (docs/experiments.md)"
+        )
     return (patch[0], patch[1], patch[2]), reason
 
 
-def centre_window(fingerprint: Fingerprint, spacing: Spacing, crop: str, patch: Triple, part_borders: bool) -> tuple[bool, str]:
-    """Whether a window in the middle of a scan is enough: the scans are crops somewhat larger than the patch, with the structure in their
-    middle, and the borders between its parts are found otherwise."""
+def centre_window(
+    fingerprint: Fingerprint, spacing: Spacing, crop: str, patch: Triple, part_borders: bool
+) -> tuple[bool, str]:
+    """Whether a window in the middle of a scan is enough: the scans are crops somewhat larger than the patch, with the
+    structure in their middle, and the borders between its parts are found otherwise.
+    """
     cases = [case for case in fingerprint.cases if case.foreground_box is not None]
     held = [_held(case, spacing, crop, patch) for case in cases]
-    patches = [max(size / limit for size, limit in zip(prepared_shape(case, spacing, crop), patch, strict=True)) for case in cases]
+    patches = [
+        max(size / limit for size, limit in zip(prepared_shape(case, spacing, crop), patch, strict=True))
+        for case in cases
+    ]
     near = sum(count <= CENTRE_REACH for count in patches)
     if not part_borders or not cases or max(patches) <= 1 or near < MIDDLE_SHARE * len(cases):
-        return False, (
-            f"only where scans are crops somewhat larger than the patch (at most {CENTRE_REACH:g} times) and the borders between parts are found by "
-            "cross-sections, for which alone it was measured (docs/experiments.md)"
+        return (
+            False,
+            (
+                f"only where scans are crops somewhat larger than the patch (at most {CENTRE_REACH:g} times) and the"
+                " borders between parts are found by cross-sections, for which alone it was measured"
+                " (docs/experiments.md)"
+            ),
         )
     share = sum(held) / len(held)
     found = f"the patch in the middle of the image holds the whole structure in {share:.0%} of the cases"
@@ -137,7 +160,10 @@ def centre_window(fingerprint: Fingerprint, spacing: Spacing, crop: str, patch: 
         return False, f"{found}, too few to look there alone"
     return (
         True,
-        f"{found}: for three networks or more one window there is as good as four or eight at half steps, with borders by cross-sections (docs/experiments.md); where what is found reaches its faces, they all look",
+        (
+            f"{found}: for three networks or more one window there is as good as four or eight at half steps, with"
+            " borders by cross-sections (docs/experiments.md); where what is found reaches its faces, they all look"
+        ),
     )
 
 
@@ -162,5 +188,8 @@ def batch_size(
         size += 1
     estimate = f"a step is estimated at {needed_bytes(size) / 1e9:.1f} of {budget_bytes / 1e9:.1f} GB"
     if on_cpu and size > CPU_BATCH:
-        return CPU_BATCH, f"on a CPU time grows with the batch, so many small steps; {needed_bytes(CPU_BATCH) / 1e9:.1f} GB"
+        return (
+            CPU_BATCH,
+            f"on a CPU time grows with the batch, so many small steps; {needed_bytes(CPU_BATCH) / 1e9:.1f} GB",
+        )
     return size, f"{estimate}; at most 5 % of all voxels ({most}), at least 2 where the memory allows"

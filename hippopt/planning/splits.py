@@ -17,7 +17,8 @@ SHOWN = 3
 def read_splits(path: Path, cases: Sequence[str]) -> tuple[tuple[Fold, ...], list[str]]:
     """(folds, cases of the data set that are in none of them). cases: ids of the data set.
 
-    Raises PlanError naming the file, the fold and what does not fit; whether a subject stands on both sides is a rule of plans.
+    Raises PlanError naming the file, the fold and what does not fit; whether a subject stands on both sides is a rule
+    of plans.
     """
     try:
         data = parse_json(path.read_bytes(), path)
@@ -40,6 +41,9 @@ def _fold(number: int, entry: Any, path: Path, cases: Sequence[str]) -> Fold:
     unknown = [case for case in (*train, *val) if case not in cases]
     if unknown:
         more = f" and {len(unknown) - SHOWN} more" if len(unknown) > SHOWN else ""
-        near = near_names(unknown[0], cases) or f"; there are {', '.join(cases[:SHOWN])}{', ...' if len(cases) > SHOWN else ''}"
+        near = (
+            near_names(unknown[0], cases)
+            or f"; there are {', '.join(cases[:SHOWN])}{', ...' if len(cases) > SHOWN else ''}"
+        )
         raise PlanError(f"--splits {path}: fold {number}: no such case: {', '.join(unknown[:SHOWN])}{more}{near}")
     return Fold(train=train, val=val)

@@ -1,4 +1,6 @@
-"""hippopt as a BIDS App: `participant` segments the scans of a BIDS data set, `group` writes one table of all of them."""
+"""hippopt as a BIDS App: `participant` segments the scans of a BIDS data set, `group` writes one table of
+all of them.
+"""
 
 import csv
 import io
@@ -17,10 +19,25 @@ from hippopt.errors import HippoptError, OutputError
 from hippopt.files.bids_layout import SEGMENTATION, BidsRequest, bids_description, bids_scans
 from hippopt.files.scan_listing import ScanFiles
 from hippopt.inference.label_tables import FILES, bids_table, write_label_tables
-from hippopt.inference.volume_table import FAILURES, VOLUMES, fields_of, read_failures, read_volumes, write_failures, write_volumes
+from hippopt.inference.volume_table import (
+    FAILURES,
+    VOLUMES,
+    fields_of,
+    read_failures,
+    read_volumes,
+    write_failures,
+    write_volumes,
+)
 from hippopt.networks.restoring import read_card
 from hippopt.recipes.cohort_report import CohortReportRequest, report_on
-from hippopt.recipes.prediction import Batch, PredictionRequest, check_identity, choose_folds, run_identity, segment_batch
+from hippopt.recipes.prediction import (
+    Batch,
+    PredictionRequest,
+    check_identity,
+    choose_folds,
+    run_identity,
+    segment_batch,
+)
 from hippopt.recipes.standards import load_standards, with_head_sizes
 from hippopt.stages.merge_parts import MergeRequest, merge_parts
 from hippopt.workspace import Workspace
@@ -45,7 +62,9 @@ OF_SCANS = {
 
 @dataclass(frozen=True)
 class BidsApp:
-    """What a BIDS App is called with. settings: how to predict; its source is the data set, its output the work folder."""
+    """What a BIDS App is called with. settings: how to predict; its source is the data set, its output the
+    work folder.
+    """
 
     scans: BidsRequest
     output: Path
@@ -77,7 +96,9 @@ def run_group(workspace: Workspace, dataset: str, run: str, app: BidsApp, consol
     standards = load_standards(workspace, dataset, run, plan, cards, console)
     standards = with_head_sizes(standards, app.settings.head_size, scans, console)
     work = work_folder(app.output)
-    merged = merge_parts(scans, plan, MergeRequest(app.scans.folder, work, standards, app.settings.volume, app.settings.verify), console)
+    merged = merge_parts(
+        scans, plan, MergeRequest(app.scans.folder, work, standards, app.settings.volume, app.settings.verify), console
+    )
     _write_description(plan, app)
     _write_phenotype(app.output, scans)
     write_failures(read_failures(work / FAILURES), app.output / FAILURES)
@@ -88,7 +109,10 @@ def run_group(workspace: Workspace, dataset: str, run: str, app: BidsApp, consol
         console.warn(f"{scan}: missing; run hippopt_bids with participant for it")
     if missing[20:]:
         console.warn(f"and {len(missing) - 20} more are missing")
-    console.say(f"{counted(merged.masks, 'scan')} segmented, {merged.failed} failed, {len(missing)} missing: {app.output / TABLE}")
+    console.say(
+        f"{counted(merged.masks, 'scan')} segmented, {merged.failed} failed, {len(missing)} missing:"
+        f" {app.output / TABLE}"
+    )
     if merged.failed:
         console.warn(f"{merged.failed} scans failed, each with its reason in {app.output / FAILURES}")
     return len(missing)
@@ -108,36 +132,50 @@ def _draw_page(app: BidsApp, scans: Sequence[ScanFiles], console: Console) -> No
 
 def _listed(app: BidsApp) -> list[ScanFiles]:
     if app.output.resolve() == app.scans.folder.resolve():
-        raise OutputError(f"{app.output}: the data set itself; give a folder of its own, such as {app.output / 'derivatives' / 'hippopt'}")
+        raise OutputError(
+            f"{app.output}: the data set itself; give a folder of its own, such as"
+            f" {app.output / 'derivatives' / 'hippopt'}"
+        )
     scans = bids_scans(app.scans, app.output)
     check_writable(app.output, str(app.output))
     return scans
 
 
 def _write_description(plan: Plan, app: BidsApp) -> None:
-    """What BIDS asks of a derivative data set, and what a viewer needs; written where it is not there as it should be."""
+    """What BIDS asks of a derivative data set, and what a viewer needs; written where it is not there as it
+    should be.
+    """
     source = bids_description(app.scans.folder)
     where: dict[str, Any] = {"URL": app.scans.folder.resolve().as_uri()}
     if source.get("DatasetDOI"):
         where["DOI"] = source["DatasetDOI"]
     description = {
-        "Name": f"Hippocampus segmentations of {source.get('Name', app.scans.folder.resolve().name)}", "BIDSVersion": BIDS_VERSION,
-        "DatasetType": "derivative", "GeneratedBy": [{"Name": "hippopt", "Version": __version__}], "SourceDatasets": [where],
-    }  # fmt: skip
+        "Name": f"Hippocampus segmentations of {source.get('Name', app.scans.folder.resolve().name)}",
+        "BIDSVersion": BIDS_VERSION,
+        "DatasetType": "derivative",
+        "GeneratedBy": [{"Name": "hippopt", "Version": __version__}],
+        "SourceDatasets": [where],
+    }
     about = {"SpatialReference": "orig", "Manual": False}
     maps = {"SpatialReference": "orig", "Manual": False}
     for name, data in (
-        ("dataset_description.json", description), (f"seg-{SEGMENTATION}_dseg.json", about), (f"seg-{SEGMENTATION}_probseg.json", maps),
-    ):  # fmt: skip
+        ("dataset_description.json", description),
+        (f"seg-{SEGMENTATION}_dseg.json", about),
+        (f"seg-{SEGMENTATION}_probseg.json", maps),
+    ):
         write_json(app.output / name, data)
     write_bytes(app.output / f"seg-{SEGMENTATION}_dseg.tsv", bids_table(plan.labels).encode())
-    write_bytes(app.output / ".bidsignore", "".join(f"{name}\n" for name in (*FILES, VOLUMES, FAILURES, "report*")).encode())
+    write_bytes(
+        app.output / ".bidsignore", "".join(f"{name}\n" for name in (*FILES, VOLUMES, FAILURES, "report*")).encode()
+    )
     write_bytes(app.output / "README.md", _README.format(version=__version__).encode())
     write_label_tables(plan.labels, app.output)
 
 
 def _write_phenotype(output: Path, scans: Sequence[ScanFiles]) -> None:
-    """A row per participant, as BIDS asks for; a column begins with the session, run, ... of its scan, where it has such."""
+    """A row per participant, as BIDS asks for; a column begins
+    with the session, run, ... of its scan, where it has such.
+    """
     table = read_volumes(work_folder(output) / VOLUMES)
     rows: dict[str, dict[str, str]] = {}
     about: dict[str, Any] = {"MeasurementToolMetadata": {"Description": "Volumes of the hippocampus, by hippopt"}}
@@ -145,25 +183,34 @@ def _write_phenotype(output: Path, scans: Sequence[ScanFiles]) -> None:
         participant, _, others = files.id.partition("_")
         row = rows.setdefault(participant, {})
         for fields in fields_of(table.get(files.id, ())):
-            for kinds, beginning in ((OF_SCANS, others), (OF_LABELS, "_".join(filter(None, (others, fields["label"]))))):
+            for kinds, beginning in (
+                (OF_SCANS, others),
+                (OF_LABELS, "_".join(filter(None, (others, fields["label"])))),
+            ):
                 for column, (meaning, unit) in kinds.items():
                     name = "_".join(filter(None, (beginning, column)))
                     row[name] = fields[column] if fields[column] not in ("", "-") else "n/a"
                     where = ", ".join(filter(None, (fields["label"] if kinds is OF_LABELS else "", others)))
-                    about[name] = {"Description": f"{meaning}{f' ({where})' if where else ''}", **({"Units": unit} if unit else {})}
+                    about[name] = {
+                        "Description": f"{meaning}{f' ({where})' if where else ''}",
+                        **({"Units": unit} if unit else {}),
+                    }
     columns = [name for name in about if name != "MeasurementToolMetadata"]
     text = io.StringIO()
     writer = csv.writer(text, delimiter="\t", lineterminator="\n")
     writer.writerow(["participant_id", *columns])
-    writer.writerows([participant, *(row.get(name, "n/a") for name in columns)] for participant, row in sorted(rows.items()))
+    writer.writerows(
+        [participant, *(row.get(name, "n/a") for name in columns)] for participant, row in sorted(rows.items())
+    )
     write_bytes(output / TABLE, text.getvalue().encode())
     write_json(output / Path(TABLE).with_suffix(".json"), about)
 
 
 _README = """# Hippocampus segmentations
 
-Made by hippopt {version} (`hippopt_bids`). A segmentation `*_seg-hippopt_dseg.nii.gz` lies in the grid of its scan; `seg-hippopt_dseg.tsv` names its values.
-Once the level `group` has run, `phenotype/hippocampus.tsv` has the volumes in a row per participant, and `volumes.tsv` all that is known in a row per scan and structure; `failures.tsv` lists scans that could not be segmented;
-`report.html` shows all of them, the most doubtful first.
-`labels_itksnap.txt`, `labels.ctbl` and `labels_freesurfer.txt` hold names and colours for ITK-SNAP, 3D Slicer and freeview.
+Made by hippopt {version} (`hippopt_bids`). A segmentation `*_seg-hippopt_dseg.nii.gz` lies in the grid of its scan;
+`seg-hippopt_dseg.tsv` names its values. Once the level `group` has run, `phenotype/hippocampus.tsv` has the volumes in
+a row per participant, and `volumes.tsv` all that is known in a row per scan and structure; `failures.tsv` lists scans
+that could not be segmented; `report.html` shows all of them, the most doubtful first. `labels_itksnap.txt`,
+`labels.ctbl` and `labels_freesurfer.txt` hold names and colours for ITK-SNAP, 3D Slicer and freeview.
 """

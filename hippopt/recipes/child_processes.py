@@ -1,4 +1,6 @@
-"""Commands of hippopt in processes of their own, some at a time: each has its own memory, and one that fails stops no other."""
+"""Commands of hippopt in processes of their own, some at a time:
+each has its own memory, and one that fails stops no other.
+"""
 
 import os
 import re
@@ -52,8 +54,8 @@ def run_jobs(
     on_done: Callable[[Job, str | None, float], None],
     on_wait: Callable[[], None] = lambda: None,
 ) -> None:
-    """Run the jobs, `at_once` of them side by side. on_done gets each with the reason why it failed, or None, and its seconds;
-    on_wait is called several times a second.
+    """Run the jobs, `at_once` of them side by side. on_done gets each with the reason why it failed, or None, and its
+    seconds; on_wait is called several times a second.
 
     After a signal the children are asked to stop, and waited for: they save what they have. Then raises Interrupted.
     """
@@ -63,7 +65,8 @@ def run_jobs(
             if signals.number is not None:
                 _stop(running, signal.SIGTERM)
                 raise Interrupted(
-                    "stopped by a signal; what was done is kept, and the same command goes on from there", 128 + signals.number
+                    "stopped by a signal; what was done is kept, and the same command goes on from there",
+                    128 + signals.number,
                 )
             while waiting and len(running) < at_once:
                 running.append(_Running(waiting.pop(0), time.perf_counter()))
@@ -86,13 +89,20 @@ def run_jobs(
 
 def _start(job: Job, command: tuple[str, ...], threads: int) -> "subprocess.Popen[bytes]":
     paths = [str(Path(hippopt.__file__).parent.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
-    environment = {"MKL_NUM_THREADS": str(threads), **os.environ, "PYTHONPATH": os.pathsep.join(paths), PARENT: str(os.getpid())}
+    environment = {
+        "MKL_NUM_THREADS": str(threads),
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(paths),
+        PARENT: str(os.getpid()),
+    }
     if threads_asked() is None:
         environment[THREADS] = str(threads)
     job.log.parent.mkdir(parents=True, exist_ok=True)
     with job.log.open("ab") as log:
         # a session of its own: Ctrl-C in the terminal comes here, and is passed on
-        return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, start_new_session=True)
+        return subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, start_new_session=True
+        )
 
 
 def _stop(running: Sequence[_Running], number: signal.Signals) -> None:

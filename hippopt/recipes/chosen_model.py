@@ -1,4 +1,6 @@
-"""The model that a command line names: a file of hippopt_export, a run's folder, a run of the workspace, or the only one there is."""
+"""The model that a command line names: a file of hippopt_export, a
+run's folder, a run of the workspace, or the only one there is.
+"""
 
 import contextlib
 import tempfile
@@ -16,7 +18,8 @@ Chosen = tuple[Workspace, str, str]  # workspace, data set, run
 
 @contextlib.contextmanager
 def chosen_model(workspace: Workspace, model: str | None) -> Iterator[Chosen]:
-    """Yield where the networks are. A file is checked whole, and unpacked to a temporary folder that ends with the block.
+    """Yield where the networks are. A file is checked whole, and unpacked to a temporary folder that ends with the
+    block.
 
     Raises UsageError where nothing fits, or several runs do; WeightsError for a file that is damaged.
     """
@@ -41,7 +44,8 @@ def chosen_model(workspace: Workspace, model: str | None) -> Iterator[Chosen]:
     if len(fitting) != 1:
         there = [f"{dataset[11:]}/{name}" for dataset in workspace.datasets() for name in workspace.runs(dataset)]
         raise UsageError(
-            f"--model {model}: no file, and {'several runs are' if fitting else 'no trained run is'} named so in {workspace.root.resolve()} "
-            f"({', '.join(there) or 'there are none'}); give a file of hippopt_export, or DATASET/RUN"
+            f"--model {model}: no file, and {'several runs are' if fitting else 'no trained run is'} named so in"
+            f" {workspace.root.resolve()} ({', '.join(there) or 'there are none'}); give a file of hippopt_export, or"
+            " DATASET/RUN"
         )
     yield workspace, fitting[0], run

@@ -1,4 +1,6 @@
-"""Turn a prediction or a training into SLURM scripts: checked here, so that no task of an array finds a mistake that all share."""
+"""Turn a prediction or a training into SLURM scripts: checked here,
+so that no task of an array finds a mistake that all share.
+"""
 
 import math
 from collections.abc import Callable
@@ -27,13 +29,18 @@ from hippopt.recipes.training import PROCESS_BYTES
 from hippopt.training.request import TrainingRequest
 from hippopt.workspace import Workspace
 
-SCAN_GB = {False: 4, True: 6}  # memory of a prediction by whether scans are whole heads; docs/experiments.md has the peaks
+SCAN_GB = {
+    False: 4,
+    True: 6,
+}  # memory of a prediction by whether scans are whole heads; docs/experiments.md has the peaks
 TRAINING_HOURS = 24  # the limit of a fold without --minutes; one that reaches it goes on when it is submitted again
 
 
 @dataclass(frozen=True)
 class ScriptRequest:
-    """file: of the array job's script; seconds: how long a scan takes, None where it is to be estimated; made_by: the command line."""
+    """file: of the array job's script; seconds: how long a scan takes,
+    None where it is to be estimated; made_by: the command line.
+    """
 
     file: Path
     made_by: str
@@ -44,7 +51,10 @@ def write_study(
     workspace: Workspace, dataset: str, request: PredictionRequest, script: ScriptRequest,
     command: Callable[[PredictionRequest], tuple[str, ...]], console: Console,
 ) -> None:  # fmt: skip
-    """Write the scripts that segment a folder in parts and merge them. Raises HippoptError's kinds before anything is written."""
+    """Write the scripts that segment a folder in parts and merge them.
+
+    Raises HippoptError's kinds before anything is written.
+    """
     run = choose_run(workspace, dataset, request.run)
     plan = load_plan(workspace.run_plan(dataset, run))
     folds = choose_folds(workspace, dataset, run, request.folds, len(plan.folds), console)
@@ -58,7 +68,9 @@ def write_study(
     largest = largest_array()
     parts = request.parts or choose_parts(len(scans), seconds, largest)
     if parts > largest:
-        raise UsageError(f"--parts {parts}: this SLURM numbers the tasks of an array up to {largest} (MaxArraySize - 1)")
+        raise UsageError(
+            f"--parts {parts}: this SLURM numbers the tasks of an array up to {largest} (MaxArraySize - 1)"
+        )
     asked = replace(
         request,
         source=request.source.absolute(),
@@ -71,26 +83,39 @@ def write_study(
     )
     made = command(asked)
     resources = Resources(
-        part_minutes(len(scans), parts, seconds), SCAN_GB[plan.locator is not None], gpus=1 if request.device == "cuda" else 0
+        part_minutes(len(scans), parts, seconds),
+        SCAN_GB[plan.locator is not None],
+        gpus=1 if request.device == "cuda" else 0,
     )
-    job = ArrayJob("hippopt", f"1-{parts}", min(parts, AT_ONCE), resources, made, "merge", (*made, "--merge"), script.made_by)
+    job = ArrayJob(
+        "hippopt", f"1-{parts}", min(parts, AT_ONCE), resources, made, "merge", (*made, "--merge"), script.made_by
+    )
     _write(script.file, job, console)
     console.say(
-        f"{counted(len(scans), 'scan')} in {counted(parts, 'part')}, {seconds:g} s a scan assumed: {resources.minutes} minutes a part at most"
+        f"{counted(len(scans), 'scan')} in {counted(parts, 'part')}, {seconds:g} s a scan assumed: {resources.minutes}"
+        " minutes a part at most"
     )
 
 
 def write_folds(
-    plan: Plan, request: TrainingRequest, script: ScriptRequest, command: Callable[[str, TrainingRequest], tuple[str, ...]], console: Console
-) -> None:  # fmt: skip
+    plan: Plan,
+    request: TrainingRequest,
+    script: ScriptRequest,
+    command: Callable[[str, TrainingRequest], tuple[str, ...]],
+    console: Console,
+) -> None:
     """Write the scripts that train each fold in a task of its own, and then calibrate. Raises HippoptError's kinds."""
     if request.overwrite:
         raise UsageError("--slurm and --overwrite exclude each other: a task that is requeued would begin anew")
     base = str(Path(request.base).absolute()) if request.base and Path(request.base).exists() else request.base
     asked = replace(request, resume=True, base=base)
-    bytes_ = PROCESS_BYTES + training_bytes(plan.network, len(plan.channel_names), len(plan.class_names), plan.patch_size, plan.batch_size)
+    bytes_ = PROCESS_BYTES + training_bytes(
+        plan.network, len(plan.channel_names), len(plan.class_names), plan.patch_size, plan.batch_size
+    )
     minutes = 60 * TRAINING_HOURS if request.minutes is None else 30 + math.ceil(1.5 * request.minutes)
-    resources = Resources(minutes, max(4, math.ceil(1.5 * bytes_ / 1e9)), cpus=4, gpus=1 if request.device == "cuda" else 0)
+    resources = Resources(
+        minutes, max(4, math.ceil(1.5 * bytes_ / 1e9)), cpus=4, gpus=1 if request.device == "cuda" else 0
+    )
     job = ArrayJob(
         "hippopt-train",
         f"0-{len(plan.folds) - 1}",
@@ -103,7 +128,8 @@ def write_folds(
     )
     _write(script.file, job, console)
     console.say(
-        f"{counted(len(plan.folds), 'fold')}, each in a task; then their scores together and the calibration, and any fold that was left unfinished"
+        f"{counted(len(plan.folds), 'fold')}, each in a task; then their scores together and the calibration, and any"
+        " fold that was left unfinished"
     )
 
 

@@ -45,28 +45,42 @@ def cohort_report(request: CohortReportRequest, console: Console) -> int:
     return report_on(images, masks, request, console)
 
 
-def report_on(images: Mapping[str, Path], masks: Mapping[str, Path], request: CohortReportRequest, console: Console) -> int:
-    """Write the page of scans and masks that are known. Returns how many have no pictures. Raises HippoptError's kinds before anything is drawn."""
+def report_on(
+    images: Mapping[str, Path], masks: Mapping[str, Path], request: CohortReportRequest, console: Console
+) -> int:
+    """Write the page of scans and masks that are known.
+
+    Returns how many have no pictures. Raises HippoptError's kinds before anything is drawn.
+    """
     check_page(request.path, request.overwrite)
     table = request.predictions / VOLUMES
     if table.is_file():
         rows = read_scans(table)
     else:
-        console.warn(f"{table}: not there, so volumes are measured here, and there is no predicted Dice; labels are named by their values")
+        console.warn(
+            f"{table}: not there, so volumes are measured here, and there is no predicted Dice; labels are named by"
+            " their values"
+        )
         rows = rows_from_masks(masks, request.jobs, console)
     if not rows:
         raise DatasetError(f"{table}: holds no scan; predict with `hippopt_predict` first")
     if not any(row.name in images for row in rows):
-        raise DatasetError(f"-i {request.source} and -p {request.predictions}: no scan in common; masks are named as their scans")
+        raise DatasetError(
+            f"-i {request.source} and -p {request.predictions}: no scan in common; masks are named as their scans"
+        )
     provenance = _provenance(request.predictions)
     found = measures(rows)
     failures = _failures(request.predictions)
     ordered = worst_first(rows, found, SEVERE)
     cohort = Cohort(
-        title=f"Segmentations in {request.predictions.resolve().name}", summary=summary_line(ordered, len(failures), _made_by(provenance)),
+        title=f"Segmentations in {request.predictions.resolve().name}",
+        summary=summary_line(ordered, len(failures), _made_by(provenance)),
         id=hashlib.sha256(str(request.predictions.resolve()).encode(errors="surrogateescape")).hexdigest()[:12],
-        scans=ordered, measures=found, labels=_colours(rows), failures=failures,
-    )  # fmt: skip
+        scans=ordered,
+        measures=found,
+        labels=_colours(rows),
+        failures=failures,
+    )
     volume = provenance.get("volume")
     files = CohortFiles(images, masks, volume if isinstance(volume, int) else None, request.jobs)
     pages, without = report_cohort(request.path, cohort, files, console)
@@ -83,7 +97,9 @@ def report_on(images: Mapping[str, Path], masks: Mapping[str, Path], request: Co
 
 
 def tables_for_programs(predictions: Path) -> dict[str, object]:
-    """What the tables beside masks say, as plain data: each scan's flags, predicted Dice and volumes, and the scans that failed."""
+    """What the tables beside masks say, as plain data: each scan's
+    flags, predicted Dice and volumes, and the scans that failed.
+    """
     table = predictions / VOLUMES
     rows = read_scans(table) if table.is_file() else []
     scans = [
@@ -104,7 +120,9 @@ def mask_files(predictions: Path) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for path in image_files(predictions):
         kind = split_ending(path.name)
-        if not path.name.endswith(maps) and not (kind and kind[1].lower() == ".hdr" and path.with_suffix(".img").exists()):
+        if not path.name.endswith(maps) and not (
+            kind and kind[1].lower() == ".hdr" and path.with_suffix(".img").exists()
+        ):
             name = kind[0] if kind else path.name
             if name in found:
                 raise DatasetError(f"{path}: ambiguous, {found[name].name} has the same name; keep one of them")

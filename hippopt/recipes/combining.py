@@ -44,9 +44,17 @@ def combine_folders(request: CombiningRequest, console: Console) -> list[Row]:
     drawn = [int(index) for _ in range(-(-len(manual) // len(heads))) for index in rng.permutation(len(heads))]
     pairs = tuple((path, heads[index]) for path, index in zip(manual, drawn, strict=False))
     inputs = CombiningInputs(
-        pairs=pairs, numbers=numbers, folder=request.output, origin=_origin(request), least_overlap=request.least_overlap,
-        most_gaps=request.most_gaps, preview=request.preview, seed=request.seed, jobs=request.jobs, overwrite=request.overwrite,
-    )  # fmt: skip
+        pairs=pairs,
+        numbers=numbers,
+        folder=request.output,
+        origin=_origin(request),
+        least_overlap=request.least_overlap,
+        most_gaps=request.most_gaps,
+        preview=request.preview,
+        seed=request.seed,
+        jobs=request.jobs,
+        overwrite=request.overwrite,
+    )
     return combine_maps(inputs, console)
 
 
@@ -67,15 +75,23 @@ def _check_output(request: CombiningRequest) -> None:
     if output.exists() and not output.is_dir():
         raise OutputError(f"{request.output}: is a file; choose a folder")
     if output.exists() and not request.overwrite:
-        raise OutputError(f"{request.output}: is there already; choose another folder, or add --overwrite to replace it")
+        raise OutputError(
+            f"{request.output}: is there already; choose another folder, or add --overwrite to replace it"
+        )
     check_writable(output.parent)
 
 
 def _origin(request: CombiningRequest) -> str:
     """What lies beside the maps: where they come from, that they were modified, and the notices of both sources."""
     lines = [
-        "Label maps combined by hippopt_combine_maps: the structures of manual label maps, set into heads of other label maps that were",
-        f"deformed to fit. Modified from both sources. Manual maps: {request.manual.name}; heads: {request.heads.name}; seed {request.seed}.",
+        (
+            "Label maps combined by hippopt_combine_maps: the structures of manual label maps, set into heads of other"
+            " label maps that were"
+        ),
+        (
+            f"deformed to fit. Modified from both sources. Manual maps: {request.manual.name}; heads:"
+            f" {request.heads.name}; seed {request.seed}."
+        ),
     ]
     for folder in (request.manual, request.heads):
         for path in sorted({path for pattern in NOTICES for path in folder.glob(pattern) if path.is_file()}):

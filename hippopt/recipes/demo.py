@@ -1,4 +1,6 @@
-"""The whole pipeline on scans that it makes itself: import, plan, train five short folds, predict, score, and a baseline to beat."""
+"""The whole pipeline on scans that it makes itself: import, plan,
+train five short folds, predict, score, and a baseline to beat.
+"""
 
 import dataclasses
 import time
@@ -40,7 +42,9 @@ TRAINING_SHARE = 0.8  # of the minutes; the rest is for making, planning, predic
 
 @dataclass(frozen=True)
 class DemoResult:
-    """Mean foreground Dice on the held-out scans, of the ensemble and of the best threshold inside the average shape."""
+    """Mean foreground Dice on the held-out scans, of the ensemble and of the best threshold inside the
+    average shape.
+    """
 
     dice: float
     baseline: float
@@ -52,11 +56,18 @@ def run_demo(workspace: Workspace, minutes: float, seed: int, jobs: int, console
     source, scans, reference = (workspace.root / name for name in ("labelled_scans", "new_scans", "new_scans_truth"))
     make_scans(source, scans, reference, seed, console)
     console.say(f"\n(every command below with --root {workspace.root}, or HIPPOPT_ROOT set to it)")
-    console.say(f"$ hippopt_import {source} --id 999 --name Demo --labels anterior=1 posterior=2 --subjects {source / 'subjects.tsv'}")
+    console.say(
+        f"$ hippopt_import {source} --id 999 --name Demo --labels anterior=1 posterior=2 --subjects"
+        f" {source / 'subjects.tsv'}"
+    )
     request = ImportRequest(
-        source=source, dataset=DATASET, picks={"anterior": (1,), "posterior": (2,)}, subjects=source / "subjects.tsv", overwrite=True,
+        source=source,
+        dataset=DATASET,
+        picks={"anterior": (1,), "posterior": (2,)},
+        subjects=source / "subjects.tsv",
+        overwrite=True,
         jobs=jobs,
-    )  # fmt: skip
+    )
     made = import_dataset(workspace, request, console)
     console.say(f"{made.cases} cases of {made.subjects} subjects, labels {', '.join(made.voxels)}")
     console.say("\n$ hippopt_plan Demo")
@@ -81,15 +92,22 @@ def run_demo(workspace: Workspace, minutes: float, seed: int, jobs: int, console
     picture = workspace.root / "predictions.png"
     _draw(scans, reference, output, picture)
     console.say(f"\nheld-out Dice of the five folds together: {dice:.3f}")
-    console.say(f"best intensity threshold inside the average training shape, chosen on the test scans themselves: {baseline:.3f}")
-    aim = f"at least +{MARGIN} was aimed at" + ("" if dice >= baseline + MARGIN else " and NOT reached: give it more --minutes")
+    console.say(
+        "best intensity threshold inside the average training shape, chosen on the test scans themselves:"
+        f" {baseline:.3f}"
+    )
+    aim = f"at least +{MARGIN} was aimed at" + (
+        "" if dice >= baseline + MARGIN else " and NOT reached: give it more --minutes"
+    )
     console.say(f"difference: {dice - baseline:+.3f} ({aim})")
     console.say(f"done in {(time.perf_counter() - started) / 60:.1f} min; look at {picture}")
     return DemoResult(dice, baseline)
 
 
 def make_scans(source: Path, scans: Path, reference: Path, seed: int, console: Console) -> None:
-    """Write labelled scans, two visits a subject, with `subjects.tsv`, and new scans of other subjects with their truth apart."""
+    """Write labelled scans, two visits a subject, with `subjects.tsv`,
+    and new scans of other subjects with their truth apart.
+    """
     rng = np.random.default_rng(seed)
     lines = ["case\tsubject"]
     for number in console.track(range(SUBJECTS + HELD_OUT), "make scans", SUBJECTS + HELD_OUT):
@@ -98,7 +116,9 @@ def make_scans(source: Path, scans: Path, reference: Path, seed: int, console: C
         for visit in ("a",) if held_out else ("a", "b"):
             if visit == "b":  # the same anatomy, in another scanner on another day
                 other = draw_phantom(rng)
-                phantom = dataclasses.replace(phantom, scanner=other.scanner, noise_seed=other.noise_seed, centre_mm=other.centre_mm)
+                phantom = dataclasses.replace(
+                    phantom, scanner=other.scanner, noise_seed=other.noise_seed, centre_mm=other.centre_mm
+                )
             spacing = SPACINGS_MM[int(rng.integers(len(SPACINGS_MM)))]
             image, label, affine = render(phantom, spacing, ORIENTATIONS[int(rng.integers(len(ORIENTATIONS)))])
             case = f"demo_{number:02d}{visit}"
@@ -108,7 +128,9 @@ def make_scans(source: Path, scans: Path, reference: Path, seed: int, console: C
             if not held_out:
                 lines.append(f"{case}\tsubject_{number:02d}")
     write_bytes(source / "subjects.tsv", ("\n".join(lines) + "\n").encode())
-    console.say(f"made {2 * SUBJECTS} labelled scans of {SUBJECTS} subjects in {source}, and {HELD_OUT} new ones in {scans}")
+    console.say(
+        f"made {2 * SUBJECTS} labelled scans of {SUBJECTS} subjects in {source}, and {HELD_OUT} new ones in {scans}"
+    )
 
 
 def _train(workspace: Workspace, plan: Plan, base: str | None, minutes: float, console: Console) -> str:
@@ -125,7 +147,8 @@ def _baseline(workspace: Workspace, plan: Plan, scans: Path, reference: Path) ->
     """The threshold's Dice, on the images and in the space that the networks see."""
     cached = workspace.preprocessed(DATASET)
     train = [
-        (np.load(cached / f"{case}.npy")[0], np.load(cached / f"{case}_label.npy")) for case in plan.folds[0].train + plan.folds[0].val
+        (np.load(cached / f"{case}.npy")[0], np.load(cached / f"{case}_label.npy"))
+        for case in plan.folds[0].train + plan.folds[0].val
     ]
     test: list[Scan] = []
     for path in sorted(scans.glob("*.nii.gz")):
@@ -140,5 +163,7 @@ def _draw(scans: Path, reference: Path, output: Path, picture: Path) -> None:
     panels = []
     for path in sorted(scans.glob("*.nii.gz")):
         scan, truth, mask = (read_scan(folder / path.name) for folder in (scans, reference, output))
-        panels.append(Panel(path.name.removesuffix(".nii.gz"), scan.array, truth.array, mask.array, orientation_code(scan.grid)))
+        panels.append(
+            Panel(path.name.removesuffix(".nii.gz"), scan.array, truth.array, mask.array, orientation_code(scan.grid))
+        )
     plot_contours(panels, picture)

@@ -29,15 +29,31 @@ class Finding:
 
 
 def examine(workspace: Workspace) -> list[Finding]:
-    """Look at everything that commands need before they begin. Nothing is changed, and no fault of one thing hides another."""
-    looks: list[Callable[[], list[Finding]]] = [_versions, _device, _machine, lambda: _folders(workspace), _bases, _optional]
+    """Look at everything that commands need before they begin.
+
+    Nothing is changed, and no fault of one thing hides another.
+    """
+    looks: list[Callable[[], list[Finding]]] = [
+        _versions,
+        _device,
+        _machine,
+        lambda: _folders(workspace),
+        _bases,
+        _optional,
+    ]
     found: list[Finding] = []
     for look in looks:
         try:
             found += look()
         except Exception as error:
             lines = str(error).strip().splitlines()
-            found.append(Finding(look.__name__.strip("_"), "cannot be looked at", f"{type(error).__name__}: {lines[0] if lines else ''}"))
+            found.append(
+                Finding(
+                    look.__name__.strip("_"),
+                    "cannot be looked at",
+                    f"{type(error).__name__}: {lines[0] if lines else ''}",
+                )
+            )
     return found
 
 
@@ -47,7 +63,9 @@ def _versions() -> list[Finding]:
         try:
             found.append(Finding(requirement, version(requirement)))
         except PackageNotFoundError:
-            found.append(Finding(requirement, "missing", f"{requirement} is not installed; install hippopt again with pip"))
+            found.append(
+                Finding(requirement, "missing", f"{requirement} is not installed; install hippopt again with pip")
+            )
     return found
 
 
@@ -57,7 +75,9 @@ def _required() -> list[str]:
         listed = requires("hippopt") or []
     except PackageNotFoundError:  # run from a checkout that was not installed
         return []
-    return [line.partition(">")[0].partition("=")[0].partition("[")[0].strip() for line in listed if "extra ==" not in line]
+    return [
+        line.partition(">")[0].partition("=")[0].partition("[")[0].strip() for line in listed if "extra ==" not in line
+    ]
 
 
 def _device() -> list[Finding]:
@@ -66,15 +86,25 @@ def _device() -> list[Finding]:
     from hippopt.networks.device import bfloat16_pays, choose_device
 
     device, note = choose_device("auto")
-    (torch.ones(8, 8, device=device) @ torch.ones(8, 8, device=device)).sum().item()  # a driver that does not fit fails here
+    (
+        torch.ones(8, 8, device=device) @ torch.ones(8, 8, device=device)
+    ).sum().item()  # a driver that does not fit fails here
     threads = f", {torch.get_num_threads()} threads" if device.type == "cpu" else ""
-    return [Finding("device", f"trains {note}{threads}, in {'bfloat16 where it pays' if bfloat16_pays(device) else 'float32'}")]
+    return [
+        Finding(
+            "device", f"trains {note}{threads}, in {'bfloat16 where it pays' if bfloat16_pays(device) else 'float32'}"
+        )
+    ]
 
 
 def _machine() -> list[Finding]:
     memory, cores = machine_bytes(), core_count()
     asked = f", {threads_asked()} threads a process as OMP_NUM_THREADS says" if threads_asked() else ""
-    wrong = "little: plan with a small batch_size, train with --jobs 1, or ask for more" if memory < LITTLE_MEMORY_BYTES else ""
+    wrong = (
+        "little: plan with a small batch_size, train with --jobs 1, or ask for more"
+        if memory < LITTLE_MEMORY_BYTES
+        else ""
+    )
     return [
         Finding("cores", f"{cores} that this process may use{asked}"),
         Finding("memory", f"{memory / 1e9:.1f} GB that this process may use", wrong),
@@ -118,4 +148,6 @@ def _base(path: Path, read: Callable[[Path], object]) -> Finding:
 
 
 def _optional() -> list[Finding]:
-    return [Finding(name, "installed" if find_spec(name) else f"not installed ({use})") for name, use in OPTIONAL.items()]
+    return [
+        Finding(name, "installed" if find_spec(name) else f"not installed ({use})") for name, use in OPTIONAL.items()
+    ]

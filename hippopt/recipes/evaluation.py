@@ -20,7 +20,9 @@ from hippopt.workspace import PROVENANCE, Workspace
 
 @dataclass(frozen=True)
 class EvaluationRequest:
-    """What the user asked of hippopt_evaluate. dataset: whose labels and subjects to use; picks: {name: values in the files}."""
+    """What the user asked of hippopt_evaluate. dataset: whose labels
+    and subjects to use; picks: {name: values in the files}.
+    """
 
     predictions: Path
     labels: Path
@@ -47,7 +49,11 @@ def evaluate_masks(workspace: Workspace, request: EvaluationRequest, console: Co
 
     Raises HippoptError's kinds before anything is computed.
     """
-    folder = workspace.dataset_folder(workspace.resolve(request.dataset)) if request.dataset else request.labels.resolve().parent
+    folder = (
+        workspace.dataset_folder(workspace.resolve(request.dataset))
+        if request.dataset
+        else request.labels.resolve().parent
+    )
     names = _names(folder, request, console)
     if request.dataset and not request.picks:
         _check_labels(request.predictions, folder.name, names, workspace, console)
@@ -59,8 +65,9 @@ def evaluate_masks(workspace: Workspace, request: EvaluationRequest, console: Co
     strangers = sorted(set(table.case) - set(names.subjects))
     if request.dataset and strangers:
         console.warn(
-            f"{len(strangers)} of {counted(table.case.nunique(), 'case')} not known in {folder.name} ({strangers[0]}{', ...' if len(strangers) > 1 else ''}): each counts as a subject of its "
-            "own; where several scans are of one person, import them with --subjects and name that data set with -d"
+            f"{len(strangers)} of {counted(table.case.nunique(), 'case')} not known in {folder.name}"
+            f" ({strangers[0]}{', ...' if len(strangers) > 1 else ''}): each counts as a subject of its own; where"
+            " several scans are of one person, import them with --subjects and name that data set with -d"
         )
     write_csv(output, table)
     summary = summarise(table)
@@ -71,7 +78,12 @@ def evaluate_masks(workspace: Workspace, request: EvaluationRequest, console: Co
         console.say(f"empty labels: {EMPTY_RULE}")
     console.say(f"scores a case: {output}; summary: {summary_file}")
     return EvaluationOutcome(
-        int(table.case.nunique()), int(table.subject.nunique()), output, summary_file, summary.to_dict(orient="records"), faults
+        int(table.case.nunique()),
+        int(table.subject.nunique()),
+        output,
+        summary_file,
+        summary.to_dict(orient="records"),
+        faults,
     )
 
 
@@ -103,12 +115,15 @@ def _check_outputs(table: Path, summary: Path, read: list[Path]) -> None:
             raise OutputError(f"-o {path}: is a folder; give the name of a file, such as {path / 'scores.csv'}")
     found = overwritten((table, summary), read)
     if found is not None:
-        raise OutputError(f"-o {table}: {found[0].name} would be written over {found[1]}, which is read; choose another name")
+        raise OutputError(
+            f"-o {table}: {found[0].name} would be written over {found[1]}, which is read; choose another name"
+        )
 
 
 def _check_labels(predictions: Path, dataset: str, names: LabelNames, workspace: Workspace, console: Console) -> None:
-    """Warns where masks of hippopt_predict are to be named by a data set whose labels are named otherwise than those they were made for;
-    raises UsageError where a label of one name has another value there."""
+    """Warns where masks of hippopt_predict are to be named by a data set whose labels are named otherwise than those
+    they were made for; raises UsageError where a label of one name has another value there.
+    """
     try:
         made = parse_json((predictions / PROVENANCE).read_bytes(), predictions / PROVENANCE)
         source = load_dataset(workspace.dataset_folder(str(made["dataset"])))
@@ -119,8 +134,10 @@ def _check_labels(predictions: Path, dataset: str, names: LabelNames, workspace:
         return
     if any(ours.get(name, value) != value for name, value in theirs.items()):
         raise UsageError(
-            f"-d {dataset}: its labels {ours} are not those of the masks, made for {made['dataset']} {theirs}; name another data set, or leave -d out"
+            f"-d {dataset}: its labels {ours} are not those of the masks, made for {made['dataset']} {theirs}; name"
+            " another data set, or leave -d out"
         )
     console.warn(
-        f"-d {dataset} names labels otherwise ({ours}) than {made['dataset']}, for which the masks were made ({theirs}); compared by value"
+        f"-d {dataset} names labels otherwise ({ours}) than {made['dataset']}, for which the masks were made"
+        f" ({theirs}); compared by value"
     )

@@ -1,7 +1,7 @@
 """Folds in processes of their own, some at a time.
 
-A small network on a CPU gains little from a second thread: two folds on one core each are done sooner than one after the other on two
-(docs/experiments.md).
+A small network on a CPU gains little from a second thread: two folds on one core each are done sooner than one after
+the other on two (docs/experiments.md).
 """
 
 import contextlib
@@ -34,17 +34,23 @@ def train_side_by_side(
 ) -> dict[str, float]:
     """Mean foreground Dice of each fold that is validated. A fold that fails stops no other.
 
-    Raises TrainingError at the end where some failed, naming the reason of each; Interrupted after a signal, with all states saved.
+    Raises TrainingError at the end where some failed, naming the reason of each; Interrupted after a signal, with all
+    states saved.
     """
     threads = threads_each(how.at_once)
     console.say(
-        f"{min(how.at_once, len(folds))} folds side by side, {threads} thread{'s' if threads > 1 else ''} each; their words: {LOG} in each fold's folder"
+        f"{min(how.at_once, len(folds))} folds side by side, {threads} thread{'s' if threads > 1 else ''} each; their"
+        f" words: {LOG} in each fold's folder"
     )
     by_name = {f"fold {fold.request.fold}": fold for fold in folds}
     jobs = [
-        Job(name, (how.command(fold.request.fold, replace(request, resume=fold.request.resume)),), fold.folder.path / LOG)
+        Job(
+            name,
+            (how.command(fold.request.fold, replace(request, resume=fold.request.resume)),),
+            fold.folder.path / LOG,
+        )
         for name, fold in by_name.items()
-    ]  # fmt: skip
+    ]
     dice: dict[str, float] = {}
     failed: list[str] = []
     bar, shown = iter(console.track(range(100 * len(folds)), "train (%)", 100 * len(folds))), 0
@@ -81,10 +87,15 @@ def train_side_by_side(
 
 def _share(fold: FoldJob) -> float:
     """How much of a fold's training is done, by the last line of its log."""
-    request, steps = fold.request, fold.request.steps or fold.inputs.plan.schedule.steps_from(fold.inputs.base is not None)
+    request, steps = (
+        fold.request,
+        fold.request.steps or fold.inputs.plan.schedule.steps_from(fold.inputs.base is not None),
+    )
     with contextlib.suppress(OSError, ValueError, KeyError, csv.Error), fold.folder.log.open(newline="") as stream:
         rows = list(csv.DictReader(stream))
         if rows:
             last = rows[-1]
-            return min(1.0, float(last["elapsed_s"]) / (60 * request.minutes) if request.minutes else int(last["step"]) / steps)
+            return min(
+                1.0, float(last["elapsed_s"]) / (60 * request.minutes) if request.minutes else int(last["step"]) / steps
+            )
     return 0.0

@@ -1,4 +1,6 @@
-"""Move whole models: export a run with its base, install one where its base is in the file, in the workspace, or given."""
+"""Move whole models: export a run with its base, install one where its base is in the file, in the
+workspace, or given.
+"""
 
 import hashlib
 import math
@@ -37,23 +39,32 @@ class InstallRequest:
     overwrite: bool = False
 
 
-def export_run(workspace: Workspace, dataset: str, run: str | None, request: ExportRequest, console: Console) -> ModelManifest:
+def export_run(
+    workspace: Workspace, dataset: str, run: str | None, request: ExportRequest, console: Console
+) -> ModelManifest:
     """Write the model file of a run. Raises HippoptError's kinds, before anything is written."""
     check_target(request)
     run = choose_run(workspace, dataset, run)
     if not DATASET_NAME.fullmatch(dataset) or not RUN_NAME.fullmatch(run):
-        raise OutputError(f"{workspace.run(dataset, run)}: a model's names have letters, digits, - and _ only; rename the folder")
+        raise OutputError(
+            f"{workspace.run(dataset, run)}: a model's names have letters, digits, - and _ only; rename the folder"
+        )
     plan = load_plan(workspace.run_plan(dataset, run))
     folds = workspace.trained_folds(dataset, run)
     numbered = [fold for fold in folds if fold.isdigit()]
     if numbered and len(numbered) < len(plan.folds):
-        console.warn(f"run {run}: {len(numbered)} of {len(plan.folds)} folds are trained; the model is fold {' '.join(folds)}")
+        console.warn(
+            f"run {run}: {len(numbered)} of {len(plan.folds)} folds are trained; the model is fold {' '.join(folds)}"
+        )
     cards = [read_card(workspace.fold(dataset, run, fold).adapter_card) for fold in folds]
     sha256 = cards[0].base_sha256
     base = load_known_base(sha256, workspace) if sha256 else None
     judged_by = judging_records(workspace, dataset, run, plan, cards, console)
     if "contrast.json" not in judged_by:
-        console.warn("the training scans' fingerprint is gone: where this model is installed, no scan unlike them will be warned of")
+        console.warn(
+            "the training scans' fingerprint is gone: where this model is installed, no scan unlike them will be"
+            " warned of"
+        )
     figures = _figures(workspace, dataset, run, plan)
     if figures is not None:
         judged_by = {**judged_by, FIGURES: figures}
@@ -73,7 +84,8 @@ def install_file(workspace: Workspace, request: InstallRequest, console: Console
 
 
 def predict_from_file(model: Path, base: Path | None, request: PredictionRequest, console: Console) -> int:
-    """Segment scans with a model file, which is checked whole and unpacked to a temporary folder: the masks are those of the installed run.
+    """Segment scans with a model file, which is checked whole and unpacked to a temporary folder: the masks are those
+    of the installed run.
 
     Returns the number of failures. Raises HippoptError's kinds; UsageError where a run is asked for besides.
     """
@@ -81,7 +93,9 @@ def predict_from_file(model: Path, base: Path | None, request: PredictionRequest
         raise UsageError(f"--run {request.run}: a model file holds one run; leave --run out")
     if not model.is_file():
         raise UsageError(
-            f"--model {missing_path(model)}" if not model.exists() else f"--model {model}: a folder; give a file of hippopt_export"
+            f"--model {missing_path(model)}"
+            if not model.exists()
+            else f"--model {model}: a folder; give a file of hippopt_export"
         )
     with tempfile.TemporaryDirectory() as folder:
         workspace = Workspace(Path(folder))
@@ -103,7 +117,9 @@ def _figures(workspace: Workspace, dataset: str, run: str, plan: Plan) -> OutOfF
     if kept.exists():
         return load_record(kept, OutOfFold, "hippopt_install")
     folders = [workspace.fold(dataset, run, str(number)) for number in range(len(plan.folds))]
-    tables = [read_case_table(folder.metrics) for folder in folders if folder.summary.exists() and folder.metrics.exists()]
+    tables = [
+        read_case_table(folder.metrics) for folder in folders if folder.summary.exists() and folder.metrics.exists()
+    ]
     if not tables:
         return None
     table = pd.concat(tables, ignore_index=True)
@@ -114,18 +130,27 @@ def _figures(workspace: Workspace, dataset: str, run: str, plan: Plan) -> OutOfF
         return found if math.isfinite(found) else None
 
     return OutOfFold(
-        folds=len(tables), of=len(plan.folds), cases=int(table.case.nunique()), subjects=int(table.subject.nunique()),
+        folds=len(tables),
+        of=len(plan.folds),
+        cases=int(table.case.nunique()),
+        subjects=int(table.subject.nunique()),
         figures=tuple(
             Figure(
-                label=str(label), dice=value(label, "dice", "mean"), dice_low=value(label, "dice", "ci95_low"), dice_high=value(label, "dice", "ci95_high"),
-                hd95_mm=value(label, "hd95_mm", "mean"), nsd_1mm=value(label, "nsd_1mm", "mean"),
+                label=str(label),
+                dice=value(label, "dice", "mean"),
+                dice_low=value(label, "dice", "ci95_low"),
+                dice_high=value(label, "dice", "ci95_high"),
+                hd95_mm=value(label, "hd95_mm", "mean"),
+                nsd_1mm=value(label, "nsd_1mm", "mean"),
             )
             for label in dict.fromkeys(table.label)
         ),
-    )  # fmt: skip
+    )
 
 
-def _outside_base(model: ModelFile, workspace: Workspace, request: InstallRequest) -> tuple[Tensors | None, bytes | None]:
+def _outside_base(
+    model: ModelFile, workspace: Workspace, request: InstallRequest
+) -> tuple[Tensors | None, bytes | None]:
     """(tensors, bytes to keep where the workspace has no such base yet) of the base that a model file only names."""
     entry = model.manifest.base
     if entry is None or entry.included:
@@ -138,13 +163,14 @@ def _outside_base(model: ModelFile, workspace: Workspace, request: InstallReques
             return load_known_base(entry.sha256, workspace)[0], None
         except WeightsError as error:
             raise WeightsError(
-                f"{request.source}: made without its base {entry.name}, and {str(error).partition('; ')[0]}; give that base with --base "
-                "FILE (from Python base=FILE), or have the model exported with it"
+                f"{request.source}: made without its base {entry.name}, and {str(error).partition('; ')[0]}; give that"
+                " base with --base FILE (from Python base=FILE), or have the model exported with it"
             ) from None
     data = kept_bytes(request.base)
     found = hashlib.sha256(data).hexdigest()
     if found != entry.sha256:
         raise WeightsError(
-            f"--base {request.base}: its sha256 is {found[:12]}, the model needs {entry.name}, {entry.sha256[:12]}; give that"
+            f"--base {request.base}: its sha256 is {found[:12]}, the model needs {entry.name}, {entry.sha256[:12]};"
+            " give that"
         )
     return parse_state(data, request.base), data

@@ -18,9 +18,15 @@ from hippopt.workspace import PROVENANCE, Workspace
 
 # variable of a scheduler -> the number of its first task
 TASK_VARIABLES = {
-    "SLURM_ARRAY_TASK_ID": 1, "PBS_ARRAY_INDEX": 1, "PBS_ARRAYID": 1, "SGE_TASK_ID": 1, "LSB_JOBINDEX": 1, "OAR_ARRAY_INDEX": 1,
-    "AWS_BATCH_JOB_ARRAY_INDEX": 0, "JOB_COMPLETION_INDEX": 0,
-}  # fmt: skip
+    "SLURM_ARRAY_TASK_ID": 1,
+    "PBS_ARRAY_INDEX": 1,
+    "PBS_ARRAYID": 1,
+    "SGE_TASK_ID": 1,
+    "LSB_JOBINDEX": 1,
+    "OAR_ARRAY_INDEX": 1,
+    "AWS_BATCH_JOB_ARRAY_INDEX": 0,
+    "JOB_COMPLETION_INDEX": 0,
+}
 LIST_KEYS = ("parts", "scans", "scans_sha256")  # of prediction.json, where the scans were dealt out
 NAMED = 10  # of missing scans a part, and parts in lines of their own
 
@@ -33,7 +39,9 @@ def part_number(parts: int, part: int | None, environment: Mapping[str, str]) ->
     if part is None:
         name = next((name for name in TASK_VARIABLES if environment.get(name, "").isdigit()), None)
         if name is None:
-            raise UsageError(f"--parts {parts}: which of them? give --part, or run it as an array job ({', '.join(TASK_VARIABLES)})")
+            raise UsageError(
+                f"--parts {parts}: which of them? give --part, or run it as an array job ({', '.join(TASK_VARIABLES)})"
+            )
         part = int(environment[name]) + 1 - TASK_VARIABLES[name]
         said = f"{name}={environment[name]}"
     if not 1 <= part <= parts:
@@ -65,31 +73,35 @@ def open_list(source: Path, output: Path, scans: Sequence[ScanFiles], parts: int
     old = known_identity(output) or {}
     if old.get("parts") not in (None, parts):
         raise OutputError(
-            f"{output}: its scans were dealt out in {old['parts']} parts; give --parts {old['parts']}, or finish what is left in one call "
-            "without --parts"
+            f"{output}: its scans were dealt out in {old['parts']} parts; give --parts {old['parts']}, or finish what"
+            " is left in one call without --parts"
         )
     write_list(output, scans)
     found = ScanList(output, source, scans)
     if old.get("scans_sha256") not in (None, found.sha256):
         raise OutputError(
-            f"{output / SCAN_LIST}: not the list that the other parts have; restore it, or remove it and {output / PROVENANCE} to deal "
-            "the scans out anew"
+            f"{output / SCAN_LIST}: not the list that the other parts have; restore it, or remove it and"
+            f" {output / PROVENANCE} to deal the scans out anew"
         )
     if found.new:
         console.warn(
-            f"{counted(len(found.new), 'scan')} ({_some(found.new)}) came after {SCAN_LIST} was written and {'is' if len(found.new) == 1 else 'are'} "
-            "in no part; once the parts are done, the same command without --parts segments what is left"
+            f"{counted(len(found.new), 'scan')} ({_some(found.new)}) came after {SCAN_LIST} was written and"
+            f" {'is' if len(found.new) == 1 else 'are'} in no part; once the parts are done, the same command without"
+            " --parts segments what is left"
         )
     return found
 
 
-def merge_study(workspace: Workspace, dataset: str, run: str, folds: Sequence[str], request: Any, console: Console) -> int:
+def merge_study(
+    workspace: Workspace, dataset: str, run: str, folds: Sequence[str], request: Any, console: Console
+) -> int:
     """Join the tables of a folder. Returns how many scans are missing. Raises HippoptError's kinds."""
     plan = load_plan(workspace.run_plan(dataset, run))
     old = known_identity(request.output)
     if old is None:
         raise OutputError(
-            f"-o {request.output}: no {PROVENANCE} in it, so that there is nothing to merge; run hippopt_predict without --merge"
+            f"-o {request.output}: no {PROVENANCE} in it, so that there is nothing to merge; run hippopt_predict"
+            " without --merge"
         )
     found, notes = list_scans(request.source, plan.channel_names)
     for note in notes:
@@ -100,9 +112,14 @@ def merge_study(workspace: Workspace, dataset: str, run: str, folds: Sequence[st
     calibrated = old.get("checkpoint") != "best"
     standards = load_standards(workspace, dataset, run, plan, cards, console, calibrated)
     standards = with_head_sizes(standards, request.head_size, scans, console)
-    merged = merge_parts(scans, plan, MergeRequest(request.source, request.output, standards, request.volume, request.verify), console)
+    merged = merge_parts(
+        scans, plan, MergeRequest(request.source, request.output, standards, request.volume, request.verify), console
+    )
     _tell(merged, scans, len(listed.scans) if listed else 0, old.get("parts") or 1, console)
-    console.say(f"merged {counted(merged.masks, 'mask')}, {merged.failed} failed, {len(merged.missing)} missing: {request.output}")
+    console.say(
+        f"merged {counted(merged.masks, 'mask')}, {merged.failed} failed, {len(merged.missing)} missing:"
+        f" {request.output}"
+    )
     if merged.failed:
         console.warn(f"{merged.failed} scans failed, each with its reason in {request.output / 'failures.tsv'}")
     return len(merged.missing)
@@ -115,15 +132,20 @@ def _tell(merged: Merged, scans: Sequence[ScanFiles], listed: int, parts: int, c
         missing.setdefault(position % parts + 1 if position < listed else 0, []).append(scans[position].id)
     new = missing.pop(0, [])
     for part, names in sorted(missing.items())[:NAMED]:
-        console.warn(f"part {part} of {parts}: {len(names)} of {len(range(part - 1, listed, parts))} scans are missing ({_some(names)})")
+        console.warn(
+            f"part {part} of {parts}: {len(names)} of {len(range(part - 1, listed, parts))} scans are missing"
+            f" ({_some(names)})"
+        )
     if missing:
         numbers = ",".join(str(part) for part in sorted(missing))
         console.warn(
-            f"{counted(len(missing), 'part')} missing or unfinished: {numbers}; run them again (with SLURM: sbatch --array={numbers} FILE)"
+            f"{counted(len(missing), 'part')} missing or unfinished: {numbers}; run them again (with SLURM: sbatch"
+            f" --array={numbers} FILE)"
         )
     if new:
         console.warn(
-            f"{counted(len(new), 'scan')} missing ({_some(new)}): in no part; the same command without --merge and --parts segments them"
+            f"{counted(len(new), 'scan')} missing ({_some(new)}): in no part; the same command without --merge and"
+            " --parts segments them"
         )
 
 

@@ -31,7 +31,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PlanningRequest:
-    """What the user asked of hippopt_plan. memory_gb: None for what the machine has. splits: a file of folds; reset: keys to decide again."""
+    """What the user asked of hippopt_plan. memory_gb: None for what the
+    machine has. splits: a file of folds; reset: keys to decide again.
+    """
 
     jobs: int
     settings: tuple[str, ...] = ()
@@ -46,7 +48,10 @@ class PlanningRequest:
 
 
 def plan_dataset(workspace: Workspace, name: str, request: PlanningRequest, console: Console) -> Plan | None:
-    """The plan, written and said aloud, with the cases preprocessed; None after `verify_only`. Raises HippoptError's kinds."""
+    """The plan, written and said aloud, with the cases preprocessed; None after `verify_only`.
+
+    Raises HippoptError's kinds.
+    """
     if not request.verify_only:
         check_writable(workspace.plan(name).parent)
     if request.preprocess and not request.verify_only:
@@ -55,7 +60,9 @@ def plan_dataset(workspace: Workspace, name: str, request: PlanningRequest, cons
             check_free(workspace.locks(name), str(workspace.preprocessed(name)))
     dataset = load_dataset(workspace.dataset_folder(name))
     surveys = verify_dataset(dataset, request.jobs, console, request.fix_headers)
-    console.say(f"{name}: {len(dataset.cases)} cases of {len({c.subject for c in dataset.cases})} subjects verified, no faults")
+    console.say(
+        f"{name}: {len(dataset.cases)} cases of {len({c.subject for c in dataset.cases})} subjects verified, no faults"
+    )
     if request.verify_only:
         return None
     fingerprint = extract_fingerprint(dataset, surveys)
@@ -84,13 +91,17 @@ def plan_dataset(workspace: Workspace, name: str, request: PlanningRequest, cons
     _say_decisions(plan, console)
     _say_duration(plan, device, console)
     if request.preprocess:
-        made, kept = preprocess(dataset, fingerprint, plan, workspace.preprocessed(name), request.jobs, console, request.overwrite)
+        made, kept = preprocess(
+            dataset, fingerprint, plan, workspace.preprocessed(name), request.jobs, console, request.overwrite
+        )
         console.say(f"preprocessed {made} cases, kept {kept}: {workspace.preprocessed(name)}")
     return plan
 
 
 def _grown(workspace: Workspace, name: str, fingerprint: Fingerprint, console: Console) -> Plan | None:
-    """The data set's plan with the cases of hippopt_correct in its folds; None where there is no plan, or other changes than corrections."""
+    """The data set's plan with the cases of hippopt_correct in its folds;
+    None where there is no plan, or other changes than corrections.
+    """
     if not workspace.plan(name).exists() or not workspace.fingerprint(name).exists():
         return None
     try:
@@ -107,17 +118,19 @@ def _grown(workspace: Workspace, name: str, fingerprint: Fingerprint, console: C
     new = len(fingerprint.cases) - len(known)
     before = {case.id: (case.image_hash, case.label_hash) for case in old.cases}
     changed = sum(
-        before.get(case.id, (case.image_hash, case.label_hash)) != (case.image_hash, case.label_hash) for case in fingerprint.cases
+        before.get(case.id, (case.image_hash, case.label_hash)) != (case.image_hash, case.label_hash)
+        for case in fingerprint.cases
     )
     joined = ", ".join(f"{len(cases)} to fold {number}" for number, cases in where_joined(plan.folds, folds).items())
     console.say(
-        f"{counted(new, 'new case')}{f' ({joined})' if joined else ''} and {counted(changed, 'corrected case')}: old cases keep their folds and the plan its "
-        "decisions; --overwrite decides anew and draws new folds"
+        f"{counted(new, 'new case')}{f' ({joined})' if joined else ''} and {counted(changed, 'corrected case')}: old"
+        " cases keep their folds and the plan its decisions; --overwrite decides anew and draws new folds"
     )
     runs = workspace.runs(name)
     if runs:
         console.say(
-            f"{', '.join(runs)}: trained before, and kept with the plan of that time; train anew with --name for a run on all cases"
+            f"{', '.join(runs)}: trained before, and kept with the plan of that time; train anew with --name for a run"
+            " on all cases"
         )
     return msgspec.structs.replace(plan, fingerprint_hash=fingerprint.dataset_hash, folds=folds)
 
@@ -130,22 +143,33 @@ def _network(plan: Plan) -> str:
 
 
 def _say_decisions(plan: Plan, console: Console) -> None:
-    spacing, patch = (" x ".join(f"{value:g}" for value in triple) for triple in (plan.target_spacing_mm, plan.patch_size))
+    spacing, patch = (
+        " x ".join(f"{value:g}" for value in triple) for triple in (plan.target_spacing_mm, plan.patch_size)
+    )
     for key, value in (
-        ("target_spacing_mm", f"{spacing} (Z, Y, X)"), ("crop", plan.crop), ("normalisation", f"z-score over {plan.normalisation.region}"),
-        ("patch_size", f"{patch} (Z, Y, X)"), ("batch_size", plan.batch_size), ("network", _network(plan)),
-        ("augmentation", f"flips {list(plan.flip_axes)}"), ("folds", len(plan.folds)),
-        ("locator", f"{plan.locator.spacing_mm:g} mm" if plan.locator else "none"), ("mirror_sides", str(plan.mirror_sides).lower()),
-        ("part_borders", str(plan.part_borders).lower()), ("straighten_degrees", plan.straighten_degrees),
+        ("target_spacing_mm", f"{spacing} (Z, Y, X)"),
+        ("crop", plan.crop),
+        ("normalisation", f"z-score over {plan.normalisation.region}"),
+        ("patch_size", f"{patch} (Z, Y, X)"),
+        ("batch_size", plan.batch_size),
+        ("network", _network(plan)),
+        ("augmentation", f"flips {list(plan.flip_axes)}"),
+        ("folds", len(plan.folds)),
+        ("locator", f"{plan.locator.spacing_mm:g} mm" if plan.locator else "none"),
+        ("mirror_sides", str(plan.mirror_sides).lower()),
+        ("part_borders", str(plan.part_borders).lower()),
+        ("straighten_degrees", plan.straighten_degrees),
         ("schedule.steps", _steps(plan)),
-    ):  # fmt: skip
+    ):
         edited = [name for name, reason in plan.reasons.items() if name.startswith(f"{key}.") and reason == BY_USER]
         why = f"set by the user: {', '.join(edited)}" if edited else plan.reasons.get(key, "")
         console.say(f"  {key}: {value} -- {why}")
 
 
 def _steps(plan: Plan) -> str:
-    """What a fold takes, by what it starts from: with a base, as it mostly does, the plan's `steps` are not what counts."""
+    """What a fold takes, by what it starts from: with a base, as
+    it mostly does, the plan's `steps` are not what counts.
+    """
     schedule = plan.schedule
     if schedule.steps_on_base is None:
         return str(schedule.steps)
@@ -160,7 +184,9 @@ def _say_duration(plan: Plan, device: "torch.device", console: Console) -> None:
     from hippopt.networks.step_time import seconds_a_step
     from hippopt.training.precision import use_bfloat16
 
-    needed = training_bytes(plan.network, len(plan.channel_names), len(plan.network_classes), plan.patch_size, plan.batch_size)
+    needed = training_bytes(
+        plan.network, len(plan.channel_names), len(plan.network_classes), plan.patch_size, plan.batch_size
+    )
     if needed > memory_gb(device) * 1e9:  # planned for another machine, or edited
         return
     seconds = seconds_a_step(plan, device.type, use_bfloat16(device, plan.patch_size, plan.network)[0])
@@ -177,8 +203,15 @@ def _say_duration(plan: Plan, device: "torch.device", console: Console) -> None:
 
 def _busy() -> str:
     """A word on other work, which the figure shares the machine with."""
-    load, cores = os.getloadavg()[0], len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return f" (the machine is busy, so that less may be enough: load {load:.0f} on {cores} cores)" if load > 1.5 * cores else ""
+    load, cores = (
+        os.getloadavg()[0],
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+    )
+    return (
+        f" (the machine is busy, so that less may be enough: load {load:.0f} on {cores} cores)"
+        if load > 1.5 * cores
+        else ""
+    )
 
 
 def _minutes(seconds: float) -> str:
@@ -192,7 +225,9 @@ def _earlier_fingerprint(workspace: Workspace, name: str) -> Fingerprint | None:
         return None
 
 
-def _keep_for_runs(workspace: Workspace, name: str, earlier: Fingerprint | None, now: Fingerprint, console: Console) -> None:
+def _keep_for_runs(
+    workspace: Workspace, name: str, earlier: Fingerprint | None, now: Fingerprint, console: Console
+) -> None:
     """Leave the runs of a data set that changed the fingerprint by which they judge scans and masks."""
     from hippopt.artifacts.plan_rules import load_plan
 
@@ -208,4 +243,7 @@ def _keep_for_runs(workspace: Workspace, name: str, earlier: Fingerprint | None,
             write_json(workspace.run_fingerprint(name, run), earlier)
             kept.append(run)
     if kept:
-        console.say(f"the data set changed: its earlier fingerprint stays with run {', '.join(kept)}, which can go on predicting")
+        console.say(
+            f"the data set changed: its earlier fingerprint stays with run {', '.join(kept)}, which can go on"
+            " predicting"
+        )

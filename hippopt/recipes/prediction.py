@@ -42,7 +42,10 @@ from hippopt.workspace import PROVENANCE, Workspace
 
 @dataclass(frozen=True)
 class PredictionRequest:
-    """Holds what the user asked of hippopt_predict; None stands for all folds, or the only run. Each field is an option of the command."""
+    """Holds what the user asked of hippopt_predict; None stands for all folds, or the only run.
+
+    Each field is an option of the command.
+    """
 
     source: Path = field(metadata={"option": "-i"})
     output: Path = field(metadata={"option": "-o"})
@@ -98,20 +101,41 @@ def check_outputs(scans: Sequence[ScanFiles], request: PredictionRequest) -> lis
 
     Raises OutputError where a mask or map would replace a file that is read, or another one.
     """
-    kinds = [kind for kind, wanted in ((PROBABILITIES, request.save_probabilities), (UNCERTAINTY, request.save_uncertainty)) if wanted]
-    outputs = {files.id: [mask_path(files, request.output), *(map_path(files, kind, request.output) for kind in kinds)] for files in scans}
+    kinds = [
+        kind
+        for kind, wanted in ((PROBABILITIES, request.save_probabilities), (UNCERTAINTY, request.save_uncertainty))
+        if wanted
+    ]
+    outputs = {
+        files.id: [mask_path(files, request.output), *(map_path(files, kind, request.output) for kind in kinds)]
+        for files in scans
+    }
     every = [path for paths in outputs.values() for path in paths]
     found = overwritten(every, [path for files in scans for path in files.channels])
     if found is not None:
-        raise OutputError(f"-o {request.output}: {found[0].name} would be written over {found[1]}, which is read; choose another folder")
+        raise OutputError(
+            f"-o {request.output}: {found[0].name} would be written over {found[1]}, which is read; choose another"
+            " folder"
+        )
     twice = written_twice(every)
     if twice is not None:
-        raise OutputError(f"-o {request.output}: {twice.name} would be the mask of one scan and a map of another; rename one of the scans")
+        raise OutputError(
+            f"-o {request.output}: {twice.name} would be the mask of one scan and a map of another; rename one of the"
+            " scans"
+        )
     most = longest_name(request.output)
     return [
-        replace(files, fault=f"{name}: longer than the {most} bytes that a file's name may have in {request.output}; rename the scan")
-        if not files.fault and (name := _too_long(outputs[files.id], most))
-        else files
+        (
+            replace(
+                files,
+                fault=(
+                    f"{name}: longer than the {most} bytes that a file's name may have in {request.output}; rename the"
+                    " scan"
+                ),
+            )
+            if not files.fault and (name := _too_long(outputs[files.id], most))
+            else files
+        )
         for files in scans
     ]
 
@@ -130,7 +154,9 @@ def choose_run(workspace: Workspace, dataset: str, run: str | None) -> str:
         runs = [name for name in runs if name not in compared] or runs
     if run is not None:
         if run not in runs:
-            raise UsageError(f"--run {run}: no finished fold in {workspace.run(dataset, run)} (runs: {', '.join(runs) or 'none'})")
+            raise UsageError(
+                f"--run {run}: no finished fold in {workspace.run(dataset, run)} (runs: {', '.join(runs) or 'none'})"
+            )
         return run
     if len(runs) == 1:
         return runs[0]
@@ -139,8 +165,13 @@ def choose_run(workspace: Workspace, dataset: str, run: str | None) -> str:
     raise UsageError(f"{dataset}: several runs; choose one with --run: {', '.join(runs)}")
 
 
-def choose_folds(workspace: Workspace, dataset: str, run: str, asked: tuple[str, ...] | None, expected: int, console: Console) -> list[str]:
-    """Folds to ensemble: those asked for, else all that are finished, the numbered ones where there are such. Raises UsageError for one that was asked for and is missing."""
+def choose_folds(
+    workspace: Workspace, dataset: str, run: str, asked: tuple[str, ...] | None, expected: int, console: Console
+) -> list[str]:
+    """Folds to ensemble: those asked for, else all that are finished, the numbered ones where there are such.
+
+    Raises UsageError for one that was asked for and is missing.
+    """
     there = workspace.trained_folds(dataset, run)
     if asked is not None:
         missing = [fold for fold in asked if fold not in there]
@@ -149,7 +180,9 @@ def choose_folds(workspace: Workspace, dataset: str, run: str, asked: tuple[str,
         return list(dict.fromkeys(asked))
     numbered = [fold for fold in there if fold.isdigit()]
     if numbered and len(numbered) < expected:
-        console.warn(f"run {run}: {len(numbered)} of {expected} folds are trained; predicting with fold {' '.join(numbered)}")
+        console.warn(
+            f"run {run}: {len(numbered)} of {expected} folds are trained; predicting with fold {' '.join(numbered)}"
+        )
     fits = [fold for fold in there if fit_number(fold)]
     if numbered and fits:
         console.say(f"run {run}: predicting with the folds; for what was trained on all cases, -f {' '.join(fits)}")
@@ -157,7 +190,13 @@ def choose_folds(workspace: Workspace, dataset: str, run: str, asked: tuple[str,
 
 
 def load_models(
-    workspace: Workspace, dataset: str, run: str, folds: list[str], plan: Plan, device: torch.device, checkpoint: str = "last"
+    workspace: Workspace,
+    dataset: str,
+    run: str,
+    folds: list[str],
+    plan: Plan,
+    device: torch.device,
+    checkpoint: str = "last",
 ) -> list[nn.Module]:
     """The merged networks of the folds. Raises WeightsError or StaleArtifactError."""
     models: list[nn.Module] = []
@@ -182,8 +221,13 @@ def load_models(
     return models
 
 
-def load_locators(workspace: Workspace, dataset: str, run: str, folds: list[str], plan: Plan) -> tuple[tuple[nn.Module, ...], list[str]]:
-    """(the folds' locators, the sha256 of each); none for a plan of crops. Raises WeightsError or StaleArtifactError."""
+def load_locators(
+    workspace: Workspace, dataset: str, run: str, folds: list[str], plan: Plan
+) -> tuple[tuple[nn.Module, ...], list[str]]:
+    """(the folds' locators, the sha256 of each); none for a plan of crops.
+
+    Raises WeightsError or StaleArtifactError.
+    """
     if plan.locator is None:
         return (), []
     folders = [workspace.fold(dataset, run, fold) for fold in folds]
@@ -192,9 +236,16 @@ def load_locators(workspace: Workspace, dataset: str, run: str, folds: list[str]
 
 
 def open_run(
-    workspace: Workspace, dataset: str, run: str, plan: Plan, folds: list[str], device: torch.device, checkpoint: str, tta: bool,
+    workspace: Workspace,
+    dataset: str,
+    run: str,
+    plan: Plan,
+    folds: list[str],
+    device: torch.device,
+    checkpoint: str,
+    tta: bool,
     console: Console,
-) -> OpenRun:  # fmt: skip
+) -> OpenRun:
     """Raises WeightsError or StaleArtifactError."""
     models = load_models(workspace, dataset, run, folds, plan, device, checkpoint)
     if not models:
@@ -202,24 +253,33 @@ def open_run(
     best = checkpoint == "best"
     if best:
         console.warn(
-            "the best checkpoint was chosen on its fold's validation cases (of full-data on training cases): figures on those are "
-            "optimistic, and no Dice is predicted"
+            "the best checkpoint was chosen on its fold's validation cases (of full-data on training cases): figures on"
+            " those are optimistic, and no Dice is predicted"
         )
     flips = flip_combinations(plan.flip_axes) if tta else ((),)
-    windows = WindowSettings(plan.patch_size, len(plan.network_classes), flips, plan.swapped_classes, centre=plan.centre_window)
+    windows = WindowSettings(
+        plan.patch_size, len(plan.network_classes), flips, plan.swapped_classes, centre=plan.centre_window
+    )
     locators, sha256 = load_locators(workspace, dataset, run, folds, plan)
     cards = [read_card(workspace.fold(dataset, run, fold).adapter_card) for fold in folds]
     if len({(card.settings.get("steps"), card.settings.get("minutes"), card.base_sha256) for card in cards}) > 1:
         each = ", ".join(f"{fold}: {card.step}" for fold, card in zip(folds, cards, strict=True))
-        console.warn(f"run {run}: its folds were trained for other numbers of steps or from other bases (steps of {each}); choose with -f")
+        console.warn(
+            f"run {run}: its folds were trained for other numbers of steps or from other bases (steps of {each});"
+            " choose with -f"
+        )
     standards = load_standards(workspace, dataset, run, plan, cards, console, calibrated=not best)
-    return OpenRun(run, tuple(folds), plan, models, windows, standards, device, locators, tuple(sha256), learned_borders(cards))
+    return OpenRun(
+        run, tuple(folds), plan, models, windows, standards, device, locators, tuple(sha256), learned_borders(cards)
+    )
 
 
 def merge_scans(workspace: Workspace, dataset: str, request: PredictionRequest, console: Console) -> int:
     """Join the tables of the parts. Returns how many scans are missing. Raises HippoptError's kinds."""
     run = choose_run(workspace, dataset, request.run)
-    folds = choose_folds(workspace, dataset, run, request.folds, len(load_plan(workspace.run_plan(dataset, run)).folds), console)
+    folds = choose_folds(
+        workspace, dataset, run, request.folds, len(load_plan(workspace.run_plan(dataset, run)).folds), console
+    )
     check_output(request.source, request.output)
     check_identity(request, run_identity(workspace, dataset, run, folds, request))
     return merge_study(workspace, dataset, run, folds, request, console)
@@ -240,15 +300,24 @@ def predict_scans(workspace: Workspace, dataset: str, request: PredictionRequest
     if request.parts is not None:
         part = (part_number(request.parts, request.part, os.environ), request.parts)
         listed = open_list(request.source, request.output, scans, request.parts, console)
-        batch = Batch(deal(listed.scans, part), part, {"parts": request.parts, "scans": len(listed.scans), "scans_sha256": listed.sha256})
+        batch = Batch(
+            deal(listed.scans, part),
+            part,
+            {"parts": request.parts, "scans": len(listed.scans), "scans_sha256": listed.sha256},
+        )
         console.say(f"part {part[0]} of {part[1]}: {counted(len(batch.scans), 'scan')}")
     if not batch.scans:
         return 0
     return segment_batch(workspace, dataset, run, batch, request, console)
 
 
-def segment_batch(workspace: Workspace, dataset: str, run: str, batch: "Batch", request: PredictionRequest, console: Console) -> int:
-    """Segment scans that are listed. Returns the number of failures. Raises HippoptError's kinds before anything is computed."""
+def segment_batch(
+    workspace: Workspace, dataset: str, run: str, batch: "Batch", request: PredictionRequest, console: Console
+) -> int:
+    """Segment scans that are listed.
+
+    Returns the number of failures. Raises HippoptError's kinds before anything is computed.
+    """
     plan, scans, part = load_plan(workspace.run_plan(dataset, run)), batch.scans, batch.part
     folds = choose_folds(workspace, dataset, run, request.folds, len(plan.folds), console)
     device, note = choose_device(request.device)
@@ -266,43 +335,73 @@ def segment_batch(workspace: Workspace, dataset: str, run: str, batch: "Batch", 
         write_json(request.output / PROVENANCE, {**identity, **dealt})
     write_label_tables(plan.labels, request.output)
     job = PredictionSettings(
-        output=request.output, windows=opened.windows, wanted=Wanted(request.save_probabilities, request.save_uncertainty),
-        overwrite=request.overwrite, volume=request.volume, standards=standards, locators=opened.locators,
-        borders=opened.borders, source=request.source if request.source.is_dir() else request.source.parent, part=part,
+        output=request.output,
+        windows=opened.windows,
+        wanted=Wanted(request.save_probabilities, request.save_uncertainty),
+        overwrite=request.overwrite,
+        volume=request.volume,
+        standards=standards,
+        locators=opened.locators,
+        borders=opened.borders,
+        source=request.source if request.source.is_dir() else request.source.parent,
+        part=part,
         verify=request.verify,
-    )  # fmt: skip
+    )
     done, kept, failed = predict(scans, opened.models, plan, job, device, console)
     console.say(f"segmented {done}, kept {kept}, failed {failed}: {request.output}")
-    console.result(dataset=dataset, run=run, folds=list(folds), output=request.output, segmented=done, kept=kept, failed=failed)
+    console.result(
+        dataset=dataset, run=run, folds=list(folds), output=request.output, segmented=done, kept=kept, failed=failed
+    )
     if kept:
         console.say("kept masks were there already; --overwrite segments them anew")
     if failed and part is None:
         console.warn(f"{failed} scans failed, each with its reason in {request.output / 'failures.tsv'}")
     elif failed:
-        console.warn(f"{failed} scans failed, for the reasons above; --merge lists them in {request.output / 'failures.tsv'}")
+        console.warn(
+            f"{failed} scans failed, for the reasons above; --merge lists them in {request.output / 'failures.tsv'}"
+        )
     return failed
 
 
-def run_identity(workspace: Workspace, dataset: str, run: str, folds: list[str], request: PredictionRequest) -> dict[str, Any]:
+def run_identity(
+    workspace: Workspace, dataset: str, run: str, folds: list[str], request: PredictionRequest
+) -> dict[str, Any]:
     """What made the masks of an output folder."""
     best = request.checkpoint == "best"
     folders = [workspace.fold(dataset, run, fold) for fold in folds]
     cards = [read_card(folder.best_adapter_card if best else folder.adapter_card) for folder in folders]
     return {
-        "dataset": dataset, "run": run, "folds": folds, "checkpoint": request.checkpoint, "tta": request.tta, "volume": request.volume,
-        "plan_hash": cards[0].plan_hash, "base_sha256": cards[0].base_sha256, "adapters_sha256": [card.sha256 for card in cards],
+        "dataset": dataset,
+        "run": run,
+        "folds": folds,
+        "checkpoint": request.checkpoint,
+        "tta": request.tta,
+        "volume": request.volume,
+        "plan_hash": cards[0].plan_hash,
+        "base_sha256": cards[0].base_sha256,
+        "adapters_sha256": [card.sha256 for card in cards],
         "hippopt": __version__,
-    }  # fmt: skip
+    }
 
 
 def check_identity(request: PredictionRequest, identity: dict[str, Any]) -> dict[str, Any]:
-    """What made the masks that are there; nothing where none are. Raises OutputError where masks would be kept that another run, other folds or other settings made."""
+    """What made the masks that are there; nothing where none are.
+
+    Raises OutputError where masks would be kept that another run, other folds or other settings made.
+    """
     if request.overwrite:
         return {}
     old = known_identity(request.output)
     if old is None:
         return {}
-    changed = [f"{key} {old.get(key)} -> {value}" for key, value in identity.items() if key != "hippopt" and old.get(key) != value]
+    changed = [
+        f"{key} {old.get(key)} -> {value}"
+        for key, value in identity.items()
+        if key != "hippopt" and old.get(key) != value
+    ]
     if changed:
-        raise OutputError(f"{request.output}: its masks were made otherwise ({'; '.join(changed)}); choose another -o, or add --overwrite")
+        raise OutputError(
+            f"{request.output}: its masks were made otherwise ({'; '.join(changed)}); choose another -o, or add"
+            " --overwrite"
+        )
     return old

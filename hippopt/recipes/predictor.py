@@ -26,18 +26,20 @@ from hippopt.recipes.model_files import InstallRequest, install_file
 from hippopt.recipes.prediction import OpenRun, choose_folds, choose_run, open_run
 from hippopt.workspace import Workspace
 
-# a path, a SimpleITK image, a nibabel image or a numpy array (Z, Y, X); one per channel, in a list, where there are several
+# a path, a SimpleITK image, a nibabel image or a numpy array (Z, Y, X); one per channel, in a list, where there are
+# several
 Source = Any
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """One segmented scan. Arrays (Z, Y, X) lie in its own grid, on its own axes, as SimpleITK's GetArrayFromImage gives them.
+    """One segmented scan. Arrays (Z, Y, X) lie in its own grid, on its own axes, as SimpleITK's GetArrayFromImage gives
+    them.
 
     mask: label values. volumes: the rows of volumes.tsv, one per label; what is not known is None. predicted_dice and
-    volumes_mm3: by label; flags: what is odd, by label; warnings: what hippopt_predict would have printed. uncertainty: float32,
-    0 (certain) to 1; probabilities: (L, Z, Y, X), classes by rising label value; both None unless asked for, or where the
-    scan is constant.
+    volumes_mm3: by label; flags: what is odd, by label; warnings: what hippopt_predict would have printed. uncertainty:
+    float32, 0 (certain) to 1; probabilities: (L, Z, Y, X), classes by rising label value; both None unless asked for,
+    or where the scan is constant.
     """
 
     mask: np.ndarray
@@ -62,11 +64,14 @@ class Prediction:
 
     def __repr__(self) -> str:
         """Three lines: the scan, what was found in it, and what is odd."""
-        shape, spacing = (" x ".join(f"{value:g}" for value in triple) for triple in (self.grid.shape, self.grid.spacing_mm))
+        shape, spacing = (
+            " x ".join(f"{value:g}" for value in triple) for triple in (self.grid.shape, self.grid.spacing_mm)
+        )
         flags = sorted({flag for own in self.flags.values() for flag in own})
         odd = f"flags: {', '.join(flags) or 'none'}; warnings: {len(self.warnings)}"
         return (
-            f"Prediction: mask of {shape} voxels (Z, Y, X) of {spacing} mm\n  {'; '.join(map(_found, self.volumes)) or 'no label'}\n  {odd}"
+            f"Prediction: mask of {shape} voxels (Z, Y, X) of {spacing} mm\n "
+            f" {'; '.join(map(_found, self.volumes)) or 'no label'}\n  {odd}"
         )
 
     def to_sitk(self) -> Any:
@@ -78,7 +83,9 @@ def _found(row: dict[str, Any]) -> str:
     """One label of a prediction in words."""
     low, high, dice = (row[name] for name in ("volume_low_mm3", "volume_high_mm3", "predicted_dice"))
     interval = f" ({low:.0f} to {high:.0f})" if low is not None and high is not None else ""
-    return f"{row['label']} {row['volume_mm3']:.0f} mm3{interval}" + (f", predicted Dice {dice:.2f}" if dice is not None else "")
+    return f"{row['label']} {row['volume_mm3']:.0f} mm3{interval}" + (
+        f", predicted Dice {dice:.2f}" if dice is not None else ""
+    )
 
 
 class Predictor:
@@ -95,15 +102,21 @@ class Predictor:
 
     @classmethod
     def load(
-        cls, source: str | Path, dataset: str | None = None, run: str | None = None, folds: Sequence[int | str] | int | str | None = None,
-        device: Literal["auto", "cpu", "cuda"] = "auto", tta: bool = False, checkpoint: Literal["last", "best"] = "last",
+        cls,
+        source: str | Path,
+        dataset: str | None = None,
+        run: str | None = None,
+        folds: Sequence[int | str] | int | str | None = None,
+        device: Literal["auto", "cpu", "cuda"] = "auto",
+        tta: bool = False,
+        checkpoint: Literal["last", "best"] = "last",
         base: str | Path | None = None,
-    ) -> "Predictor":  # fmt: skip
+    ) -> "Predictor":
         """Load the networks of a trained run.
 
         Args:
-            source: a workspace, a run's folder in one (results/DATASET/RUN), or a file of hippopt_export, which is checked whole and unpacked to
-                a temporary folder that is gone once the networks are in memory.
+            source: a workspace, a run's folder in one (results/DATASET/RUN), or a file of hippopt_export, which is
+                checked whole and unpacked to a temporary folder that is gone once the networks are in memory.
             dataset: as hippopt_predict's -d; needless where there is one.
             run: as hippopt_predict's --run; needless where there is one.
             folds: as hippopt_predict's -f; default: all that are trained.
@@ -130,26 +143,40 @@ class Predictor:
                 manifest, name = install_file(workspace, request, SilentConsole())
                 return cls._open(workspace, manifest.dataset, name, folds, device, tta, checkpoint)
         if base is not None:
-            raise UsageError(f"base {base}: only for a file of hippopt_export; a workspace has its bases under results/bases")
+            raise UsageError(
+                f"base {base}: only for a file of hippopt_export; a workspace has its bases under results/bases"
+            )
         if (path / "plan.json").is_file() and any(path.glob("*/adapter.json")):
             whole = path.resolve()
             if dataset is not None or run is not None:
                 raise UsageError(f"{path}: the folder of one run; leave dataset and run out, or give the workspace")
             if whole.parent.parent.name != "results":
-                raise UsageError(f"{path}: a run's folder lies under results/DATASET/ of its workspace, with its base; give it there")
-            return cls._open(Workspace(whole.parent.parent.parent), whole.parent.name, whole.name, folds, device, tta, checkpoint)
+                raise UsageError(
+                    f"{path}: a run's folder lies under results/DATASET/ of its workspace, with its base; give it there"
+                )
+            return cls._open(
+                Workspace(whole.parent.parent.parent), whole.parent.name, whole.name, folds, device, tta, checkpoint
+            )
         workspace = Workspace(path)
         if not workspace.datasets():
             raise UsageError(
-                f"{path}: no workspace and no run's folder; give one, such as results/DATASET/RUN, or a file of hippopt_export"
+                f"{path}: no workspace and no run's folder; give one, such as results/DATASET/RUN, or a file of"
+                " hippopt_export"
             )
         found = workspace.resolve(dataset)
         return cls._open(workspace, found, run, folds, device, tta, checkpoint)
 
     @classmethod
     def _open(
-        cls, workspace: Workspace, dataset: str, run: str | None, folds: Sequence[int | str] | int | str | None, device: str, tta: bool, checkpoint: str
-    ) -> "Predictor":  # fmt: skip
+        cls,
+        workspace: Workspace,
+        dataset: str,
+        run: str | None,
+        folds: Sequence[int | str] | int | str | None,
+        device: str,
+        tta: bool,
+        checkpoint: str,
+    ) -> "Predictor":
         if checkpoint not in ("last", "best"):
             raise UsageError(f"checkpoint {checkpoint!r}: last or best")
         if device not in ("auto", "cpu", "cuda"):
@@ -163,15 +190,24 @@ class Predictor:
         return cls(opened, [*console.lines, *console.warnings])
 
     def predict(
-        self, scan: Source | Sequence[Source], *, spacing_mm: Sequence[float] | None = None, affine: Any = None, name: str | None = None,
-        volume: int | None = None, uncertainty: bool = False, probabilities: bool = False,
-    ) -> Prediction:  # fmt: skip
+        self,
+        scan: Source | Sequence[Source],
+        *,
+        spacing_mm: Sequence[float] | None = None,
+        affine: Any = None,
+        name: str | None = None,
+        volume: int | None = None,
+        uncertainty: bool = False,
+        probabilities: bool = False,
+    ) -> Prediction:
         """Segment one scan.
 
         Args:
-            scan: a path, a SimpleITK or nibabel image, or a numpy array (Z, Y, X); a list of them, one per channel, where there are several.
+            scan: a path, a SimpleITK or nibabel image, or a numpy array (Z, Y, X); a list of them, one per channel,
+                where there are several.
             spacing_mm: (z, y, x), for an array on RAS axes.
-            affine: 4 x 4, voxel (x, y, z, 1) to RAS mm, for an array on any axes: the array is still (Z, Y, X), the transpose of nibabel's (X, Y, Z).
+            affine: 4 x 4, voxel (x, y, z, 1) to RAS mm, for an array on any axes: the array is still (Z, Y, X), the
+                transpose of nibabel's (X, Y, Z).
             name: the scan's name in the rows.
             volume: which volume of a 4D file.
             uncertainty: also give the entropy of the mean probabilities.
@@ -187,16 +223,23 @@ class Predictor:
         sources = list(scan) if isinstance(scan, list | tuple) else [scan]
         wanted = self._run.plan.channel_names
         if len(sources) != len(wanted):
-            raise UsageError(f"{len(sources)} images given, but the network takes {len(wanted)} ({', '.join(wanted)}), in a list")
+            raise UsageError(
+                f"{len(sources)} images given, but the network takes {len(wanted)} ({', '.join(wanted)}), in a list"
+            )
         scans = [self._scan(source, spacing_mm, affine, volume, name or "scan") for source in sources]
         files = ScanFiles(name or scan_name(scans[0].path), tuple(found.path for found in scans))
         loaded = prepare_scan(files, scans, self._run.plan, machine_bytes(), self._run.locators)
         ensemble = Ensemble(self._run.models, self._run.plan, self._run.windows, self._run.device, self._run.borders)
         found = segment(loaded, ensemble, self._run.standards, Wanted(probabilities, uncertainty))
         return Prediction(
-            found.mask, loaded.scan.grid, tuple(found.rows), (*loaded.warnings, *found.warnings), found.uncertainty, found.probabilities,
+            found.mask,
+            loaded.scan.grid,
+            tuple(found.rows),
+            (*loaded.warnings, *found.warnings),
+            found.uncertainty,
+            found.probabilities,
             loaded.scan,
-        )  # fmt: skip
+        )
 
     @staticmethod
     def _scan(source: Source, spacing_mm: Sequence[float] | None, affine: Any, volume: int | None, name: str) -> Scan:
@@ -216,4 +259,7 @@ class Predictor:
             if not Path(source).exists():
                 raise HippoptError(f"{source}: not found")
             return read_scan(Path(source), volume)
-        raise UsageError(f"a scan of type {type(source).__name__}; give a path, a SimpleITK or nibabel image, or a numpy array (Z, Y, X)")
+        raise UsageError(
+            f"a scan of type {type(source).__name__}; give a path, a SimpleITK or nibabel image, or a numpy array (Z,"
+            " Y, X)"
+        )

@@ -50,7 +50,8 @@ ALVEUS_SHARE = 0.7  # bases from before it had none, and their cards do not name
 class SourceRequest:
     """What to learn from: a data set by its name, or folders of label maps; and how the base is to be described.
 
-    size, token_size: of the network, None for the plan's or the base's, or "small" and 16. synthesis: edits `key=value` of SynthesisSettings. hold_out: label maps of each folder kept for validation.
+    size, token_size: of the network, None for the plan's or the base's, or "small" and 16. synthesis: edits `key=value`
+    of SynthesisSettings. hold_out: label maps of each folder kept for validation.
     """
 
     dataset: str | None = None
@@ -69,8 +70,13 @@ class SourceRequest:
     attribution: str = ""
 
 
-def pretrain_base(workspace: Workspace, source: SourceRequest, request: PretrainRequest, console: Console) -> tuple[Path, BaseCard] | None:
-    """(file, card) of the base. Under torchrun every process calls this, and all but the first get None. Raises HippoptError's kinds."""
+def pretrain_base(
+    workspace: Workspace, source: SourceRequest, request: PretrainRequest, console: Console
+) -> tuple[Path, BaseCard] | None:
+    """(file, card) of the base.
+
+    Under torchrun every process calls this, and all but the first get None. Raises HippoptError's kinds.
+    """
     folder = workspace.pretraining(request.name)
     check_pretraining(request, folder)
     device, note = choose_device(source.device)
@@ -82,7 +88,8 @@ def pretrain_base(workspace: Workspace, source: SourceRequest, request: Pretrain
             if group.first:
                 precision = "bfloat16" if inputs.autocast else "float32"
                 console.say(
-                    f"pre-training {request.name}: {note}, {precision}, {inputs.network.size} network, {group.size} process{'es' if group.size > 1 else ''}"
+                    f"pre-training {request.name}: {note}, {precision}, {inputs.network.size} network, {group.size}"
+                    f" process{'es' if group.size > 1 else ''}"
                 )
                 with fold_lock(folder.lock) as stale:
                     if stale:
@@ -97,7 +104,10 @@ def pretrain_base(workspace: Workspace, source: SourceRequest, request: Pretrain
 
 
 def preview(source: SourceRequest, seed: int, path: Path, console: Console) -> None:
-    """Draw a sheet of scans as `pretrain_base` would make them: hippocampus in blue, its neighbours in orange. Raises DatasetError, OutputError."""
+    """Draw a sheet of scans as `pretrain_base` would make them: hippocampus in blue, its neighbours in orange.
+
+    Raises DatasetError, OutputError.
+    """
     assert source.label_maps
     maps = read_label_maps(source.label_maps, read_table(source.label_table), console)
     made = Synthesiser(maps, _synthesis(source), torch.device("cpu"))
@@ -112,7 +122,9 @@ def preview(source: SourceRequest, seed: int, path: Path, console: Console) -> N
 
 
 def _synthesis(source: SourceRequest) -> SynthesisSettings:
-    return apply_synthesis_settings(SynthesisSettings(patch_size=source.patch_size, alveus=ALVEUS_SHARE), list(source.synthesis))
+    return apply_synthesis_settings(
+        SynthesisSettings(patch_size=source.patch_size, alveus=ALVEUS_SHARE), list(source.synthesis)
+    )
 
 
 def _start(source: SourceRequest) -> Base | None:
@@ -122,7 +134,9 @@ def _start(source: SourceRequest) -> Base | None:
 
 
 def _all_seen(own: Sequence[str], start: Base | None) -> tuple[str, ...] | None:
-    """The scans that a base has seen: its own and those of the base it began from; None where the latter are not known."""
+    """The scans that a base has seen: its own and those of the base it began from; None where the latter
+    are not known.
+    """
     if start is None:
         return tuple(sorted(own))
     earlier = start[1].seen_images
@@ -130,19 +144,26 @@ def _all_seen(own: Sequence[str], start: Base | None) -> tuple[str, ...] | None:
 
 
 def _begun_from(start: Base | None) -> str:
-    return "" if start is None else f"; begun from base {start[1].name} {start[1].sha256}, {start[1].licence}, {start[1].attribution}"
+    return (
+        ""
+        if start is None
+        else f"; begun from base {start[1].name} {start[1].sha256}, {start[1].licence}, {start[1].attribution}"
+    )
 
 
 def _network(source: SourceRequest, otherwise: NetworkSettings, patch: Triple) -> NetworkSettings:
-    """The network asked for; what is not asked for is as in `otherwise`. Raises UsageError where the patch is no multiple of its tokens."""
+    """The network asked for; what is not asked for is as in `otherwise`.
+
+    Raises UsageError where the patch is no multiple of its tokens.
+    """
     if source.size is not None and source.size not in SIZES:
         raise UsageError(f"--size {source.size}: choose one of {', '.join(SIZES)}")
     chosen = otherwise if source.size is None else SIZES[source.size]
     token = source.token_size or otherwise.token_size
     if any(size <= 0 or size % token for size in patch):
         raise UsageError(
-            f"a patch of {' x '.join(map(str, patch))}: the rule: multiples of the token size, {token}; give another --patch or --token-size, or "
-            "plan the data set anew"
+            f"a patch of {' x '.join(map(str, patch))}: the rule: multiples of the token size, {token}; give another"
+            " --patch or --token-size, or plan the data set anew"
         )
     return msgspec.structs.replace(chosen, token_size=token)
 
@@ -157,28 +178,48 @@ def _synthetic_inputs(
     least = min(maps.sizes)
     if not 0 < source.hold_out < least:
         raise UsageError(
-            f"--hold-out {source.hold_out}: from 1 to {least - 1} of the {least} maps{' of the smallest folder' if len(maps.sizes) > 1 else ''}"
+            f"--hold-out {source.hold_out}: from 1 to {least - 1} of the {least}"
+            f" maps{' of the smallest folder' if len(maps.sizes) > 1 else ''}"
         )
     trained, unseen = maps.split(source.hold_out)
     settings = _synthesis(source)
     synthesiser = Synthesiser(trained, settings, device)
     card = BaseCard(
-        name=request.name, sha256="", network=network, in_channels=1, out_channels=len(CLASSES), patch_size=source.patch_size,
-        spacing_mm=settings.spacing_mm, normalisation=NormalisationSettings(scheme="zscore", region="image", clip_percentiles=(0.5, 99.5)),
-        label_values=tuple(range(len(CLASSES))), seen_images=_all_seen((), start), licence=source.licence, attribution=source.attribution,
-        origin=f"scans made from {len(trained.maps)} label maps; {len(unseen.maps)} more were kept for validation" + _begun_from(start),
-        channel_names=("T1",), class_names=CLASSES, synthesis=settings, label_maps={m.name: file_sha256(m.path) for m in trained.maps},
+        name=request.name,
+        sha256="",
+        network=network,
+        in_channels=1,
+        out_channels=len(CLASSES),
+        patch_size=source.patch_size,
+        spacing_mm=settings.spacing_mm,
+        normalisation=NormalisationSettings(scheme="zscore", region="image", clip_percentiles=(0.5, 99.5)),
+        label_values=tuple(range(len(CLASSES))),
+        seen_images=_all_seen((), start),
+        licence=source.licence,
+        attribution=source.attribution,
+        origin=f"scans made from {len(trained.maps)} label maps; {len(unseen.maps)} more were kept for validation"
+        + _begun_from(start),
+        channel_names=("T1",),
+        class_names=CLASSES,
+        synthesis=settings,
+        label_maps={m.name: file_sha256(m.path) for m in trained.maps},
         command=_command(),
-    )  # fmt: skip
+    )
 
     @contextlib.contextmanager
     def batches(first: int, step: int) -> Iterator[Iterator[dict[str, Any]]]:
         yield synthetic_batches(synthesiser, source.batch_size, request.seed, first, step)
 
     return PretrainInputs(
-        card=card, batches=batches, batch_size=source.batch_size, windows=_synthetic_windows(unseen, settings), schedule=SYNTHETIC_SCHEDULE,
-        start=start, device=device, autocast=use_bfloat16(device, source.patch_size, network)[0],
-    )  # fmt: skip
+        card=card,
+        batches=batches,
+        batch_size=source.batch_size,
+        windows=_synthetic_windows(unseen, settings),
+        schedule=SYNTHETIC_SCHEDULE,
+        start=start,
+        device=device,
+        autocast=use_bfloat16(device, source.patch_size, network)[0],
+    )
 
 
 def _synthetic_windows(unseen: LabelMaps, settings: SynthesisSettings) -> tuple[torch.Tensor, torch.Tensor]:
@@ -197,19 +238,30 @@ def _dataset_inputs(
     load_unchanged(workspace, name, fingerprint)
     check_cache(workspace, name, plan, fingerprint)
     start = _start(source)
-    plan = msgspec.structs.replace(plan, network=_network(source, start[1].network if start else plan.network, plan.patch_size))
+    plan = msgspec.structs.replace(
+        plan, network=_network(source, start[1].network if start else plan.network, plan.patch_size)
+    )
     validation = plan.folds[0].val if plan.folds else ()
     train = [case.id for case in fingerprint.cases if case.id not in set(validation)]
     hashes = {case.id: case.image_hash for case in fingerprint.cases}
     card = BaseCard(
-        name=request.name, sha256="", network=plan.network, in_channels=len(plan.channel_names), out_channels=len(plan.network_classes),
-        patch_size=plan.patch_size, spacing_mm=plan.target_spacing_mm, normalisation=plan.normalisation,
+        name=request.name,
+        sha256="",
+        network=plan.network,
+        in_channels=len(plan.channel_names),
+        out_channels=len(plan.network_classes),
+        patch_size=plan.patch_size,
+        spacing_mm=plan.target_spacing_mm,
+        normalisation=plan.normalisation,
         label_values=tuple(range(len(plan.network_classes))) if plan.mirror_sides else plan.label_values,
         seen_images=_all_seen([hashes[case] for case in train], start),
-        licence=source.licence, attribution=source.attribution,
+        licence=source.licence,
+        attribution=source.attribution,
         origin=f"{len(train)} cases of {name}; fold 0's validation cases were not trained on" + _begun_from(start),
-        channel_names=plan.channel_names, class_names=plan.network_classes, command=_command(),
-    )  # fmt: skip
+        channel_names=plan.channel_names,
+        class_names=plan.network_classes,
+        command=_command(),
+    )
     cases = training_cases(workspace, name, train)
     shown = training_cases(workspace, name, validation or train)
 
@@ -219,14 +271,22 @@ def _dataset_inputs(
             yield opened
 
     return PretrainInputs(
-        card=card, batches=batches, batch_size=plan.batch_size, windows=region_windows(shown, plan) if plan.locator else windows_around(shown, plan.patch_size), schedule=plan.schedule,
-        start=start, device=device, autocast=use_bfloat16(device, plan.patch_size, plan.network)[0],
-    )  # fmt: skip
+        card=card,
+        batches=batches,
+        batch_size=plan.batch_size,
+        windows=region_windows(shown, plan) if plan.locator else windows_around(shown, plan.patch_size),
+        schedule=plan.schedule,
+        start=start,
+        device=device,
+        autocast=use_bfloat16(device, plan.patch_size, plan.network)[0],
+    )
 
 
 def _command() -> str:
     """The command line that began this, without the folders of this machine."""
     words = [
-        Path(word).name if "/" in word and " " not in word else word for word in sys.argv[1:] if word not in ("--resume", "--overwrite")
+        Path(word).name if "/" in word and " " not in word else word
+        for word in sys.argv[1:]
+        if word not in ("--resume", "--overwrite")
     ]
     return shlex.join(["hippopt_pretrain", *words])

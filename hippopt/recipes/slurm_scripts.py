@@ -1,6 +1,7 @@
 """Write sbatch scripts: an array job over the parts of a study or the folds of a run, and the job that comes after it.
 
-hippopt submits nothing and watches nothing: the scripts are plain text, explain each option, and are the user's from then on.
+hippopt submits nothing and watches nothing: the scripts are plain text, explain each option, and are the user's from
+then on.
 """
 
 import itertools
@@ -19,7 +20,10 @@ from hippopt.artifacts.writable_folder import check_writable
 from hippopt.errors import OutputError, UsageError
 
 TASK = '"$SLURM_ARRAY_TASK_ID"'  # stands in a command for the number of the task
-SECONDS_CROP, SECONDS_WHOLE = 1.0, 10.0  # a scan, five networks, two cores, with reading and writing; docs/experiments.md
+SECONDS_CROP, SECONDS_WHOLE = (
+    1.0,
+    10.0,
+)  # a scan, five networks, two cores, with reading and writing; docs/experiments.md
 FLIPS = 8  # times as long with --tta
 PART_MINUTES = 30.0  # long beside the start of a part, short beside what a failing node costs
 AT_ONCE = 20
@@ -68,7 +72,9 @@ def part_minutes(scans: int, parts: int, seconds: float) -> int:
 def largest_array() -> int:
     """The highest number that a task of an array may have, as this cluster is set up, or as SLURM is by default."""
     try:
-        said = subprocess.run(["scontrol", "show", "config"], capture_output=True, text=True, timeout=20, check=False).stdout
+        said = subprocess.run(
+            ["scontrol", "show", "config"], capture_output=True, text=True, timeout=20, check=False
+        ).stdout
     except (OSError, subprocess.TimeoutExpired):
         said = ""
     values = [line.partition("=")[2].strip() for line in said.splitlines() if line.startswith("MaxArraySize")]
@@ -86,35 +92,61 @@ def write_scripts(file: Path, job: ArrayJob) -> tuple[Path, list[str]]:
         raise OutputError(f"--slurm {file}: a folder; give the name of a file")
     check_writable(file.parent, f"--slurm {file}")
     logs.mkdir(parents=True, exist_ok=True)
-    lines = [f"job=$(sbatch --parsable {shlex.quote(str(file))})", f"sbatch --dependency=afterany:$job {shlex.quote(str(after))}"]
-    write_bytes(file, _script(job.name, lines, _array_options(job, logs), job.resources, job.command, job.made_by).encode())
-    resources = Resources(max(60, job.resources.minutes if job.after_name != "merge" else 60), job.resources.memory_gb, job.resources.cpus)
+    lines = [
+        f"job=$(sbatch --parsable {shlex.quote(str(file))})",
+        f"sbatch --dependency=afterany:$job {shlex.quote(str(after))}",
+    ]
+    write_bytes(
+        file, _script(job.name, lines, _array_options(job, logs), job.resources, job.command, job.made_by).encode()
+    )
+    resources = Resources(
+        max(60, job.resources.minutes if job.after_name != "merge" else 60), job.resources.memory_gb, job.resources.cpus
+    )
     options = [("its log", f"--output={shlex.quote(str(logs / f'{job.after_name}-%j.log'))}")]
-    write_bytes(after, _script(f"{job.name}-{job.after_name}", lines, options, resources, job.after, job.made_by).encode())
+    write_bytes(
+        after, _script(f"{job.name}-{job.after_name}", lines, options, resources, job.after, job.made_by).encode()
+    )
     return after, lines
 
 
 def _array_options(job: ArrayJob, logs: Path) -> list[tuple[str, str]]:
     return [
         ("the tasks, and after % how many may run at the same time", f"--array={job.tasks}%{job.at_once}"),
-        ("a log for each task: %A is the job's number, %a the task's", f"--output={shlex.quote(str(logs / '%A_%a.log'))}"),
+        (
+            "a log for each task: %A is the job's number, %a the task's",
+            f"--output={shlex.quote(str(logs / '%A_%a.log'))}",
+        ),
         ("a task that is requeued adds to its log", "--open-mode=append"),
         (
-            "after the failure of a node, or when a job of higher priority needs it, a task is queued again; it goes on where it was",
+            (
+                "after the failure of a node, or when a job of higher priority needs it, a task is queued again; it"
+                " goes on where it was"
+            ),
             "--requeue",
         ),
         (
-            "120 seconds before the time limit, hippopt is asked to end: it finishes what it is at and saves (exec below hands the signal to it)",
+            (
+                "120 seconds before the time limit, hippopt is asked to end: it finishes what it is at and saves (exec"
+                " below hands the signal to it)"
+            ),
             "--signal=B:TERM@120",
         ),
     ]
 
 
 def _script(
-    name: str, submit: Sequence[str], options: Sequence[tuple[str, str]], resources: Resources, command: Sequence[str], made_by: str
-) -> str:  # fmt: skip
+    name: str,
+    submit: Sequence[str],
+    options: Sequence[tuple[str, str]],
+    resources: Resources,
+    command: Sequence[str],
+    made_by: str,
+) -> str:
     needs = [
-        ("time limit (hours:minutes:seconds); a task that reaches it is not lost: submit it again", f"--time={_clock(resources.minutes)}"),
+        (
+            "time limit (hours:minutes:seconds); a task that reaches it is not lost: submit it again",
+            f"--time={_clock(resources.minutes)}",
+        ),
         ("cores and memory of a task", f"--cpus-per-task={resources.cpus}"),
         ("", f"--mem={resources.memory_gb}G"),
     ]

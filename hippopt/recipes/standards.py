@@ -30,9 +30,17 @@ def _fingerprint(workspace: Workspace, dataset: str, run: str) -> Path:
 
 
 def load_standards(
-    workspace: Workspace, dataset: str, run: str, plan: Plan, cards: Sequence[AdapterCard], console: Console, calibrated: bool = True
-) -> Standards:  # fmt: skip
-    """As far as they are known here. calibrated: whether the networks are those whose signals a calibration was fitted to."""
+    workspace: Workspace,
+    dataset: str,
+    run: str,
+    plan: Plan,
+    cards: Sequence[AdapterCard],
+    console: Console,
+    calibrated: bool = True,
+) -> Standards:
+    """As far as they are known here. calibrated: whether the
+    networks are those whose signals a calibration was fitted to.
+    """
     pairs = side_pairs(plan)
     fingerprint = _fingerprint(workspace, dataset, run)
     contrast = known_contrast(workspace.run_contrast(dataset, run), fingerprint, plan.fingerprint_hash)
@@ -45,7 +53,9 @@ def load_standards(
     )
 
 
-def with_head_sizes(standards: Standards, table: Path | None, scans: Sequence[ScanFiles], console: Console) -> Standards:
+def with_head_sizes(
+    standards: Standards, table: Path | None, scans: Sequence[ScanFiles], console: Console
+) -> Standards:
     """The standards with head sizes from outside, where a table of them is given. Raises DatasetError."""
     if table is None:
         return standards
@@ -53,17 +63,21 @@ def with_head_sizes(standards: Standards, table: Path | None, scans: Sequence[Sc
     without = [files.id for files in scans if sizes.of(files.id) is None]
     if without:
         console.warn(
-            f"{table}: no row for {counted(len(without), 'scan')} ({without[0]}{', ...' if without[1:] else ''}), whose head sizes stay blank"
+            f"{table}: no row for {counted(len(without), 'scan')} ({without[0]}{', ...' if without[1:] else ''}), whose"
+            " head sizes stay blank"
         )
     return replace(standards, head_sizes=sizes)
 
 
-def _calibration(workspace: Workspace, dataset: str, run: str, cards: Sequence[AdapterCard], console: Console) -> Calibration | None:
+def _calibration(
+    workspace: Workspace, dataset: str, run: str, cards: Sequence[AdapterCard], console: Console
+) -> Calibration | None:
     """None, said once, where there is none that fits the networks."""
     path = workspace.run_calibration(dataset, run)
     if not path.exists():
         console.say(
-            f"run {run} has no calibration (it takes two validated folds of one plan, and ten cases): no predicted Dice, no intervals of volumes"
+            f"run {run} has no calibration (it takes two validated folds of one plan, and ten cases): no predicted"
+            " Dice, no intervals of volumes"
         )
         return None
     try:
@@ -72,10 +86,15 @@ def _calibration(workspace: Workspace, dataset: str, run: str, cards: Sequence[A
         console.warn(f"{error}; no predicted Dice, no intervals of volumes")
         return None
     if not all(found.belongs_to(card.plan_hash, {card.fold: card.sha256}) for card in cards):
-        console.warn(f"{path}: made of other networks than those that are here; no predicted Dice, until hippopt_train has validated them")
+        console.warn(
+            f"{path}: made of other networks than those that are here; no predicted Dice, until hippopt_train has"
+            " validated them"
+        )
         return None
     if not found.useful:
-        console.say(f"run {run}: its calibration is not used, since {found.verdict}: no predicted Dice, no intervals of volumes")
+        console.say(
+            f"run {run}: its calibration is not used, since {found.verdict}: no predicted Dice, no intervals of volumes"
+        )
         return None
     return found
 
@@ -85,7 +104,9 @@ def judging_records(
 ) -> dict[str, Record]:
     """What a model file takes along of it: file name -> record."""
     standards = load_standards(workspace, dataset, run, plan, cards, console)
-    contrast = known_contrast(workspace.run_contrast(dataset, run), _fingerprint(workspace, dataset, run), plan.fingerprint_hash)
+    contrast = known_contrast(
+        workspace.run_contrast(dataset, run), _fingerprint(workspace, dataset, run), plan.fingerprint_hash
+    )
     found: dict[str, Record | None] = {
         "contrast.json": contrast,
         "cohort.json": standards.cohort,

@@ -38,7 +38,9 @@ from hippopt.training.start import with_earlier_settings
 from hippopt.workspace import Workspace
 
 PROCESS_BYTES = 0.8e9  # of a process that has torch and monai loaded
-SURELY_NEEDED = 0.4  # of the estimate for full training: it doubles what autograd saves, and methods with frozen layers save less
+SURELY_NEEDED = (
+    0.4  # of the estimate for full training: it doubles what autograd saves, and methods with frozen layers save less
+)
 MEMORY_SHARE = 0.6  # of the machine's, for all folds that are trained side by side
 
 
@@ -49,16 +51,26 @@ def run_name(method: Method, rank: int | dict[str, int], name: str) -> str:
 
 
 def train_folds(
-    workspace: Workspace, dataset_name: str, plan: Plan, fingerprint: Fingerprint, folds: list[str], request: TrainingRequest,
-    console: Console, started: float, side_by_side: SideBySide | None = None,
-) -> dict[str, float]:  # fmt: skip
-    """Mean foreground Dice of each fold that has validation cases. Everything is checked before the first fold is trained.
+    workspace: Workspace,
+    dataset_name: str,
+    plan: Plan,
+    fingerprint: Fingerprint,
+    folds: list[str],
+    request: TrainingRequest,
+    console: Console,
+    started: float,
+    side_by_side: SideBySide | None = None,
+) -> dict[str, float]:
+    """Mean foreground Dice of each fold that has validation cases. Everything is checked before the first fold is
+    trained.
 
     Raises HippoptError's kinds in one line; Interrupted after a signal.
     """
     check_library(request.method)
     if METHODS[request.method].known_steps and request.minutes is not None:
-        raise UsageError(f"--minutes {request.minutes:g}: {request.method} plans its ranks over all its steps; give --steps instead")
+        raise UsageError(
+            f"--minutes {request.minutes:g}: {request.method} plans its ranks over all its steps; give --steps instead"
+        )
     plan = adjusted_plan(plan, request.method, request.rank, request.learning_rate, request.no_transformer)
     if request.seed is not None and request.seed < 0:
         raise PlanError(f"--seed {request.seed}: not below 0")
@@ -76,12 +88,22 @@ def train_folds(
             with fold_lock(job.folder.lock) as stale:
                 if stale:
                     console.warn(f"{job.folder.lock}: left by a process that is gone; taken over")
-                train_fold(job.request, job.inputs, job.folder, workspace.run_plan(dataset_name, run), console, started, signals)
+                train_fold(
+                    job.request,
+                    job.inputs,
+                    job.folder,
+                    workspace.run_plan(dataset_name, run),
+                    console,
+                    started,
+                    signals,
+                )
                 if job.inputs.val:
                     cases = list(zip(job.inputs.val, job.entries, strict=True))
                     judged = ValidationInputs(plan, dataset, cases, job.inputs.base, job.inputs.device)
                     dice[job.request.fold] = validate_fold(judged, job.folder, console, signals)
-            console.say(f"fold {job.request.fold} done in {(time.perf_counter() - started) / 60:.1f} min: {job.folder.path}")
+            console.say(
+                f"fold {job.request.fold} done in {(time.perf_counter() - started) / 60:.1f} min: {job.folder.path}"
+            )
             started = time.perf_counter()
     _say_out_of_fold(workspace, dataset_name, run, plan, console)
     calibrate_run(workspace, dataset_name, run, plan, console)
@@ -89,7 +111,9 @@ def train_folds(
 
 
 def _clear_all(jobs: Sequence[FoldJob], console: Console) -> None:
-    """Before folds are trained anew side by side: a process of one fold would find the others finished, by another plan perhaps."""
+    """Before folds are trained anew side by side: a process of one
+    fold would find the others finished, by another plan perhaps.
+    """
     for job in jobs:
         with fold_lock(job.folder.lock) as stale:
             if stale:
@@ -97,7 +121,9 @@ def _clear_all(jobs: Sequence[FoldJob], console: Console) -> None:
             clear_fold(job.folder)
 
 
-def _with_initial(workspace: Workspace, dataset: str, run: str, plan: Plan, jobs: list[FoldJob], console: Console) -> list[FoldJob]:
+def _with_initial(
+    workspace: Workspace, dataset: str, run: str, plan: Plan, jobs: list[FoldJob], console: Console
+) -> list[FoldJob]:
     """The jobs with the run's initial factors, where their method has such."""
     if not jobs or not METHODS[jobs[0].request.method].decomposes or jobs[0].inputs.base is None:
         return jobs
@@ -109,7 +135,9 @@ def _with_initial(workspace: Workspace, dataset: str, run: str, plan: Plan, jobs
 def _say_out_of_fold(workspace: Workspace, dataset: str, run: str, plan: Plan, console: Console) -> None:
     """Scores of every finished fold of the run together: written beside the folds, and said where there are several."""
     folds = [workspace.fold(dataset, run, str(number)) for number in range(len(plan.folds))]
-    tables = [read_case_table(folder.metrics) for folder in folds if folder.summary.exists() and folder.metrics.exists()]
+    tables = [
+        read_case_table(folder.metrics) for folder in folds if folder.summary.exists() and folder.metrics.exists()
+    ]
     if len(tables) < 2:
         return
     table = pd.concat(tables, ignore_index=True)
@@ -121,12 +149,18 @@ def _say_out_of_fold(workspace: Workspace, dataset: str, run: str, plan: Plan, c
     say_summary(summary, console)
 
 
-def adjusted_plan(plan: Plan, method: Method, rank: int | None, learning_rate: float | None, no_transformer: bool = False) -> Plan:
-    """The plan of a run: with the rank and the method's learning rate that the user asked for, or without a transformer. Raises PlanError."""
+def adjusted_plan(
+    plan: Plan, method: Method, rank: int | None, learning_rate: float | None, no_transformer: bool = False
+) -> Plan:
+    """The plan of a run: with the rank and the method's learning rate that
+    the user asked for, or without a transformer. Raises PlanError.
+    """
     if no_transformer:
         plan = msgspec.structs.replace(plan, network=msgspec.structs.replace(plan.network, transformer=False))
     if rank is not None:
-        plan = check_plan(msgspec.structs.replace(plan, adapter=msgspec.structs.replace(plan.adapter, rank=rank)), f"--rank {rank}")
+        plan = check_plan(
+            msgspec.structs.replace(plan, adapter=msgspec.structs.replace(plan.adapter, rank=rank)), f"--rank {rank}"
+        )
     if learning_rate is not None:
         rates = {**plan.schedule.learning_rate, method: learning_rate}
         schedule = msgspec.structs.replace(plan.schedule, learning_rate=rates)
@@ -135,14 +169,22 @@ def adjusted_plan(plan: Plan, method: Method, rank: int | None, learning_rate: f
         plan = check_plan(msgspec.structs.replace(plan, schedule=schedule), f"--learning-rate {learning_rate}")
     check_adaptable(plan, method)
     if method == "adalora" and not isinstance(plan.adapter.rank, int):
-        raise PlanError(f"adapter.rank: {plan.adapter.rank}; adalora shares one budget over all layers: give one number with --rank")
+        raise PlanError(
+            f"adapter.rank: {plan.adapter.rank}; adalora shares one budget over all layers: give one number with --rank"
+        )
     return plan
 
 
 def _prepare(
-    workspace: Workspace, dataset_name: str, run: str, plan: Plan, fingerprint: Fingerprint, folds: list[str], request: TrainingRequest,
+    workspace: Workspace,
+    dataset_name: str,
+    run: str,
+    plan: Plan,
+    fingerprint: Fingerprint,
+    folds: list[str],
+    request: TrainingRequest,
     console: Console,
-) -> tuple[Dataset, list[FoldJob]]:  # fmt: skip
+) -> tuple[Dataset, list[FoldJob]]:
     """Every input, checked. Nothing is written but a base that is new."""
     device, note = choose_device(request.device)
     autocast, precision = use_bfloat16(device, plan.patch_size, plan.network)
@@ -181,45 +223,73 @@ def _prepare(
 
 
 def _check_memory(plan: Plan, device: str, console: Console) -> None:
-    """Hold the plan against the memory before anything is trained. Raises PlanError where it cannot fit, warns where it may not.
+    """Hold the plan against the memory before anything is trained. Raises PlanError where it cannot fit, warns where it
+    may not.
 
     A GPU takes a batch in pieces where it must, so it is not asked here.
     """
     if device != "cpu":
         return
     needed, there = (
-        training_bytes(plan.network, len(plan.channel_names), len(plan.network_classes), plan.patch_size, plan.batch_size),
+        training_bytes(
+            plan.network, len(plan.channel_names), len(plan.network_classes), plan.patch_size, plan.batch_size
+        ),
         machine_bytes(),
     )
-    words = f"batch_size {plan.batch_size} and patch_size {' x '.join(map(str, plan.patch_size))} need about {needed / 1e9:.1f} GB, and there are {there / 1e9:.1f}"
+    words = (
+        f"batch_size {plan.batch_size} and patch_size {' x '.join(map(str, plan.patch_size))} need about"
+        f" {needed / 1e9:.1f} GB, and there are {there / 1e9:.1f}"
+    )
     if SURELY_NEEDED * needed > there:
-        raise PlanError(f"memory: {words}; train on a larger machine, or plan for this one with `hippopt_plan {plan.dataset} --overwrite`")
+        raise PlanError(
+            f"memory: {words}; train on a larger machine, or plan for this one with `hippopt_plan {plan.dataset}"
+            " --overwrite`"
+        )
     if needed > there:
         console.warn(f"memory: {words}; it may run out")
 
 
 def _check_seed(workspace: Workspace, dataset: str, run: str, request: FoldRequest, folds: Sequence[str]) -> None:
     """Raises TrainingError where a fit on all cases would be one that is there already, under another name."""
-    others = [fold for fold in workspace.trained_folds(dataset, run) if fit_number(fold) and fold not in (request.fold, *folds)]
+    others = [
+        fold
+        for fold in workspace.trained_folds(dataset, run)
+        if fit_number(fold) and fold not in (request.fold, *folds)
+    ]
     for other in others if fit_number(request.fold) else ():
         if read_card(workspace.fold(dataset, run, other).adapter_card).settings.get("seed") == request.seed:
             raise TrainingError(
-                f"fold {request.fold}: seed {request.seed} is that of {other}, so both would be the same fit; give another --seed"
+                f"fold {request.fold}: seed {request.seed} is that of {other}, so both would be the same fit; give"
+                " another --seed"
             )
 
 
 def _folds_to_do(
-    workspace: Workspace, dataset: str, run: str, plan: Plan, folds: Sequence[str], request: TrainingRequest, console: Console
+    workspace: Workspace,
+    dataset: str,
+    run: str,
+    plan: Plan,
+    folds: Sequence[str],
+    request: TrainingRequest,
+    console: Console,
 ) -> list[tuple[str, bool]]:
-    """(fold, whether to resume it). With --resume finished folds are kept, begun ones go on and the others are started."""
+    """(fold, whether to resume it).
+
+    With --resume finished folds are kept, begun ones go on and the others are started.
+    """
     if not request.resume:
         return [(fold, False) for fold in folds]
     progress = {fold: fold_progress(workspace.fold(dataset, run, fold), fold.isdigit()) for fold in folds}
     finished = [fold for fold in folds if progress[fold] == "finished"]
-    stale = [fold for fold in finished if read_card(workspace.fold(dataset, run, fold).adapter_card).plan_hash != content_hash(plan)]
+    stale = [
+        fold
+        for fold in finished
+        if read_card(workspace.fold(dataset, run, fold).adapter_card).plan_hash != content_hash(plan)
+    ]
     if stale:
         raise TrainingError(
-            f"{workspace.run(dataset, run)}: fold {' '.join(stale)} was trained with another plan; train it anew with --overwrite"
+            f"{workspace.run(dataset, run)}: fold {' '.join(stale)} was trained with another plan; train it anew with"
+            " --overwrite"
         )
     if finished:
         console.say(f"finished and kept: fold {' '.join(finished)}")
@@ -230,7 +300,9 @@ def folds_at_once(plan: Plan, folds: int, device: str) -> int:
     """How many folds to train side by side: on a CPU as many as there are cores and memory for, else one."""
     if choose_device(device)[0].type != "cpu":  # type: ignore[arg-type]
         return 1
-    each = PROCESS_BYTES + training_bytes(plan.network, len(plan.channel_names), len(plan.class_names), plan.patch_size, plan.batch_size)
+    each = PROCESS_BYTES + training_bytes(
+        plan.network, len(plan.channel_names), len(plan.class_names), plan.patch_size, plan.batch_size
+    )
     return max(1, min(folds, core_count() // (threads_asked() or 1), int(MEMORY_SHARE * machine_bytes() / each)))
 
 

@@ -55,28 +55,38 @@ def load_unchanged(workspace: Workspace, name: str, fingerprint: Fingerprint) ->
     found = dataset_hash(_as_planned(dataset, fingerprint), contents)
     if fingerprint.dataset != name or found != fingerprint.dataset_hash:
         changed = [
-            case for case, hashes in contents.items() if case not in seen or hashes != (seen[case].image_hash, seen[case].label_hash)
+            case
+            for case, hashes in contents.items()
+            if case not in seen or hashes != (seen[case].image_hash, seen[case].label_hash)
         ]
         changed += sorted(set(seen) - set(contents))
         which = f" ({', '.join(changed[:3])}{', ...' if len(changed) > 3 else ''})" if changed else " (dataset.json)"
         raise StaleArtifactError(
-            f"{workspace.fingerprint(name)}: taken of {fingerprint.dataset} with hash {fingerprint.dataset_hash[:12]}, but {name} now has "
-            f"{found[:12]}{which}; restore the data, or plan anew with `hippopt_plan {name} --overwrite`"
+            f"{workspace.fingerprint(name)}: taken of {fingerprint.dataset} with hash {fingerprint.dataset_hash[:12]},"
+            f" but {name} now has {found[:12]}{which}; restore the data, or plan anew with `hippopt_plan {name}"
+            " --overwrite`"
         )
     return dataset
 
 
 def _as_planned(dataset: Dataset, fingerprint: Fingerprint) -> Dataset:
-    """The data set without sides that an earlier hippopt did not read from the same names: its plans and runs stay valid."""
+    """The data set without sides that an earlier hippopt did not
+    read from the same names: its plans and runs stay valid.
+    """
     named = sides_of_names(dataset.labels)
     more = {label: side for label, side in dataset.sides.items() if label not in fingerprint.sides}
     if any(named.get(label) != side for label, side in more.items()):
         return dataset
-    return msgspec.structs.replace(dataset, sides={label: side for label, side in dataset.sides.items() if label not in more})
+    return msgspec.structs.replace(
+        dataset, sides={label: side for label, side in dataset.sides.items() if label not in more}
+    )
 
 
 def check_cache(workspace: Workspace, dataset: str, plan: Plan, fingerprint: Fingerprint) -> dict[str, CacheEntry]:
-    """The record of every case. Raises StaleArtifactError when one is missing or was made with other decisions or data."""
+    """The record of every case.
+
+    Raises StaleArtifactError when one is missing or was made with other decisions or data.
+    """
     folder = workspace.preprocessed(dataset)
     entries = {}
     for case in fingerprint.cases:
@@ -85,8 +95,8 @@ def check_cache(workspace: Workspace, dataset: str, plan: Plan, fingerprint: Fin
             raise StaleArtifactError(f"{folder / case.id}.npy: not preprocessed; run `hippopt_plan {dataset}`")
         if entry.key != cache_key(plan, case):
             raise StaleArtifactError(
-                f"{folder / case.id}.json: made with key {entry.key[:12]}, the plan asks for {cache_key(plan, case)[:12]}; "
-                f"run `hippopt_plan {dataset} --overwrite`"
+                f"{folder / case.id}.json: made with key {entry.key[:12]}, the plan asks for"
+                f" {cache_key(plan, case)[:12]}; run `hippopt_plan {dataset} --overwrite`"
             )
         entries[case.id] = entry
     return entries
@@ -102,7 +112,14 @@ def training_cases(workspace: Workspace, dataset: str, cases: Sequence[str]) -> 
 
 
 def check_run_plan(
-    workspace: Workspace, dataset: str, run: str, plan: Plan, folds: Sequence[str], resume: bool, overwrite: bool, allow_change: bool
+    workspace: Workspace,
+    dataset: str,
+    run: str,
+    plan: Plan,
+    folds: Sequence[str],
+    resume: bool,
+    overwrite: bool,
+    allow_change: bool,
 ) -> None:
     """All folds of a run share one plan. Raises TrainingError, with the differences, where `plan` is another one.
 
@@ -118,20 +135,24 @@ def check_run_plan(
     bound = [fold for fold in workspace.trained_folds(dataset, run) if not (overwrite and fold in folds)]
     if bound:
         raise TrainingError(
-            f"{path}: fold {' '.join(bound)} of run {run} was trained with another plan ({shown}); keep runs apart with --name, "
-            "or train all its folds anew with --overwrite"
+            f"{path}: fold {' '.join(bound)} of run {run} was trained with another plan ({shown}); keep runs apart with"
+            " --name, or train all its folds anew with --overwrite"
         )
     if resume and not allow_change:
-        raise TrainingError(f"{path}: the plan changed since run {run} began ({shown}); restore it, or add --allow-change")
+        raise TrainingError(
+            f"{path}: the plan changed since run {run} began ({shown}); restore it, or add --allow-change"
+        )
 
 
 def base_of_run(workspace: Workspace, dataset: str, run: str) -> str | None:
-    """The file of the base that all folds of a run were begun from, so that a later fold takes the same one; None where there is no such base.
+    """The file of the base that all folds of a run were begun from, so that a later fold takes the same one; None where
+    there is no such base.
 
     A later hippopt ships other bases: what is chosen where nothing is asked then differs from what the run has.
     """
     found: set[str | None] = {
-        read_card(workspace.fold(dataset, run, fold).adapter_card).base_sha256 for fold in workspace.trained_folds(dataset, run)
+        read_card(workspace.fold(dataset, run, fold).adapter_card).base_sha256
+        for fold in workspace.trained_folds(dataset, run)
     }
     for fold in workspace.begun_folds(dataset, run):
         settings = workspace.fold(dataset, run, fold).run_settings

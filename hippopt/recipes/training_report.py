@@ -45,7 +45,8 @@ def training_report(workspace: Workspace, dataset: str, request: TrainingReportR
     scores = _scores(workspace, dataset, run)
     if scores.empty:
         raise UsageError(
-            f"run {run}: no validated fold, so there are no out-of-fold scores; run `hippopt_train {workspace.short_name(dataset)} 0` first"
+            f"run {run}: no validated fold, so there are no out-of-fold scores; run `hippopt_train"
+            f" {workspace.short_name(dataset)} 0` first"
         )
     folds = list(dict.fromkeys(scores.fold))
     cards = {fold: read_card(workspace.fold(dataset, run, fold).adapter_card) for fold in folds}
@@ -57,11 +58,21 @@ def training_report(workspace: Workspace, dataset: str, request: TrainingReportR
     dice = _scored(summary, "dice")
     training = Training(
         title=f"Training: {dataset}, run {run}",
-        summary_line=f"{counted(scores.case.nunique(), 'scan')} of {counted(scores.subject.nunique(), 'subject')}, {len(folds)} of {len(plan.folds)} folds validated; mean foreground Dice {dice.text(3)}.",
-        scores=scores, summary=summary, logs={fold: _log(workspace.fold(dataset, run, fold).log) for fold in folds},
-        labels={name: number for number, name in enumerate(ordered, start=1)}, volumes=volumes, gains=_gains(workspace, dataset, run, scores),
-        facts=_provenance(plan, cards), commands=_commands(workspace.short_name(dataset), folds, cards), paragraph=text, references=references,
-    )  # fmt: skip
+        summary_line=(
+            f"{counted(scores.case.nunique(), 'scan')} of {counted(scores.subject.nunique(), 'subject')}, {len(folds)}"
+            f" of {len(plan.folds)} folds validated; mean foreground Dice {dice.text(3)}."
+        ),
+        scores=scores,
+        summary=summary,
+        logs={fold: _log(workspace.fold(dataset, run, fold).log) for fold in folds},
+        labels={name: number for number, name in enumerate(ordered, start=1)},
+        volumes=volumes,
+        gains=_gains(workspace, dataset, run, scores),
+        facts=_provenance(plan, cards),
+        commands=_commands(workspace.short_name(dataset), folds, cards),
+        paragraph=text,
+        references=references,
+    )
     files = _files(workspace, dataset, run, scores, worst_cases(scores))
     size = write_training(path, training, draw_worst(files, values, plan.sides, console))
     console.say(training.summary_line)
@@ -118,7 +129,18 @@ def _gains(workspace: Workspace, dataset: str, run: str, scores: pd.DataFrame) -
         card = read_card(workspace.fold(dataset, other, str(theirs.fold.iloc[0])).adapter_card)
         gain = paired_difference(both.dice, both.dice_other, both.subject.to_numpy(dtype=str))
         common = theirs[theirs.case.isin(both.case)]
-        found.append(Gain(other, _what(card), mean_dice(foreground(common)), gain.mean, gain.low, gain.high, gain.p_value, gain.n_subjects))
+        found.append(
+            Gain(
+                other,
+                _what(card),
+                mean_dice(foreground(common)),
+                gain.mean,
+                gain.low,
+                gain.high,
+                gain.p_value,
+                gain.n_subjects,
+            )
+        )
     return found
 
 
@@ -131,39 +153,55 @@ def _what(card: AdapterCard) -> str:
 
 
 def _facts(
-    plan: Plan, scores: pd.DataFrame, summary: pd.DataFrame, volumes: list[VolumeAgreement], cards: dict[str, AdapterCard]
-) -> MethodsFacts:  # fmt: skip
+    plan: Plan,
+    scores: pd.DataFrame,
+    summary: pd.DataFrame,
+    volumes: list[VolumeAgreement],
+    cards: dict[str, AdapterCard],
+) -> MethodsFacts:
     card = next(iter(cards.values()))
     versions = {name: version.partition("+")[0] for name, version in card.versions.items()}
     steps = sorted({card.step for card in cards.values()})
     network = card.network
     return MethodsFacts(
-        version=versions.pop("hippopt", "?"), versions=", ".join(f"{name} {version}" for name, version in versions.items()),
-        method=card.method, rank=f", rank {card.rank}" if card.rank is not None else "", trains=f"trained were {trains_in_words(card.method, plan.adapter)}",
+        version=versions.pop("hippopt", "?"),
+        versions=", ".join(f"{name} {version}" for name, version in versions.items()),
+        method=card.method,
+        rank=f", rank {card.rank}" if card.rank is not None else "",
+        trains=f"trained were {trains_in_words(card.method, plan.adapter)}",
         base=card.base_name if card.base_sha256 else None,
         network=f"hidden size {network.hidden_size}, {network.num_heads} heads, feature size {network.feature_size}",
-        patch=" × ".join(map(str, card.patch_size)), spacing=" × ".join(f"{step:g}" for step in plan.target_spacing_mm),
+        patch=" × ".join(map(str, card.patch_size)),
+        spacing=" × ".join(f"{step:g}" for step in plan.target_spacing_mm),
         steps=" to ".join(str(step) for step in dict.fromkeys((steps[0], steps[-1]))),
-        learning_rate=plan.schedule.rate(card.method, card.base_sha256 is not None), cases=int(scores.case.nunique()),
-        subjects=int(scores.subject.nunique()), folds=len(cards), labels=[name for name, value in plan.labels.items() if value],
-        dice=_scored(summary, "dice"), hd95=_scored(summary, "hd95_mm"), nsd=_scored(summary, "nsd_1mm"),
+        learning_rate=plan.schedule.rate(card.method, card.base_sha256 is not None),
+        cases=int(scores.case.nunique()),
+        subjects=int(scores.subject.nunique()),
+        folds=len(cards),
+        labels=[name for name, value in plan.labels.items() if value],
+        dice=_scored(summary, "dice"),
+        hd95=_scored(summary, "hd95_mm"),
+        nsd=_scored(summary, "nsd_1mm"),
         agreement=[(found.label, found.icc, found.bias, found.low, found.high) for found in volumes],
-    )  # fmt: skip
+    )
 
 
 def _provenance(plan: Plan, cards: dict[str, AdapterCard]) -> list[tuple[str, str]]:
     card = next(iter(cards.values()))
     rows = [
-        ("method", f"{card.method}{f', rank {card.rank}' if card.rank is not None else ''}"), ("plan", card.plan_hash),
+        ("method", f"{card.method}{f', rank {card.rank}' if card.rank is not None else ''}"),
+        ("plan", card.plan_hash),
         ("training scans (fingerprint)", plan.fingerprint_hash),
         ("base", f"{card.base_name}, sha256 {card.base_sha256}" if card.base_sha256 else "none: random weights"),
         ("trained parameters", ", ".join(f"{count:,} {part}" for part, count in card.trained_parameters.items())),
         ("versions", ", ".join(f"{name} {version}" for name, version in card.versions.items())),
-    ]  # fmt: skip
+    ]
     for fold, own in cards.items():
         seconds = own.settings.get("seconds")
         took = f", {seconds / 60:.1f} min" if isinstance(seconds, int | float) else ""
-        rows.append((f"fold {fold}", f"{own.step} steps{took}, seed {own.settings.get('seed')}, adapter sha256 {own.sha256}"))
+        rows.append(
+            (f"fold {fold}", f"{own.step} steps{took}, seed {own.settings.get('seed')}, adapter sha256 {own.sha256}")
+        )
     return rows
 
 
@@ -173,7 +211,10 @@ def _commands(name: str, folds: list[str], cards: dict[str, AdapterCard]) -> lis
     for fold in folds:
         card = cards[fold]
         rank = f" --rank {card.rank}" if isinstance(card.rank, int) else ""
-        lines.append(f"hippopt_train {name} {fold} --method {card.method} --base {card.base_name or 'none'}{rank} --steps {card.step}")
+        lines.append(
+            f"hippopt_train {name} {fold} --method {card.method} --base {card.base_name or 'none'}{rank} --steps"
+            f" {card.step}"
+        )
     return lines
 
 

@@ -9,13 +9,18 @@ import numpy as np
 from hippopt.artifacts.codec import write_atomically
 
 COLUMNS = 4
-REFERENCE, MASK = "#56B4E9", "#E69F00"  # sky blue and orange of Okabe and Ito: apart for every kind of colour vision, and on grey
+REFERENCE, MASK = (
+    "#56B4E9",
+    "#E69F00",
+)  # sky blue and orange of Okabe and Ito: apart for every kind of colour vision, and on grey
 OPPOSITE = {"R": "L", "L": "R", "A": "P", "P": "A", "S": "I", "I": "S"}
 
 
 @dataclass(frozen=True)
 class Panel:
-    """One scan. image, reference, mask: (Z, Y, X) on the same axes. orientation: where x, y and z of these axes point, such as RAS."""
+    """One scan. image, reference, mask: (Z, Y, X) on the same axes.
+    orientation: where x, y and z of these axes point, such as RAS.
+    """
 
     title: str
     image: np.ndarray
@@ -24,9 +29,11 @@ class Panel:
     orientation: str = "RAS"
 
 
-def plot_contours(panels: Sequence[Panel], path: Path, title: str = "reference in blue, segmentation in orange") -> None:
-    """Draw a panel per scan: the slice with most of the reference, the reference in blue, the mask in orange, and letters of where its
-    edges point (R, L, A, P, S, I). Written atomically as PNG.
+def plot_contours(
+    panels: Sequence[Panel], path: Path, title: str = "reference in blue, segmentation in orange"
+) -> None:
+    """Draw a panel per scan: the slice with most of the reference, the reference in blue, the mask in orange, and
+    letters of where its edges point (R, L, A, P, S, I). Written atomically as PNG.
     """
     from matplotlib.figure import Figure
 
@@ -36,11 +43,21 @@ def plot_contours(panels: Sequence[Panel], path: Path, title: str = "reference i
     for axis in axes:
         axis.set_axis_off()
     for axis, panel in zip(axes, panels, strict=False):
-        extents = [int(np.ptp(where)) for where in np.nonzero(panel.reference)] if panel.reference.any() else list(panel.image.shape)
+        extents = (
+            [int(np.ptp(where)) for where in np.nonzero(panel.reference)]
+            if panel.reference.any()
+            else list(panel.image.shape)
+        )
         across = int(np.argmin(extents))  # the longer sides of the structure show in the other two
         index = int(np.argmax(np.moveaxis(panel.reference > 0, across, 0).sum((1, 2))))
         image, reference, mask = (np.take(array, index, across) for array in (panel.image, panel.reference, panel.mask))
-        axis.imshow(image, cmap="gray", origin="lower", vmin=float(np.percentile(image, 1)), vmax=float(np.percentile(image, 99)))
+        axis.imshow(
+            image,
+            cmap="gray",
+            origin="lower",
+            vmin=float(np.percentile(image, 1)),
+            vmax=float(np.percentile(image, 99)),
+        )
         for values, colour in ((mask, MASK), (reference, REFERENCE)):  # the reference above
             if values.any():
                 axis.contour(values, levels=np.arange(0.5, max(2, values.max())), colors=colour, linewidths=1)
@@ -53,6 +70,13 @@ def plot_contours(panels: Sequence[Panel], path: Path, title: str = "reference i
 
 
 def edge_letters(orientation: str, across: int) -> dict[str, tuple[float, float]]:
-    """Letter -> its place (right, up; 0 to 1) on a slice across an axis of (Z, Y, X), drawn with indices rising to the right and upwards."""
+    """Letter -> its place (right, up; 0 to 1) on a slice across an axis of
+    (Z, Y, X), drawn with indices rising to the right and upwards.
+    """
     upwards, rightwards = (code for axis, code in enumerate(reversed(orientation)) if axis != across)
-    return {upwards: (0.5, 0.95), OPPOSITE[upwards]: (0.5, 0.05), rightwards: (0.95, 0.5), OPPOSITE[rightwards]: (0.05, 0.5)}
+    return {
+        upwards: (0.5, 0.95),
+        OPPOSITE[upwards]: (0.5, 0.05),
+        rightwards: (0.95, 0.5),
+        OPPOSITE[rightwards]: (0.05, 0.5),
+    }

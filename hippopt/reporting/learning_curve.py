@@ -14,11 +14,18 @@ PANELS = (("dice", "mean Dice of the labels"), ("outline", "Dice of all labels a
 
 
 def curve_markdown(table: "pd.DataFrame", notes: Sequence[str], reference: str) -> str:
-    """The report: Dice, Dice of the outline, and the paired difference to the reference, a row per method and a column per number of scans."""
+    """The report: Dice, Dice of the outline, and the paired difference to
+    the reference, a row per method and a column per number of scans.
+    """
     scans = sorted(table.scans.unique())
     parts = ["# Labelled scans against Dice", "", *(f"- {note}" for note in notes)]
     for column, title in PANELS:
-        parts += ["", f"## {title[0].upper()}{title[1:]}", "", *_lines(table, scans, lambda row, name=column: with_interval(row, name, 4))]
+        parts += [
+            "",
+            f"## {title[0].upper()}{title[1:]}",
+            "",
+            *_lines(table, scans, lambda row, name=column: with_interval(row, name, 4)),
+        ]
     if f"to_{reference}" in table.columns:
         parts += [
             "",
@@ -54,13 +61,16 @@ def curve_lines(table: "pd.DataFrame") -> list[str]:
     width = max(len(str(name)) for name in [*found.index, "labelled scans"])
     lines = [f"{'labelled scans'.ljust(width)}  {'  '.join(str(count).rjust(6) for count in scans)}"]
     return lines + [
-        f"{str(name).ljust(width)}  {'  '.join(number(row.get(count), 4).rjust(6) for count in scans)}" for name, row in found.iterrows()
+        f"{str(name).ljust(width)}  {'  '.join(number(row.get(count), 4).rjust(6) for count in scans)}"
+        for name, row in found.iterrows()
     ]
 
 
 def plot_curve(table: "pd.DataFrame", path: Path) -> None:
-    """Mean Dice over the number of labelled scans, a line per method, and a band from the lowest to the highest seed. Numbers of scans
-    stand at even distances. The base itself, where it is there, is a point at 0 and a dotted line. Atomic PNG."""
+    """Mean Dice over the number of labelled scans, a line per method, and a band from the lowest to the highest seed.
+    Numbers of scans stand at even distances. The base itself, where it is there, is a point at 0 and a dotted line.
+    Atomic PNG.
+    """
     import matplotlib
 
     matplotlib.use("Agg", force=False)
@@ -74,7 +84,14 @@ def plot_curve(table: "pd.DataFrame", path: Path) -> None:
             part = part.sort_values("scans")
             at = [places[count] for count in part.scans]
             line = axes.plot(at, part[column], marker="o", linewidth=1.5, label=str(name))[0]
-            axes.fill_between(at, part[f"{column}_seed_low"], part[f"{column}_seed_high"], color=line.get_color(), alpha=0.15, linewidth=0)
+            axes.fill_between(
+                at,
+                part[f"{column}_seed_low"],
+                part[f"{column}_seed_high"],
+                color=line.get_color(),
+                alpha=0.15,
+                linewidth=0,
+            )
             if set(part.scans) == {0}:
                 axes.axhline(part[column].iloc[0], color=line.get_color(), linestyle=":", linewidth=1)
         axes.set_xticks(range(len(scans)), [str(count) for count in scans])

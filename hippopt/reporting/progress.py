@@ -23,7 +23,8 @@ def plot_progress(rows: Sequence[dict[str, float]], title: str, path: Path, look
 def progress_figure(rows: Sequence[dict[str, float]], title: str, looked_at: str = "validation") -> "Figure":
     """Draw loss and Dice above, seconds per step and learning rate below, over steps. looked_at: the cases of the Dice.
 
-    Axes begin at step 0, and legends stand beside the plots with the figures of now, so that one epoch can be read as well as many.
+    Axes begin at step 0, and legends stand beside the plots with the figures of now, so that one epoch can be read as
+    well as many.
     """
     import matplotlib
 
@@ -48,8 +49,11 @@ def progress_figure(rows: Sequence[dict[str, float]], title: str, looked_at: str
     draw(rate, "learning_rate", ORANGE, "learning rate", 4)
     above.set_title(title)
     for axes, label, colour in (
-        (above, "loss", BLUE), (dice, "Dice", GREEN), (below, "seconds per step", GREY), (rate, "learning rate", ORANGE),
-    ):  # fmt: skip
+        (above, "loss", BLUE),
+        (dice, "Dice", GREEN),
+        (below, "seconds per step", GREY),
+        (rate, "learning rate", ORANGE),
+    ):
         axes.set_ylabel(label, color=colour)
         axes.tick_params(axis="y", colors=colour)
         axes.set_ylim(bottom=0)
@@ -60,5 +64,11 @@ def progress_figure(rows: Sequence[dict[str, float]], title: str, looked_at: str
     for left, right in ((above, dice), (below, rate)):
         left.grid(alpha=0.3)
         lines = [line for axes in (left, right) for line in axes.get_lines()]
-        right.legend(lines, [str(line.get_label()) for line in lines], loc="center left", bbox_to_anchor=(1.12, 0.5), frameon=False)
+        right.legend(
+            lines,
+            [str(line.get_label()) for line in lines],
+            loc="center left",
+            bbox_to_anchor=(1.12, 0.5),
+            frameon=False,
+        )
     return figure

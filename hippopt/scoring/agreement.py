@@ -1,4 +1,6 @@
-"""How far two measurements of a volume agree: limits of agreement, and the intraclass correlation of single measurements."""
+"""How far two measurements of a volume agree: limits of agreement,
+and the intraclass correlation of single measurements.
+"""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -19,7 +21,8 @@ LIMITS = 1.96  # standard deviations: 95 % of normal differences
 class Agreement:
     """Bland and Altman's figures (1986) of pairs: differences are measured - reference, in the units given.
 
-    low, high: limits of agreement, bias ± 1.96 standard deviations of the differences; NaN with fewer than two pairs. icc: ICC(2,1).
+    low, high: limits of agreement, bias ± 1.96 standard deviations of the differences; NaN with fewer than two pairs.
+    icc: ICC(2,1).
     """
 
     bias: float
@@ -75,7 +78,8 @@ def icc_2_1(ratings: np.ndarray) -> float:
 
 
 def volume_pairs(scores: "pd.DataFrame", sides: Mapping[str, str]) -> dict[str, dict[str, tuple[float, float]]]:
-    """Collect volumes of a case table: (predicted, reference) mm³ by case, for each label, and for the labels of a side together where there are several.
+    """Collect volumes of a case table: (predicted, reference) mm³ by case, for each label, and for the labels of a side
+    together where there are several.
 
     Args:
         scores: of scoring/tables.py.

@@ -1,7 +1,7 @@
 """Compare ways to fine-tune on the same cases: which learning rate, what each reaches, and what separates two of them.
 
-Tables here hold one row per case: `case`, `subject`, `dice`, `hd95_mm`, `nsd_1mm` of the mean foreground. Seeds, and the scans and sides of a
-subject, are averaged before subjects are resampled or ranked (statistics.py).
+Tables here hold one row per case: `case`, `subject`, `dice`, `hd95_mm`, `nsd_1mm` of the mean foreground. Seeds, and
+the scans and sides of a subject, are averaged before subjects are resampled or ranked (statistics.py).
 """
 
 from collections.abc import Mapping, Sequence
@@ -29,7 +29,8 @@ def mean_dice(cases: pd.DataFrame) -> float:
 
 
 def choose_rate(scores: Mapping[float, pd.DataFrame]) -> float:
-    """The rate of the highest mean Dice on the cases that choose; of equal ones the smallest. scores: cases by rate, at least one.
+    """The rate of the highest mean Dice on the cases that choose; of equal ones the smallest. scores: cases by rate, at
+    least one.
 
     Raises ValueError where the rates were not scored on the same cases.
     """
@@ -47,18 +48,29 @@ def at_edge(chosen: float, rates: Sequence[float]) -> bool:
 def compare(cases: pd.DataFrame, references: Sequence[str], seed: int = 0) -> pd.DataFrame:
     """One row a value of `row`, in order. cases: CASE_SCORES with `row` and `seed`.
 
-    Means of SCORES over subjects with 95 % intervals; `SCORE_left_out`: scores that are undefined. For each reference that is there the mean difference in Dice
-    to it on the cases of both, with its interval, and Wilcoxon's p, adjusted by Holm over all rows compared with that reference.
+    Means of SCORES over subjects with 95 % intervals; `SCORE_left_out`: scores that are undefined. For each reference
+    that is there the mean difference in Dice to it on the cases of both, with its interval, and Wilcoxon's p, adjusted
+    by Holm over all rows compared with that reference.
     """
     rows = []
     for name, part in cases.groupby("row", sort=False):
-        row = {"row": name, "seeds": part.seed.nunique(), "cases": part.case.nunique(), "subjects": part.subject.nunique()}
+        row = {
+            "row": name,
+            "seeds": part.seed.nunique(),
+            "cases": part.case.nunique(),
+            "subjects": part.subject.nunique(),
+        }
         for score in SCORES:
             known = part[part[score].notna()]
             values, subjects = known[score].to_numpy(dtype=float), known.subject.to_numpy(dtype=str)
             low, high = bootstrap_interval(values, subjects, seed=seed)
             mean = float(subject_means(values, subjects).mean()) if len(known) else float("nan")
-            row |= {score: mean, f"{score}_low": low, f"{score}_high": high, f"{score}_left_out": len(part) - len(known)}
+            row |= {
+                score: mean,
+                f"{score}_low": low,
+                f"{score}_high": high,
+                f"{score}_left_out": len(part) - len(known),
+            }
         rows.append(row)
     table = pd.DataFrame(rows)
     for reference in references:
@@ -74,8 +86,16 @@ def _differences(cases: pd.DataFrame, reference: str, seed: int) -> pd.DataFrame
     for name, part in by_case[by_case.row != reference].groupby("row", sort=False):
         both = part.merge(other, on=["case", "subject"], suffixes=("", "_reference"))
         found = paired_difference(both.dice, both.dice_reference, both.subject.to_numpy(dtype=str), seed=seed)
-        rows.append({"row": name, f"to_{reference}": found.mean, f"to_{reference}_low": found.low, f"to_{reference}_high": found.high,
-                     f"to_{reference}_subjects": found.n_subjects, f"to_{reference}_p": found.p_value})  # fmt: skip
+        rows.append(
+            {
+                "row": name,
+                f"to_{reference}": found.mean,
+                f"to_{reference}_low": found.low,
+                f"to_{reference}_high": found.high,
+                f"to_{reference}_subjects": found.n_subjects,
+                f"to_{reference}_p": found.p_value,
+            }
+        )
     columns = [f"to_{reference}{ending}" for ending in ("", "_low", "_high", "_subjects", "_p")]
     table = pd.DataFrame(rows, columns=["row", *columns])
     known = table[columns[-1]].notna()

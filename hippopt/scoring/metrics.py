@@ -1,12 +1,13 @@
-"""Metrics of one case: overlap, surface distances and volumes, label by label. Arrays are (Z, Y, X), spacing (z, y, x) mm.
+"""Metrics of one case: overlap, surface distances and volumes, label by label. Arrays are (Z, Y, X), spacing (z, y, x)
+mm.
 
 The surface of a mask is the set of its voxels with at least one of the 6 face neighbours outside the mask; what lies
 beyond the edge of the array counts as outside. A distance is taken between voxel centres in mm, from each surface voxel
 of one mask to the nearest surface voxel of the other. All surface voxels weigh the same, whatever area they cover.
 These are the definitions of `monai.metrics` (without `use_subvoxels`), which the tests hold these numbers against.
 
-The nearest voxel is found with `scipy.spatial.KDTree`: exact as a distance transform is, but its time follows the number
-of surface voxels, not the box around them, so that one stray voxel in a corner of the scan costs nothing.
+The nearest voxel is found with `scipy.spatial.KDTree`: exact as a distance transform is, but its time follows the
+number of surface voxels, not the box around them, so that one stray voxel in a corner of the scan costs nothing.
 """
 
 import math
@@ -28,17 +29,20 @@ MISSING_IN_PREDICTION = "missing in prediction"
 ABSENT_IN_REFERENCE = "absent in reference"
 
 EMPTY_RULE = (
-    "A label absent in prediction and reference scores Dice = NSD = 1 and distances of 0 mm (note 'absent in both'). "
-    "A label present in only one of them scores Dice = NSD = 0 and has no HD95 and no mean surface distance "
-    "(note 'missing in prediction' or 'absent in reference'): such cases stay in the means of Dice, NSD and volumes, "
-    "are left out of the means of distances, and are counted in n_without_distance. Without a reference volume there is "
-    "no relative volume difference. The mean over foreground labels has no distance where one of its labels has none."
+    "A label absent in prediction and reference scores Dice = NSD = 1 and distances of 0 mm (note 'absent in both'). A"
+    " label present in only one of them scores Dice = NSD = 0 and has no HD95 and no mean surface distance (note"
+    " 'missing in prediction' or 'absent in reference'): such cases stay in the means of Dice, NSD and volumes, are"
+    " left out of the means of distances, and are counted in n_without_distance. Without a reference volume there is no"
+    " relative volume difference. The mean over foreground labels has no distance where one of its labels has none."
 )
 
 
 @dataclass(frozen=True)
 class LabelScore:
-    """Scores of one label of one case; NaN where EMPTY_RULE leaves a value undefined. Differences: prediction - reference."""
+    """Scores of one label of one case; NaN where EMPTY_RULE leaves a value undefined.
+
+    Differences: prediction - reference.
+    """
 
     label: str
     dice: float
@@ -60,8 +64,8 @@ def score_case(
 ) -> list[LabelScore]:
     """Score each label of `labels` (name -> value, without the background), in its order.
 
-    prediction, reference: (Z, Y, X) integers on the same grid. Values that `labels` does not name are ignored.
-    Empty labels follow EMPTY_RULE. Raises DatasetError for arrays or a spacing that cannot be compared, all faults at once.
+    prediction, reference: (Z, Y, X) integers on the same grid. Values that `labels` does not name are ignored. Empty
+    labels follow EMPTY_RULE. Raises DatasetError for arrays or a spacing that cannot be compared, all faults at once.
     """
     if 0 in labels.values():
         raise ValueError(f"labels name the background (value 0): {dict(labels)}")
@@ -136,7 +140,9 @@ def surface_points_mm(mask: np.ndarray, spacing_mm: Sequence[float]) -> np.ndarr
 
 
 def hd95_mm(forth: np.ndarray, back: np.ndarray) -> float:
-    """The larger of the two directed 95th percentiles (linearly interpolated), not the percentile of the pooled sets."""
+    """The larger of the two directed 95th percentiles (linearly interpolated), not the percentile of the
+    pooled sets.
+    """
     return float(max(np.percentile(forth, 95), np.percentile(back, 95)))
 
 
@@ -148,7 +154,9 @@ def normalised_surface_dice(forth: np.ndarray, back: np.ndarray, tolerance_mm: f
 
 
 def mean_surface_distance_mm(forth: np.ndarray, back: np.ndarray) -> float:
-    """Average symmetric surface distance: the mean over the pooled sets, (sum forth + sum back) / (|forth| + |back|)."""
+    """Average symmetric surface distance: the mean over the pooled sets, (sum forth + sum back) / (|forth|
+    + |back|).
+    """
     return float((forth.sum() + back.sum()) / (len(forth) + len(back)))
 
 
@@ -159,7 +167,9 @@ def _nearest(points: np.ndarray, targets: np.ndarray) -> np.ndarray:
 
 
 def _bounding_box(mask: np.ndarray) -> tuple[slice, ...]:
-    """The smallest box around the True voxels, without a margin: none is needed, as outside the box counts as outside."""
+    """The smallest box around the True voxels, without a margin: none is needed, as outside the box counts
+    as outside.
+    """
     box = []
     for axis in range(mask.ndim):
         where = np.flatnonzero(mask.any(axis=tuple(other for other in range(mask.ndim) if other != axis)))

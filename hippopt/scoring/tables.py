@@ -22,8 +22,8 @@ SUMMARY_COLUMNS = (
     "label", "metric", "mean", "median", "ci95_low", "ci95_high", "n_cases", "n_subjects", "n_without_distance", "seed",
 )  # fmt: skip
 SUMMARY_RULE = (
-    "The cases of a subject are averaged first; mean and median are over subjects. The 95 % interval is that of the mean: "
-    "percentile bootstrap, subjects resampled with replacement."
+    "The cases of a subject are averaged first; mean and median are over subjects. The 95 % interval is that of the"
+    " mean: percentile bootstrap, subjects resampled with replacement."
 )
 
 
@@ -54,16 +54,21 @@ def case_table(cases: Iterable[ScoredCase]) -> pd.DataFrame:
 
 
 def mean_foreground(scores: Sequence[LabelScore]) -> LabelScore:
-    """The plain mean over a case's labels; NaN where one of them is (EMPTY_RULE). Its note names the labels at fault."""
+    """The plain mean over a case's labels; NaN where one of them is (EMPTY_RULE).
+
+    Its note names the labels at fault.
+    """
     means = np.mean([[getattr(score, metric) for metric in METRICS] for score in scores], axis=0)
     note = "; ".join(f"{score.label}: {score.note}" for score in scores if score.note)
     return LabelScore(MEAN_FOREGROUND, **dict(zip(METRICS, means.tolist(), strict=True)), note=note)
 
 
 def summarise(table: pd.DataFrame, n_resamples: int = N_RESAMPLES, seed: int = 0) -> pd.DataFrame:
-    """One row per label (and the mean foreground) and metric; columns SUMMARY_COLUMNS. Follows SUMMARY_RULE and EMPTY_RULE.
+    """One row per label (and the mean foreground) and metric; columns SUMMARY_COLUMNS. Follows SUMMARY_RULE and
+    EMPTY_RULE.
 
-    n_cases and n_subjects count those that entered the row, n_without_distance the cases of the label without distances.
+    n_cases and n_subjects count those that entered the row, n_without_distance the cases of the label without
+    distances.
     """
     rows = []
     for label, part in table.groupby("label", sort=False):

@@ -20,7 +20,9 @@ from hippopt.sources.parcellation import Picks, count_values, listed_counts, pic
 
 @dataclass
 class CaseOutcome:
-    """What came of a case. counts: voxels of each value in its source label; converted: its label was stored as float."""
+    """What came of a case. counts: voxels of each value in its source label; converted: its label was
+    stored as float.
+    """
 
     id: str
     counts: dict[int, int] = field(default_factory=dict)
@@ -33,8 +35,8 @@ class CaseOutcome:
 class LabelScheme:
     """Which values labels have in the data set. picks: {name: numbers in the source}, empty to keep all values.
 
-    declared: the values that a label may hold (None: any), asked only where `picks` is empty. named: {segment: value}, where the
-    label files name their segments and no numbers are picked.
+    declared: the values that a label may hold (None: any), asked only where `picks` is empty. named: {segment: value},
+    where the label files name their segments and no numbers are picked.
     """
 
     picks: Picks = field(default_factory=dict)
@@ -50,7 +52,8 @@ def import_case(case: SourceCase, folder: Path, channels: int, scheme: LabelSche
     outcome = CaseOutcome(case.id)
     if len(case.images) not in (1, channels):
         outcome.faults.append(
-            f"{case.images[0]}: {len(case.images)} files of this case, but dataset.json names {channels} channels; correct it"
+            f"{case.images[0]}: {len(case.images)} files of this case, but dataset.json names {channels} channels;"
+            " correct it"
         )
         return outcome
     targets = [folder / "imagesTr" / f"{case.id}_{channel:04d}.nii.gz" for channel in range(channels)]
@@ -63,13 +66,16 @@ def import_case(case: SourceCase, folder: Path, channels: int, scheme: LabelSche
             outcome.faults.append(str(error))
     try:
         grid = nifti_grid(targets[0]) if shapes else None
-        shapes.append((case.label, _store_label(case.label, folder / "labelsTr" / f"{case.id}.nii.gz", grid, scheme, outcome)))
+        shapes.append(
+            (case.label, _store_label(case.label, folder / "labelsTr" / f"{case.id}.nii.gz", grid, scheme, outcome))
+        )
     except ImageError as error:
         outcome.faults.append(str(error))
     for path, shape in shapes[1:]:
         if shape != shapes[0][1]:
             outcome.faults.append(
-                f"{path}: shape {shape} (Z, Y, X), but {shapes[0][0].name} has {shapes[0][1]}; resample one to the other, or correct the pairing"
+                f"{path}: shape {shape} (Z, Y, X), but {shapes[0][0].name} has {shapes[0][1]}; resample one to the"
+                " other, or correct the pairing"
             )
     return outcome
 
@@ -77,15 +83,17 @@ def import_case(case: SourceCase, folder: Path, channels: int, scheme: LabelSche
 def store_image(path: Path, targets: Sequence[Path], notes: list[str]) -> tuple[int, ...]:
     """Store the volumes of an image, one a target; returns the (Z, Y, X) shape of each.
 
-    NIfTI goes over as bytes, once its check sums were tried. Other formats are read: integers stay
-    integers, other values become float32, in which all of hippopt computes.
-    Raises ImageError where the file is no image or holds another number of volumes; OutputError where it cannot be written.
+    NIfTI goes over as bytes, once its check sums were tried. Other formats are read: integers stay integers, other
+    values become float32, in which all of hippopt computes. Raises ImageError where the file is no image or holds
+    another number of volumes; OutputError where it cannot be written.
     """
     layout = nifti_layout(path)
     if layout is None:
         if len(targets) > 1:
             read_scan(path, 0)  # tells what else is wrong with the file
-            raise ImageError(f"{path}: one volume, but dataset.json names {len(targets)} channels; correct its channels")
+            raise ImageError(
+                f"{path}: one volume, but dataset.json names {len(targets)} channels; correct its channels"
+            )
         scan = read_scan(path)
         notes += scan.notes
         write_array(targets[0], _storable(scan.array), scan.grid)
@@ -93,7 +101,8 @@ def store_image(path: Path, targets: Sequence[Path], notes: list[str]) -> tuple[
     if layout.volumes != len(targets):
         named = f"dataset.json names {len(targets)} channels" if len(targets) > 1 else "one channel is expected"
         raise ImageError(
-            f"{path}: {layout.volumes} volumes (shape {layout.shape}), but {named}; extract the right ones, or name all channels"
+            f"{path}: {layout.volumes} volumes (shape {layout.shape}), but {named}; extract the right ones, or name all"
+            " channels"
         )
     if len(layout.shape) == 3:
         _store_bytes(path, targets[0], layout)
@@ -119,7 +128,9 @@ def _storable(array: np.ndarray) -> np.ndarray:
     return array.astype(np.int32 if fits else np.float64)
 
 
-def _store_label(path: Path, target: Path, grid: Grid | None, scheme: LabelScheme, outcome: CaseOutcome) -> tuple[int, ...]:
+def _store_label(
+    path: Path, target: Path, grid: Grid | None, scheme: LabelScheme, outcome: CaseOutcome
+) -> tuple[int, ...]:
     """grid: of the image, on which the label is stored where it holds the same points, or some of them."""
     found = read_label(path)
     scan = (label_on_grid(found, grid) if grid is not None else None) or found
@@ -146,7 +157,9 @@ def _store_label(path: Path, target: Path, grid: Grid | None, scheme: LabelSchem
     return scan.grid.shape
 
 
-def _by_name(path: Path, label: np.ndarray, segments: dict[str, int], named: dict[str, int], outcome: CaseOutcome) -> np.ndarray:
+def _by_name(
+    path: Path, label: np.ndarray, segments: dict[str, int], named: dict[str, int], outcome: CaseOutcome
+) -> np.ndarray:
     """The label with each segment's value in the data set."""
     by_name = {name.casefold(): value for name, value in named.items()}
     result = np.zeros(label.shape, np.uint16)
@@ -154,5 +167,7 @@ def _by_name(path: Path, label: np.ndarray, segments: dict[str, int], named: dic
         result[label == value] = by_name[name.casefold()]
     nameless = count_values(label[(label != 0) & ~np.isin(label, list(segments.values()))])
     if nameless:
-        outcome.faults.append(f"{path}: values {listed_counts(nameless)} belong to none of its segments; save it anew in 3D Slicer")
+        outcome.faults.append(
+            f"{path}: values {listed_counts(nameless)} belong to none of its segments; save it anew in 3D Slicer"
+        )
     return result

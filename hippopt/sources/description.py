@@ -52,12 +52,22 @@ def read_description(folder: Path) -> Description:
         if wrong:
             raise DatasetError(f"{path}: sides {wrong}; 'left' or 'right' is meant")
         return Description(
-            "nnU-Net v2", _channels(meta, "channel_names", path), labels, fault,
-            subjects=_texts(meta, "subjects", path), sides=sides, about=about, stated_cases=stated,  # type: ignore[arg-type]
-        )  # fmt: skip
+            "nnU-Net v2",
+            _channels(meta, "channel_names", path),
+            labels,
+            fault,
+            subjects=_texts(meta, "subjects", path),
+            sides=sides,  # type: ignore[arg-type]
+            about=about,
+            stated_cases=stated,
+        )
     if "modality" in meta:
         named = meta.get("labels")
-        turned = {name: value for value, name in named.items()} if isinstance(named, dict) and _is_decathlon(named) else named
+        turned = (
+            {name: value for value, name in named.items()}
+            if isinstance(named, dict) and _is_decathlon(named)
+            else named
+        )
         if isinstance(turned, dict) and isinstance(named, dict) and len(turned) < len(named):
             raise DatasetError(f"{path}: labels {named} name two values alike; give each its own name")
         labels, fault = _labels(turned, path)
@@ -75,7 +85,11 @@ def _is_decathlon(labels: dict[str, Any]) -> bool:
 
 def _channels(meta: dict[str, Any], key: str, path: Path) -> tuple[str, ...]:
     channels = meta[key]
-    if not isinstance(channels, dict) or not channels or set(channels) != {str(number) for number in range(len(channels))}:
+    if (
+        not isinstance(channels, dict)
+        or not channels
+        or set(channels) != {str(number) for number in range(len(channels))}
+    ):
         raise DatasetError(f'{path}: {key} must be {{"0": name, "1": name, ...}}, got {channels}')
     return tuple(str(channels[str(number)]) for number in range(len(channels)))
 
@@ -90,9 +104,12 @@ def _labels(labels: Any, path: Path) -> tuple[dict[str, int] | None, str]:
     for name, value in labels.items():
         number = int(value) if isinstance(value, str) and value.isdigit() else value
         if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number <= 65535 or name == "ignore":
-            return None, (
-                f"{path}: label {name!r}: {value!r} is not one number from 0 to 65535, or means `ignore`; "
-                "pick and merge structures with --labels NAME=NUMBER,NUMBER"
+            return (
+                None,
+                (
+                    f"{path}: label {name!r}: {value!r} is not one number from 0 to 65535, or means `ignore`; "
+                    "pick and merge structures with --labels NAME=NUMBER,NUMBER"
+                ),
             )
         found[str(name)] = number
     background = [name for name, number in found.items() if number == 0]

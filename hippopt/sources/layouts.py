@@ -1,7 +1,7 @@
 """Recognise how a folder of labelled scans is laid out, and list its cases. No image is opened.
 
-Known: the Medical Segmentation Decathlon's layout, nnU-Net v2's, a pair of folders (`images` and `labels`, or the like),
-and a folder a case (`X/X_img` and `X/X_mask`).
+Known: the Medical Segmentation Decathlon's layout, nnU-Net v2's, a pair of folders (`images` and `labels`, or the
+like), and a folder a case (`X/X_img` and `X/X_mask`).
 """
 
 import re
@@ -69,19 +69,29 @@ def list_source(folder: Path) -> Source:
         ) from None
     stated = source.description.stated_cases
     if stated is not None and stated != len(source.case_ids):
-        source.notes.append(f"{folder / 'dataset.json'}: numTraining is {stated}, but {len(source.case_ids)} cases are there")
+        source.notes.append(
+            f"{folder / 'dataset.json'}: numTraining is {stated}, but {len(source.case_ids)} cases are there"
+        )
     return source
 
 
 def _recognise(folder: Path, description: Description) -> Source:
     if description.kind == "nnU-Net v2":
-        return _from_pair(folder / "imagesTr", folder / "labelsTr", description, description.kind, exactly=len(description.channel_names))
+        return _from_pair(
+            folder / "imagesTr",
+            folder / "labelsTr",
+            description,
+            description.kind,
+            exactly=len(description.channel_names),
+        )
     if description.kind == "Decathlon" and description.training is not None:
         return _from_training_list(folder, description, description.training)
     images, labels = _named(folder, IMAGE_FOLDERS), _named(folder, LABEL_FOLDERS)
     for found in (images, labels):
         if images and labels and len(found) > 1:
-            raise DatasetError(f"{folder}: ambiguous, {' and '.join(path.name for path in found)} may both be meant; keep one of them")
+            raise DatasetError(
+                f"{folder}: ambiguous, {' and '.join(path.name for path in found)} may both be meant; keep one of them"
+            )
     if images and labels:
         return _from_pair(images[0], labels[0], description, f"{images[0].name} + {labels[0].name}")
     source = _from_case_folders(folder, description)
@@ -90,10 +100,14 @@ def _recognise(folder: Path, description: Description) -> Source:
     if not any(not path.name.startswith(".") for path in folder.iterdir()):
         raise DatasetError(f"{folder}: empty folder; {REMEDY}")
     inner = sorted(
-        path for path in folder.iterdir() if path.is_dir() and ((path / "dataset.json").is_file() or _named(path, IMAGE_FOLDERS))
+        path
+        for path in folder.iterdir()
+        if path.is_dir() and ((path / "dataset.json").is_file() or _named(path, IMAGE_FOLDERS))
     )
     hint = f"perhaps {inner[0]} is meant; otherwise " if inner else ""
-    raise DatasetError("\n".join([f"{folder}: no layout that is known; {hint}{REMEDY}", *regular_images(folder, "")[1]]))
+    raise DatasetError(
+        "\n".join([f"{folder}: no layout that is known; {hint}{REMEDY}", *regular_images(folder, "")[1]])
+    )
 
 
 def list_pair(images: Path, labels: Path) -> Source:
@@ -162,22 +176,34 @@ def _from_pair(images: Path, labels: Path, description: Description, layout: str
         path = _single(case, files, source)
         if case not in label_of:
             source.faults.append(
-                (case, f"{path}: no label {case} in {labels.name}{near_names(case, label_of)}; add it or move the image away")
+                (
+                    case,
+                    (
+                        f"{path}: no label {case} in {labels.name}{near_names(case, label_of)}; add it or move the"
+                        " image away"
+                    ),
+                )
             )
         elif number in parts[case]:
-            source.faults.append((case, f"{path}: ambiguous, {parts[case][number].name} is the same channel; keep one of them"))
+            source.faults.append(
+                (case, f"{path}: ambiguous, {parts[case][number].name} is the same channel; keep one of them")
+            )
         else:
             parts[case][number] = path
     label_files = {case: _single(case, files, source) for case, files in label_of.items()}
     for case in [case for case, channels in parts.items() if not channels]:
         near = near_names(case, image_of)
-        source.faults.append((case, f"{label_files[case]}: no image of this name in {images.name}{near}; add it or move the label away"))
+        source.faults.append(
+            (case, f"{label_files[case]}: no image of this name in {images.name}{near}; add it or move the label away")
+        )
         del parts[case]
     _add_cases(source, parts, label_files, exactly)
     return source
 
 
-def _add_cases(source: Source, parts: Mapping[str, Mapping[int, Path]], labels: Mapping[str, Path], exactly: int | None) -> None:
+def _add_cases(
+    source: Source, parts: Mapping[str, Mapping[int, Path]], labels: Mapping[str, Path], exactly: int | None
+) -> None:
     """Add the cases that have the channels of most cases, or 0 to `exactly` - 1; the others are faults."""
     numbers = Counter(tuple(sorted(channels)) for channels in parts.values())
     usual = tuple(range(exactly)) if exactly else numbers.most_common(1)[0][0] if numbers else ()
@@ -187,7 +213,9 @@ def _add_cases(source: Source, parts: Mapping[str, Mapping[int, Path]], labels: 
         else:
             got, wanted = (" ".join(f"{number:04d}" for number in some) for some in (sorted(channels), usual))
             whose = "dataset.json names" if exactly else "most cases have"
-            text = f"{min(channels.values())}: case {case} has channels {got}, but {whose} {wanted}; add or remove files"
+            text = (
+                f"{min(channels.values())}: case {case} has channels {got}, but {whose} {wanted}; add or remove files"
+            )
             source.faults.append((case, text))
 
 
@@ -207,10 +235,13 @@ def _from_training_list(folder: Path, description: Description, training: list[t
             source.cases.append(SourceCase(case, images, label_file))
         seen.add(case)
     listed = {path for case in source.cases for path in (*case.images, case.label)}
-    extra = sorted(path for stems in stems_of.values() for files in stems.values() for path in files if path not in listed)
+    extra = sorted(
+        path for stems in stems_of.values() for files in stems.values() for path in files if path not in listed
+    )
     if extra and not source.faults:
         source.notes.append(
-            f"{extra[0].parent}: {len(extra)} files ({extra[0].name}, ...) are not in dataset.json's training list; left out"
+            f"{extra[0].parent}: {len(extra)} files ({extra[0].name}, ...) are not in dataset.json's training list;"
+            " left out"
         )
     return source
 
@@ -228,7 +259,9 @@ def _listed(path: Path, case: str, stems_of: Mapping[Path, Mapping[str, list[Pat
         _single(case, same, source)
     elif path not in same and not path.exists():
         near = near_names(path.name, [other.name for files in stems.values() for other in files])
-        source.faults.append((case, f"{path}: not found, but dataset.json lists it{near or '; restore it or take it off the list'}"))
+        source.faults.append(
+            (case, f"{path}: not found, but dataset.json lists it{near or '; restore it or take it off the list'}")
+        )
     return path
 
 

@@ -25,8 +25,15 @@ def parse_picks(texts: Iterable[str]) -> dict[str, tuple[int, ...]]:
         name, equals, listed = text.partition("=")
         name = name.strip()
         parts = [part.strip() for part in listed.replace("+", ",").split(",")]
-        if not equals or not name or not name.isprintable() or not all(part.isascii() and part.isdigit() for part in parts):
-            faults.append(f"--labels {text!r}: write NAME=NUMBER, or NAME=NUMBER,NUMBER to merge, such as hippocampus_left=17")
+        if (
+            not equals
+            or not name
+            or not name.isprintable()
+            or not all(part.isascii() and part.isdigit() for part in parts)
+        ):
+            faults.append(
+                f"--labels {text!r}: write NAME=NUMBER, or NAME=NUMBER,NUMBER to merge, such as hippocampus_left=17"
+            )
             continue
         numbers = [int(part) for part in parts]
         if name.lower() == "background" or 0 in numbers:
@@ -34,7 +41,9 @@ def parse_picks(texts: Iterable[str]) -> dict[str, tuple[int, ...]]:
             continue
         for number in numbers:
             if owner.setdefault(number, name) != name:
-                faults.append(f"--labels {text!r}: {number} already belongs to {owner[number]!r}; give each number one name")
+                faults.append(
+                    f"--labels {text!r}: {number} already belongs to {owner[number]!r}; give each number one name"
+                )
         picks[name] = tuple(dict.fromkeys((*picks.get(name, ()), *numbers)))
     if faults:
         raise UsageError("\n".join(faults))
@@ -51,7 +60,9 @@ def count_values(label: np.ndarray) -> dict[int, int]:
 
 
 def pick(label: np.ndarray, picks: Picks) -> np.ndarray:
-    """label: (Z, Y, X) integers. uint8 (uint16 from 256 names on): 1..n for the names of `picks` in order, 0 elsewhere."""
+    """label: (Z, Y, X) integers. uint8 (uint16 from 256 names on): 1..n for the names of `picks` in order,
+    0 elsewhere.
+    """
     dtype = np.uint8 if len(picks) < 256 else np.uint16
     if label.size and label.min() >= 0 and label.max() < TABLE_SIZE:
         table = np.zeros(TABLE_SIZE, dtype)
@@ -72,10 +83,15 @@ def undeclared_values(path: Path, counts: Mapping[int, int], declared: Iterable[
     negative = {value: count for value, count in counts.items() if value < 0}
     if negative:
         faults.append(f"{path}: negative values {listed_counts(negative)}; give the background the value 0")
-    unknown = {v: n for v, n in counts.items() if v >= 0 and (v > LARGEST_LABEL if allowed is None else v not in allowed)}
+    unknown = {
+        v: n for v, n in counts.items() if v >= 0 and (v > LARGEST_LABEL if allowed is None else v not in allowed)
+    }
     if unknown:
         reason = f"above {LARGEST_LABEL}" if allowed is None else f"not in dataset.json's labels {sorted(allowed)}"
-        faults.append(f"{path}: values {listed_counts(unknown)} are {reason}; declare them, or pick structures with --labels NAME=NUMBER")
+        faults.append(
+            f"{path}: values {listed_counts(unknown)} are {reason}; declare them, or pick structures with --labels"
+            " NAME=NUMBER"
+        )
     return faults
 
 
@@ -88,7 +104,8 @@ def missing_numbers(picks: Picks, counts: Mapping[str, Mapping[int, int]]) -> tu
             lacking = [case for case, values in counts.items() if number not in values]
             if counts and len(lacking) == len(counts):
                 faults.append(
-                    f"--labels {name}={number}: in none of {len(counts)} label files, which hold {listed_values(found)}; correct the number"
+                    f"--labels {name}={number}: in none of {len(counts)} label files, which hold"
+                    f" {listed_values(found)}; correct the number"
                 )
             elif lacking:
                 names = ", ".join(lacking[:5]) + (", ..." if len(lacking) > 5 else "")

@@ -18,14 +18,17 @@ def other_values(path: Path, segments: Mapping[str, int], labels: Mapping[str, i
         label, meant = by_name.get(name.casefold(), (name, value))
         if meant != value:
             faults.append(
-                f"{path}: its segment {name!r} has the value {value}, but the label {label!r} has {meant}; import the files anew with "
-                "hippopt_import, which goes by the names"
+                f"{path}: its segment {name!r} has the value {value}, but the label {label!r} has {meant}; import the"
+                " files anew with hippopt_import, which goes by the names"
             )
     return faults
 
 
 def contradictions(named: Mapping[str, Mapping[str, int]]) -> list[str]:
-    """named: case -> the file's {name: value}, empty where it has no names. A fault for each value that has several names."""
+    """named: case -> the file's {name: value}, empty where it has no names.
+
+    A fault for each value that has several names.
+    """
     names_of: dict[int, dict[str, list[str]]] = {}
     for case, segments in named.items():
         for name, value in segments.items():
@@ -35,23 +38,26 @@ def contradictions(named: Mapping[str, Mapping[str, int]]) -> list[str]:
         if len({name.casefold() for name in names}) > 1:
             told = " and ".join(f"{name!r} in {_some(cases)}" for name, cases in names.items())
             faults.append(
-                f"value {value} is {told}: the label files name their segments so; import them with hippopt_import without numbers "
-                "in --labels, which goes by the names, or correct the files"
+                f"value {value} is {told}: the label files name their segments so; import them with hippopt_import"
+                " without numbers in --labels, which goes by the names, or correct the files"
             )
     return faults
 
 
-def common_values(named: Mapping[str, Mapping[str, int]], labels: Mapping[str, int] | None) -> tuple[dict[str, int], bool]:
+def common_values(
+    named: Mapping[str, Mapping[str, int]], labels: Mapping[str, int] | None
+) -> tuple[dict[str, int], bool]:
     """({name: value in the data set}, whether files have to be renumbered for it).
 
-    named: case -> the file's {name: value}. labels: what dataset.json declares, None for nothing. Values of the files are kept where
-    they agree. Raises DatasetError for files without names among others, and for names that dataset.json does not know.
+    named: case -> the file's {name: value}. labels: what dataset.json declares, None for nothing. Values of the files
+    are kept where they agree. Raises DatasetError for files without names among others, and for names that dataset.json
+    does not know.
     """
     nameless = [case for case, segments in named.items() if not segments]
     if nameless:
         raise DatasetError(
-            f"{_some(nameless)}: {len(nameless)} label files without names of segments, and {len(named) - len(nameless)} with them; save all from "
-            "3D Slicer, or pick by number with --labels"
+            f"{_some(nameless)}: {len(nameless)} label files without names of segments, and"
+            f" {len(named) - len(nameless)} with them; save all from 3D Slicer, or pick by number with --labels"
         )
     found: dict[str, int] = {}
     for segments in named.values():
@@ -62,7 +68,8 @@ def common_values(named: Mapping[str, Mapping[str, int]], labels: Mapping[str, i
         strange = [name for name in found if name.casefold() not in known]
         if strange:
             raise DatasetError(
-                f"segments {', '.join(strange)} of the label files are not in dataset.json's labels {list(labels)}; correct one"
+                f"segments {', '.join(strange)} of the label files are not in dataset.json's labels {list(labels)};"
+                " correct one"
             )
         wanted = {name: known[name.casefold()] for name in found}
     elif len(set(found.values())) == len(found):
@@ -84,14 +91,17 @@ def picked_otherwise(picks: Mapping[str, Sequence[int]], named: Mapping[str, Map
             value = next((value for segment, value in segments.items() if segment.casefold() == name.casefold()), None)
             if value is not None and value not in numbers:
                 faults.append(
-                    f"--labels {name}={','.join(map(str, numbers))}: the label file of {case} names {value} so; correct the number, or leave --labels out"
+                    f"--labels {name}={','.join(map(str, numbers))}: the label file of {case} names {value} so; correct"
+                    " the number, or leave --labels out"
                 )
                 break
     return faults
 
 
 def segment_names(path: Path) -> dict[str, int]:
-    """The names that a label file gives its values; none where it is no NRRD file, or cannot be read, which its import tells."""
+    """The names that a label file gives its values; none where it is
+    no NRRD file, or cannot be read, which its import tells.
+    """
     try:
         return named_values(path) if first_bytes(path).startswith(b"NRRD") else {}
     except (OSError, ImageError):

@@ -31,7 +31,8 @@ BYTES_A_VOXEL = 24  # of each file while a case is surveyed: stored, as float32,
 class CaseSurvey:
     """What was found: a fingerprint where the case could be read, faults that stop a plan, notes that do not.
 
-    on_zero: share of the labelled voxels that lie on image voxels of value 0. segments: names that the label file gives its values.
+    on_zero: share of the labelled voxels that lie on image voxels of value 0. segments: names that the label file gives
+    its values.
     """
 
     case: str
@@ -60,7 +61,9 @@ def file_stamp(path: str) -> FileStamp:
 def same_stamps(case: Case, seen: CaseFingerprint) -> bool:
     """Whether size and modification time of all files of a case are what they were when its fingerprint was taken."""
     now = [file_stamp(path) for path in (*case.channels, case.label)]
-    return [(stamp.size, stamp.modified_ns) for stamp in now] == [(stamp.size, stamp.modified_ns) for stamp in seen.files]
+    return [(stamp.size, stamp.modified_ns) for stamp in now] == [
+        (stamp.size, stamp.modified_ns) for stamp in seen.files
+    ]
 
 
 def survey_case(case: Case, dataset: Dataset) -> CaseSurvey:
@@ -105,12 +108,14 @@ def _on_grid_of(first: Scan, other: Scan, bring: Callable[[Scan, Grid], Scan | N
         return turned
     if first.grid.shape != other.grid.shape:
         survey.faults.append(
-            f"{other.path}: shape {other.grid.shape} (Z, Y, X), but {first.path.name} has {first.grid.shape}; resample one to the other"
+            f"{other.path}: shape {other.grid.shape} (Z, Y, X), but {first.path.name} has {first.grid.shape}; resample"
+            " one to the other"
         )
     else:
         a, b = (np.round(np.array(scan.grid.affine)[:3], 4).tolist() for scan in (first, other))
         survey.faults.append(
-            f"{other.path}: its affine {b} differs from {a} of {first.path.name}; if the voxels do match, run `hippopt_plan --fix-headers`"
+            f"{other.path}: its affine {b} differs from {a} of {first.path.name}; if the voxels do match, run"
+            " `hippopt_plan --fix-headers`"
         )
     return other
 
@@ -119,7 +124,9 @@ def _check_values(scan: Scan, survey: CaseSurvey) -> None:
     if scan.array.dtype.kind == "f":
         nan, infinite = int(np.isnan(scan.array).sum()), int(np.isinf(scan.array).sum())
         if nan or infinite:
-            counts = " and ".join(f"{count} voxels are {kind}" for kind, count in (("NaN", nan), ("Inf", infinite)) if count)
+            counts = " and ".join(
+                f"{count} voxels are {kind}" for kind, count in (("NaN", nan), ("Inf", infinite)) if count
+            )
             survey.faults.append(f"{scan.path}: {counts}; replace them, for example by 0")
             return
     low, high = scan.array.min(), scan.array.max()
@@ -147,7 +154,9 @@ def _check_label(label: Scan, dataset: Dataset, survey: CaseSurvey) -> None:
     survey.faults += other_values(label.path, label.segments, dataset.labels)
 
 
-def _describe(case: Case, dataset: Dataset, image: np.ndarray, label_scan: Scan, first: Scan, survey: CaseSurvey) -> CaseFingerprint:
+def _describe(
+    case: Case, dataset: Dataset, image: np.ndarray, label_scan: Scan, first: Scan, survey: CaseSurvey
+) -> CaseFingerprint:
     grid = first.grid
     stored_image, stored_label = to_ras(image, grid), to_ras(label_scan.array, grid)
     spacing = ras_triple(grid.spacing_mm, grid)
@@ -180,7 +189,9 @@ def _describe(case: Case, dataset: Dataset, image: np.ndarray, label_scan: Scan,
 
 
 def _straightened(image: np.ndarray, label: np.ndarray, grid: Grid) -> tuple[np.ndarray, np.ndarray] | None:
-    """(image, label) along the true axes at the scan's own spacing, where it is tilted as far as plans straighten; else None."""
+    """(image, label) along the true axes at the scan's own spacing,
+    where it is tilted as far as plans straighten; else None.
+    """
     straight = straight_for(grid, ras_triple(grid.spacing_mm, grid), TILT_DEGREES)
     if straight is None:
         return None
@@ -235,5 +246,9 @@ def _label_statistics(mask: np.ndarray, spacing: tuple[float, float, float], vox
     components = int(ndimage.label(part, np.ones((3, 3, 3)))[1])
     voxels = int(part.sum())
     return LabelStatistics(
-        voxels=voxels, volume_mm3=round(voxels * voxel_mm3, 3), centroid_mm=(z, y, x), box=_box(found, spacing), components=components
+        voxels=voxels,
+        volume_mm3=round(voxels * voxel_mm3, 3),
+        centroid_mm=(z, y, x),
+        box=_box(found, spacing),
+        components=components,
     )

@@ -1,4 +1,5 @@
-"""The stages in their order: import_dataset, verify_dataset, extract_fingerprint, make_plan, preprocess, train_fold, predict, evaluate.
+"""The stages in their order: import_dataset, verify_dataset, extract_fingerprint, make_plan, preprocess, train_fold,
+predict, evaluate.
 
 A recipe loads inputs and checks that they belong together; a stage computes and writes. Stages never import each other.
 """

@@ -26,7 +26,8 @@ def adopt_base(requested: str, plan: Plan, workspace: Workspace, console: Consol
     """Bring a base into results/bases, once, as safetensors with a card.
 
     Args:
-        requested: a file of weights, a fold's adapter file or folder, or the name or sha256 of a base that is known already.
+        requested: a file of weights, a fold's adapter file or folder, or the name or sha256 of a base that is known
+            already.
         plan: gives the network that the base has to fit.
         workspace: where bases are kept.
         console: what is said goes here.
@@ -41,7 +42,9 @@ def adopt_base(requested: str, plan: Plan, workspace: Workspace, console: Consol
     known = _known_bases(workspace)
     if not path.exists():
         fitting = [
-            (file, card) for file, card in known if requested == card.name or (len(requested) >= 6 and card.sha256.startswith(requested))
+            (file, card)
+            for file, card in known
+            if requested == card.name or (len(requested) >= 6 and card.sha256.startswith(requested))
         ]
         if len(fitting) == 1:
             check_network(fitting[0][1].network, plan.network, f"--base {requested}")
@@ -49,8 +52,13 @@ def adopt_base(requested: str, plan: Plan, workspace: Workspace, console: Consol
         shipped = shipped_base(requested)
         if shipped is not None:
             return adopt_base(str(shipped), plan, workspace, console)
-        names = ", ".join(dict.fromkeys([*(card.name for _, card in known), *(file.stem for file in shipped_bases())])) or "none"
-        raise WeightsError(f"--base {requested}: no such file, and no single base of that name (known: {names}); give a file")
+        names = (
+            ", ".join(dict.fromkeys([*(card.name for _, card in known), *(file.stem for file in shipped_bases())]))
+            or "none"
+        )
+        raise WeightsError(
+            f"--base {requested}: no such file, and no single base of that name (known: {names}); give a file"
+        )
     if path.is_dir():
         path = path / "adapter.safetensors"
     state = read_state(path)
@@ -71,7 +79,10 @@ def adopt_base(requested: str, plan: Plan, workspace: Workspace, console: Consol
 
 
 def load_known_base(sha256: str, workspace: Workspace) -> tuple[dict[str, torch.Tensor], BaseCard]:
-    """The tensors and the card of a base under results/bases, or of one that hippopt ships. Raises WeightsError when it is missing or was changed."""
+    """The tensors and the card of a base under results/bases, or of one that hippopt ships.
+
+    Raises WeightsError when it is missing or was changed.
+    """
     path = known_base_file(sha256, workspace.base(sha256))
     if not path.exists():
         raise WeightsError(f"{path}: the base {sha256[:12]} is missing; copy it there, adapters hold differences only")
@@ -111,20 +122,32 @@ def _card_of(path: Path, state: dict[str, torch.Tensor], plan: Plan) -> BaseCard
     if isinstance(data, dict) and "method" in data:
         adapter = decode(data, AdapterCard, beside)
         if adapter.method != "full":
-            raise WeightsError(f"{path}: an adapter of method {adapter.method} holds no whole network; give one of method full as --base")
+            raise WeightsError(
+                f"{path}: an adapter of method {adapter.method} holds no whole network; give one of method full as"
+                " --base"
+            )
         if tensors_sha256(state) != adapter.sha256:
             raise WeightsError(f"{path}: its content does not match {beside.name}; copy both anew")
         values = adapter.settings.get("label_values")
         return BaseCard(
-            name=f"{adapter.run}-fold{adapter.fold}", sha256="", network=adapter.network, in_channels=adapter.in_channels,
-            out_channels=adapter.out_channels, patch_size=adapter.patch_size, spacing_mm=plan.target_spacing_mm,
-            normalisation=plan.normalisation, label_values=tuple(values) if values else None, seen_images=adapter.seen_images,
+            name=f"{adapter.run}-fold{adapter.fold}",
+            sha256="",
+            network=adapter.network,
+            in_channels=adapter.in_channels,
+            out_channels=adapter.out_channels,
+            patch_size=adapter.patch_size,
+            spacing_mm=plan.target_spacing_mm,
+            normalisation=plan.normalisation,
+            label_values=tuple(values) if values else None,
+            seen_images=adapter.seen_images,
             origin=f"hippopt_train, run {adapter.run}, fold {adapter.fold}, step {adapter.step}",
-        )  # fmt: skip
+        )
     if isinstance(data, dict) and "in_channels" in data:
         card = decode(data, BaseCard, beside)
         if card.sha256 and file_sha256(path) != card.sha256:
-            raise WeightsError(f"{path}: its sha256 is not the one in {beside.name}, {card.sha256[:12]}; copy both anew")
+            raise WeightsError(
+                f"{path}: its sha256 is not the one in {beside.name}, {card.sha256[:12]}; copy both anew"
+            )
         return card
     return _card_from_shapes(path, state, plan)
 
@@ -141,17 +164,30 @@ def _card_from_shapes(path: Path, state: dict[str, torch.Tensor], plan: Plan) ->
             f"{path}: not a MONAI UNETR ({error.args[0]} is missing among {len(state)} keys); give a UNETR's state dict"
         ) from None
     except (IndexError, ValueError):
-        raise WeightsError(f"{path}: not a MONAI UNETR (its weights have other dimensions); give a UNETR's state dict") from None
+        raise WeightsError(
+            f"{path}: not a MONAI UNETR (its weights have other dimensions); give a UNETR's state dict"
+        ) from None
     if PATCH_WEIGHT not in state and OLD_PATCH + "weight" not in state:
-        raise WeightsError(f"{path}: no patch embedding that hippopt knows; give a UNETR with `conv` or `perceptron` embedding")
+        raise WeightsError(
+            f"{path}: no patch embedding that hippopt knows; give a UNETR with `conv` or `perceptron` embedding"
+        )
     token = token_size_of(state) or plan.network.token_size
-    same = [size for size in SIZES.values() if (size.hidden_size, size.mlp_dim, size.feature_size) == (hidden, mlp, features)]
+    same = [
+        size
+        for size in SIZES.values()
+        if (size.hidden_size, size.mlp_dim, size.feature_size) == (hidden, mlp, features)
+    ]
     # weights do not tell the number of heads; every published UNETR has 64 values a head
     network = (
         msgspec.structs.replace(same[0], token_size=token)
         if same
         else NetworkSettings(
-            size="custom", hidden_size=hidden, mlp_dim=mlp, num_heads=max(1, hidden // 64), feature_size=features, token_size=token
+            size="custom",
+            hidden_size=hidden,
+            mlp_dim=mlp,
+            num_heads=max(1, hidden // 64),
+            feature_size=features,
+            token_size=token,
         )
     )
     return BaseCard(

@@ -39,12 +39,16 @@ def calibrate_run(workspace: Workspace, dataset: str, run: str, plan: Plan, cons
     if len(plans) > 1:
         # signals at other spacings are not comparable, and prediction refuses such folds together too
         which = ", ".join(f"{plan_hash[:12]} (fold {' '.join(folds)})" for plan_hash, folds in plans.items())
-        console.warn(f"run {run}: its folds were trained with several plans, {which}: no calibration; train them with one plan")
+        console.warn(
+            f"run {run}: its folds were trained with several plans, {which}: no calibration; train them with one plan"
+        )
     elif len(ready) >= LEAST_FOLDS:
         table = read_signals({fold: folder.signals for fold, folder in ready.items()})
         made = fit_calibration(table, next(iter(plans)), {fold: card.sha256 for fold, card in cards.items()})
         if made is None:
-            console.say(f"fewer than {LEAST_CASES} validated cases: this run predicts no Dice and no interval of volumes")
+            console.say(
+                f"fewer than {LEAST_CASES} validated cases: this run predicts no Dice and no interval of volumes"
+            )
     if made is None:
         _remove_stale(workspace, dataset, run)
         return None
@@ -56,7 +60,10 @@ def calibrate_run(workspace: Workspace, dataset: str, run: str, plan: Plan, cons
 def _remove_stale(workspace: Workspace, dataset: str, run: str) -> None:
     """An earlier fit stays only where it is of the networks that are there."""
     path = workspace.run_calibration(dataset, run)
-    cards = {fold: read_card(workspace.fold(dataset, run, fold).adapter_card) for fold in workspace.trained_folds(dataset, run)}
+    cards = {
+        fold: read_card(workspace.fold(dataset, run, fold).adapter_card)
+        for fold in workspace.trained_folds(dataset, run)
+    }
     try:
         kept = load_record(path, Calibration, "hippopt_train") if path.exists() else None
     except PlanError:
@@ -68,11 +75,16 @@ def _remove_stale(workspace: Workspace, dataset: str, run: str) -> None:
 def _say(calibration: Calibration, console: Console) -> None:
     whole = calibration.quality[-1]
     console.say(
-        f"predicted Dice ({whole.label}), each fold judged by the fit to the others, {whole.cases} cases: rank correlation "
-        f"{_figure(whole.spearman)}, mean error {whole.mean_absolute_error:.3f} (guessing the mean: {whole.error_of_mean:.3f}), "
-        f"finds the worst tenth with an area under the ROC curve of {_figure(whole.worst_tenth_auc)} (chance: 0.50)"
+        f"predicted Dice ({whole.label}), each fold judged by the fit to the others, {whole.cases} cases: rank"
+        f" correlation {_figure(whole.spearman)}, mean error {whole.mean_absolute_error:.3f} (guessing the mean:"
+        f" {whole.error_of_mean:.3f}), finds the worst tenth with an area under the ROC curve of"
+        f" {_figure(whole.worst_tenth_auc)} (chance: 0.50)"
     )
-    verdict = "volumes.tsv will hold it" if calibration.useful else "hippopt_predict leaves predicted Dice and intervals blank"
+    verdict = (
+        "volumes.tsv will hold it"
+        if calibration.useful
+        else "hippopt_predict leaves predicted Dice and intervals blank"
+    )
     console.say(f"what the predicted Dice is worth: {calibration.verdict}; {verdict}")
 
 

@@ -31,8 +31,10 @@ SHOWN_MM = 45  # around the structure
 
 @dataclass(frozen=True)
 class CombiningInputs:
-    """pairs: (manual map, head) files; numbers: manual value -> FreeSurfer's; least_overlap and most_gaps: the rule of what is kept;
-    origin: what the maps were made from, in words, to lie beside them; jobs: heads that are worked on at a time."""
+    """pairs: (manual map, head) files; numbers: manual value -> FreeSurfer's; least_overlap and most_gaps: the rule of
+    what is kept; origin: what the maps were made from, in words, to lie beside them; jobs: heads that are worked on at
+    a time.
+    """
 
     pairs: tuple[tuple[Path, Path], ...]
     numbers: dict[int, int]
@@ -72,8 +74,8 @@ class _Made:
 def combine_maps(inputs: CombiningInputs, console: Console) -> list[Row]:
     """Write the combined maps, the table of all of them and their origin; the folder appears whole or not at all.
 
-    A map depends on the seed, its place in the list, the two files and the table of numbers alone. Raises DatasetError naming all maps that cannot be
-    used or of which the rule leaves none, OutputError.
+    A map depends on the seed, its place in the list, the two files and the table of numbers alone. Raises DatasetError
+    naming all maps that cannot be used or of which the rule leaves none, OutputError.
     """
     by_head: dict[Path, list[int]] = {}
     for place, (_, head) in enumerate(inputs.pairs):
@@ -90,15 +92,20 @@ def combine_maps(inputs: CombiningInputs, console: Console) -> list[Row]:
         rows = sorted((one.row for one in made if one.row), key=lambda row: row.map)
         if all(row.left_out for row in rows):
             raise DatasetError(
-                f"{inputs.folder}: the rule leaves out every map ({rows[0].map}: {rows[0].left_out}); give heads that fit better, or another rule"
+                f"{inputs.folder}: the rule leaves out every map ({rows[0].map}: {rows[0].left_out}); give heads that"
+                " fit better, or another rule"
             )
         write_bytes(building / TABLE, pd.DataFrame(rows).to_csv(index=False, sep="\t").encode())
         write_bytes(building / ORIGIN, inputs.origin.encode())
     if inputs.preview:
         panels = sorted((one.panel for one in made if one.panel), key=lambda panel: panel.title)
-        shown = [panels[index] for index in np.linspace(0, len(panels) - 1, min(SHOWN, len(panels))).round().astype(int)]
+        shown = [
+            panels[index] for index in np.linspace(0, len(panels) - 1, min(SHOWN, len(panels))).round().astype(int)
+        ]
         plot_contours(
-            shown, inputs.preview, "combined maps, painted as a T1 scan: left hippocampus in green, amygdala and ventricles in red"
+            shown,
+            inputs.preview,
+            "combined maps, painted as a T1 scan: left hippocampus in green, amygdala and ventricles in red",
         )
     return rows
 
@@ -134,7 +141,16 @@ def _combine_one(inputs: CombiningInputs, manual: SourceMap, head: SourceMap, se
     name = manual.name[: -len(split_ending(manual.name)[1])] + ".nii.gz"  # type: ignore[index]
     volume = found.grid.voxel_volume_mm3
     left, right = (round(float((found.values == value).sum()) * volume) for value in SIDES)
-    row = Row(name, head.name, round(found.overlap, 4), round(found.hippocampus_overlap, 4), round(found.gaps, 4), left, right, why)
+    row = Row(
+        name,
+        head.name,
+        round(found.overlap, 4),
+        round(found.hippocampus_overlap, 4),
+        round(found.gaps, 4),
+        left,
+        right,
+        why,
+    )
     if why:
         return _Made(row)
     write_array(building / name, found.values, found.grid)
@@ -146,4 +162,9 @@ def _panel(name: str, values: np.ndarray) -> Panel:
     side = next(value for value in SIDES if (values == value).any())
     middle = np.argwhere(values == side).mean(0).round().astype(int)
     shown = values[tuple(slice(max(0, at - SHOWN_MM), at + SHOWN_MM) for at in middle)]
-    return Panel(name, painted(shown, read_table()), (shown == side).astype(np.uint8), np.isin(shown, NEIGHBOURS).astype(np.uint8))
+    return Panel(
+        name,
+        painted(shown, read_table()),
+        (shown == side).astype(np.uint8),
+        np.isin(shown, NEIGHBOURS).astype(np.uint8),
+    )

@@ -37,9 +37,11 @@ R = TypeVar("R")
 
 @dataclass(frozen=True)
 class CorrectionRequest:
-    """What to bring in. dataset: `DatasetNNN_Name`; scans, masks: folders whose files are named alike, the masks of any number of the scans.
+    """What to bring in. dataset: `DatasetNNN_Name`; scans, masks: folders whose files are named alike, the masks of any
+    number of the scans.
 
-    predicted: the masks before they were corrected; subjects: a table of case and subject; overwrite: replace cases that are there.
+    predicted: the masks before they were corrected; subjects: a table of case and subject; overwrite: replace cases
+    that are there.
     """
 
     dataset: str
@@ -55,8 +57,8 @@ class CorrectionRequest:
 class CorrectedCase:
     """One corrected mask. `id` is that in the data set; `source` the name of its files.
 
-    voxels: {label: (before, after)}; before, and `dice` of the earlier mask with the corrected one, are None where there is no earlier mask.
-    against: what the earlier mask is, for people.
+    voxels: {label: (before, after)}; before, and `dice` of the earlier mask with the corrected one, are None where
+    there is no earlier mask. against: what the earlier mask is, for people.
     """
 
     id: str
@@ -71,9 +73,11 @@ class CorrectedCase:
 
 
 def correct_dataset(workspace: Workspace, request: CorrectionRequest, console: Console) -> list[CorrectedCase]:
-    """Add corrected masks with their scans to `raw_data/DatasetNNN_Name`. All of them are in it afterwards, or it is as it was.
+    """Add corrected masks with their scans to `raw_data/DatasetNNN_Name`. All of them are in it afterwards, or it is as
+    it was.
 
-    A scan is known by its voxels or by its name. Old files stay as they are (linked, not copied), so that what was computed of them stays valid.
+    A scan is known by its voxels or by its name. Old files stay as they are (linked, not copied), so that what was
+    computed of them stays valid.
 
     Args:
         workspace: where the data set is.
@@ -85,7 +89,8 @@ def correct_dataset(workspace: Workspace, request: CorrectionRequest, console: C
 
     Raises:
         DatasetError: lists every fault of the files, the names and the table of subjects together.
-        OutputError: cases are there with another mask and `overwrite` is not given, a training works on them, or nothing can be written.
+        OutputError: cases are there with another mask and `overwrite` is not given, a training works on them, or
+            nothing can be written.
     """
     final = workspace.dataset_folder(request.dataset).resolve()
     dataset = load_dataset(final)
@@ -103,8 +108,9 @@ def correct_dataset(workspace: Workspace, request: CorrectionRequest, console: C
         changed = [case for case in cases if case.kind == "changed"]
         if changed and not request.overwrite:
             raise OutputError(
-                f"{final}: {counted(len(changed), 'case')} ({_some([case.id for case in changed])}) with another mask or scan already; nothing was "
-                "written: add --overwrite to replace them, or take them out of the folder of corrected masks"
+                f"{final}: {counted(len(changed), 'case')} ({_some([case.id for case in changed])}) with another mask"
+                " or scan already; nothing was written: add --overwrite to replace them, or take them out of the"
+                " folder of corrected masks"
             )
         for case in cases:
             if case.kind != "same":
@@ -117,7 +123,9 @@ def correct_dataset(workspace: Workspace, request: CorrectionRequest, console: C
 
 
 def _link(source: str, target: str) -> str:
-    """A hard link, or a copy with its times where the disk has none: sizes and times, by which unchanged files are known, stay."""
+    """A hard link, or a copy with its times where the disk has none:
+    sizes and times, by which unchanged files are known, stay.
+    """
     try:
         os.link(source, target, follow_symlinks=False)
     except OSError:
@@ -146,7 +154,8 @@ def _sources(request: CorrectionRequest, dataset: Dataset, console: Console) -> 
         unknown = sorted(set(subjects) - wanted - old)
         if subjects and unknown and not set(subjects) & wanted:
             faults.append(
-                f"{request.subjects}: none of its cases ({_some(unknown)}) has a corrected mask{near_names(unknown[0], sorted(wanted))}"
+                f"{request.subjects}: none of its cases ({_some(unknown)}) has a corrected"
+                f" mask{near_names(unknown[0], sorted(wanted))}"
             )
     if faults or not chosen:
         raise DatasetError("\n".join([*(faults or [f"{request.masks}: no corrected mask"]), "nothing was changed"]))
@@ -164,7 +173,9 @@ def _channel_faults(source: Source, dataset: Dataset, wanted: set[str]) -> list[
 
 
 def _known_cases(workspace: Workspace, dataset: Dataset, jobs: int, console: Console) -> dict[str, CaseFingerprint]:
-    """What the cases of the data set hold: from its fingerprint where their files are unchanged, else read anew. Raises DatasetError."""
+    """What the cases of the data set hold: from its fingerprint where
+    their files are unchanged, else read anew. Raises DatasetError.
+    """
     path = workspace.fingerprint(dataset.name)
     seen: dict[str, CaseFingerprint] = {}
     if path.exists():
@@ -178,7 +189,12 @@ def _known_cases(workspace: Workspace, dataset: Dataset, jobs: int, console: Con
     faults = [fault for survey in surveys for fault in survey.faults]
     if faults:
         raise DatasetError(
-            "\n".join([*faults, f"{dataset.name} itself has faults: mend them first (hippopt_plan {dataset.name} --verify-only)"])
+            "\n".join(
+                [
+                    *faults,
+                    f"{dataset.name} itself has faults: mend them first (hippopt_plan {dataset.name} --verify-only)",
+                ]
+            )
         )
     return known | {survey.case: survey.fingerprint for survey in surveys if survey.fingerprint is not None}
 
@@ -228,7 +244,9 @@ def _staged_case(name: str, folder: Path, channels: int) -> Case:
 
 
 def _scheme(source: SourceCase, dataset: Dataset) -> tuple[LabelScheme, list[str], list[str]]:
-    """(how the mask's values are read, notes, faults): by the names of its segments where it has names that the data set knows."""
+    """(how the mask's values are read, notes, faults): by the names of
+    its segments where it has names that the data set knows.
+    """
     declared = LabelScheme({}, list(dataset.labels.values()))
     segments = segment_names(source.label)
     known = {name.casefold() for name in dataset.foreground}
@@ -236,21 +254,36 @@ def _scheme(source: SourceCase, dataset: Dataset) -> tuple[LabelScheme, list[str
     if not segments:
         return declared, [], []
     if len(strange) == len(segments):
-        return declared, [f"{source.label}: its segments ({_some(strange)}) have none of the data set's names; read by their values"], []
+        return (
+            declared,
+            [
+                f"{source.label}: its segments ({_some(strange)}) have none of the data set's names; read by their"
+                " values"
+            ],
+            [],
+        )
     if strange:
         labels = ", ".join(dataset.foreground)
         return (
             declared,
             [],
-            [f"{source.label}: segments {_some(strange)} are not among the data set's labels ({labels}); rename or remove them"],
+            [
+                f"{source.label}: segments {_some(strange)} are not among the data set's labels ({labels}); rename or"
+                " remove them"
+            ],
         )
     return LabelScheme(named=dict(dataset.foreground)), [], []
 
 
 def _compared(
-    sources: Sequence[SourceCase], surveys: Mapping[str, CaseSurvey], staged: Path, dataset: Dataset, known: Mapping[str, CaseFingerprint],
-    request: CorrectionRequest, subjects: Mapping[str, str],
-) -> list[CorrectedCase]:  # fmt: skip
+    sources: Sequence[SourceCase],
+    surveys: Mapping[str, CaseSurvey],
+    staged: Path,
+    dataset: Dataset,
+    known: Mapping[str, CaseFingerprint],
+    request: CorrectionRequest,
+    subjects: Mapping[str, str],
+) -> list[CorrectedCase]:
     """What each mask is to the data set. Raises DatasetError where a name and the voxels mean two different cases."""
     by_id = {case.id: case for case in dataset.cases}
     by_image = {seen.image_hash: case for case, seen in known.items()}
@@ -261,7 +294,10 @@ def _compared(
         assert found is not None
         same_scan = by_image.get(found.image_hash)
         if same_scan is not None and source.id in by_id and same_scan != source.id:
-            faults.append(f"{source.images[0]}: is the scan of {same_scan}, but bears the name of another case; rename it and its mask")
+            faults.append(
+                f"{source.images[0]}: is the scan of {same_scan}, but bears the name of another case; rename it and its"
+                " mask"
+            )
             continue
         case = same_scan or (source.id if source.id in by_id else None)
         old = by_id.get(case) if case is not None else None
@@ -272,7 +308,11 @@ def _compared(
         before = earlier.get(source.id) or (Path(old.label) if old is not None else None)
         label = staged / "labelsTr" / f"{source.id}.nii.gz"
         against = (
-            "" if before is None else "its label in the data set" if old is not None and str(before) == old.label else "the earlier mask"
+            ""
+            if before is None
+            else "its label in the data set"
+            if old is not None and str(before) == old.label
+            else "the earlier mask"
         )
         try:
             voxels, agreement = _agreement(before, label, dataset.foreground)
@@ -282,7 +322,8 @@ def _compared(
         subject = old.subject if old is not None else subjects.get(source.id, source.id)
         if old is not None and subjects.get(source.id, subject) != subject:
             faults.append(
-                f"{request.subjects}: {source.id} has subject {subjects[source.id]!r}, but {subject!r} in the data set; a case in a fold keeps its subject"
+                f"{request.subjects}: {source.id} has subject {subjects[source.id]!r}, but {subject!r} in the data set;"
+                " a case in a fold keeps its subject"
             )
         cases.append(
             CorrectedCase(
@@ -307,7 +348,8 @@ def _earlier_masks(request: CorrectionRequest) -> dict[str, Path]:
         return {}
     if not request.predicted.is_dir():
         raise DatasetError(
-            f"--predicted {request.predicted.absolute()}: no such folder; give that of hippopt_predict's masks, or leave it out"
+            f"--predicted {request.predicted.absolute()}: no such folder; give that of hippopt_predict's masks, or"
+            " leave it out"
         )
     files, _ = regular_images(request.predicted, "--predicted")
     return {(split_ending(path.name) or (path.name,))[0]: path for path in files}
@@ -316,14 +358,20 @@ def _earlier_masks(request: CorrectionRequest) -> dict[str, Path]:
 def _agreement(
     before: Path | None, after: Path, labels: Mapping[str, int]
 ) -> tuple[dict[str, tuple[int | None, int]], dict[str, float] | None]:
-    """({label: voxels before and after}, {label: Dice}). Raises ImageError where the earlier mask lies on another grid."""
+    """({label: voxels before and after}, {label: Dice}).
+
+    Raises ImageError where the earlier mask lies on another grid.
+    """
     mask = read_label(after)
     counts = {name: int(np.count_nonzero(mask.array == value)) for name, value in labels.items()}
     if before is None:
         return {name: (None, count) for name, count in counts.items()}, None
     earlier = label_on_grid(read_label(before), mask.grid)
     if earlier is None:
-        raise ImageError(f"{before}: on another grid than the corrected mask; give the masks from before the correction, of the same scans")
+        raise ImageError(
+            f"{before}: on another grid than the corrected mask; give the masks from before the correction, of the same"
+            " scans"
+        )
     pairs = {name: (earlier.array == value, mask.array == value) for name, value in labels.items()}
     return (
         {name: (int(np.count_nonzero(pairs[name][0])), count) for name, count in counts.items()},
@@ -340,7 +388,8 @@ def _say(cases: Sequence[CorrectedCase], console: Console) -> None:
             told = ", ".join(f"{label} {after} voxels" for label, (_, after) in case.voxels.items())
         else:
             told = f"against {case.against}: " + ", ".join(
-                f"{label} Dice {case.dice[label]:.3f}, {before} -> {after} voxels" for label, (before, after) in case.voxels.items()
+                f"{label} Dice {case.dice[label]:.3f}, {before} -> {after} voxels"
+                for label, (before, after) in case.voxels.items()
             )
         console.say(f"  {name}: {words[case.kind]}; {told}")
 
@@ -350,7 +399,9 @@ def _put(case: CorrectedCase, staged: Path, folder: Path, dataset: Dataset, fina
     old = next((other for other in dataset.cases if other.id == case.id), None)
     for path in map(Path, (*old.channels, old.label) if old is not None else ()):
         there = folder / path.relative_to(final)
-        pair = [there.with_suffix(".hdr"), there.with_suffix(".img")] if there.suffix.lower() in (".hdr", ".img") else []
+        pair = (
+            [there.with_suffix(".hdr"), there.with_suffix(".img")] if there.suffix.lower() in (".hdr", ".img") else []
+        )
         for file in (there, *pair):
             file.unlink(missing_ok=True)
     channels = len(dataset.channel_names)
@@ -365,14 +416,18 @@ def _describe(folder: Path, cases: Sequence[CorrectedCase], dataset: Dataset) ->
     meta: dict[str, Any] = parse_json(path.read_bytes(), path)
     new = [case for case in cases if case.kind == "new"]
     meta["numTraining"] = len(dataset.cases) + len(new)
-    subjects = meta.get("subjects", {}) | {case.id: case.subject for case in new if case.subject != case.id or "subjects" in meta}
+    subjects = meta.get("subjects", {}) | {
+        case.id: case.subject for case in new if case.subject != case.id or "subjects" in meta
+    }
     if subjects:
         meta["subjects"] = subjects
     path.unlink()  # a link to the old one's file
     write_json(path, meta)
     record = read_corrections(folder)
     fresh = {
-        case.id: Correction(kind=case.kind, image_hash=case.image_hash, label_hash=case.label_hash, dice_before=case.dice)
+        case.id: Correction(
+            kind=case.kind, image_hash=case.image_hash, label_hash=case.label_hash, dice_before=case.dice
+        )
         for case in cases
         if case.kind != "same"
     }

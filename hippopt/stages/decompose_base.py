@@ -1,4 +1,6 @@
-"""Stage: the initial factors of a run, once for all its folds: from its folder, from the cache beside the base, or by an SVD."""
+"""Stage: the initial factors of a run, once for all its folds:
+from its folder, from the cache beside the base, or by an SVD.
+"""
 
 import contextlib
 import fcntl
@@ -15,7 +17,14 @@ from hippopt.artifacts.plan import Plan
 from hippopt.artifacts.weights import BaseCard, FactorsRecord
 from hippopt.console import Console
 from hippopt.errors import OutputError, WeightsError
-from hippopt.networks.initial_factors import InitialFactors, differences, factors_record, load_factors, same_decomposition, save_factors
+from hippopt.networks.initial_factors import (
+    InitialFactors,
+    differences,
+    factors_record,
+    load_factors,
+    same_decomposition,
+    save_factors,
+)
 from hippopt.networks.restoring import build_with_base, read_card
 from hippopt.networks.stacks import planned_name
 from hippopt.networks.tensor_files import tensors_sha256
@@ -27,7 +36,14 @@ Base = tuple[Mapping[str, torch.Tensor], BaseCard]
 
 
 def decompose_base(
-    workspace: Workspace, dataset: str, run: str, method: Method, plan: Plan, base: Base, anew: Collection[str], console: Console
+    workspace: Workspace,
+    dataset: str,
+    run: str,
+    method: Method,
+    plan: Plan,
+    base: Base,
+    anew: Collection[str],
+    console: Console,
 ) -> InitialFactors:
     """The factors that all folds of the run start from; written to the run's folder where they are not there yet.
 
@@ -48,7 +64,9 @@ def decompose_base(
             else:
                 if same_decomposition(record, wanted):
                     return found
-                _check_free(workspace, dataset, run, anew, path, f"it was made otherwise ({differences(record, wanted)})")
+                _check_free(
+                    workspace, dataset, run, anew, path, f"it was made otherwise ({differences(record, wanted)})"
+                )
             replace = True
         initial = _kept_or_computed(workspace, method, plan, base, wanted, console)
         _check_same(workspace, dataset, run, anew, path, initial)
@@ -56,7 +74,8 @@ def decompose_base(
         found, record = load_factors(path)  # where directories cannot be locked, another process may have been first
         if not same_decomposition(record, wanted):
             raise WeightsError(
-                f"{path}: another process just made it otherwise ({differences(record, wanted)}); give --name for a run of its own"
+                f"{path}: another process just made it otherwise ({differences(record, wanted)}); give --name for a run"
+                " of its own"
             )
         return found
 
@@ -106,30 +125,39 @@ def _check_free(workspace: Workspace, dataset: str, run: str, anew: Collection[s
     others = _others(workspace, dataset, run, anew)
     if others:
         raise WeightsError(
-            f"{path}: {reason}, and fold {' '.join(others)} of this run began with it; give --name for a run of its own, "
-            "or train all folds anew with --overwrite"
+            f"{path}: {reason}, and fold {' '.join(others)} of this run began with it; give --name for a run of its"
+            " own, or train all folds anew with --overwrite"
         )
 
 
-def _check_same(workspace: Workspace, dataset: str, run: str, anew: Collection[str], path: Path, initial: InitialFactors) -> None:
-    """Raises WeightsError where a finished fold was trained from other factors: written, they would pass for its own."""
+def _check_same(
+    workspace: Workspace, dataset: str, run: str, anew: Collection[str], path: Path, initial: InitialFactors
+) -> None:
+    """Raises WeightsError where a finished fold was trained from other factors: written, they would pass
+    for its own.
+    """
     for fold in _others(workspace, dataset, run, anew):
         card = workspace.fold(dataset, run, fold).adapter_card
         if card.exists() and read_card(card).initial_sha256 != initial.sha256:
             raise WeightsError(
-                f"{path}: missing or damaged, and fold {fold} was trained from other factors than a decomposition gives now; copy the "
-                "original back, give --name for a run of its own, or train all folds anew with --overwrite"
+                f"{path}: missing or damaged, and fold {fold} was trained from other factors than a decomposition gives"
+                " now; copy the original back, give --name for a run of its own, or train all folds anew with"
+                " --overwrite"
             )
 
 
 @contextlib.contextmanager
 def _one_process(folder: Path, console: Console) -> Iterator[None]:
-    """One process of this host at a time in a run's folder; a second waits, and then finds what the first has written."""
+    """One process of this host at a time in a run's folder; a second waits, and then finds what the first
+    has written.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         handle = os.open(folder, os.O_RDONLY)
     except OSError as error:
-        raise OutputError(f"{folder}: cannot be made ({error.strerror}); free space, mend permissions or choose another --root") from None
+        raise OutputError(
+            f"{folder}: cannot be made ({error.strerror}); free space, mend permissions or choose another --root"
+        ) from None
     try:
         with contextlib.suppress(OSError):  # some network file systems lock no directories
             try:

@@ -27,7 +27,8 @@ Pairs = Mapping[str, tuple[Scan, Scan]]  # case: (mask, label) on one grid
 class LabelNames:
     """Label names and values without the background, and the subject of each case; empty where unknown.
 
-    picks: {name: values in the files} that are to be read as 1, 2, ... in their order; then these are the values of `foreground`.
+    picks: {name: values in the files} that are to be read as 1, 2, ... in their order; then these are the values of
+    `foreground`.
     """
 
     foreground: Mapping[str, int]
@@ -35,16 +36,23 @@ class LabelNames:
     picks: Picks = field(default_factory=dict)
 
 
-def evaluate(predictions: Path, labels: Path, names: LabelNames, jobs: int, console: Console) -> tuple[pd.DataFrame, list[str]]:
+def evaluate(
+    predictions: Path, labels: Path, names: LabelNames, jobs: int, console: Console
+) -> tuple[pd.DataFrame, list[str]]:
     """(case table, faults). Cases are matched by file name without its ending; a case that cannot be scored is a fault.
 
-    Raises DatasetError when a folder is empty, nothing matches, masks and labels have no value in common, or a value is no label that is known.
+    Raises DatasetError when a folder is empty, nothing matches, masks and labels have no value in common, or a value is
+    no label that is known.
     """
     predicted, reference = files_by_case(predictions, "-p", console), files_by_case(labels, "-l", console)
     common = sorted(set(predicted) & set(reference))
     if not common:
-        raise DatasetError(f"-p {predictions} and -l {labels}: no file name in common; masks and labels must be named alike")
-    faults = [f"{predicted[case]}: no label of this name in {labels}" for case in sorted(set(predicted) - set(reference))]
+        raise DatasetError(
+            f"-p {predictions} and -l {labels}: no file name in common; masks and labels must be named alike"
+        )
+    faults = [
+        f"{predicted[case]}: no label of this name in {labels}" for case in sorted(set(predicted) - set(reference))
+    ]
     unmatched = len(set(reference) - set(predicted))
     if unmatched:
         console.warn(f"{unmatched} labels have no prediction and are not scored")
@@ -61,7 +69,9 @@ def evaluate(predictions: Path, labels: Path, names: LabelNames, jobs: int, cons
     whole: Pairs = {case: pair for case, pair in pairs.items() if not isinstance(pair, str)}
     _check_names(whole, names)
     whole = _picked(whole, names, console) if names.picks else whole
-    foreground = dict(names.foreground) or {f"label_{value}": value for value in _values(label for _, label in whole.values())}
+    foreground = dict(names.foreground) or {
+        f"label_{value}": value for value in _values(label for _, label in whole.values())
+    }
     _check_values(predictions, labels, whole, foreground, names)
 
     def score(case: str) -> ScoredCase:
@@ -113,22 +123,35 @@ def _on_one_grid(mask: Scan, label: Scan) -> tuple[Scan, Scan] | str:
     if turned is not None:
         return turned, label
     if mask.grid.shape != label.grid.shape:
-        return f"{mask.path}: shape {mask.grid.shape} (Z, Y, X), its label has {label.grid.shape}; score masks in the scan's own grid"
+        return (
+            f"{mask.path}: shape {mask.grid.shape} (Z, Y, X), its label has {label.grid.shape}; score masks in the"
+            " scan's own grid"
+        )
     difference = float(np.abs(np.subtract(mask.grid.affine, label.grid.affine)).max())
-    return f"{mask.path}: its affine differs by up to {difference:.3g} from that of {label.path.name}; resample it to the label's grid"
+    return (
+        f"{mask.path}: its affine differs by up to {difference:.3g} from that of {label.path.name}; resample it to the"
+        " label's grid"
+    )
 
 
 def _check_names(pairs: Pairs, names: LabelNames) -> None:
     """Raises DatasetError where the files themselves name their values otherwise."""
     faults = contradictions({str(scan.path): scan.segments for pair in pairs.values() for scan in pair})
     if not names.picks:
-        faults += [fault for pair in pairs.values() for scan in pair for fault in other_values(scan.path, scan.segments, names.foreground)]
+        faults += [
+            fault
+            for pair in pairs.values()
+            for scan in pair
+            for fault in other_values(scan.path, scan.segments, names.foreground)
+        ]
     if faults:
         raise DatasetError("\n".join(faults))
 
 
 def _picked(pairs: Pairs, names: LabelNames, console: Console) -> Pairs:
-    """Labels, and masks where they hold values of the picks, as 1, 2, ... in the order of the names. Raises DatasetError."""
+    """Labels, and masks where they hold values of the picks, as 1,
+    2, ... in the order of the names. Raises DatasetError.
+    """
     numbers = {number for listed in names.picks.values() for number in listed}
     held = set(_values(mask for mask, _ in pairs.values()))
     by_number = not held or bool(held & numbers)
@@ -136,8 +159,9 @@ def _picked(pairs: Pairs, names: LabelNames, console: Console) -> Pairs:
     if not by_number:
         if not held <= set(range(1, len(names.picks) + 1)):
             raise DatasetError(
-                f"--labels: masks hold {listed_values(sorted(held))}, which are neither its values {listed_values(sorted(numbers))} nor {order}; "
-                "name the values of the masks too, several to a name: NAME=VALUE,VALUE"
+                f"--labels: masks hold {listed_values(sorted(held))}, which are neither its values"
+                f" {listed_values(sorted(numbers))} nor {order}; name the values of the masks too, several to a name:"
+                " NAME=VALUE,VALUE"
             )
         console.say(f"masks are read as {order}, in the order of --labels, as hippopt_import numbers them")
 
@@ -147,16 +171,25 @@ def _picked(pairs: Pairs, names: LabelNames, console: Console) -> Pairs:
     return {case: (picked(mask) if by_number else mask, picked(label)) for case, (mask, label) in pairs.items()}
 
 
-def _check_values(predictions: Path, labels: Path, pairs: Pairs, foreground: Mapping[str, int], names: LabelNames) -> None:
-    """Raises DatasetError where masks, or labels, hold values, but none that is scored, or a value that is no label that is known."""
+def _check_values(
+    predictions: Path, labels: Path, pairs: Pairs, foreground: Mapping[str, int], names: LabelNames
+) -> None:
+    """Raises DatasetError where masks, or labels, hold values, but
+    none that is scored, or a value that is no label that is known.
+    """
     held = [_values(scans) for scans in ((mask for mask, _ in pairs.values()), (label for _, label in pairs.values()))]
     scored = set(foreground.values())
     told = [listed_values(values) if values else "0 alone" for values in held]
-    meant = f", and {', '.join(f'{name} {value}' for name, value in foreground.items())} are to be scored" if names.foreground else ""
+    meant = (
+        f", and {', '.join(f'{name} {value}' for name, value in foreground.items())} are to be scored"
+        if names.foreground
+        else ""
+    )
     if any(values and not scored & set(values) for values in held):
         raise DatasetError(
-            f"masks in {predictions} hold the values {told[0]}, labels in {labels} {told[1]}{meant}: nothing in common; say what the values of "
-            "the labels mean, in the order of the masks' 1, 2, ...: --labels NAME=VALUE NAME=VALUE, such as --labels hippocampus_left=17"
+            f"masks in {predictions} hold the values {told[0]}, labels in {labels} {told[1]}{meant}: nothing in common;"
+            " say what the values of the labels mean, in the order of the masks' 1, 2, ...: --labels NAME=VALUE"
+            " NAME=VALUE, such as --labels hippocampus_left=17"
         )
     unknown = [sorted(set(values) - scored) for values in held]
     if any(unknown):
@@ -166,8 +199,9 @@ def _check_values(predictions: Path, labels: Path, pairs: Pairs, foreground: Map
             if values
         )
         raise DatasetError(
-            f"{strange}, which is no label that is known ({', '.join(f'{name} {value}' for name, value in foreground.items())}); name the data set with "
-            "-d, or say what the values mean: --labels NAME=VALUE NAME=VALUE"
+            f"{strange}, which is no label that is known"
+            f" ({', '.join(f'{name} {value}' for name, value in foreground.items())}); name the data set with -d, or"
+            " say what the values mean: --labels NAME=VALUE NAME=VALUE"
         )
 
 

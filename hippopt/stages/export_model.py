@@ -30,7 +30,9 @@ from hippopt.workspace import FoldFolder, Workspace
 
 @dataclass(frozen=True)
 class ExportRequest:
-    """What goes into the file. with_best: the checkpoints of the best step too, which were chosen on validation cases."""
+    """What goes into the file. with_best: the checkpoints of the best step too, which were chosen on
+    validation cases.
+    """
 
     target: Path
     include_base: bool = True
@@ -79,9 +81,14 @@ def export_model(
         if request.include_base:
             parts[BASE_WEIGHTS] = known_base_file(base[1].sha256, workspace.base(base[1].sha256))
     about = ModelManifest(
-        hippopt=__version__, dataset=dataset, run=run, method=cards[0].method, folds=tuple(folder.path.name for folder in folders),
-        base=entry, members=(),
-    )  # fmt: skip
+        hippopt=__version__,
+        dataset=dataset,
+        run=run,
+        method=cards[0].method,
+        folds=tuple(folder.path.name for folder in folders),
+        base=entry,
+        members=(),
+    )
     return _write(request.target, parts, about, console)
 
 

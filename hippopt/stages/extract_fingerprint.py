@@ -44,12 +44,18 @@ def extract_fingerprint(dataset: Dataset, surveys: Sequence[CaseSurvey]) -> Fing
     return Fingerprint(
         dataset=dataset.name,
         dataset_hash=dataset_hash(dataset, {case.id: (case.image_hash, case.label_hash) for case in cases}),
-        channel_names=dataset.channel_names, labels=dataset.labels, sides=dataset.sides, geometric_sides=geometric,
+        channel_names=dataset.channel_names,
+        labels=dataset.labels,
+        sides=dataset.sides,
+        geometric_sides=geometric,
         ordered_axes=ordered_axes(cases, labels),
         median_spacing_mm=(float(spacing[0]), float(spacing[1]), float(spacing[2])),
         median_shape=(int(shape[0]), int(shape[1]), int(shape[2])),
-        orientations=dict(Counter(case.orientation for case in cases)), duplicates=duplicates, warnings=tuple(warnings), cases=cases,
-    )  # fmt: skip
+        orientations=dict(Counter(case.orientation for case in cases)),
+        duplicates=duplicates,
+        warnings=tuple(warnings),
+        cases=cases,
+    )
 
 
 def dataset_hash(dataset: Dataset, contents: dict[str, tuple[str, str]]) -> str:
@@ -68,20 +74,25 @@ def _label_warnings(dataset: Dataset, cases: Sequence[CaseFingerprint]) -> list[
     wide = (ranges > SPREAD * np.median(ranges)) | (ranges < np.median(ranges) / SPREAD)
     if wide.any():
         named = _some([case.id for case, far in zip(cases, wide, strict=True) if far])
-        warnings.append(f"{named}: intensities differ over {SPREAD:.0f} times from the other cases'; each image is normalised by itself")
+        warnings.append(
+            f"{named}: intensities differ over {SPREAD:.0f} times from the other cases'; each image is normalised by"
+            " itself"
+        )
     return warnings
 
 
 def _place_warnings(surveys: Sequence[CaseSurvey], cases: Sequence[CaseFingerprint]) -> list[str]:
     warnings = [
-        f"{survey.case}: {survey.on_zero:.0%} of the labels lie on image voxels of value 0; was the label flipped or shifted?"
+        f"{survey.case}: {survey.on_zero:.0%} of the labels lie on image voxels of value 0; was the label flipped or"
+        " shifted?"
         for survey in surveys
         if survey.on_zero > OUTSIDE
     ]
     mirrored = mirrored_cases(cases)
     if mirrored:
         warnings.append(
-            f"{_some(mirrored)}: the labels lie where the others' would lie mirrored left to right; was the label or the scan flipped?"
+            f"{_some(mirrored)}: the labels lie where the others' would lie mirrored left to right; was the label or"
+            " the scan flipped?"
         )
     return warnings
 

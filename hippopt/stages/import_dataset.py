@@ -27,8 +27,9 @@ SHOWN = 5
 
 @dataclass(frozen=True)
 class ImportRequest:
-    """What to import: `source`, or its folder of images and `labels`, of any names. dataset: `DatasetNNN_Name`; picks: {name: numbers in the source labels}, empty to keep all labels;
-    subjects: a table of case and subject; cases: a list of ids, or a file of them; jobs: cases at a time.
+    """What to import: `source`, or its folder of images and `labels`, of any names. dataset: `DatasetNNN_Name`; picks:
+    {name: numbers in the source labels}, empty to keep all labels; subjects: a table of case and subject; cases: a list
+    of ids, or a file of them; jobs: cases at a time.
     """
 
     source: Path
@@ -92,24 +93,36 @@ def import_dataset(workspace: Workspace, request: ImportRequest, console: Consol
         faults += missing
         labels = _labels(source, scheme, counts)
         if not faults and len(labels) < 2:
-            faults.append(f"{request.source}: every label file is empty (0 everywhere); give labels that mark something")
+            faults.append(
+                f"{request.source}: every label file is empty (0 everywhere); give labels that mark something"
+            )
         if faults:
             raise DatasetError("\n".join([*faults, f"{len(faults)} fault(s); nothing was imported"]))
         unread = unread_sides(labels, _sides(source, labels))
         _tell(outcomes, [*warnings, *_many(labels, request.picks), *([unread] if unread else [])], console)
         write_json(folder / "dataset.json", _description(source, channel_names, labels, len(chosen), subjects))
     picked = request.picks or {name: (value,) for name, value in labels.items() if value}
-    voxels = {name: sum(values.get(number, 0) for values in counts.values() for number in numbers) for name, numbers in picked.items()}
+    voxels = {
+        name: sum(values.get(number, 0) for values in counts.values() for number in numbers)
+        for name, numbers in picked.items()
+    }
     people = {subjects.get(case.id, case.id) for case in chosen}
     return ImportSummary(final, source.layout, len(chosen), len(people), channel_names, voxels)
 
 
 def _check_destination(workspace: Workspace, request: ImportRequest, final: Path) -> None:
     if request.source.resolve() == final.resolve():
-        raise UsageError(f"{request.source}: is the data set itself; import from another folder, or under another --id and --name")
-    same_number = [name for name in workspace.datasets() if name[:10] == request.dataset[:10] and name != request.dataset]
+        raise UsageError(
+            f"{request.source}: is the data set itself; import from another folder, or under another --id and --name"
+        )
+    same_number = [
+        name for name in workspace.datasets() if name[:10] == request.dataset[:10] and name != request.dataset
+    ]
     if same_number:
-        raise OutputError(f"{request.dataset}: number {request.dataset[7:10]} belongs to {', '.join(same_number)}; choose another --id")
+        raise OutputError(
+            f"{request.dataset}: number {request.dataset[7:10]} belongs to {', '.join(same_number)}; choose another"
+            " --id"
+        )
     if final.exists() and not request.overwrite:
         raise OutputError(f"{final}: exists; give --overwrite to replace it, or another --id and --name")
     if final.exists():
@@ -117,12 +130,19 @@ def _check_destination(workspace: Workspace, request: ImportRequest, final: Path
 
 
 def _check_apart(chosen: Sequence[SourceCase], request: ImportRequest, final: Path) -> None:
-    """Raises UsageError where something that is read, by whatever links, lies in the data set that would be replaced."""
+    """Raises UsageError where something that is read, by whatever links, lies in the data set that would be
+    replaced.
+    """
     files = [path for case in chosen for path in (*case.images, case.label)]
-    tables = [table for table in (request.subjects, Path(request.cases) if request.cases else None) if table is not None]
+    tables = [
+        table for table in (request.subjects, Path(request.cases) if request.cases else None) if table is not None
+    ]
     inside = next((path for path in (*files, *tables) if lies_in(path, final)), None) if final.exists() else None
     if inside is not None:
-        raise UsageError(f"{inside}: lies in {final}, which the import would replace; import from a copy, or under another --id and --name")
+        raise UsageError(
+            f"{inside}: lies in {final}, which the import would replace; import from a copy, or under another --id and"
+            " --name"
+        )
 
 
 def _choose(source: Source, given: str | None) -> tuple[list[SourceCase], list[str]]:
@@ -132,11 +152,15 @@ def _choose(source: Source, given: str | None) -> tuple[list[SourceCase], list[s
     known = source.case_ids
     wanted = set(read_case_list(given))
     chosen = [case for case in source.cases if case.id in wanted]
-    faults = unknown_cases(sorted(wanted), known) + [fault for case, fault in source.faults if not case or case in wanted]
+    faults = unknown_cases(sorted(wanted), known) + [
+        fault for case, fault in source.faults if not case or case in wanted
+    ]
     return chosen, faults + clashing_ids(case.id for case in chosen)
 
 
-def _subjects(source: Source, chosen: Sequence[SourceCase], table: Path | None, console: Console, faults: list[str]) -> dict[str, str]:
+def _subjects(
+    source: Source, chosen: Sequence[SourceCase], table: Path | None, console: Console, faults: list[str]
+) -> dict[str, str]:
     """{case: subject} of the chosen cases whose subject is known; with a table, of all of them."""
     ids = dict.fromkeys(case.id for case in chosen)
     stated = {case: subject for case, subject in source.description.subjects.items() if case in ids}
@@ -152,20 +176,28 @@ def _subjects(source: Source, chosen: Sequence[SourceCase], table: Path | None, 
     if len(unknown) == len(listed):
         near = near_names(unknown[0], sorted(known))
         faults.append(
-            f"{table}: none of its {len(listed)} cases ({_some(unknown)}) is in {source.layout} at hand, whose cases are {_some(sorted(known))}"
-            f"{near}; write the ids as they are there (a spreadsheet may have taken zeros away: format the column as text)"
+            f"{table}: none of its {len(listed)} cases ({_some(unknown)}) is in {source.layout} at hand, whose cases"
+            f" are {_some(sorted(known))}{near}; write the ids as they are there (a spreadsheet may have taken zeros"
+            " away: format the column as text)"
         )
         return stated
     if unknown:
-        console.warn(f"{table}: {len(unknown)} cases ({_some(unknown)}) are not in {source.layout} at hand; their rows are not used")
+        console.warn(
+            f"{table}: {len(unknown)} cases ({_some(unknown)}) are not in {source.layout} at hand; their rows are not"
+            " used"
+        )
     subjects = {**stated, **{case: subject for case, subject in listed.items() if case in ids}}
     alone = [case for case in ids if case not in subjects]
     if alone:
-        console.warn(f"{table}: {len(alone)} of {len(ids)} cases ({_some(alone)}) are not listed; each is taken for a subject of its own")
+        console.warn(
+            f"{table}: {len(alone)} of {len(ids)} cases ({_some(alone)}) are not listed; each is taken for a subject of"
+            " its own"
+        )
     found = {case: subjects.get(case, case) for case in ids}
     for names in names_alike(found.values()):
         console.warn(
-            f"{table}: subjects {', '.join(names)} differ in letter case or blanks only, and count as {len(names)} people; write one alike"
+            f"{table}: subjects {', '.join(names)} differ in letter case or blanks only, and count as {len(names)}"
+            " people; write one alike"
         )
     return found
 
@@ -181,7 +213,8 @@ def _check_space(final: Path, chosen: Sequence[SourceCase]) -> None:
     free = shutil.disk_usage(place).free
     if needed > free:
         raise OutputError(
-            f"{final}: needs {needed / 1e9:.3g} GB, but {place} has {free / 1e9:.3g} GB free; free space or choose another --root"
+            f"{final}: needs {needed / 1e9:.3g} GB, but {place} has {free / 1e9:.3g} GB free; free space or choose"
+            " another --root"
         )
 
 
@@ -200,7 +233,9 @@ def _scheme(source: Source, chosen: Sequence[SourceCase], picks: Picks, console:
     values, moved = common_values(named, declared)
     if moved:
         told = ", ".join(f"{name} {value}" for name, value in values.items())
-        console.warn(f"segments have other values in some label files than in others; brought together by their names: {told}")
+        console.warn(
+            f"segments have other values in some label files than in others; brought together by their names: {told}"
+        )
     return replace(scheme, named=values, declared=None)
 
 
@@ -230,7 +265,10 @@ def _labels(source: Source, scheme: LabelScheme, counts: dict[str, dict[int, int
 def _many(labels: dict[str, int], picks: Picks) -> list[str]:
     if picks or len(labels) <= MANY_LABELS:
         return []
-    return [f"{len(labels) - 1} labels ({listed_values(sorted(labels.values())[1:])}); pick those to learn with --labels NAME=NUMBER"]
+    return [
+        f"{len(labels) - 1} labels ({listed_values(sorted(labels.values())[1:])}); pick those to learn with --labels"
+        " NAME=NUMBER"
+    ]
 
 
 def _tell(outcomes: Sequence[CaseOutcome], warnings: Sequence[str], console: Console) -> None:
@@ -241,14 +279,21 @@ def _tell(outcomes: Sequence[CaseOutcome], warnings: Sequence[str], console: Con
         console.warn(f"{len(notes) - SHOWN} more notes of this kind")
     converted = [outcome.id for outcome in outcomes if outcome.converted]
     if converted:
-        console.say(f"labels of {len(converted)} cases ({_some(converted)}) were stored as decimals; written as whole numbers")
+        console.say(
+            f"labels of {len(converted)} cases ({_some(converted)}) were stored as decimals; written as whole numbers"
+        )
 
 
 def _sides(source: Source, labels: dict[str, int]) -> dict[str, Side]:
-    return {**sides_of_names(labels), **{name: side for name, side in source.description.sides.items() if name in labels}}
+    return {
+        **sides_of_names(labels),
+        **{name: side for name, side in source.description.sides.items() if name in labels},
+    }
 
 
-def _description(source: Source, channels: Sequence[str], labels: dict[str, int], cases: int, subjects: dict[str, str]) -> dict[str, Any]:
+def _description(
+    source: Source, channels: Sequence[str], labels: dict[str, int], cases: int, subjects: dict[str, str]
+) -> dict[str, Any]:
     sides = _sides(source, labels)
     return {
         "channel_names": {str(number): name for number, name in enumerate(channels)},

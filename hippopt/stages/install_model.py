@@ -11,7 +11,17 @@ import torch
 
 from hippopt.artifacts.calibration import Calibration, check_calibration
 from hippopt.artifacts.checked_zip import CHUNK, CheckedZip, open_zip
-from hippopt.artifacts.codec import R, Record, canonical_json, content_hash, decode, load_record, parse_json, write_atomically, write_bytes
+from hippopt.artifacts.codec import (
+    R,
+    Record,
+    canonical_json,
+    content_hash,
+    decode,
+    load_record,
+    parse_json,
+    write_atomically,
+    write_bytes,
+)
 from hippopt.artifacts.cohort import Cohort
 from hippopt.artifacts.methods import METHODS
 from hippopt.artifacts.model_file import (
@@ -105,17 +115,23 @@ def check_place(workspace: Workspace, dataset: str, run: str, overwrite: bool) -
     if not folder.exists():
         return
     if not overwrite:
-        raise OutputError(f"{folder}: a run of this name is there already; give another with --name, or replace it with --overwrite")
+        raise OutputError(
+            f"{folder}: a run of this name is there already; give another with --name, or replace it with --overwrite"
+        )
     # what was installed can be installed again; what was trained here cannot be had back
     manifest = workspace.installed_manifest(dataset, run)
     known = {manifest}
     if manifest.is_file():
-        known |= {folder / member.name.removeprefix(RUN) for member in load_record(manifest, ModelManifest, "hippopt_install").members}
+        known |= {
+            folder / member.name.removeprefix(RUN)
+            for member in load_record(manifest, ModelManifest, "hippopt_install").members
+        }
     own = sorted(path for path in folder.rglob("*") if not path.is_dir() and path not in known)
     if own or not manifest.is_file():
         raise OutputError(
-            f"{folder}: holds what no model file brought ({own[0].relative_to(folder) if own else 'a folder of your own'}), and it would "
-            "be lost; install under another --name, or move that folder away"
+            f"{folder}: holds what no model file brought"
+            f" ({own[0].relative_to(folder) if own else 'a folder of your own'}), and it would be lost; install under"
+            " another --name, or move that folder away"
         )
 
 
@@ -128,9 +144,11 @@ def install_model(
     outside_bytes: bytes | None,
     console: Console,
 ) -> None:
-    """Check the whole file, then write base and run. outside: the base where it is not in the file; its bytes, where they are to be kept.
+    """Check the whole file, then write base and run. outside: the base where it is not in the file; its bytes, where
+    they are to be kept.
 
-    Raises HippoptError's kinds; after an error the workspace holds what it held before, and at most a base that is whole.
+    Raises HippoptError's kinds; after an error the workspace holds what it held before, and at most a base that is
+    whole.
     """
     manifest, archive = model.manifest, model.archive
     check_place(workspace, manifest.dataset, run, overwrite)
@@ -157,7 +175,9 @@ def _check_hashes(model: ModelFile, console: Console) -> None:
             digest.update(data)
             next(bar, None)
         if digest.hexdigest() != member.sha256:
-            raise WeightsError(f"{model.path}: its member {member.name} is not what its manifest names; copy the file anew")
+            raise WeightsError(
+                f"{model.path}: its member {member.name} is not what its manifest names; copy the file anew"
+            )
     for _ in bar:
         pass
 
@@ -168,7 +188,9 @@ def _check_contents(model: ModelFile, outside: Tensors | None, console: Console)
     try:
         plan = check_plan(_record(model, f"{RUN}plan.json", Plan), model.source(f"{RUN}plan.json"))
         if plan.dataset != manifest.dataset:
-            raise WeightsError(f"{model.path}: its plan is for {plan.dataset}, its manifest names {manifest.dataset}; refused")
+            raise WeightsError(
+                f"{model.path}: its plan is for {plan.dataset}, its manifest names {manifest.dataset}; refused"
+            )
         for name, kind in JUDGED_BY.items():
             if f"{RUN}{name}" in archive.sizes:
                 record = _record(model, f"{RUN}{name}", kind)
@@ -202,7 +224,9 @@ def _base(model: ModelFile, outside: Tensors | None) -> tuple[Tensors, BaseCard]
         return None
     card = _record(model, BASE_CARD, BaseCard)
     if (card.sha256, card.name) != (entry.sha256, entry.name):
-        raise WeightsError(f"{model.source(BASE_CARD)}: not the card of the base that the manifest names; copy the file anew")
+        raise WeightsError(
+            f"{model.source(BASE_CARD)}: not the card of the base that the manifest names; copy the file anew"
+        )
     if not entry.included:
         assert outside is not None
         return outside, card
@@ -214,13 +238,19 @@ def _base(model: ModelFile, outside: Tensors | None) -> tuple[Tensors, BaseCard]
 
 def _adapters(model: ModelFile, plan: Plan, console: Console) -> Iterator[AdapterParts]:
     listed = [member.name for member in model.manifest.members]
-    names = [name for name in listed if name.startswith(f"{RUN}f") and PurePosixPath(name).name in ("adapter.json", "adapter_best.json")]
+    names = [
+        name
+        for name in listed
+        if name.startswith(f"{RUN}f") and PurePosixPath(name).name in ("adapter.json", "adapter_best.json")
+    ]
     for name in console.track(names, "restore", len(names)):
         card = _record(model, name, AdapterCard)
         weights = name.removesuffix("json") + "safetensors"
         base = model.manifest.base.sha256 if model.manifest.base else None
         if card.method != model.manifest.method or card.base_sha256 != base or card.plan_hash != content_hash(plan):
-            raise WeightsError(f"{model.source(name)}: its method, base or plan is not that of the model; copy the file anew")
+            raise WeightsError(
+                f"{model.source(name)}: its method, base or plan is not that of the model; copy the file anew"
+            )
         yield AdapterParts(model.source(weights), card, parse_state(model.archive.read(weights), model.source(weights)))
 
 

@@ -35,9 +35,16 @@ class PlanEdits:
 
 
 def make_plan(
-    fingerprint: Fingerprint, path: Path, machine: Machine, edits: PlanEdits, console: Console, overwrite: bool = False, earlier: Fingerprint | None = None
-) -> Plan:  # fmt: skip
-    """Write `plan.json`. An existing plan of the same data is kept with a person's edits, and `edits` are applied to it.
+    fingerprint: Fingerprint,
+    path: Path,
+    machine: Machine,
+    edits: PlanEdits,
+    console: Console,
+    overwrite: bool = False,
+    earlier: Fingerprint | None = None,
+) -> Plan:
+    """Write `plan.json`. An existing plan of the same data is kept with a person's edits, and `edits` are applied to
+    it.
 
     Args:
         fingerprint: of the data set.
@@ -46,7 +53,8 @@ def make_plan(
         edits: what a person decides.
         console: decisions and their reasons go here.
         overwrite: plan anew, without the edits that the existing plan holds.
-        earlier: the fingerprint that an existing plan was made of, by which a person's edits are told from what planning decided.
+        earlier: the fingerprint that an existing plan was made of, by which a person's edits are told from what
+            planning decided.
 
     Returns:
         The plan.
@@ -62,7 +70,9 @@ def make_plan(
             check_plan(old, path, fingerprint)
         wanted = msgspec.structs.replace(SIZES[size], transformer=old.network.transformer) if size else old.network
         if old.network != msgspec.structs.replace(wanted, token_size=token or old.network.token_size):
-            raise PlanError(f"{path}: planned for another network, and its batch and patch size follow from it; add --overwrite")
+            raise PlanError(
+                f"{path}: planned for another network, and its batch and patch size follow from it; add --overwrite"
+            )
         plan = _reset(old, edits.reset, fingerprint, machine, path)
         plan = _with_folds(plan, edits.splits, fingerprint, console)
         plan = apply_settings(plan, rest, path) if rest else plan
@@ -83,14 +93,19 @@ def make_plan(
 
 
 def _check_memory(plan: Plan, machine: Machine, path: Path, settings: Sequence[str], console: Console) -> None:
-    """Hold a plan that a person edited against the memory. Raises PlanError where the edit was asked for now, else warns."""
-    needed = training_bytes(plan.network, len(plan.channel_names), len(plan.network_classes), plan.patch_size, plan.batch_size)
+    """Hold a plan that a person edited against the memory.
+
+    Raises PlanError where the edit was asked for now, else warns.
+    """
+    needed = training_bytes(
+        plan.network, len(plan.channel_names), len(plan.network_classes), plan.patch_size, plan.batch_size
+    )
     if needed <= machine.memory_gb * 1e9:
         return
     words = (
-        f"{path}: batch_size {plan.batch_size} and patch_size {' x '.join(map(str, plan.patch_size))} need about {needed / 1e9:.1f} GB to "
-        f"train, and there are {machine.memory_gb:.1f} GB to plan with; set a smaller batch_size or patch_size, or give --memory-gb of the "
-        "machine that will train"
+        f"{path}: batch_size {plan.batch_size} and patch_size {' x '.join(map(str, plan.patch_size))} need about"
+        f" {needed / 1e9:.1f} GB to train, and there are {machine.memory_gb:.1f} GB to plan with; set a smaller"
+        " batch_size or patch_size, or give --memory-gb of the machine that will train"
     )
     if settings:
         raise PlanError(words)
@@ -98,7 +113,9 @@ def _check_memory(plan: Plan, machine: Machine, path: Path, settings: Sequence[s
 
 
 def _of_network(settings: Sequence[str]) -> tuple[str | None, int | None, list[str]]:
-    """(size, token size, the other settings): what batch and patch size follow from is decided before them. Raises PlanError."""
+    """(size, token size, the other settings): what batch and patch
+    size follow from is decided before them. Raises PlanError.
+    """
     given = {key: value for key, _, value in (setting.partition("=") for setting in settings)}
     size, token = given.get("network.size"), given.get("network.token_size")
     if size is not None and size not in SIZES:
@@ -114,9 +131,13 @@ def _reset(plan: Plan, keys: tuple[str, ...], fingerprint: Fingerprint, machine:
     if not keys:
         return plan
     fresh = _planned(plan, fingerprint, machine)
-    if any(key.partition(".")[0] == "network" for key in keys) and plan.network != decide(fingerprint, machine, plan.seed).network:
+    if (
+        any(key.partition(".")[0] == "network" for key in keys)
+        and plan.network != decide(fingerprint, machine, plan.seed).network
+    ):
         raise PlanError(
-            f"{path}: planned for another network, and its batch and patch size follow from it; --overwrite plans anew instead of --reset"
+            f"{path}: planned for another network, and its batch and patch size follow from it; --overwrite plans anew"
+            " instead of --reset"
         )
     if "seed" in keys:
         fresh = msgspec.structs.replace(fresh, seed=0)
@@ -136,7 +157,8 @@ def _with_folds(plan: Plan, splits: Path | None, fingerprint: Fingerprint, conso
     folds, unused = read_splits(splits, [case.id for case in fingerprint.cases])
     if unused:
         console.warn(
-            f"{splits}: {len(unused)} cases of the data set are in no fold ({', '.join(unused[:3])}{', ...' if len(unused) > 3 else ''})"
+            f"{splits}: {len(unused)} cases of the data set are in no fold"
+            f" ({', '.join(unused[:3])}{', ...' if len(unused) > 3 else ''})"
         )
     return msgspec.structs.replace(plan, folds=folds, reasons={**plan.reasons, "folds": f"as in {splits.name}"})
 
@@ -145,8 +167,16 @@ def _warn_of_steps(settings: list[str], plan: Plan, console: Console) -> None:
     """Whoever sets `steps` alone may not know that a fold from a base goes by another number."""
     keys = {setting.partition("=")[0].strip() for setting in settings}
     on_base = plan.schedule.steps_on_base
-    if "schedule.steps" in keys and "schedule.steps_on_base" not in keys and on_base is not None and on_base != plan.schedule.steps:
-        console.warn(f"schedule.steps counts from random weights; from a base a fold takes schedule.steps_on_base, which stays {on_base}")
+    if (
+        "schedule.steps" in keys
+        and "schedule.steps_on_base" not in keys
+        and on_base is not None
+        and on_base != plan.schedule.steps
+    ):
+        console.warn(
+            "schedule.steps counts from random weights; from a base a fold takes schedule.steps_on_base, which stays"
+            f" {on_base}"
+        )
 
 
 def _say_lost_edits(path: Path, plan: Plan, machine: Machine, earlier: Fingerprint | None, console: Console) -> None:
@@ -160,4 +190,7 @@ def _say_lost_edits(path: Path, plan: Plan, machine: Machine, earlier: Fingerpri
     lost = lost_edits(old, planned, plan)
     if lost:
         more = f"; and {len(lost) - SHOWN} more" if len(lost) > SHOWN else ""
-        console.warn(f"{path}: made anew, edits of the old one are gone: {'; '.join(lost[:SHOWN])}{more}; set them again with --set")
+        console.warn(
+            f"{path}: made anew, edits of the old one are gone: {'; '.join(lost[:SHOWN])}{more}; set them again with"
+            " --set"
+        )

@@ -1,4 +1,6 @@
-"""Stage: join what the parts of a study have found into volumes.tsv and failures.tsv, and tell which scans are missing."""
+"""Stage: join what the parts of a study have found into volumes.tsv and failures.tsv, and tell which scans
+are missing.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -46,7 +48,9 @@ def merge_parts(scans: Sequence[ScanFiles], plan: Plan, request: MergeRequest, c
                 masks.look(files, request.output, request.verify)
                 count += 1
             except Exception as error:  # whatever is wrong with one scan, the others are merged
-                reason = one_line(error) if isinstance(error, HippoptError) else f"{type(error).__name__}: {one_line(error)}"
+                reason = (
+                    one_line(error) if isinstance(error, HippoptError) else f"{type(error).__name__}: {one_line(error)}"
+                )
                 console.warn(f"{files.id}: {reason}")
                 outcomes.fail(files, reason)
         elif failure is not None:

@@ -37,7 +37,8 @@ SAVE_SHARE = 0.05  # of the time, at most: large tables are written more seldom
 class PredictionSettings:
     """How to predict. volume: which one of a 4D scan; locators, borders: of the folds, where they have such.
 
-    source: the folder of the scans; part: of a study dealt out in parts; verify: measure every mask that is there already.
+    source: the folder of the scans; part: of a study dealt out in parts; verify: measure every mask that is there
+    already.
     """
 
     output: Path
@@ -54,13 +55,19 @@ class PredictionSettings:
 
 
 def predict(
-    scans: Sequence[ScanFiles], models: Sequence[nn.Module], plan: Plan, request: PredictionSettings, device: torch.device, console: Console
+    scans: Sequence[ScanFiles],
+    models: Sequence[nn.Module],
+    plan: Plan,
+    request: PredictionSettings,
+    device: torch.device,
+    console: Console,
 ) -> tuple[int, int, int]:
-    """Write one mask per scan, `volumes.tsv` and `failures.tsv`; a part writes its journal in place of tables: (segmented, kept, failed).
+    """Write one mask per scan, `volumes.tsv` and `failures.tsv`; a part writes its journal in place of tables:
+    (segmented, kept, failed).
 
-    A mask that is there already is kept; new scans come first. The next scan is read and prepared while the network works on
-    this one. The tables are written as the work goes on. Raises Interrupted after SIGINT or SIGTERM, once the scan at hand is
-    finished.
+    A mask that is there already is kept; new scans come first. The next scan is read and prepared while the network
+    works on this one. The tables are written as the work goes on. Raises Interrupted after SIGINT or SIGTERM, once the
+    scan at hand is finished.
     """
     batch = _Batch(scans, models, plan, request, device, console)
     with StopSignals() as signals:
@@ -84,9 +91,22 @@ class _Batch:
     """Scans on their way through the networks."""
 
     def __init__(
-        self, scans: Sequence[ScanFiles], models: Sequence[nn.Module], plan: Plan, request: PredictionSettings, device: torch.device, console: Console
-    ) -> None:  # fmt: skip
-        self.scans, self.models, self.plan, self.request, self.device, self.console = scans, models, plan, request, device, console
+        self,
+        scans: Sequence[ScanFiles],
+        models: Sequence[nn.Module],
+        plan: Plan,
+        request: PredictionSettings,
+        device: torch.device,
+        console: Console,
+    ) -> None:
+        self.scans, self.models, self.plan, self.request, self.device, self.console = (
+            scans,
+            models,
+            plan,
+            request,
+            device,
+            console,
+        )
         self.outcomes = Outcomes(request.output, plan, request.part, console)
         self.there = [] if request.overwrite else [files for files in scans if self.outcomes.is_there(files)]
         self.done: list[ScanFiles] = []
@@ -96,7 +116,11 @@ class _Batch:
 
     def segment_new(self, signals: StopSignals) -> int:
         """Segment the scans without a mask. Returns how many were not tried, since a signal came."""
-        waiting = self.scans if self.request.overwrite else [files for files in self.scans if not self.outcomes.is_there(files)]
+        waiting = (
+            self.scans
+            if self.request.overwrite
+            else [files for files in self.scans if not self.outcomes.is_there(files)]
+        )
         tried, next_save = 0, time.monotonic() + SAVE_EVERY_S
         bar = self.console.track(range(len(waiting)), "predict", len(waiting))
         try:
@@ -140,7 +164,8 @@ class _Batch:
         self.ended = True
         if without_maps:
             self.console.warn(
-                f"{without_maps} masks that were there already are kept, without the maps that were asked for; --overwrite makes both anew"
+                f"{without_maps} masks that were there already are kept, without the maps that were asked for;"
+                " --overwrite makes both anew"
             )
 
     def note_seen(self, files: ScanFiles, lines: Lines) -> None:
@@ -153,8 +178,9 @@ class _Batch:
         if self.seen:
             many = len(self.seen) > 1
             self.console.warn(
-                f"{counted(len(self.seen), 'scan')} {'were' if many else 'was'} in the training of these networks or of their base "
-                f"({min(self.seen)}{', ...' if many else ''}; `{SEEN}` in volumes.tsv): such masks are better than those of new scans, and no measure of them"
+                f"{counted(len(self.seen), 'scan')} {'were' if many else 'was'} in the training of these networks or of"
+                f" their base ({min(self.seen)}{', ...' if many else ''}; `{SEEN}` in volumes.tsv): such masks are"
+                " better than those of new scans, and no measure of them"
             )
 
     def save(self) -> None:
@@ -180,7 +206,9 @@ class _Batch:
     def _lacks_maps(self, files: ScanFiles, lines: Lines) -> bool:
         """Whether a map that is wanted is not there beside a kept mask; a constant scan has none."""
         asked = {UNCERTAINTY: self.request.wanted.uncertainty, PROBABILITIES: self.request.wanted.probabilities}
-        lacking = any(wanted and not map_path(files, kind, self.request.output).exists() for kind, wanted in asked.items())
+        lacking = any(
+            wanted and not map_path(files, kind, self.request.output).exists() for kind, wanted in asked.items()
+        )
         return lacking and not any(CONSTANT in fields["flag"].split("; ") for fields in fields_of(lines))
 
 
@@ -213,7 +241,9 @@ def _loaded_ahead(
         for position, files in enumerate(waiting):
             for ahead in range(position, min(position + 2, len(waiting))):
                 if ahead not in futures:
-                    futures[ahead] = pool.submit(load_scan, waiting[ahead], plan, request.volume, memory, request.locators)
+                    futures[ahead] = pool.submit(
+                        load_scan, waiting[ahead], plan, request.volume, memory, request.locators
+                    )
             yield files, futures[position]
             del futures[position]  # lets go of the scan's memory
     finally:

@@ -27,7 +27,9 @@ from hippopt.sources.survey import hash_arrays
 
 @dataclass(frozen=True)
 class CachePaths:
-    """The three files of a preprocessed case; `entry` is written last, so a killed run leaves no case that looks whole."""
+    """The three files of a preprocessed case; `entry` is written last, so a killed run leaves no case that
+    looks whole.
+    """
 
     folder: Path
     case: str
@@ -47,9 +49,13 @@ class CachePaths:
 
 def cache_key(plan: Plan, case: CaseFingerprint) -> str:
     """Hash of all that shapes the arrays of a case: its voxel data and the plan's decisions on preparation."""
-    more = ["16-bit classes"] if len(plan.label_values) > 256 else []  # earlier versions kept these in 8 bits, and mixed them up
+    more = (
+        ["16-bit classes"] if len(plan.label_values) > 256 else []
+    )  # earlier versions kept these in 8 bits, and mixed them up
     straight = straight_for(case.grid, plan.target_spacing_mm, plan.straighten_degrees)
-    turned = [list(case.grid.affine)] if straight is not None else []  # voxel values alone do not tell how a tilted scan lies
+    turned = (
+        [list(case.grid.affine)] if straight is not None else []
+    )  # voxel values alone do not tell how a tilted scan lies
     return content_hash([plan.preparation_hash, case.image_hash, case.label_hash, *more, *turned])
 
 
@@ -64,7 +70,13 @@ def cached_entry(folder: Path, case: str) -> CacheEntry | None:
 
 
 def preprocess(
-    dataset: Dataset, fingerprint: Fingerprint, plan: Plan, folder: Path, jobs: int, console: Console, overwrite: bool = False
+    dataset: Dataset,
+    fingerprint: Fingerprint,
+    plan: Plan,
+    folder: Path,
+    jobs: int,
+    console: Console,
+    overwrite: bool = False,
 ) -> tuple[int, int]:
     """Prepare all cases in threads. Cases that have not changed are kept, and interrupted work is continued.
 
@@ -82,18 +94,21 @@ def preprocess(
 
     Raises:
         DatasetError: a case does not fit into memory.
-        StaleArtifactError: the folder holds cases of other decisions and `overwrite` is not given, or a raw file no longer holds what the fingerprint saw.
+        StaleArtifactError: the folder holds cases of other decisions and `overwrite` is not given, or a raw file no
+            longer holds what the fingerprint saw.
     """
     wanted = {case.id: cache_key(plan, case) for case in fingerprint.cases}
     entries = {case: cached_entry(folder, case) for case in wanted}
     other = [case for case, entry in entries.items() if entry is not None and entry.key != wanted[case]]
     if other and not overwrite:
         raise StaleArtifactError(
-            f"{folder}: {len(other)} cases ({other[0]}, ...) were made with other decisions or data than {plan.dataset}'s plan; "
-            "add --overwrite to rebuild them"
+            f"{folder}: {len(other)} cases ({other[0]}, ...) were made with other decisions or data than"
+            f" {plan.dataset}'s plan; add --overwrite to rebuild them"
         )
     waiting = [case for case in dataset.cases if (entry := entries[case.id]) is None or entry.key != wanted[case.id]]
-    jobs = _jobs_that_fit([case for case in fingerprint.cases if case.id in {other.id for other in waiting}], plan, jobs)
+    jobs = _jobs_that_fit(
+        [case for case in fingerprint.cases if case.id in {other.id for other in waiting}], plan, jobs
+    )
     plan_hash = content_hash(plan)
     by_id = {case.id: case for case in fingerprint.cases}
 
@@ -107,7 +122,10 @@ def preprocess(
 
 
 def _jobs_that_fit(cases: Sequence[CaseFingerprint], plan: Plan, jobs: int) -> int:
-    """As many cases at a time as the memory holds of the largest. Raises DatasetError naming those that do not fit alone."""
+    """As many cases at a time as the memory holds of the largest.
+
+    Raises DatasetError naming those that do not fit alone.
+    """
     memory = machine_bytes()
     faults, largest = [], 1.0
     for case in cases:
@@ -126,7 +144,9 @@ def _drain(pool: ThreadPoolExecutor, work: object, cases: list[Case]) -> Iterato
     yield from pool.map(work, cases)  # type: ignore[arg-type]
 
 
-def _preprocess_case(case: Case, seen: CaseFingerprint, plan: Plan, plan_hash: str, key: str, paths: CachePaths) -> None:
+def _preprocess_case(
+    case: Case, seen: CaseFingerprint, plan: Plan, plan_hash: str, key: str, paths: CachePaths
+) -> None:
     first, *others = [read_scan(Path(path)) for path in case.channels]
     grid = first.grid
     scans = [first, *(turned_to(other, grid) or other for other in others)]
@@ -134,7 +154,9 @@ def _preprocess_case(case: Case, seen: CaseFingerprint, plan: Plan, plan_hash: s
     label = label_on_grid(label, grid) or label
     image = np.stack([scan.array.astype(np.float32, copy=False) for scan in scans])
     if (hash_arrays(to_ras(image, grid)), hash_arrays(to_ras(label.array, grid))) != (seen.image_hash, seen.label_hash):
-        raise StaleArtifactError(f"{case.id}: changed since its fingerprint was taken; run `hippopt_plan {plan.dataset} --overwrite`")
+        raise StaleArtifactError(
+            f"{case.id}: changed since its fingerprint was taken; run `hippopt_plan {plan.dataset} --overwrite`"
+        )
     prepared = prepare(image, grid, plan, label.array)
     classes = prepared.label
     assert classes is not None

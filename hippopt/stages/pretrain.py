@@ -40,24 +40,35 @@ def check_pretraining(request: PretrainRequest, folder: PretrainingFolder) -> No
     if (begun or folder.card.exists()) and not (request.resume or request.overwrite):
         state = "finished" if folder.card.exists() else "begun"
         remedy = "--overwrite to train it anew" + ("" if folder.card.exists() else ", or --resume to continue it")
-        raise TrainingError(f"{folder.path}: this pre-training is {state} already; choose another --name, or add {remedy}")
+        raise TrainingError(
+            f"{folder.path}: this pre-training is {state} already; choose another --name, or add {remedy}"
+        )
 
 
 def pretrain(
-    request: PretrainRequest, inputs: PretrainInputs, folder: PretrainingFolder, group: ProcessGroup, console: Console, signals: StopSignals
+    request: PretrainRequest,
+    inputs: PretrainInputs,
+    folder: PretrainingFolder,
+    group: ProcessGroup,
+    console: Console,
+    signals: StopSignals,
 ) -> BaseCard:
     """Train; returns the card of the base, stored as `folder.base` with `folder.card` beside it by the first process.
 
-    The caller holds the folder's lock. Raises TrainingError, WeightsError, OutputError in one line; Interrupted after a signal,
-    with the state saved.
+    The caller holds the folder's lock. Raises TrainingError, WeightsError, OutputError in one line; Interrupted after a
+    signal, with the state saved.
     """
     check_pretraining(request, folder)
-    settings = settings_of(request, inputs) | {"processes": group.size}  # each takes scans of its own: another number goes through others
+    settings = settings_of(request, inputs) | {
+        "processes": group.size
+    }  # each takes scans of its own: another number goes through others
     if request.resume:
         check_settings(folder.run_settings, settings, "train anew with --overwrite", ("processes",))
     model, state, optimizer = _set_up(request, inputs, folder, console)
     parameters = dict(model.named_parameters())
-    check_space(folder.path, 8 * tensor_bytes(parameters))  # two or three resume files with the optimiser's moments, and the base
+    check_space(
+        folder.path, 8 * tensor_bytes(parameters)
+    )  # two or three resume files with the optimiser's moments, and the base
     if group.first:
         remove_leftovers(folder.path)
         # the resume files too: a killed run must not go on from those of the run before
@@ -83,7 +94,9 @@ def pretrain(
         classes = inputs.card.class_names or ()
         found = dict(zip(classes, quick.dice_by_class(model, inputs.autocast).tolist(), strict=True))
         dice = mean_present(found.values())
-        current.smoothed_dice = dice if current.smoothed_dice is None else SMOOTHING * current.smoothed_dice + (1 - SMOOTHING) * dice
+        current.smoothed_dice = (
+            dice if current.smoothed_dice is None else SMOOTHING * current.smoothed_dice + (1 - SMOOTHING) * dice
+        )
         by_class = {f"dice_{name}": value for name, value in found.items() if name != "background"}
         current.rows.append({**row, "val_dice": dice, "val_dice_smoothed": current.smoothed_dice, **by_class})
         write_bytes(folder.log, pd.DataFrame(current.rows).to_csv(index=False).encode())
@@ -103,7 +116,9 @@ def pretrain(
     hooks = LoopHooks(on_epoch, bar.update, on_skip, lambda: signals.stopping)
     with inputs.batches(state.step * group.size + group.rank, group.size) as batches:
         try:
-            optimisation = Optimisation(trained, optimizer, inputs.schedule, peak_rate(request, inputs), inputs.autocast)
+            optimisation = Optimisation(
+                trained, optimizer, inputs.schedule, peak_rate(request, inputs), inputs.autocast
+            )
             done = train(model, optimisation, batches, budget, state, hooks, group)
         finally:
             bar.close()
@@ -133,22 +148,31 @@ def _set_up(
         console.say(f"resumed at step {state.step}")
     trained = {name: parameter for name, parameter in model.named_parameters() if UNUSED not in name}
     if request.resume:
-        wrong = [name for name, parameter in trained.items() if name not in tensors or tensors[name].shape != parameter.shape]
+        wrong = [
+            name for name, parameter in trained.items() if name not in tensors or tensors[name].shape != parameter.shape
+        ]
         if wrong:
             raise WeightsError(f"{folder.resume}: {wrong[0]} does not fit this network; train anew with --overwrite")
         with torch.no_grad():
             for name, parameter in trained.items():
                 parameter.copy_(tensors[name])
     model.to(inputs.device)
-    optimizer = torch.optim.AdamW(trained.values(), lr=peak_rate(request, inputs), weight_decay=inputs.schedule.weight_decay)
+    optimizer = torch.optim.AdamW(
+        trained.values(), lr=peak_rate(request, inputs), weight_decay=inputs.schedule.weight_decay
+    )
     restore_optimizer(optimizer, tensors, list(trained), state.step - state.skipped)
     return model, state, optimizer
 
 
 def _store(
-    request: PretrainRequest, inputs: PretrainInputs, folder: PretrainingFolder, group: ProcessGroup, model: nn.Module, state: LoopState,
+    request: PretrainRequest,
+    inputs: PretrainInputs,
+    folder: PretrainingFolder,
+    group: ProcessGroup,
+    model: nn.Module,
+    state: LoopState,
     quick: QuickValidation,
-) -> BaseCard:  # fmt: skip
+) -> BaseCard:
     """Write the weights in the precision asked for, then the card, whose Dice is that of the stored weights."""
     kind = torch.float16 if request.precision == "half" else torch.float32
     tensors = {name: value.detach().cpu().to(kind) for name, value in model.state_dict().items()}
@@ -160,10 +184,15 @@ def _store(
     found = quick.dice_by_class(model, inputs.autocast).tolist()
     classes = inputs.card.class_names or ()
     card = msgspec.structs.replace(
-        inputs.card, steps=state.step,
+        inputs.card,
+        steps=state.step,
         validation={name: round(value, 4) for name, value in zip(classes, found, strict=True) if value == value},
-        versions={"hippopt": __version__, "python": platform.python_version(), **{name: version(name) for name in ("torch", "monai")}},
-    )  # fmt: skip
+        versions={
+            "hippopt": __version__,
+            "python": platform.python_version(),
+            **{name: version(name) for name in ("torch", "monai")},
+        },
+    )
     if group.first:
         write_bytes(folder.base, to_bytes(tensors))  # the very bytes that results/bases will hold
         card = msgspec.structs.replace(card, sha256=file_sha256(folder.base))

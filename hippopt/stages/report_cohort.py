@@ -51,7 +51,9 @@ def report_cohort(path: Path, cohort: Cohort, files: CohortFiles, console: Conso
     return write_cohort(path, cohort, draw), without
 
 
-def _ahead(scans: Sequence[ScanRow], files: CohortFiles, values: Mapping[int, int], sides: Mapping[int, str]) -> Iterator[ScanCard]:
+def _ahead(
+    scans: Sequence[ScanRow], files: CohortFiles, values: Mapping[int, int], sides: Mapping[int, str]
+) -> Iterator[ScanCard]:
     """Cards in order, some drawn ahead, never all of them: a cohort's images would not fit the memory."""
     with ThreadPoolExecutor(files.jobs) as pool:
         left = iter(scans)
@@ -86,22 +88,36 @@ def _card(scan: ScanRow, files: CohortFiles, values: Mapping[int, int], sides: M
 
 def _remarks(scan: ScanRow, mask: np.ndarray) -> list[str]:
     """What a mask does not share with its row of the table: a person may have edited it since."""
-    changed = [row.label for row in scan.labels if row.voxels is not None and row.voxels != int(np.count_nonzero(mask == row.value))]
-    return [f"the mask was changed after volumes.tsv was written ({', '.join(changed)}): figures are those of the table"] if changed else []
+    changed = [
+        row.label
+        for row in scan.labels
+        if row.voxels is not None and row.voxels != int(np.count_nonzero(mask == row.value))
+    ]
+    return (
+        [f"the mask was changed after volumes.tsv was written ({', '.join(changed)}): figures are those of the table"]
+        if changed
+        else []
+    )
 
 
 def check_same_grid(mask: Scan, image: Scan) -> None:
     """Raises ImageError where a mask does not lie in the grid of its scan."""
     if mask.grid.shape != image.grid.shape:
         raise ImageError(
-            f"{mask.path}: shape {mask.grid.shape} (Z, Y, X), its scan has {image.grid.shape}; give masks in the scan's own grid"
+            f"{mask.path}: shape {mask.grid.shape} (Z, Y, X), its scan has {image.grid.shape}; give masks in the scan's"
+            " own grid"
         )
-    if float(np.abs(np.subtract(mask.grid.affine, image.grid.affine)).max()) > AFFINE_TOLERANCE_MM * max(1, max(image.grid.shape) / 100):
+    if float(np.abs(np.subtract(mask.grid.affine, image.grid.affine)).max()) > AFFINE_TOLERANCE_MM * max(
+        1, max(image.grid.shape) / 100
+    ):
         raise ImageError(f"{mask.path}: its affine is not that of {image.path.name}; resample it to the scan's grid")
 
 
 def rows_from_masks(masks: Mapping[str, Path], jobs: int, console: Console) -> list[ScanRow]:
-    """Rows of masks beside which there is no volumes.tsv: volumes of the values found, named label_V. A mask that cannot be read has no labels."""
+    """Rows of masks beside which there is no volumes.tsv: volumes of the values found, named label_V.
+
+    A mask that cannot be read has no labels.
+    """
 
     def measure(name: str) -> dict[int, tuple[int, float]] | str:
         try:
@@ -122,7 +138,8 @@ def rows_from_masks(masks: Mapping[str, Path], jobs: int, console: Console) -> l
     for name, counts in found.items():
         known = {} if isinstance(counts, str) else counts
         labels = [
-            LabelRow(f"label_{value}", value, "", *known.get(value, (0, 0.0)), None, None, None, None, None, "", None) for value in every
+            LabelRow(f"label_{value}", value, "", *known.get(value, (0, 0.0)), None, None, None, None, None, "", None)
+            for value in every
         ]
         rows.append(ScanRow(name, tuple(labels) if known else (), () if known else ("empty",)))
     return rows

@@ -26,7 +26,9 @@ class CaseFiles:
     mask: Path
 
 
-def draw_worst(cases: Sequence[CaseFiles], values: Mapping[str, int], sides: Mapping[str, str], console: Console) -> list[WorstCase]:
+def draw_worst(
+    cases: Sequence[CaseFiles], values: Mapping[str, int], sides: Mapping[str, str], console: Console
+) -> list[WorstCase]:
     """Draw each case with both outlines. values: label -> its value, without the background; sides: label -> side."""
     return [_draw(files, values, sides, console) for files in console.track(cases, "draw", len(cases))]
 

@@ -31,12 +31,18 @@ def labels_meant(card: BaseCard, plan: Plan) -> list[list[int]] | None:
 
 
 def segment_by_base(
-    base: tuple[dict[str, torch.Tensor], BaseCard], plan: Plan, cases: Sequence[Case], folder: Path, device: torch.device, console: Console
+    base: tuple[dict[str, torch.Tensor], BaseCard],
+    plan: Plan,
+    cases: Sequence[Case],
+    folder: Path,
+    device: torch.device,
+    console: Console,
 ) -> None:
     """Write a mask per case into `folder`; those that are there are kept.
 
-    A voxel belongs to the structure where the base's classes that mean any label are together more likely than all others, and to that label whose classes
-    are the most likely there. The base sees scans at its own spacing, normalised as its own were, in windows of its own patch size over the whole scan.
+    A voxel belongs to the structure where the base's classes that mean any label are together more likely than all
+    others, and to that label whose classes are the most likely there. The base sees scans at its own spacing,
+    normalised as its own were, in windows of its own patch size over the whole scan.
 
     Args:
         base: (tensors, card) of a base whose classes mean all labels (`labels_meant`).
@@ -53,8 +59,11 @@ def segment_by_base(
     meant = labels_meant(card, plan)
     assert meant is not None
     seen = msgspec.structs.replace(
-        plan, target_spacing_mm=card.spacing_mm or plan.target_spacing_mm, normalisation=card.normalisation or plan.normalisation, locator=None,
-    )  # fmt: skip
+        plan,
+        target_spacing_mm=card.spacing_mm or plan.target_spacing_mm,
+        normalisation=card.normalisation or plan.normalisation,
+        locator=None,
+    )
     model = build_unetr(card.in_channels, card.out_channels, card.patch_size, card.network)
     load_base(model, state, card.patch_size, card.patch_size, card.name)
     model.to(device).eval()
@@ -63,7 +72,9 @@ def segment_by_base(
         path = folder / (case.id + mask_ending(Path(case.channels[0])))
         if path.exists():
             continue
-        loaded = load_scan(ScanFiles(case.id, tuple(Path(channel) for channel in case.channels)), seen, None, machine_bytes())
+        loaded = load_scan(
+            ScanFiles(case.id, tuple(Path(channel) for channel in case.channels)), seen, None, machine_bytes()
+        )
         values = np.zeros(loaded.properties.crop_shape, np.uint16)
         if not loaded.empty:
             probabilities = predict_probabilities([model], loaded.image, settings, device)

@@ -51,7 +51,13 @@ def check_start(request: FoldRequest, inputs: FoldInputs, folder: FoldFolder) ->
 
 
 def train_fold(
-    request: FoldRequest, inputs: FoldInputs, folder: FoldFolder, run_plan: Path, console: Console, started: float, signals: StopSignals
+    request: FoldRequest,
+    inputs: FoldInputs,
+    folder: FoldFolder,
+    run_plan: Path,
+    console: Console,
+    started: float,
+    signals: StopSignals,
 ) -> None:
     """Train and store the adapter, and beside the folds the plan. The caller holds the fold's lock.
 
@@ -76,7 +82,8 @@ def train_fold(
     left = sorted(name for name in tuned.kept if name.startswith(HEAD))
     if left:
         console.warn(
-            f"method {request.method} leaves the head as it was begun, and it had to be made anew for these labels: {', '.join(left)}"
+            f"method {request.method} leaves the head as it was begun, and it had to be made anew for these labels:"
+            f" {', '.join(left)}"
         )
     counts = tuned.counts()
     console.say(
@@ -90,7 +97,10 @@ def train_fold(
         signals.stop_if_asked("while its locator was trained")
     _run_loop(request, inputs, folder, console, begun, started, signals)
     if state.step < 2 * inputs.plan.schedule.warmup_steps:
-        console.warn(f"only {state.step} steps, of which {inputs.plan.schedule.warmup_steps} are warm-up: this network is hardly trained")
+        console.warn(
+            f"only {state.step} steps, of which {inputs.plan.schedule.warmup_steps} are warm-up: this network is hardly"
+            " trained"
+        )
     write_adapter(folder.adapter, folder.adapter_card, request, inputs, tuned, state, "last")
     for leftover in (folder.resume, folder.resume_previous):
         leftover.unlink(missing_ok=True)
@@ -98,7 +108,9 @@ def train_fold(
 
 @dataclass
 class _Begun:
-    """A training that has begun: the network, how far it has come, and its optimizer over the parameters of these names."""
+    """A training that has begun: the network, how far it has
+    come, and its optimizer over the parameters of these names.
+    """
 
     tuned: Tuned
     state: LoopState
@@ -107,13 +119,30 @@ class _Begun:
 
     def save(self, folder: FoldFolder) -> None:
         """Write the state that --resume continues from."""
-        save_resume(folder.resume, folder.resume_previous, self.tuned.resume_tensors(), self.optimizer, self.names, self.state)
+        save_resume(
+            folder.resume, folder.resume_previous, self.tuned.resume_tensors(), self.optimizer, self.names, self.state
+        )
 
 
 def clear_fold(folder: FoldFolder) -> None:
     """Remove the results of an earlier training, the card that makes them count first."""
-    files = [folder.adapter_card, folder.best_adapter_card, folder.summary, folder.metrics, folder.signals, folder.adapter, folder.best_adapter, folder.resume,
-             folder.resume_previous, folder.run_settings, folder.log, folder.progress, folder.base_report, folder.locator_card, folder.locator]  # fmt: skip
+    files = [
+        folder.adapter_card,
+        folder.best_adapter_card,
+        folder.summary,
+        folder.metrics,
+        folder.signals,
+        folder.adapter,
+        folder.best_adapter,
+        folder.resume,
+        folder.resume_previous,
+        folder.run_settings,
+        folder.log,
+        folder.progress,
+        folder.base_report,
+        folder.locator_card,
+        folder.locator,
+    ]
     masks = list(folder.validation.iterdir()) if folder.validation.is_dir() else []
     for path in (*files, *masks):
         path.unlink(missing_ok=True)
@@ -129,14 +158,17 @@ def _part_borders(inputs: FoldInputs, console: Console) -> PartBorders | None:
         console.say("no planes part the labels, or too few cases show them all: their borders are left to the network")
         return None
     console.say(
-        f"borders of {', '.join(found.parts)} across {'zyx'[found.axis]}: planes in {found.cases} cases but for {found.misplaced:.1%} of the voxels; "
-        "learned from cross-sections"
+        f"borders of {', '.join(found.parts)} across {'zyx'[found.axis]}: planes in {found.cases} cases but for"
+        f" {found.misplaced:.1%} of the voxels; learned from cross-sections"
     )
     return found
 
 
-def _ensure_locator(request: FoldRequest, inputs: FoldInputs, folder: FoldFolder, console: Console, signals: StopSignals) -> bool:
-    """Train the fold's locator where the plan has one; a resumed fold keeps one that is whole and of this plan, cases and seed.
+def _ensure_locator(
+    request: FoldRequest, inputs: FoldInputs, folder: FoldFolder, console: Console, signals: StopSignals
+) -> bool:
+    """Train the fold's locator where the plan has one; a resumed fold keeps one that is whole and of this plan, cases
+    and seed.
 
     False where a signal came.
     """
@@ -153,7 +185,11 @@ def _ensure_locator(request: FoldRequest, inputs: FoldInputs, folder: FoldFolder
         except HippoptError as error:
             console.warn(f"{error} -- the locator is made anew now")
     trained = train_locator(
-        inputs.train, plan, request.seed, lambda steps: console.track(steps, "locator", len(steps)), lambda: signals.stopping
+        inputs.train,
+        plan,
+        request.seed,
+        lambda steps: console.track(steps, "locator", len(steps)),
+        lambda: signals.stopping,
     )
     if trained is None:
         return False
@@ -163,7 +199,9 @@ def _ensure_locator(request: FoldRequest, inputs: FoldInputs, folder: FoldFolder
     return True
 
 
-def _set_up(request: FoldRequest, inputs: FoldInputs, folder: FoldFolder, console: Console) -> tuple[_Begun, list[KeyReport]]:
+def _set_up(
+    request: FoldRequest, inputs: FoldInputs, folder: FoldFolder, console: Console
+) -> tuple[_Begun, list[KeyReport]]:
     plan = inputs.plan
     source = inputs.base[1].name if inputs.base else "none"
     model, reports, remade = build_with_base(plan, inputs.base, request.seed, source)
@@ -173,8 +211,8 @@ def _set_up(request: FoldRequest, inputs: FoldInputs, folder: FoldFolder, consol
         stored, state, warnings = load_resume(folder.resume, folder.resume_previous)
         if state.initial_sha256 != begun_with:
             raise TrainingError(
-                f"{folder.resume}: begun with other initial factors than those in {folder.initial_factors}; copy the original file back, "
-                "or train the fold anew with --overwrite"
+                f"{folder.resume}: begun with other initial factors than those in {folder.initial_factors}; copy the"
+                " original file back, or train the fold anew with --overwrite"
             )
         for warning in warnings:
             console.warn(warning)
@@ -200,14 +238,25 @@ def _report_base(reports: list[KeyReport], folder: FoldFolder, console: Console)
     if not reports:
         return
     write_bytes(folder.base_report, pd.DataFrame(reports).to_csv(index=False).encode())
-    counts = {status: sum(report.status == status for report in reports) for status in dict.fromkeys(r.status for r in reports)}
+    counts = {
+        status: sum(report.status == status for report in reports)
+        for status in dict.fromkeys(r.status for r in reports)
+    }
     console.say(
-        "base weights: " + ", ".join(f"{count} {status}" for status, count in counts.items()) + f"; each key in {folder.base_report}"
+        "base weights: "
+        + ", ".join(f"{count} {status}" for status, count in counts.items())
+        + f"; each key in {folder.base_report}"
     )
 
 
 def _run_loop(
-    request: FoldRequest, inputs: FoldInputs, folder: FoldFolder, console: Console, begun: _Begun, started: float, signals: StopSignals
+    request: FoldRequest,
+    inputs: FoldInputs,
+    folder: FoldFolder,
+    console: Console,
+    begun: _Begun,
+    started: float,
+    signals: StopSignals,
 ) -> None:
     plan, tuned, state = inputs.plan, begun.tuned, begun.state
     looked_at, kind = (inputs.val, "validation") if inputs.val else (inputs.train, "training")
@@ -221,8 +270,8 @@ def _run_loop(
 
     def on_halved(samples: int, batch: int) -> None:
         console.warn(
-            f"the GPU's memory is too small for {batch} patches at a time: {samples} at a time from here on, their gradients added up; "
-            "hippopt_plan --set batch_size=... plans for less"
+            f"the GPU's memory is too small for {batch} patches at a time: {samples} at a time from here on, their"
+            " gradients added up; hippopt_plan --set batch_size=... plans for less"
         )
 
     def on_epoch(current: LoopState, row: dict[str, float]) -> None:
@@ -237,8 +286,9 @@ def _run_loop(
         plot_progress(current.rows, f"{request.run}, fold {request.fold}", folder.progress, kind)
         begun.save(folder)
         console.say(
-            f"step {current.step}: loss {row['train_loss']:.4f}, quick Dice on {kind} cases {dice:.4f} (smoothed {current.smoothed_dice:.4f}), "
-            f"{row['seconds_a_step']:.2f} s a step, {row['wait_share']:.1%} waiting for data"
+            f"step {current.step}: loss {row['train_loss']:.4f}, quick Dice on {kind} cases {dice:.4f} (smoothed"
+            f" {current.smoothed_dice:.4f}), {row['seconds_a_step']:.2f} s a step, {row['wait_share']:.1%} waiting for"
+            " data"
         )
 
     with open_batches(inputs.train, plan, request.seed, state.step, request.workers) as batches:

@@ -39,8 +39,8 @@ from hippopt.workspace import FoldFolder
 class ValidationInputs:
     """What a fold is validated on, and with.
 
-    dataset: gives the raw labels that the masks are scored against, in their own grids. cases: the validation cases as preprocessed.
-    base: tensors and card of the base; None where the fold began from random weights.
+    dataset: gives the raw labels that the masks are scored against, in their own grids. cases: the validation cases as
+    preprocessed. base: tensors and card of the base; None where the fold began from random weights.
     """
 
     plan: Plan
@@ -51,7 +51,8 @@ class ValidationInputs:
 
 
 def validate_fold(inputs: ValidationInputs, folder: FoldFolder, console: Console, signals: StopSignals) -> float:
-    """Validate a fold on whole cases: write masks, `metrics.csv`, `signals.csv` and `summary.json` of its last checkpoint.
+    """Validate a fold on whole cases: write masks, `metrics.csv`, `signals.csv` and `summary.json` of its last
+    checkpoint.
 
     The caller holds the fold's lock.
 
@@ -75,7 +76,9 @@ def validate_fold(inputs: ValidationInputs, folder: FoldFolder, console: Console
     model = tuned.model.to(inputs.device)
     raw = {case.id: case for case in dataset.cases}
     flips = signal_flips(plan.flip_axes)
-    settings = WindowSettings(plan.patch_size, len(plan.network_classes), swap=plan.swapped_classes, also_shown=flips, shown_networks=1)
+    settings = WindowSettings(
+        plan.patch_size, len(plan.network_classes), swap=plan.swapped_classes, also_shown=flips, shown_networks=1
+    )
     ensemble = Ensemble([model], plan, settings, inputs.device)
     locator = read_locator(folder.locator, folder.locator_card, plan)[0] if plan.locator else None
     foreground = {name: value for name, value in plan.labels.items() if value}
@@ -90,18 +93,29 @@ def validate_fold(inputs: ValidationInputs, folder: FoldFolder, console: Console
             for doubt in doubts:
                 console.warn(f"{case.id}: {doubt}")
         else:
-            probabilities = predict_probabilities([model], np.asarray(case.image), settings, inputs.device, collector.look)
+            probabilities = predict_probabilities(
+                [model], np.asarray(case.image), settings, inputs.device, collector.look
+            )
             probabilities = place_borders(probabilities, learned, plan.class_names, plan.target_spacing_mm)
             mask = restore_mask(probabilities, entry.properties, plan.label_values)
         label = read_label(Path(raw[case.id].label))
         label = label_on_grid(label, entry.properties.grid) or label
         if label.array.shape != mask.shape:
-            raise ImageError(f"{label.path}: changed since preprocessing; run `hippopt_plan {plan.dataset} --overwrite`")
+            raise ImageError(
+                f"{label.path}: changed since preprocessing; run `hippopt_plan {plan.dataset} --overwrite`"
+            )
         write_mask(folder.validation / (case.id + mask_ending(label.path)), mask, label)
         scores = score_case(mask, label.array.astype(np.int32), label.grid.spacing_mm, foreground)
         own = collector.signals()[0]
         signal_rows += [
-            ScoredSignals(case.id, score.label, score.dice, score.volume_predicted_mm3, score.volume_reference_mm3, own[score.label])
+            ScoredSignals(
+                case.id,
+                score.label,
+                score.dice,
+                score.volume_predicted_mm3,
+                score.volume_reference_mm3,
+                own[score.label],
+            )
             for score in scores
             if score.label in own and min(score.volume_predicted_mm3, score.volume_reference_mm3) > 0
         ]
@@ -112,7 +126,9 @@ def validate_fold(inputs: ValidationInputs, folder: FoldFolder, console: Console
     about = {
         "checkpoint": "last",
         "step": card.step,
-        "best_checkpoint": f"step {card.settings.get('best_step')}, chosen on these validation cases: figures from it are optimistic",
+        "best_checkpoint": (
+            f"step {card.settings.get('best_step')}, chosen on these validation cases: figures from it are optimistic"
+        ),
     }
     summary = summarise(table)
     write_json(folder.summary, summary, about)
@@ -135,4 +151,7 @@ def _locate_and_segment(
 
     located = locate([locator], coarsen(case.image, shape), (z, y, x), properties.prepared_shape, box, plan)
     found = segment_located(ensemble, located, np.asarray(case.image), properties, look)
-    return mask_of_parts([((slice(None),) * 3, found.probabilities)], found.properties, plan.label_values), found.warnings
+    return (
+        mask_of_parts([((slice(None),) * 3, found.probabilities)], found.properties, plan.label_values),
+        found.warnings,
+    )

@@ -34,11 +34,22 @@ def verify_dataset(dataset: Dataset, jobs: int, console: Console, fix_headers: b
     if fix_headers:
         _fix_headers(dataset, console)
     with ThreadPoolExecutor(jobs) as pool:
-        surveys = list(console.track(pool.map(lambda case: survey_case(case, dataset), dataset.cases), "verify", len(dataset.cases)))
-    faults = [fault for survey in surveys for fault in survey.faults] + contradictions({survey.case: survey.segments for survey in surveys})
+        surveys = list(
+            console.track(
+                pool.map(lambda case: survey_case(case, dataset), dataset.cases), "verify", len(dataset.cases)
+            )
+        )
+    faults = [fault for survey in surveys for fault in survey.faults] + contradictions(
+        {survey.case: survey.segments for survey in surveys}
+    )
     if faults:
         raise DatasetError(
-            "\n".join([*faults, f"{len(faults)} fault(s) in {_count_faulty(surveys)} of {len(surveys)} cases; nothing was planned"])
+            "\n".join(
+                [
+                    *faults,
+                    f"{len(faults)} fault(s) in {_count_faulty(surveys)} of {len(surveys)} cases; nothing was planned",
+                ]
+            )
         )
     _show_notes(surveys, console)
     return surveys
@@ -75,7 +86,10 @@ def _fix_headers(dataset: Dataset, console: Console) -> None:
             continue  # the survey reports it
         step = same_points(label.grid, image.grid)
         if step is not None and not is_plain(step):
-            console.warn(f"{path}: lies in the same places as {image.path.name}, on other axes; its header is right and stays as it is")
+            console.warn(
+                f"{path}: lies in the same places as {image.path.name}, on other axes; its header is right and stays as"
+                " it is"
+            )
         if image.grid.shape != label.grid.shape or label_on_grid(label, image.grid) is not None:
             continue
         if not path.name.endswith(mask_ending(path)):

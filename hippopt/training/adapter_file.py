@@ -19,7 +19,13 @@ from hippopt.training.peak_memory import peak_memory_mb
 
 
 def write_adapter(
-    path: Path, card_path: Path, request: FoldRequest, inputs: FoldInputs, tuned: Tuned, state: LoopState, which: Literal["last", "best"]
+    path: Path,
+    card_path: Path,
+    request: FoldRequest,
+    inputs: FoldInputs,
+    tuned: Tuned,
+    state: LoopState,
+    which: Literal["last", "best"],
 ) -> None:
     """Write the tensors, then the card: a fold counts as finished once its card is there."""
     plan, (tensors, dtype) = inputs.plan, _rounded(tuned)
@@ -30,28 +36,54 @@ def write_adapter(
     tensor = traits.adapter == "lora_pt"
     libraries = ("torch", "monai", *([traits.library] if traits.library else []))
     card = AdapterCard(
-        method=request.method, run=request.run, fold=request.fold, plan_hash=content_hash(plan),
-        base_sha256=inputs.base[1].sha256 if inputs.base else None, base_name=inputs.base[1].name if inputs.base else None,
-        network=plan.network, in_channels=len(plan.channel_names), out_channels=len(plan.network_classes), patch_size=plan.patch_size,
-        rank=plan.adapter.rank if traits.ranked else None, core=plan.adapter.core if tensor else None,
-        balance=plan.adapter.balance if tensor else None, stacks=tuned.stacks,
+        method=request.method,
+        run=request.run,
+        fold=request.fold,
+        plan_hash=content_hash(plan),
+        base_sha256=inputs.base[1].sha256 if inputs.base else None,
+        base_name=inputs.base[1].name if inputs.base else None,
+        network=plan.network,
+        in_channels=len(plan.channel_names),
+        out_channels=len(plan.network_classes),
+        patch_size=plan.patch_size,
+        rank=plan.adapter.rank if traits.ranked else None,
+        core=plan.adapter.core if tensor else None,
+        balance=plan.adapter.balance if tensor else None,
+        stacks=tuned.stacks,
         remade=tuned.remade,
-        trained_parameters=tuned.counts(), seen_images=tuple(sorted({*own, *inherited})), checkpoint=which, step=state.step,
-        sha256=tensors_sha256(tensors), initial_sha256=inputs.initial.sha256 if traits.decomposes and inputs.initial else None, dtype=dtype,
-        versions={"hippopt": __version__, "python": platform.python_version(), **{name: version(name) for name in libraries}},
-        settings={**settings_of(request, inputs), "also_trained": list(plan.adapter.also_trained), "label_values": list(plan.label_values),
-                  "seconds": round(state.elapsed_s, 1), "peak_memory_mb": round(peak_memory_mb(), 1), "best_step": state.best_step, "skipped_steps": state.skipped},
+        trained_parameters=tuned.counts(),
+        seen_images=tuple(sorted({*own, *inherited})),
+        checkpoint=which,
+        step=state.step,
+        sha256=tensors_sha256(tensors),
+        initial_sha256=inputs.initial.sha256 if traits.decomposes and inputs.initial else None,
+        dtype=dtype,
+        versions={
+            "hippopt": __version__,
+            "python": platform.python_version(),
+            **{name: version(name) for name in libraries},
+        },
+        settings={
+            **settings_of(request, inputs),
+            "also_trained": list(plan.adapter.also_trained),
+            "label_values": list(plan.label_values),
+            "seconds": round(state.elapsed_s, 1),
+            "peak_memory_mb": round(peak_memory_mb(), 1),
+            "best_step": state.best_step,
+            "skipped_steps": state.skipped,
+        },
         part_borders=inputs.borders,
-    )  # fmt: skip
+    )
     save_tensors(path, tensors)
     write_json(card_path, card)
 
 
 def _rounded(tuned: Tuned) -> tuple[dict[str, torch.Tensor], Dtype]:
-    """What an adapter file holds, and its precision: half where the method has low-rank factors, of which small files are expected.
+    """What an adapter file holds, and its precision: half where the method has low-rank factors, of which small files
+    are expected.
 
-    A fold is validated from its file, so its figures are those of what is stored. Other methods keep float32: a file of method full may
-    become a base.
+    A fold is validated from its file, so its figures are those of what is stored. Other methods keep float32: a file of
+    method full may become a base.
     """
     tensors = tuned.adapter_tensors()
     largest = max(float(value.abs().max()) for value in tensors.values() if value.numel())

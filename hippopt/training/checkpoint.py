@@ -72,17 +72,26 @@ def load_resume(path: Path, previous: Path) -> tuple[dict[str, torch.Tensor], Lo
             if tensors_sha256(tensors) != metadata["sha256"]:
                 raise ValueError("its content does not match its checksum")
             if candidate == previous:
-                warnings.append(f"{path.name} is missing or damaged; continuing from {previous.name}, one checkpoint earlier")
+                warnings.append(
+                    f"{path.name} is missing or damaged; continuing from {previous.name}, one checkpoint earlier"
+                )
             return tensors, LoopState(**json.loads(metadata["state"])), warnings
         except Exception as error:
             warnings.append(f"{candidate}: cannot be used ({error})")
     raise TrainingError("; ".join([*warnings, "no whole checkpoint is left: train anew with --overwrite"]))
 
 
-def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, torch.Tensor], names: list[str], updates: int) -> None:
-    """Put AdamW's moments back, by name: the groups may be others than when they were saved. `updates`: optimiser steps done so far."""
+def restore_optimizer(
+    optimizer: torch.optim.Optimizer, tensors: Mapping[str, torch.Tensor], names: list[str], updates: int
+) -> None:
+    """Put AdamW's moments back, by name: the groups may be others than when they were saved.
+
+    `updates`: optimiser steps done so far.
+    """
     for name, parameter in zip(names, _parameters(optimizer), strict=True):
         if f"optimizer.{MOMENTS[0]}.{name}" not in tensors:
             continue
-        state: dict[str, Any] = {moment: tensors[f"optimizer.{moment}.{name}"].to(parameter.device) for moment in MOMENTS}
+        state: dict[str, Any] = {
+            moment: tensors[f"optimizer.{moment}.{name}"].to(parameter.device) for moment in MOMENTS
+        }
         optimizer.state[parameter] = {"step": torch.tensor(float(updates)), **state}

@@ -21,11 +21,15 @@ def coarse_case(case: TrainingCase, plan: Plan) -> CoarseCase:
     """A preprocessed case as the locator sees it."""
     assert plan.locator is not None
     label = np.asarray(case.label)
-    shape = coarse_shape((label.shape[0], label.shape[1], label.shape[2]), plan.target_spacing_mm, plan.locator.spacing_mm)
+    shape = coarse_shape(
+        (label.shape[0], label.shape[1], label.shape[2]), plan.target_spacing_mm, plan.locator.spacing_mm
+    )
     image = coarsen(case.image, shape)
     shares = np.stack([coarsen(np.isin(label, classes), shape) for classes in region_classes(plan).values()])
     regions = np.concatenate([1 - shares.sum(0, keepdims=True), shares])
-    return CoarseCase(torch.from_numpy(image), torch.from_numpy(regions), torch.from_numpy(pad_value(image, plan)[:, 0, 0, 0]))
+    return CoarseCase(
+        torch.from_numpy(image), torch.from_numpy(regions), torch.from_numpy(pad_value(image, plan)[:, 0, 0, 0])
+    )
 
 
 def swapped_regions(plan: Plan) -> tuple[int, ...] | None:
@@ -38,7 +42,11 @@ def swapped_regions(plan: Plan) -> tuple[int, ...] | None:
 
 
 def train_locator(
-    cases: Sequence[TrainingCase], plan: Plan, seed: int, track: Callable[[range], Iterable[int]], stopping: Callable[[], bool]
+    cases: Sequence[TrainingCase],
+    plan: Plan,
+    seed: int,
+    track: Callable[[range], Iterable[int]],
+    stopping: Callable[[], bool],
 ) -> tuple[nn.Module, float] | None:
     """(the locator, the seconds that it took), or None where `stopping` said so. A function of cases, plan and seed.
 
@@ -51,7 +59,9 @@ def train_locator(
     began = time.perf_counter()
     coarse = [coarse_case(case, plan) for case in cases]
     unit = multiple_of(plan)
-    augmentation = LocatorAugmentation(canvas_of(coarse, unit), swapped_regions(plan), plan.normalisation.region == "nonzero")
+    augmentation = LocatorAugmentation(
+        canvas_of(coarse, unit), swapped_regions(plan), plan.normalisation.region == "nonzero"
+    )
     model = build_locator(plan, seed).train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=settings.learning_rate)
     loss_of = DiceCELoss(include_background=False, softmax=True, batch=True, smooth_nr=1e-5, smooth_dr=1e-5)
@@ -60,7 +70,9 @@ def train_locator(
             return None
         progress = step / settings.steps
         for group in optimizer.param_groups:
-            group["lr"] = settings.learning_rate * min(1.0, (progress + 1 / settings.steps) / WARMUP) * (1 - progress) ** 0.9
+            group["lr"] = (
+                settings.learning_rate * min(1.0, (progress + 1 / settings.steps) / WARMUP) * (1 - progress) ** 0.9
+            )
         image, regions = locator_batch(coarse, augmentation, settings.batch_size, seed, step)
         loss = loss_of(model(image), regions)
         loss.backward()

@@ -1,4 +1,6 @@
-"""At most one process per fold: a locked file that names process and host. The kernel frees the lock of a process that dies."""
+"""At most one process per fold: a locked file that names process
+and host. The kernel frees the lock of a process that dies.
+"""
 
 import contextlib
 import errno
@@ -20,9 +22,9 @@ NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)  # some network file s
 def fold_lock(path: Path) -> Iterator[bool]:
     """Hold the lock; yields whether a stale one was taken over. Raises TrainingError when another process holds it.
 
-    A POSIX record lock: workers forked while it is held do not keep it, and a process id that is given out anew does not
-    pass for the holder's. Another host's file counts as held, since its lock may not be seen from here, unless it is this job's own
-    from before SLURM requeued it.
+    A POSIX record lock: workers forked while it is held do not keep it, and a process id that is given out anew does
+    not pass for the holder's. Another host's file counts as held, since its lock may not be seen from here, unless it
+    is this job's own from before SLURM requeued it.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -49,17 +51,23 @@ def fold_lock(path: Path) -> Iterator[bool]:
 
 
 def check_free(locks: Iterable[Path], what: str) -> None:
-    """Raise OutputError where another process holds one of the locks: `what` names what it is at work on, and must not be replaced."""
+    """Raise OutputError where another process holds one of the locks:
+    `what` names what it is at work on, and must not be replaced.
+    """
     for path in locks:
         holder = _holder(path)
         if holder is not None:
             raise OutputError(
-                f"{what}: process {holder.get('pid', '?')} on {holder.get('host', '?')} trains on it ({path}); wait for it, or stop it first"
+                f"{what}: process {holder.get('pid', '?')} on {holder.get('host', '?')} trains on it ({path}); wait for"
+                " it, or stop it first"
             )
 
 
 def _holder(path: Path) -> dict[str, object] | None:
-    """What the lock says of the process that holds it; None where none does. Not for a lock of this process: it would be let go."""
+    """What the lock says of the process that holds it; None where none does.
+
+    Not for a lock of this process: it would be let go.
+    """
     try:
         handle = os.open(path, os.O_RDWR)
     except OSError:
@@ -104,7 +112,8 @@ def _job() -> dict[str, str]:
 
 
 def _own_earlier(holder: dict[str, object]) -> bool:
-    """Whether the holder is this very job before it was requeued, which SLURM does only once the job's processes have ended.
+    """Whether the holder is this very job before it was requeued, which SLURM does only once the job's processes have
+    ended.
 
     A job keeps its number then, and its restarts are counted. On one host the kernel knows better who is alive.
     """

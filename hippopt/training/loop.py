@@ -33,10 +33,12 @@ class Budget:
 
 @dataclass(frozen=True)
 class LoopHooks:
-    """What happens besides the steps. `on_epoch` gets the state and a row of the log, `on_skip` the cases of a batch whose
-    loss or gradient was not finite; `stopping` tells of a signal. `penalty` is added to the loss that is minimised, not to the one
-    that is logged; `on_update` gets the number of updates done, right after one and before its gradients are cleared; `on_halved` gets
-    how many samples of how many are computed at a time, since the GPU's memory was too small for more."""
+    """What happens besides the steps. `on_epoch` gets the state and a row of the log, `on_skip` the cases of a batch
+    whose loss or gradient was not finite; `stopping` tells of a signal. `penalty` is added to the loss that is
+    minimised, not to the one that is logged; `on_update` gets the number of updates done, right after one and before
+    its gradients are cleared; `on_halved` gets how many samples of how many are computed at a time, since the GPU's
+    memory was too small for more.
+    """
 
     on_epoch: Callable[[LoopState, dict[str, float]], None]
     on_step: Callable[[LoopState, float], None]
@@ -57,13 +59,17 @@ def segmentation_loss() -> nn.Module:
     """Dice + cross-entropy (Isensee et al. 2021): Dice over the foreground classes of the whole batch."""
     from monai.losses import DiceCELoss
 
-    return DiceCELoss(include_background=False, to_onehot_y=True, softmax=True, batch=True, smooth_nr=1e-5, smooth_dr=1e-5)
+    return DiceCELoss(
+        include_background=False, to_onehot_y=True, softmax=True, batch=True, smooth_nr=1e-5, smooth_dr=1e-5
+    )
 
 
 @dataclass(frozen=True)
 class Optimisation:
-    """How parameters move. parameters: those that train, by name; schedule: warm-up, decay and clipping; peak_rate: the highest learning
-    rate, which a parameter group of the optimizer multiplies by its own "rate" where it has one; autocast: compute in bfloat16."""
+    """How parameters move. parameters: those that train, by name; schedule: warm-up, decay and clipping; peak_rate: the
+    highest learning rate, which a parameter group of the optimizer multiplies by its own "rate" where it has one;
+    autocast: compute in bfloat16.
+    """
 
     parameters: Mapping[str, nn.Parameter]
     optimizer: torch.optim.Optimizer
@@ -96,7 +102,8 @@ def train(
         True where the budget is used, False where it was stopped.
 
     Raises:
-        TrainingError: more than SKIPS_ALLOWED steps in a row had a loss or a gradient that is not finite; it names the cases of the batch.
+        TrainingError: more than SKIPS_ALLOWED steps in a row had a loss or a gradient that is not finite; it names the
+            cases of the batch.
     """
     parameters, optimizer, schedule = optimisation.parameters, optimisation.optimizer, optimisation.schedule
     group = group or ProcessGroup()
@@ -136,22 +143,29 @@ def train(
             hooks.on_skip(state, batch["cases"])
         if state.skipped_in_a_row > SKIPS_ALLOWED:
             raise TrainingError(
-                f"step {state.step}: loss or gradient not finite {state.skipped_in_a_row} times in a row, last on cases "
-                f"{', '.join(batch['cases'])}; look at these scans, or lower the rate with hippopt_plan --set schedule.learning_rate.full=..."
+                f"step {state.step}: loss or gradient not finite {state.skipped_in_a_row} times in a row, last on cases"
+                f" {', '.join(batch['cases'])}; look at these scans, or lower the rate with hippopt_plan --set"
+                " schedule.learning_rate.full=..."
             )
         hooks.on_step(state, value)
         if state.step % schedule.steps_per_epoch == 0 or budget.progress(state) >= 1:
             spent = max(state.elapsed_s - epoch_start, 1e-9)
             row = {
-                "step": state.step, "elapsed_s": round(state.elapsed_s, 2), "learning_rate": rate,
+                "step": state.step,
+                "elapsed_s": round(state.elapsed_s, 2),
+                "learning_rate": rate,
                 "train_loss": sum(losses) / len(losses) if losses else math.nan,
                 "seconds_a_step": spent / max((state.step - 1) % schedule.steps_per_epoch + 1, 1),
-                "wait_share": (state.waited_s - epoch_waited) / spent, "gradient_norm": float(norm), "skipped": state.skipped,
-            }  # fmt: skip
+                "wait_share": (state.waited_s - epoch_waited) / spent,
+                "gradient_norm": float(norm),
+                "skipped": state.skipped,
+            }
             hooks.on_epoch(state, row)
             model.train()
             losses = []
             now = time.perf_counter()
-            state.elapsed_s = group.broadcast_max(state.elapsed_s + now - last)  # validation counts: the budget is wall time
+            state.elapsed_s = group.broadcast_max(
+                state.elapsed_s + now - last
+            )  # validation counts: the budget is wall time
             last, epoch_start, epoch_waited = now, state.elapsed_s, state.waited_s
     return True

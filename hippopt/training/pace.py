@@ -10,8 +10,13 @@ from hippopt.training.loop import Budget
 from hippopt.training.quick_validation import QuickValidation
 
 
-def make_budget(request: FoldRequest, inputs: FoldInputs, tuned: Tuned, quick: QuickValidation, state: LoopState, started: float) -> Budget:
-    """Steps, or under --minutes the seconds left once validation is set aside. `started`: time.perf_counter() of the command."""
+def make_budget(
+    request: FoldRequest, inputs: FoldInputs, tuned: Tuned, quick: QuickValidation, state: LoopState, started: float
+) -> Budget:
+    """Steps, or under --minutes the seconds left once validation is set aside.
+
+    `started`: time.perf_counter() of the command.
+    """
     if request.minutes is None:
         return Budget(request.steps or inputs.plan.schedule.steps_from(inputs.base is not None))
     reserve = _validation_seconds(tuned, quick, inputs)
@@ -29,7 +34,8 @@ def _validation_seconds(tuned: Tuned, quick: QuickValidation, inputs: FoldInputs
         return 5 + 1.3 * 2 * inputs.plan.locator.regions * len(inputs.val) * per_window + len(inputs.val)
     for case in inputs.val:
         steps = [
-            max(1, -(-(size - side) // (side // 2)) + 1) if size > side else 1 for size, side in zip(case.label.shape, patch, strict=True)
+            max(1, -(-(size - side) // (side // 2)) + 1) if size > side else 1
+            for size, side in zip(case.label.shape, patch, strict=True)
         ]
         windows += steps[0] * steps[1] * steps[2]
     return 5 + 1.3 * windows * per_window + 0.15 * len(inputs.val)
@@ -39,7 +45,10 @@ TIMED_STEPS = 10  # by which the duration is told, once the first step has paid 
 
 
 class ProgressBar:
-    """Feeds the console's bar: steps, or seconds under a time budget. Where steps count, says after some of them how long the rest will take."""
+    """Feeds the console's bar: steps, or seconds under a time budget.
+
+    Where steps count, says after some of them how long the rest will take.
+    """
 
     def __init__(self, console: Console, budget: Budget, state: LoopState) -> None:
         self.by_time = budget.seconds is not None
@@ -47,7 +56,9 @@ class ProgressBar:
         self.done = int(state.elapsed_s) if self.by_time else state.step
         self.console, self.budget = console, budget
         self.first: tuple[int, float] | None = None  # the step from which the duration is told, and when it was done
-        self.bar = iter(console.track(range(self.done, total), "train (s)" if self.by_time else "train", total - self.done))
+        self.bar = iter(
+            console.track(range(self.done, total), "train (s)" if self.by_time else "train", total - self.done)
+        )
 
     def update(self, state: LoopState, _: float) -> None:
         """Move to where `state` stands."""
@@ -65,7 +76,8 @@ class ProgressBar:
             each = (now - self.first[1]) / TIMED_STEPS
             left = self.budget.steps - step
             self.console.say(
-                f"{left} steps to go take about {max(1, round(left * each / 60))} min, at {each:.2g} s per step; validation comes on top"
+                f"{left} steps to go take about {max(1, round(left * each / 60))} min, at {each:.2g} s per step;"
+                " validation comes on top"
             )
 
     def close(self) -> None:

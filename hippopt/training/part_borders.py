@@ -9,11 +9,15 @@ from hippopt.imaging.cross_sections import best_borders, slice_features
 from hippopt.imaging.mask_parts import largest_part
 
 LEAST_CASES = 4
-INVERSE_PENALTY = 3.0  # of the logistic regression on standardised features; from .5 to 10 hardly matters (docs/experiments.md)
+INVERSE_PENALTY = (
+    3.0  # of the logistic regression on standardised features; from .5 to 10 hardly matters (docs/experiments.md)
+)
 LARGEST_SHARE = 0.01  # of the voxels that planes may misplace; labels of a protocol that cuts in slices have .002
 
 
-def fit_part_borders(label_maps: Sequence[np.ndarray], names: Sequence[str], spacing_mm: tuple[float, float, float]) -> PartBorders | None:
+def fit_part_borders(
+    label_maps: Sequence[np.ndarray], names: Sequence[str], spacing_mm: tuple[float, float, float]
+) -> PartBorders | None:
     """None where no axis has planes across it that part the labels, or too few cases show them all.
 
     label_maps: (Z, Y, X) classes, 0 the background; names: of the classes from 1 on. spacing_mm: (Z, Y, X).
@@ -40,9 +44,12 @@ def fit_part_borders(label_maps: Sequence[np.ndarray], names: Sequence[str], spa
     if any(len(np.unique(column)) < 2 for column in truth.T):
         return None
     return PartBorders(
-        axis=axis, parts=tuple(names[value - 1] for value in order), borders=tuple(_fit(values, column) for column in truth.T),
-        cases=len(whole), misplaced=misplaced,
-    )  # fmt: skip
+        axis=axis,
+        parts=tuple(names[value - 1] for value in order),
+        borders=tuple(_fit(values, column) for column in truth.T),
+        cases=len(whole),
+        misplaced=misplaced,
+    )
 
 
 def _order(whole: Sequence[np.ndarray], axis: int, count: int) -> tuple[int, ...]:

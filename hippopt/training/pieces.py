@@ -7,18 +7,23 @@ from torch import nn
 
 
 class BatchGradients:
-    """Computes losses and gradients; where a GPU's memory runs out, the batch is halved, and stays so for the steps that follow.
+    """Computes losses and gradients; where a GPU's memory runs out, the batch is halved, and stays so for the steps
+    that follow.
 
-    In pieces, the loss is the mean over the pieces of each piece's own loss: its Dice part is then that of the pieces' voxels, not of
-    the whole batch's. With the memory at its end for a single sample, the error is raised as it is.
+    In pieces, the loss is the mean over the pieces of each piece's own loss: its Dice part is then that of the pieces'
+    voxels, not of the whole batch's. With the memory at its end for a single sample, the error is raised as it is.
     """
 
-    def __init__(self, model: nn.Module, loss_of: nn.Module, autocast: bool, on_halved: Callable[[int, int], None]) -> None:
+    def __init__(
+        self, model: nn.Module, loss_of: nn.Module, autocast: bool, on_halved: Callable[[int, int], None]
+    ) -> None:
         """Keep what every step needs. on_halved: is told (samples in a piece, samples of the batch)."""
         self.model, self.loss_of, self.autocast, self.on_halved = model, loss_of, autocast, on_halved
         self.pieces = 1
 
-    def __call__(self, image: torch.Tensor, label: torch.Tensor, penalty: Callable[[], torch.Tensor | None]) -> torch.Tensor:
+    def __call__(
+        self, image: torch.Tensor, label: torch.Tensor, penalty: Callable[[], torch.Tensor | None]
+    ) -> torch.Tensor:
         """Add the gradients of a batch to the parameters'.
 
         Args:
@@ -46,7 +51,9 @@ class BatchGradients:
                 torch.cuda.empty_cache()
             self.on_halved(-(-len(image) // self.pieces), len(image))
 
-    def _add(self, image: torch.Tensor, label: torch.Tensor, penalty: Callable[[], torch.Tensor | None]) -> torch.Tensor:
+    def _add(
+        self, image: torch.Tensor, label: torch.Tensor, penalty: Callable[[], torch.Tensor | None]
+    ) -> torch.Tensor:
         total = torch.zeros((), device=image.device)
         parts = list(zip(image.tensor_split(self.pieces), label.tensor_split(self.pieces), strict=True))
         for number, (images, labels) in enumerate(parts):

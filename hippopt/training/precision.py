@@ -21,8 +21,9 @@ def use_bfloat16(device: torch.device, patch_size: Triple, network: NetworkSetti
 def weight_gradient_error(device: torch.device, patch_size: Triple, network: NetworkSettings) -> float:
     """Relative error of the weight gradient of the decoder's deepest convolution in bfloat16, against float32.
 
-    oneDNN's kernels for AVX-512 read memory that was never written when the image is two voxels deep, as it is there for a
-    patch of 16 with tokens of 16: the gradients then have nothing to do with the true ones (torch 2.13; docs/experiments.md).
+    oneDNN's kernels for AVX-512 read memory that was never written when the image is two voxels deep, as it is there
+    for a patch of 16 with tokens of 16: the gradients then have nothing to do with the true ones (torch 2.13;
+    docs/experiments.md).
     """
     deepest = network.token_size // 2  # voxels of the patch that one of the decoder's deepest image covers
     channels = deepest * network.feature_size
@@ -30,7 +31,10 @@ def weight_gradient_error(device: torch.device, patch_size: Triple, network: Net
     generator = torch.Generator().manual_seed(0)
     image, above = (torch.randn((2, channels, depth, height, width), generator=generator).to(device) for _ in range(2))
     weight = torch.randn((channels, channels, 3, 3, 3), generator=generator).to(device) * 0.05
-    exact, rough = (_weight_gradient(image.to(kind), weight.to(kind), above.to(kind)).float() for kind in (torch.float32, torch.bfloat16))
+    exact, rough = (
+        _weight_gradient(image.to(kind), weight.to(kind), above.to(kind)).float()
+        for kind in (torch.float32, torch.bfloat16)
+    )
     error = float((rough - exact).norm() / exact.norm())
     return error if error == error else float("inf")
 

@@ -1,4 +1,6 @@
-"""Several processes that train one network together, as `torchrun` starts them: each takes batches of its own, gradients are averaged."""
+"""Several processes that train one network together, as `torchrun`
+starts them: each takes batches of its own, gradients are averaged.
+"""
 
 import os
 from collections.abc import Iterable

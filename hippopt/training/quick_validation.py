@@ -15,7 +15,9 @@ CASES = 8
 
 
 def windows_around(cases: list[TrainingCase], patch: Triple) -> tuple[torch.Tensor, torch.Tensor]:
-    """(images (N, C, Z, Y, X), labels (N, Z, Y, X)): a window around the structure of up to CASES cases, evenly chosen."""
+    """(images (N, C, Z, Y, X), labels (N, Z, Y, X)): a window around the structure of up to CASES cases,
+    evenly chosen.
+    """
     chosen = [cases[index] for index in np.linspace(0, len(cases) - 1, min(CASES, len(cases))).round().astype(int)]
     images, labels = [], []
     for case in chosen:
@@ -37,14 +39,19 @@ def region_windows(cases: list[TrainingCase], plan: Plan) -> tuple[torch.Tensor,
         middle = (shape[0] // 2, shape[1] // 2, shape[2] // 2)
         for region, centre in region_middles(case, plan) or [(next(iter(region_classes(plan))), middle)]:
             start = window_start(case, plan, centre)
-            image, label = as_network_sees(cut(case.image, start, plan.patch_size), cut(case.label, start, plan.patch_size), plan, region)
+            image, label = as_network_sees(
+                cut(case.image, start, plan.patch_size), cut(case.label, start, plan.patch_size), plan, region
+            )
             images.append(torch.from_numpy(image))
             labels.append(torch.from_numpy(label))
     return torch.stack(images), torch.stack(labels)
 
 
 class QuickValidation:
-    """Fixed windows: images (N, C, Z, Y, X), labels (N, Z, Y, X). Its Dice picks the `best` checkpoint; it is not a reported figure."""
+    """Fixed windows: images (N, C, Z, Y, X), labels (N, Z, Y, X).
+
+    Its Dice picks the `best` checkpoint; it is not a reported figure.
+    """
 
     def __init__(self, windows: tuple[torch.Tensor, torch.Tensor], classes: int, device: torch.device) -> None:
         self.images, self.labels = windows
@@ -56,7 +63,9 @@ class QuickValidation:
         return mean_present(self.dice_by_class(model, autocast).tolist())
 
     def dice_by_class(self, model: nn.Module, autocast: bool) -> torch.Tensor:
-        """(classes,) Dice over all windows together; NaN for the background and where neither has a voxel of the class."""
+        """(classes,) Dice over all windows together; NaN for the background and where neither has a voxel
+        of the class.
+        """
         model.eval()
         overlap, total = torch.zeros(self.classes), torch.zeros(self.classes)
         with torch.inference_mode(), torch.autocast(self.device.type, torch.bfloat16, enabled=autocast):
@@ -66,7 +75,9 @@ class QuickValidation:
                     a, b = predicted == value, label == value
                     overlap[value] += (a & b).sum()
                     total[value] += a.sum() + b.sum()
-        return torch.where(total > 0, 2 * overlap / total.clamp(min=1), torch.nan)  # the background's total is not counted
+        return torch.where(
+            total > 0, 2 * overlap / total.clamp(min=1), torch.nan
+        )  # the background's total is not counted
 
 
 def mean_present(by_class: Iterable[float]) -> float:

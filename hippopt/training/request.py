@@ -10,12 +10,15 @@ from hippopt.artifacts.methods import Method
 class TrainingRequest:
     """Holds what the user asked of hippopt_train; None stands for the plan's or the machine's choice.
 
-    Each field is an option of the command of the same name (`allow_seen`: `--allow-seen`), both ways: hippopt.cli.requests reads the
-    record from a parsed command line and writes it as one, for folds that train in processes of their own.
+    Each field is an option of the command of the same name (`allow_seen`: `--allow-seen`), both ways:
+    hippopt.cli.requests reads the record from a parsed command line and writes it as one, for folds that train in
+    processes of their own.
     """
 
     method: Method
-    base: str | None = field(default=None, metadata={"none": "none"})  # without the option the shipped base would be taken
+    base: str | None = field(
+        default=None, metadata={"none": "none"}
+    )  # without the option the shipped base would be taken
     rank: int | None = None
     name: str = ""
     steps: int | None = None

@@ -22,13 +22,15 @@ def check_progress(request: FoldRequest, progress: Progress, folder: Path) -> No
     """Raises TrainingError where what was asked does not fit what is there: results are never replaced unasked."""
     if request.resume and progress == "finished":
         raise TrainingError(
-            f"{folder}: this fold is finished, nothing is left to resume; it is kept (--overwrite instead of --resume trains it anew)"
+            f"{folder}: this fold is finished, nothing is left to resume; it is kept (--overwrite instead of --resume"
+            " trains it anew)"
         )
     if request.resume and progress == "new":
         raise TrainingError(f"{folder}: nothing to resume; start without --resume")
     if progress != "new" and not request.resume and not request.overwrite:
         remedy = (
-            "--overwrite to train it anew, or --name for a run of its own; where several folds are asked for, --resume keeps those that are finished"
+            "--overwrite to train it anew, or --name for a run of its own; where several folds are asked for, --resume"
+            " keeps those that are finished"
             if progress == "finished"
             else "--resume to continue it or --overwrite to train it anew"
         )
@@ -59,18 +61,25 @@ def check_settings(
 ) -> None:
     """Raises TrainingError, with the differences, where a run would be resumed with other settings than it began with.
 
-    otherwise: what a user can do who cannot give the old settings. later: settings that earlier versions did not write down.
+    otherwise: what a user can do who cannot give the old settings. later: settings that earlier versions did not write
+    down.
     """
     if not started_with.exists():
-        raise TrainingError(f"{started_with}: missing, so whether the settings are the same cannot be told; {otherwise}")
+        raise TrainingError(
+            f"{started_with}: missing, so whether the settings are the same cannot be told; {otherwise}"
+        )
     old = parse_json(started_with.read_bytes(), started_with)
     if not isinstance(old, dict):
         raise TrainingError(f"{started_with}: not the settings of a run; restore it, or {otherwise}")
     changed = [
-        f"{key} {old.get(key)} -> {new}" for key, new in settings.items() if old.get(key) != new and (key in old or key not in later)
+        f"{key} {old.get(key)} -> {new}"
+        for key, new in settings.items()
+        if old.get(key) != new and (key in old or key not in later)
     ]
     if changed:
-        raise TrainingError(f"{started_with}: started with other settings ({'; '.join(changed)}); give the old ones, or {otherwise}")
+        raise TrainingError(
+            f"{started_with}: started with other settings ({'; '.join(changed)}); give the old ones, or {otherwise}"
+        )
 
 
 def check_unseen(inputs: FoldInputs) -> None:
@@ -82,8 +91,8 @@ def check_unseen(inputs: FoldInputs) -> None:
     known = [case.id for case in inputs.val if by_id[case.id] in seen]
     if known:
         raise WeightsError(
-            f"base {inputs.base[1].name} was trained on {len(known)} validation cases of this fold ({known[0]}, ...), so its figures "
-            "would flatter; use another base or fold, or add --allow-seen"
+            f"base {inputs.base[1].name} was trained on {len(known)} validation cases of this fold ({known[0]}, ...),"
+            " so its figures would flatter; use another base or fold, or add --allow-seen"
         )
 
 
@@ -93,15 +102,23 @@ def check_arrays(cases: Sequence[TrainingCase], plan: Plan) -> None:
         for path, channels in ((case.image_path, (len(plan.channel_names),)), (case.label_path, ())):
             try:
                 array = np.load(path, mmap_mode="r")  # refuses pickles
-                sound = array.ndim == 3 + len(channels) and array.shape[: len(channels)] == channels and array.dtype.kind in "fiu"
+                sound = (
+                    array.ndim == 3 + len(channels)
+                    and array.shape[: len(channels)] == channels
+                    and array.dtype.kind in "fiu"
+                )
             except (OSError, ValueError, EOFError):
                 sound = False
             if not sound:
-                raise StaleArtifactError(f"{path}: damaged; remove it and run `hippopt_plan {plan.dataset}` to make it again")
+                raise StaleArtifactError(
+                    f"{path}: damaged; remove it and run `hippopt_plan {plan.dataset}` to make it again"
+                )
 
 
 def check_disk(tuned: Tuned, folder: Path) -> None:
-    """Raises OutputError where the checkpoints will not fit the disk: two adapter files, and three resume files while one is replaced."""
+    """Raises OutputError where the checkpoints will not fit the disk:
+    two adapter files, and three resume files while one is replaced.
+    """
     adapter = tensor_bytes(tuned.adapter_tensors())
     resume = adapter + 2 * tensor_bytes(tuned.trainable())
     there = sum(path.stat().st_size for path in folder.glob("*.safetensors"))

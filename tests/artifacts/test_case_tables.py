@@ -67,7 +67,8 @@ def test_case_lists_in_their_three_forms(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"), [('{"train": ["a"]}', "expected a list of case ids"), ("[1, 2]", "expected a list"), ('["a",', "line 1, column")]
+    ("text", "told"),
+    [('{"train": ["a"]}', "expected a list of case ids"), ("[1, 2]", "expected a list"), ('["a",', "line 1, column")],
 )
 def test_malformed_json_lists(tmp_path: Path, text: str, told: str) -> None:
     (tmp_path / "list.json").write_text(text)

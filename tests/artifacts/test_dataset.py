@@ -11,10 +11,16 @@ from hippopt.artifacts.dataset import load_dataset, split_ending
 from hippopt.errors import DatasetError
 
 DESCRIPTION: dict[str, Any] = {
-    "channel_names": {"0": "T1", "1": "T2"}, "labels": {"background": 0, "hippocampus_right": 53, "hippocampus_left": 17}, "numTraining": 2,
+    "channel_names": {"0": "T1", "1": "T2"},
+    "labels": {"background": 0, "hippocampus_right": 53, "hippocampus_left": 17},
+    "numTraining": 2,
     "file_ending": ".nii.gz",
-}  # fmt: skip
-FILES = [*(f"imagesTr/{case}_000{channel}.nii.gz" for case in "ab" for channel in range(2)), "labelsTr/a.nii.gz", "labelsTr/b.nii.gz"]
+}
+FILES = [
+    *(f"imagesTr/{case}_000{channel}.nii.gz" for case in "ab" for channel in range(2)),
+    "labelsTr/a.nii.gz",
+    "labelsTr/b.nii.gz",
+]
 
 
 @pytest.fixture
@@ -29,7 +35,9 @@ def folder(tmp_path: Path) -> Path:
 
 
 def describe(root: Path, **changes: Any) -> None:
-    (root / "dataset.json").write_text(json.dumps({key: value for key, value in {**DESCRIPTION, **changes}.items() if value is not None}))
+    (root / "dataset.json").write_text(
+        json.dumps({key: value for key, value in {**DESCRIPTION, **changes}.items() if value is not None})
+    )
 
 
 def test_a_data_set(folder: Path) -> None:
@@ -98,7 +106,10 @@ def test_faults_of_the_description(folder: Path, change: dict[str, Any], words: 
         (lambda root: (root / "imagesTr/a_0000.nii").touch(), "ambiguous"),
         (lambda root: (root / "labelsTr/A.nii.gz").touch(), "letter case"),
         (lambda root: (root / "labelsTr/b .nii.gz").touch(), "blanks"),
-        (lambda root: [path.unlink() for name in ("imagesTr", "labelsTr") for path in (root / name).iterdir()], "no image file"),
+        (
+            lambda root: [path.unlink() for name in ("imagesTr", "labelsTr") for path in (root / name).iterdir()],
+            "no image file",
+        ),
         (lambda root: (root / "labelsTr").rename(root / "labels"), "needs imagesTr and labelsTr"),
         (lambda root: (root / "dataset.json").unlink(), "dataset.json: not found"),
         (lambda root: (root / "dataset.json").write_text("{"), "malformed JSON"),

@@ -22,9 +22,17 @@ def test_what_is_asked_for(requested: str, fits: int, names: list[str]) -> None:
 
 @pytest.mark.parametrize(
     ("requested", "fits", "word"),
-    [("5", 1, "'5'"), ("full-data-1", 1, "full-data-1"), ("full-data-10", 1, "full-data-10"), ("full_data", 1, "full_data"),
-     ("all", 2, "--fits 2"), ("full-data", 0, "--fits 0"), ("full-data", MOST_FITS + 1, "--fits"), ("full-data-2", 2, "--fits 2")],
-)  # fmt: skip
+    [
+        ("5", 1, "'5'"),
+        ("full-data-1", 1, "full-data-1"),
+        ("full-data-10", 1, "full-data-10"),
+        ("full_data", 1, "full_data"),
+        ("all", 2, "--fits 2"),
+        ("full-data", 0, "--fits 0"),
+        ("full-data", MOST_FITS + 1, "--fits"),
+        ("full-data-2", 2, "--fits 2"),
+    ],
+)
 def test_what_cannot_be(requested: str, fits: int, word: str) -> None:
     with pytest.raises(HippoptError, match=word):
         fold_names(requested, 5, fits)

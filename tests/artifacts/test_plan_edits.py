@@ -36,7 +36,10 @@ SOURCE = Path("plan.json")
         ("adapter.stacks=attention", {"adapter__stacks": ("attention",)}),
         ("adapter.stacks=attention,mlp_up", {"adapter__stacks": ("attention", "mlp_up")}),
         ("adapter.rank=8", {"adapter__rank": 8}),
-        ('adapter.rank={"attention": 1, "mlp_up": 4, "mlp_down": 4}', {"adapter__rank": {"attention": 1, "mlp_up": 4, "mlp_down": 4}}),
+        (
+            'adapter.rank={"attention": 1, "mlp_up": 4, "mlp_down": 4}',
+            {"adapter__rank": {"attention": 1, "mlp_up": 4, "mlp_down": 4}},
+        ),
         ("adapter.attention=four", {"adapter__attention": "four"}),
         ("adapter.s_rate=30", {"adapter__s_rate": 30.0}),
         ("adapter.also_trained=decoder,head,norms", {"adapter__also_trained": ("decoder", "head", "norms")}),
@@ -44,7 +47,10 @@ SOURCE = Path("plan.json")
         ("augmentation.flip_axes=", {"augmentation__flip_axes": ()}),
         ("augmentation.flip_axes=[]", {"augmentation__flip_axes": ()}),
         ("augmentation.flip_axes=x,z", {"augmentation__flip_axes": ("x", "z")}),
-        ("schedule.learning_rate.full=1e-4", {"schedule__learning_rate": {"lora-pt": 1e-3, "decoder": 1e-3, "full": 1e-4}}),
+        (
+            "schedule.learning_rate.full=1e-4",
+            {"schedule__learning_rate": {"lora-pt": 1e-3, "decoder": 1e-3, "full": 1e-4}},
+        ),
     ],
 )
 def test_settings(setting: str, edit: dict[str, Any]) -> None:
@@ -100,10 +106,15 @@ def test_what_cannot_be_set(setting: str) -> None:
 
 def test_differences_are_named() -> None:
     new = changed(
-        small_plan(), batch_size=4, schedule__learning_rate={"lora-pt": 1e-3, "decoder": 1e-3, "full": 1e-4}, reasons={"seed": "why"}
+        small_plan(),
+        batch_size=4,
+        schedule__learning_rate={"lora-pt": 1e-3, "decoder": 1e-3, "full": 1e-4},
+        reasons={"seed": "why"},
     )
     assert plan_changes(small_plan(), new) == ["batch_size: 2 -> 4", "schedule.learning_rate.full: 0.0005 -> 0.0001"]
-    assert plan_changes(small_plan(), changed(small_plan(), folds=small_plan().folds * 9)) == ["folds: changed"]  # too long to show
+    assert plan_changes(small_plan(), changed(small_plan(), folds=small_plan().folds * 9)) == [
+        "folds: changed"
+    ]  # too long to show
     assert plan_changes(small_plan(), small_plan()) == []
 
 
@@ -165,7 +176,11 @@ def test_reset_gives_back_what_planning_decided_and_leaves_other_edits() -> None
     )
     back = reset_keys(edited, ["adapter", "batch_size", "seed"], fresh)
     assert back == fresh
-    for key, words in (("adapter.rnk", "near matches: rank"), ("reasons", "cannot be set"), ("fold", "near matches: folds")):
+    for key, words in (
+        ("adapter.rnk", "near matches: rank"),
+        ("reasons", "cannot be set"),
+        ("fold", "near matches: folds"),
+    ):
         with pytest.raises(PlanError, match=f"--reset {key}: .*{words}"):
             reset_keys(edited, [key], fresh)
 

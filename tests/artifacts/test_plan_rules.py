@@ -19,7 +19,9 @@ FOLDS = ("case_00", "case_01", "case_02")
 def data(subjects: tuple[str, ...] = FOLDS) -> Fingerprint:
     """Three cases whose labels are ordered along y, as the plan of the tests names them."""
     boxes = {"anterior": ((10, 30, 10), (4, 4, 4)), "posterior": BOX}
-    return fingerprint_of([case_of_boxes(name, boxes, subject=subject) for name, subject in zip(FOLDS, subjects, strict=True)])
+    return fingerprint_of(
+        [case_of_boxes(name, boxes, subject=subject) for name, subject in zip(FOLDS, subjects, strict=True)]
+    )
 
 
 def folds(train: tuple[str, ...], val: tuple[str, ...]) -> tuple[Fold, ...]:
@@ -81,7 +83,11 @@ BROKEN: list[tuple[dict[str, Any], str]] = [
     ({"labels": {"background": 0, "anterior": 1, "posterior": 1}}, "labels"),
     ({"labels": {"anterior": 1, "posterior": 2}}, "labels"),
     ({"augmentation__swap_labels": ((1, 5),)}, "augmentation.swap_labels"),
-    *[({f"augmentation__{name}": 1.5}, "augmentation") for name in AugmentationSettings.__struct_fields__ if name.startswith("p_")],
+    *[
+        ({f"augmentation__{name}": 1.5}, "augmentation")
+        for name in AugmentationSettings.__struct_fields__
+        if name.startswith("p_")
+    ],
     *[({f"augmentation__{name}": (1.4, 0.7)}, f"augmentation.{name}") for name in AUGMENTATION_RANGES],
     *[({f"augmentation__{name}": (-0.1, 0.7)}, f"augmentation.{name}") for name in AUGMENTATION_RANGES],
     ({"folds": folds(("case_00", "case_01"), ("case_01",))}, "folds[1]"),
@@ -125,7 +131,10 @@ def test_each_rule_about_the_data_is_reported(edit: dict[str, Any], subjects: tu
         {"adapter__rank": 48},
         {"adapter__rank": {"attention": 48, "mlp_up": 1, "mlp_down": 3}},
         {"adapter__rank": {"mlp_up": 48}, "adapter__stacks": ("mlp_up",)},
-        {"adapter__rank": 21, "adapter__stacks": ("convolutions",)},  # feature size 4: a kernel of 32 x 64 is the largest
+        {
+            "adapter__rank": 21,
+            "adapter__stacks": ("convolutions",),
+        },  # feature size 4: a kernel of 32 x 64 is the largest
         {"adapter__rank": {"attention": 4, "convolutions": 8}, "adapter__stacks": ("attention", "convolutions")},
         {"adapter__s_rate": 30.0, "adapter__balance": False},
         {"adapter__attention": "four"},
@@ -143,13 +152,18 @@ def test_what_is_allowed(edit: dict[str, Any]) -> None:
 
 def test_rules_for_every_stack() -> None:
     narrow = changed(small_plan(), network__mlp_dim=24, adapter__rank=30)
-    assert [rule.split(":")[0] for rule in broken_rules(narrow)] == ["adapter.rank"]  # 24 is the smaller side of the MLP's weights
+    assert [rule.split(":")[0] for rule in broken_rules(narrow)] == [
+        "adapter.rank"
+    ]  # 24 is the smaller side of the MLP's weights
     assert broken_rules(changed(narrow, adapter__stacks=("attention",))) == []  # 48 x 48
 
 
 def test_the_bound_of_a_rank_is_that_of_its_stack() -> None:
     plan = changed(small_plan(), network__mlp_dim=24, adapter__rank={"attention": 49, "mlp_up": 25, "mlp_down": 24})
-    assert [rule.partition("; the rule: ")[2].partition(",")[0] for rule in broken_rules(plan)] == ["from 1 to 48", "from 1 to 24"]
+    assert [rule.partition("; the rule: ")[2].partition(",")[0] for rule in broken_rules(plan)] == [
+        "from 1 to 48",
+        "from 1 to 24",
+    ]
 
 
 def test_a_plan_without_the_later_options_means_their_defaults() -> None:
@@ -159,7 +173,15 @@ def test_a_plan_without_the_later_options_means_their_defaults() -> None:
         del data["adapter"][name]
     old = msgspec.convert(data, Plan)
     assert old == small_plan()
-    assert len({content_hash(changed(old, **edit)) for edit in ({}, {"adapter__s_rate": 2.0}, {"adapter__attention": "four"})}) == 3
+    assert (
+        len(
+            {
+                content_hash(changed(old, **edit))
+                for edit in ({}, {"adapter__s_rate": 2.0}, {"adapter__attention": "four"})
+            }
+        )
+        == 3
+    )
 
 
 def test_all_broken_rules_are_reported_together(tmp_path: object) -> None:

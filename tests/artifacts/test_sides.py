@@ -80,11 +80,18 @@ def test_a_side_that_is_stated_is_not_warned_of() -> None:
 @pytest.mark.parametrize(
     ("name", "side", "stem"),
     [
-        ("hippocampus_left", "left", "hippocampus"), ("left_ca1", "left", "ca1"), ("rh-x", "right", "x"), ("x_L", "left", "x"),
-        ("ctx-lh-x", "left", "ctx-x"), ("HippocampusLeft", "left", "Hippocampus"), ("left", "left", ""), ("bright_right", "right", "bright"),
-        ("leftover_left", "left", "leftover"), ("anything", "left", "anything"),
+        ("hippocampus_left", "left", "hippocampus"),
+        ("left_ca1", "left", "ca1"),
+        ("rh-x", "right", "x"),
+        ("x_L", "left", "x"),
+        ("ctx-lh-x", "left", "ctx-x"),
+        ("HippocampusLeft", "left", "Hippocampus"),
+        ("left", "left", ""),
+        ("bright_right", "right", "bright"),
+        ("leftover_left", "left", "leftover"),
+        ("anything", "left", "anything"),
     ],
-)  # fmt: skip
+)
 def test_names_without_their_side(name: str, side: Side, stem: str) -> None:
     assert name_without_side(name, side) == stem
 
@@ -94,7 +101,10 @@ def test_names_without_their_side(name: str, side: Side, stem: str) -> None:
     [
         ({"a_left": "left", "a_right": "right"}, [("a_left", "a_right")]),
         ({"a_right": "right", "a_left": "left"}, [("a_left", "a_right")]),
-        ({"left_b": "left", "right_b": "right", "a_l": "left", "a_r": "right"}, [("left_b", "right_b"), ("a_l", "a_r")]),
+        (
+            {"left_b": "left", "right_b": "right", "a_l": "left", "a_r": "right"},
+            [("left_b", "right_b"), ("a_l", "a_r")],
+        ),
         ({"a_left": "left", "b_right": "right"}, []),
         ({"a_left": "left", "a_right": "right", "b_left": "left"}, [("a_left", "a_right")]),
         ({"a_left": "left", "left_a": "left", "a_right": "right"}, []),  # which of the two?
@@ -110,9 +120,15 @@ WORDS = st.text("abcdegijkmnopqstuvwxyz", min_size=2, max_size=6)
 
 
 @settings(deadline=None, derandomize=True, database=None)
-@given(st.lists(WORDS, min_size=1, max_size=4, unique=True), st.sampled_from(["{s}_{x}", "{x}_{s}", "{x}-{s}"]), st.sampled_from([0, 1, 2]))
+@given(
+    st.lists(WORDS, min_size=1, max_size=4, unique=True),
+    st.sampled_from(["{s}_{x}", "{x}_{s}", "{x}-{s}"]),
+    st.sampled_from([0, 1, 2]),
+)
 def test_names_of_both_sides_pair_with_each_other(stems: list[str], form: str, word: int) -> None:
-    """Whatever the form, each structure is found on both sides, its twin is its own, and the mirror image of a mirror image is itself."""
+    """Whatever the form, each structure is found on both sides, its twin
+    is its own, and the mirror image of a mirror image is itself.
+    """
     words = (("left", "right"), ("lh", "rh"), ("l", "r"))[word]
     names = [form.format(s=side, x=stem) for stem in stems for side in words]
     sides = sides_of_names(names)
@@ -148,14 +164,20 @@ def test_plans_made_before_side_classes_keep_hash_and_meaning() -> None:
 def test_the_file_of_a_new_plan_has_no_labels_to_swap() -> None:
     written = msgspec.to_builtins(sided_plan())
     assert "swap_labels" not in written["augmentation"]
-    assert written["side_classes"] == {"left": (2,), "right": (1,), "twins": ({"name": "hippocampus", "left": 2, "right": 1},)}
+    assert written["side_classes"] == {
+        "left": (2,),
+        "right": (1,),
+        "twins": ({"name": "hippocampus", "left": 2, "right": 1},),
+    }
     assert msgspec.convert(written, Plan) == sided_plan()
 
 
 def test_labels_without_side_beside_others_are_in_the_middle() -> None:
     sides: dict[str, Side] = {"a_left": "left", "a_right": "right"}
     labels = {"background": 0, "a_left": 3, "a_right": 5, "stem": 4}
-    plan = small_plan(labels=labels, sides=sides, side_classes=side_classes(("background", "a_left", "stem", "a_right"), sides))
+    plan = small_plan(
+        labels=labels, sides=sides, side_classes=side_classes(("background", "a_left", "stem", "a_right"), sides)
+    )
     assert region_classes(plan) == {LEFT: (1,), RIGHT: (3,), MIDDLE: (2,)} and plan.class_sides.complete
 
 

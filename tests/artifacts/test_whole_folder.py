@@ -63,7 +63,12 @@ def test_a_folder_made_meanwhile_is_kept(tmp_path: Path) -> None:
 def test_leftovers_go_unless_their_process_lives_or_is_elsewhere(tmp_path: Path) -> None:
     here, gone, alive = socket.gethostname(), gone_pid(), os.getppid()
     kept = [f".building.{alive}.{here}.Data", f".building.{gone}.other-host.Data", ".building.Data"]
-    for name in (f".building.{gone}.{here}.Data", f".replaced.{gone}.{here}.Data", f".building.{os.getpid()}.{here}.Data", *kept):
+    for name in (
+        f".building.{gone}.{here}.Data",
+        f".replaced.{gone}.{here}.Data",
+        f".building.{os.getpid()}.{here}.Data",
+        *kept,
+    ):
         (tmp_path / name).mkdir()
     (tmp_path / "Data").mkdir()
     with whole_folder(tmp_path / "Other"):

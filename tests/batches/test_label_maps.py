@@ -18,12 +18,18 @@ def test_axes_do_not_matter(tmp_path: Path, axes: str) -> None:
     first = read_label_maps(write_label_maps(tmp_path / "a"), read_table(), SilentConsole())
     other = read_label_maps(write_label_maps(tmp_path / "b", axes=axes), read_table(), SilentConsole())
     for one, two in zip(first.maps, other.maps, strict=True):
-        assert np.array_equal(one.tissue, two.tissue) and np.array_equal(one.half, two.half) and np.array_equal(one.around, two.around)
+        assert (
+            np.array_equal(one.tissue, two.tissue)
+            and np.array_equal(one.half, two.half)
+            and np.array_equal(one.around, two.around)
+        )
         assert sorted(one.centres) == sorted(two.centres)
 
 
 def test_hippocampus_is_split_front_from_back(tmp_path: Path) -> None:
-    """Halves of nearly equal volume a side, the front one at higher y (anterior on RAS axes), and together the whole structure."""
+    """Halves of nearly equal volume a side, the front one at higher y
+    (anterior on RAS axes), and together the whole structure.
+    """
     found = read_label_maps(write_label_maps(tmp_path, 2), read_table(), SilentConsole()).maps[1]
     whole = np.isin(brain(), (LEFT, RIGHT)).T
     assert np.array_equal(np.argwhere(found.half != 0).shape, np.argwhere(whole).shape)
@@ -37,7 +43,9 @@ def test_hole_of_the_hippocampus_takes_its_surroundings(tmp_path: Path) -> None:
     """`around` holds no class of the hippocampus; where it lay stand the classes of the nearest voxels."""
     found = read_label_maps(write_label_maps(tmp_path, 1), read_table(), SilentConsole()).maps[0]
     inside = found.around[found.half != 0]
-    assert set(np.unique(inside)) <= {CLASSES.index(name) for name in ("white_matter", "amygdala", "ventricle", "background")}
+    assert set(np.unique(inside)) <= {
+        CLASSES.index(name) for name in ("white_matter", "amygdala", "ventricle", "background")
+    }
     assert (inside == CLASSES.index("white_matter")).mean() > 0.5
 
 
@@ -96,9 +104,15 @@ def test_several_folders_hold_out_of_each(tmp_path: Path) -> None:
     """Maps are named with their folder, share their tissues, and the last ones of each folder are held out."""
     folders = [write_label_maps(tmp_path / "a", 3), write_label_maps(tmp_path / "b", 2)]
     maps = read_label_maps(folders, read_table(), SilentConsole())
-    assert [one.name for one in maps.maps] == [f"a/map_{n}.nii.gz" for n in range(3)] + [f"b/map_{n}.nii.gz" for n in range(2)]
+    assert [one.name for one in maps.maps] == [f"a/map_{n}.nii.gz" for n in range(3)] + [
+        f"b/map_{n}.nii.gz" for n in range(2)
+    ]
     trained, unseen = maps.split(1)
-    assert [one.name for one in trained.maps] == ["a/map_0.nii.gz", "a/map_1.nii.gz", "b/map_0.nii.gz"] and trained.sizes == (2, 1)
+    assert [one.name for one in trained.maps] == [
+        "a/map_0.nii.gz",
+        "a/map_1.nii.gz",
+        "b/map_0.nii.gz",
+    ] and trained.sizes == (2, 1)
     assert [one.name for one in unseen.maps] == ["a/map_2.nii.gz", "b/map_1.nii.gz"] and unseen.sizes == (1, 1)
     assert np.array_equal(maps.maps[0].tissue, maps.maps[3].tissue)
     with pytest.raises(DatasetError, match="no such folder"):
@@ -106,7 +120,9 @@ def test_several_folders_hold_out_of_each(tmp_path: Path) -> None:
 
 
 def test_the_upper_rim_is_a_tissue_of_its_own(tmp_path: Path) -> None:
-    """The topmost voxel of each column of hippocampus is alveus, the others are hippocampus; both count to the structure."""
+    """The topmost voxel of each column of hippocampus is alveus,
+    the others are hippocampus; both count to the structure.
+    """
     maps = read_label_maps(write_label_maps(tmp_path, 1), read_table(), SilentConsole())
     found = maps.maps[0]
     whole, rim = found.half != 0, found.tissue == maps.tissues.index(ALVEUS)

@@ -45,7 +45,9 @@ def test_registration_finds_a_known_displacement(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("axes", ["RAS", "LAS", "PSR"])
 def test_manual_structures_stand_on_top_where_they_lay(tmp_path: Path, axes: str) -> None:
-    """On any axes: the hippocampi voxel for voxel, in FreeSurfer's numbers and in the manual map's world; the head around them."""
+    """On any axes: the hippocampi voxel for voxel, in FreeSurfer's
+    numbers and in the manual map's world; the head around them.
+    """
     made = combined(tmp_path, anatomy(1), anatomy(0, MATRIX, SHIFT), axes)
     values, plain = in_manual_frame(made), anatomy(0)
     for value in (17, 53, 18, 54, 16, 10):
@@ -92,7 +94,9 @@ def test_maps_that_cannot_be_registered(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match=r"odd.nii.gz: holds 99, which the table"):
         read_source(write_map(tmp_path / "odd.nii.gz", values), read_numbers())
     with pytest.raises(DatasetError, match="has 2 of the structures"):
-        read_source(write_map(tmp_path / "few.nii.gz", np.where(np.isin(anatomy(0), (17, 53)), anatomy(0), 0).astype(np.int16)))
+        read_source(
+            write_map(tmp_path / "few.nii.gz", np.where(np.isin(anatomy(0), (17, 53)), anatomy(0), 0).astype(np.int16))
+        )
     with pytest.raises(DatasetError, match="whole numbers"):
         read_source(write_map(tmp_path / "half.nii.gz", anatomy(0) + np.float32(0.5)))
 

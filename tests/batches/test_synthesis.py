@@ -17,9 +17,21 @@ from tests.label_maps import write_label_maps
 PATCH = (32, 48, 32)
 # nothing random but the place: what comes out is the map itself
 STILL = {
-    "p_flip": 0.0, "rotation_degrees": 0.0, "scaling": (1.0, 1.0), "axis_scaling": 0.0, "shear": 0.0, "elastic_mm": (0.0, 0.0), "p_field_of_view": 0.0, "p_strip": 0.0,
-    "tissue_texture": 0.0, "blur_mm": (0.01, 0.01), "p_low_resolution": 0.0, "bias_field": 0.0, "noise": 0.0, "gamma": 0.0,
-}  # fmt: skip
+    "p_flip": 0.0,
+    "rotation_degrees": 0.0,
+    "scaling": (1.0, 1.0),
+    "axis_scaling": 0.0,
+    "shear": 0.0,
+    "elastic_mm": (0.0, 0.0),
+    "p_field_of_view": 0.0,
+    "p_strip": 0.0,
+    "tissue_texture": 0.0,
+    "blur_mm": (0.01, 0.01),
+    "p_low_resolution": 0.0,
+    "bias_field": 0.0,
+    "noise": 0.0,
+    "gamma": 0.0,
+}
 
 
 @pytest.fixture(scope="module")
@@ -93,14 +105,18 @@ def test_label_follows_a_flip(maps: LabelMaps) -> None:
     draw = draw_sample(maps, straight.settings, rng)
     mirrored = dataclasses.replace(draw, matrix=draw.matrix @ np.diag([1.0, 1.0, -1.0]))
     (image, label), (image_m, label_m) = straight.make(draw), turned.make(mirrored)
-    assert ((image.flip(-1) - image_m).abs() < 0.02).float().mean() > 0.99  # the clipped extremes are estimated from a sample
+    assert (
+        (image.flip(-1) - image_m).abs() < 0.02
+    ).float().mean() > 0.99  # the clipped extremes are estimated from a sample
     assert (label.flip(-1) == label_m).float().mean() > 0.99
     front, back = (np.argwhere(label_m[0].numpy() == value)[:, 1].mean() for value in (ANTERIOR, POSTERIOR))
     assert front > back
 
 
 def test_t1_contrast_is_that_of_t1(maps: LabelMaps) -> None:
-    """With T1-like contrast white matter is brighter than the hippocampus, and that than fluid, in nearly all draws; without, in some."""
+    """With T1-like contrast white matter is brighter than the hippocampus,
+    and that than fluid, in nearly all draws; without, in some.
+    """
     white, grey, fluid = (maps.tissues.index(name) for name in ("white_matter", "hippocampus", "csf"))
     for share, low, high in ((1.0, 0.95, 1.0), (0.0, 0.0, 0.5)):
         settings = SynthesisSettings(patch_size=PATCH, share_t1=share)
@@ -114,7 +130,9 @@ def test_spacing_of_the_map_is_taken_into_account(tmp_path: Path) -> None:
     volumes = []
     for spacing in (1.0, 2.0):
         found = read_label_maps(write_label_maps(tmp_path / str(spacing), 1, spacing), read_table(), SilentConsole())
-        made = Synthesiser(found, msgspec.structs.replace(SynthesisSettings(patch_size=(48, 64, 48)), **STILL), torch.device("cpu"))
+        made = Synthesiser(
+            found, msgspec.structs.replace(SynthesisSettings(patch_size=(48, 64, 48)), **STILL), torch.device("cpu")
+        )
         draw = draw_sample(found, made.settings, np.random.default_rng(0))
         draw = dataclasses.replace(draw, centre=np.array(found.maps[0].centres[0]))
         label = made.make(draw)[1]
@@ -124,7 +142,9 @@ def test_spacing_of_the_map_is_taken_into_account(tmp_path: Path) -> None:
 
 
 def test_alveus_lies_between_grey_and_white(maps: LabelMaps) -> None:
-    """The upper rim is hippocampus mixed with up to the settings' share of white matter; with a share of 0 it is hippocampus."""
+    """The upper rim is hippocampus mixed with up to the settings'
+    share of white matter; with a share of 0 it is hippocampus.
+    """
     grey, white, rim = (maps.tissues.index(name) for name in ("hippocampus", "white_matter", ALVEUS))
     shares = []
     for seed in range(40):

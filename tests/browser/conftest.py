@@ -11,9 +11,15 @@ from hippopt.reporting.pages.cohort_page import write_cohort
 from tests.page_parts import blob_view, cards_of, cohort_of, scan_row
 
 FLAGS = (
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync",
-    "--no-first-run", "--window-size=1280,900",
-)  # fmt: skip
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+    "--window-size=1280,900",
+)
 SCANS, MANY = 60, 300
 PATIENCE_S = 60  # on a busy machine
 
@@ -45,10 +51,17 @@ def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
 
 def write_many(path: Path, scans: int) -> Path:
-    """Write a page of scans, `scan 000` the worst; every tenth has a flag, and one name would run a script if it could."""
+    """Write a page of scans, `scan 000` the worst; every tenth has a flag, and one name would run a script
+    if it could.
+    """
     views = [blob_view(seed) for seed in range(6)]
     rows = [
-        scan_row(f"scan {number:03d}", 1000 + 7 * (number % 13), 0.5 + number / 1000, ("at edge",) if number % 10 == 0 else ())
+        scan_row(
+            f"scan {number:03d}",
+            1000 + 7 * (number % 13),
+            0.5 + number / 1000,
+            ("at edge",) if number % 10 == 0 else (),
+        )
         for number in range(scans - 1)
     ]
     rows.append(scan_row("""<img src=x onerror="document.title='owned'">'&""", 1010, 0.99))

@@ -1,4 +1,6 @@
-"""The cohort page as a person uses it: sorting, filtering, keys, ratings out and in, the scroller, the view, printing; 300 scans."""
+"""The cohort page as a person uses it: sorting, filtering, keys,
+ratings out and in, the scroller, the view, printing; 300 scans.
+"""
 
 import base64
 from collections.abc import Callable
@@ -12,8 +14,12 @@ from tests.browser.conftest import MANY, SCANS
 pytestmark = pytest.mark.browser
 Wait = Callable[..., Any]
 
-SHOWN = "return [...document.querySelectorAll('#scans tbody tr')].filter(row => !row.hidden).map(row => row.dataset.scan)"
-CARDS = "return [...document.querySelectorAll('article.scan')].filter(card => !card.hidden).map(card => card.dataset.scan)"
+SHOWN = (
+    "return [...document.querySelectorAll('#scans tbody tr')].filter(row => !row.hidden).map(row => row.dataset.scan)"
+)
+CARDS = (
+    "return [...document.querySelectorAll('article.scan')].filter(card => !card.hidden).map(card => card.dataset.scan)"
+)
 CURRENT = "return document.querySelector('article.current')?.dataset.scan"
 FLAGGED = [f"scan {number:03d}" for number in range(0, SCANS - 1, 10)]
 MANY_SCANS = pytest.mark.parametrize("page", [MANY], indirect=True)
@@ -31,7 +37,8 @@ def find(page: Any, selector: str) -> Any:
 
 def sorted_by(page: Any, title: str) -> list[str]:
     page.execute_script(
-        "[...document.querySelectorAll('#scans th')].find(head => head.textContent.trim() === arguments[0]).querySelector('button').click()",
+        "[...document.querySelectorAll('#scans th')].find(head => head.textContent.trim() ==="
+        " arguments[0]).querySelector('button').click()",
         title,
     )
     return list(page.execute_script(SHOWN))
@@ -64,7 +71,9 @@ def test_keys_go_through_the_scans_and_rate_them(page: Any) -> None:
     find(page, "article.current .note-field").send_keys("tail cut 1 2 3", Keys.ESCAPE)  # digits in a note are text
     keys(page, Keys.ARROW_RIGHT, "2", "0", Keys.ARROW_LEFT)
     assert page.execute_script(CURRENT) == FLAGGED[1]
-    kept = page.execute_script("return [...ratings.all].map(([scan, entry]) => [scan, entry.rating, entry.note, entry.mask])")
+    kept = page.execute_script(
+        "return [...ratings.all].map(([scan, entry]) => [scan, entry.rating, entry.note, entry.mask])"
+    )
     assert kept == [["scan 000", "pass", "", "00000000"], ["scan 010", "fail", "tail cut 1 2 3", "00000001"]]
     page.refresh()
     row = find(page, "tr[data-scan='scan 010']")
@@ -84,7 +93,11 @@ def test_ratings_go_out_as_a_table_and_come_in_again(page: Any, wait: Wait, tmp_
     find(page, "#export").click()
     wait(lambda _: exported.exists() and exported.stat().st_size)
     header, row = exported.read_text().splitlines()
-    assert header.split("\t")[:3] == ["scan", "rating", "note"] and row.split("\t")[:3] == ["scan 000", "doubtful", "ventricle?"]
+    assert header.split("\t")[:3] == ["scan", "rating", "note"] and row.split("\t")[:3] == [
+        "scan 000",
+        "doubtful",
+        "ventricle?",
+    ]
     page.execute_script("localStorage.clear()")
     page.refresh()
     table = tmp_path / "mine.tsv"
@@ -92,9 +105,12 @@ def test_ratings_go_out_as_a_table_and_come_in_again(page: Any, wait: Wait, tmp_
     find(page, "#import").send_keys(str(table))
     wait(lambda _: "3 ratings read" in find(page, "#message").text)
     assert (
-        "1 of scans that are not on this page" in find(page, "#message").text and "line 4: rating splendid" in find(page, "#message").text
+        "1 of scans that are not on this page" in find(page, "#message").text
+        and "line 4: rating splendid" in find(page, "#message").text
     )
-    shown = [find(page, f"tr[data-scan='scan {number}']").get_attribute("data-rating") for number in ("000", "020", "030")]
+    shown = [
+        find(page, f"tr[data-scan='scan {number}']").get_attribute("data-rating") for number in ("000", "020", "030")
+    ]
     assert shown == ["doubtful", "pass", ""]
     table.write_text("name,verdict\n")
     find(page, "#import").send_keys(str(table))
@@ -102,7 +118,9 @@ def test_ratings_go_out_as_a_table_and_come_in_again(page: Any, wait: Wait, tmp_
 
 
 def test_a_rating_of_an_earlier_mask_is_said_to_be_one(page: Any) -> None:
-    page.execute_script("ratings.all.set('scan 000', {rating: 'pass', note: '', mask: 'deadbeef', rated: ''}); ratings.save()")
+    page.execute_script(
+        "ratings.all.set('scan 000', {rating: 'pass', note: '', mask: 'deadbeef', rated: ''}); ratings.save()"
+    )
     page.refresh()
     assert "of an earlier mask" in find(page, "tr[data-scan='scan 000'] .rating").text
     assert find(page, "article[data-scan='scan 000'] [data-rate=pass]").get_attribute("aria-pressed") == "false"
@@ -120,12 +138,16 @@ def test_the_scroller_moves_through_slices_and_knows_the_view(page: Any, wait: W
     assert "coronal, slice" in find(page, "#viewer figure.coronal figcaption").text
     # the mask that the page unpacks is the one of the pictures: as many voxels as were packed
     assert page.execute_script(
-        "return viewer.masks[0].values.length === viewer.volume.shape.reduce((a, b) => a * b) && viewer.masks[0].values.some(v => v === 2)"
+        "return viewer.masks[0].values.length === viewer.volume.shape.reduce((a, b) => a * b) &&"
+        " viewer.masks[0].values.some(v => v === 2)"
     )
     west = page.execute_script("return document.querySelector('#viewer figure.coronal .west').textContent")
     turned = page.execute_script("return viewer.panes.coronal.canvas.toDataURL()")
     keys(page, "v")
-    assert [west, page.execute_script("return document.querySelector('#viewer figure.coronal .west').textContent")] == ["R", "L"]
+    assert [west, page.execute_script("return document.querySelector('#viewer figure.coronal .west').textContent")] == [
+        "R",
+        "L",
+    ]
     assert page.execute_script("return viewer.panes.coronal.canvas.toDataURL()") != turned
     with_lines = page.execute_script("return viewer.panes.axial.canvas.toDataURL()")
     keys(page, "o")
@@ -137,10 +159,17 @@ def test_the_scroller_moves_through_slices_and_knows_the_view(page: Any, wait: W
 
 
 def test_outlines_of_the_scroller_are_those_of_a_square(page: Any) -> None:
-    lines = page.execute_script("return outlineOf((row, column) => row > 0 && row < 3 && column > 0 && column < 4, 5, 6)")
+    lines = page.execute_script(
+        "return outlineOf((row, column) => row > 0 && row < 3 && column > 0 && column < 4, 5, 6)"
+    )
     ends = [tuple(line[at : at + 2]) for line in lines for at in (0, 2)]
     assert all(ends.count(end) == 2 for end in ends)  # closed
-    assert [min(x for x, _ in ends), max(x for x, _ in ends), min(y for _, y in ends), max(y for _, y in ends)] == [1, 4, 1, 3]
+    assert [min(x for x, _ in ends), max(x for x, _ in ends), min(y for _, y in ends), max(y for _, y in ends)] == [
+        1,
+        4,
+        1,
+        3,
+    ]
 
 
 def test_the_view_is_switched_for_pictures_and_letters(page: Any) -> None:
@@ -150,7 +179,10 @@ def test_the_view_is_switched_for_pictures_and_letters(page: Any) -> None:
 
     turned = "return getComputedStyle(document.querySelector(`.planes .${arguments[0]} .turn`)).transform"
     assert [letter("coronal"), letter("axial"), letter("sagittal")] == ["R", "R", "A"]
-    assert page.execute_script(turned, "coronal").startswith("matrix(-1") and page.execute_script(turned, "sagittal") == "none"
+    assert (
+        page.execute_script(turned, "coronal").startswith("matrix(-1")
+        and page.execute_script(turned, "sagittal") == "none"
+    )
     keys(page, "v")
     assert [letter("coronal"), letter("axial"), letter("sagittal")] == ["L", "L", "A"]
     assert page.execute_script(turned, "axial") == "none"
@@ -160,7 +192,8 @@ def test_the_view_is_switched_for_pictures_and_letters(page: Any) -> None:
 
 def test_a_dot_opens_its_scan(page: Any) -> None:
     page.execute_script(
-        "document.querySelector(`.plot a[data-open='scan 023'] circle`).dispatchEvent(new MouseEvent('click', {bubbles: true}))"
+        "document.querySelector(`.plot a[data-open='scan 023'] circle`).dispatchEvent(new MouseEvent('click', {bubbles:"
+        " true}))"
     )
     assert page.execute_script(CURRENT) == "scan 023"
     top = page.execute_script("return document.querySelector('article.current').getBoundingClientRect().top")
@@ -185,11 +218,15 @@ def test_printed_the_page_has_its_pictures_and_no_controls(driver: Any, tmp_path
     from hippopt.reporting.pages.cohort_page import write_cohort
     from tests.page_parts import blob_view, cards_of, cohort_of, scan_row
 
-    few = write_cohort(tmp_path / "few.html", cohort_of([scan_row("one"), scan_row("two")]), lambda scans: cards_of(scans, [blob_view()]))[
-        0
-    ]
+    few = write_cohort(
+        tmp_path / "few.html",
+        cohort_of([scan_row("one"), scan_row("two")]),
+        lambda scans: cards_of(scans, [blob_view()]),
+    )[0]
     driver.get(few.as_uri())
-    pdf = base64.b64decode(driver.execute_cdp_cmd("Page.printToPDF", {"printBackground": True, "preferCSSPageSize": True})["data"])
+    pdf = base64.b64decode(
+        driver.execute_cdp_cmd("Page.printToPDF", {"printBackground": True, "preferCSSPageSize": True})["data"]
+    )
     assert pdf.startswith(b"%PDF") and pdf.count(b"/Subtype /Image") >= 16  # three planes and five slices a scan
     assert b"/MediaBox [0 0 841" in pdf  # A4 landscape
     driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})

@@ -24,7 +24,10 @@ def test_summary_and_next_command(tmp_path: Path, run_command: Command) -> None:
 
 def test_the_next_command_accepts_what_was_made(tmp_path: Path, run_command: Command) -> None:
     source = write_pair(tmp_path / "in", 6)
-    assert run_command("import_dataset", source, "--id", 4, "--name", "Hippo", "--root", tmp_path, "--labels", "a=2")[0] == 0
+    assert (
+        run_command("import_dataset", source, "--id", 4, "--name", "Hippo", "--root", tmp_path, "--labels", "a=2")[0]
+        == 0
+    )
     code, out, err = run_command("plan", "Hippo", "--root", tmp_path, "--verify-only")
     assert code == 0, err
     assert "6 cases of 6 subjects verified, no faults" in out
@@ -38,7 +41,10 @@ def test_labels_may_be_given_in_several_options(tmp_path: Path, run_command: Com
 
 
 def test_help_answers_at_once() -> None:
-    script = "import sys; from hippopt.cli.import_dataset import main\ntry: main(['--help'])\nexcept SystemExit: print('heavy', {'numpy', 'torch', 'nibabel'} & set(sys.modules))"
+    script = (
+        "import sys; from hippopt.cli.import_dataset import main\ntry: main(['--help'])\nexcept SystemExit:"
+        " print('heavy', {'numpy', 'torch', 'nibabel'} & set(sys.modules))"
+    )
     started = time.perf_counter()
     result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert result.stdout.endswith("heavy set()\n") and "--subjects" in result.stdout

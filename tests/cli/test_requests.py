@@ -14,9 +14,13 @@ from hippopt.training.fold import request_of_fold
 from hippopt.training.request import TrainingRequest
 from hippopt.workspace import Workspace
 
-REQUESTS = {"train": TrainingRequest(method="full"), "predict": PredictionRequest(source=Path("in"), output=Path("out"))}
+REQUESTS = {
+    "train": TrainingRequest(method="full"),
+    "predict": PredictionRequest(source=Path("in"), output=Path("out")),
+}
 POSITIONAL = {"train": ["Blob", "0"], "predict": []}
-# what the command itself acts on, before a request is made: nothing that a fold's or a prediction's own process would have to know
+# what the command itself acts on, before a request is made: nothing that a fold's or a prediction's own process would
+# have to know
 OWN = {
     "train": {"dataset", "fold", "root", "debug", "fits", "jobs", "slurm"},
     "predict": {"dataset", "root", "debug", "model", "base", "merge", "slurm", "seconds_per_scan", "report", "json"},
@@ -38,7 +42,13 @@ def another_value(action: argparse.Action, present: Any) -> Any:
         return True
     if action.choices is not None:
         return next(each for each in action.choices if each not in (present, action.default))
-    one = action.type(7) if callable(action.type) and action.type is not Path else Path("elsewhere") if action.type is Path else "some-word"
+    one = (
+        action.type(7)
+        if callable(action.type) and action.type is not Path
+        else Path("elsewhere")
+        if action.type is Path
+        else "some-word"
+    )
     return ("3", "full-data") if action.nargs == "+" else one
 
 
@@ -78,7 +88,9 @@ def test_a_value_that_looks_like_an_option_comes_back_too() -> None:
 
 def test_a_fold_takes_over_all_that_was_asked_but_what_is_decided_for_it() -> None:
     actions = actions_of("train")
-    asked = TrainingRequest(**{each.name: another_value(actions[each.name], each.default) for each in fields(TrainingRequest)})
+    asked = TrainingRequest(
+        **{each.name: another_value(actions[each.name], each.default) for each in fields(TrainingRequest)}
+    )
     made = request_of_fold(asked, "run", "3", seed=11, workers=2, resume=False)
     assert (made.run, made.fold) == ("run", "3")
     for each in fields(TrainingRequest):
@@ -91,6 +103,8 @@ def test_commands_name_the_workspace_the_data_set_and_the_fold() -> None:
     train = train_command(workspace, "Dataset007_Blob", "2", TrainingRequest(method="full"))
     options = parser_of("train").parse_args(list(train[3:]))
     assert (options.dataset, options.fold, options.root) == ("Dataset007_Blob", "2", Path("some root"))
-    predict = predict_command(workspace, "Dataset007_Blob", PredictionRequest(source=Path("in"), output=Path("out"), folds=("0", "1")))
+    predict = predict_command(
+        workspace, "Dataset007_Blob", PredictionRequest(source=Path("in"), output=Path("out"), folds=("0", "1"))
+    )
     options = parser_of("predict").parse_args(list(predict[3:]))
     assert (options.dataset, options.folds, options.root) == ("Dataset007_Blob", ["0", "1"], Path("some root"))

@@ -10,7 +10,19 @@ import pytest
 
 from tests.synthetic import Command
 
-HEAVY = ("torch", "monai", "nibabel", "SimpleITK", "numpy", "scipy", "pandas", "skimage", "sklearn", "matplotlib", "batchgenerators")
+HEAVY = (
+    "torch",
+    "monai",
+    "nibabel",
+    "SimpleITK",
+    "numpy",
+    "scipy",
+    "pandas",
+    "skimage",
+    "sklearn",
+    "matplotlib",
+    "batchgenerators",
+)
 REPOSITORY = Path(__file__).parents[2]
 COMMANDS = {
     name: target.partition(":")[0]
@@ -29,8 +41,12 @@ print(json.dumps(sorted(name for name in {heavy!r} if name in sys.modules)))
 @pytest.mark.parametrize("name", COMMANDS)
 def test_help_imports_nothing_heavy(name: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", PROBE.format(module=COMMANDS[name], heavy=HEAVY)], capture_output=True, text=True, check=False, cwd=REPOSITORY
-    )  # fmt: skip
+        [sys.executable, "-c", PROBE.format(module=COMMANDS[name], heavy=HEAVY)],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=REPOSITORY,
+    )
     assert done.returncode == 0, done.stderr
     text, _, imported = done.stdout.rstrip().rpartition("\n")
     assert text.startswith(f"usage: {name} ") and "--root" in text
@@ -39,7 +55,8 @@ def test_help_imports_nothing_heavy(name: str) -> None:
 
 def test_the_package_imports_nothing_heavy_until_it_is_used() -> None:
     lines = (
-        f"import hippopt, sys; print([name for name in {HEAVY!r} if name in sys.modules]); hippopt.Predictor; print('torch' in sys.modules)"
+        f"import hippopt, sys; print([name for name in {HEAVY!r} if name in sys.modules]); hippopt.Predictor;"
+        " print('torch' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", lines], capture_output=True, text=True, check=True, cwd=REPOSITORY)
     assert done.stdout.split("\n")[:2] == ["[]", "True"]

@@ -33,7 +33,9 @@ def test_every_room_of_the_package_stands_in_the_tree() -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(REPOSITORY)))
 def test_links_between_pages_lead_to_files(page: Path) -> None:
-    targets = [target for target in LINK.findall(page.read_text()) if "://" not in target and not target.startswith("mailto:")]
+    targets = [
+        target for target in LINK.findall(page.read_text()) if "://" not in target and not target.startswith("mailto:")
+    ]
     missing = [target for target in targets if not (page.parent / target).exists()]
     assert not missing, f"{page}: nothing lies where these links lead: {missing}"
 

@@ -26,5 +26,7 @@ def test_row_01_missing_table_and_list(tmp_path: Path, run_command: Command) -> 
 
 def test_row_01_a_file_is_no_source(tmp_path: Path, run_command: Command) -> None:
     (tmp_path / "Task04.tar").write_bytes(b"x")
-    code, _, err = run_command("import_dataset", tmp_path / "Task04.tar", "--id", 4, "--name", "Test", "--root", tmp_path)
+    code, _, err = run_command(
+        "import_dataset", tmp_path / "Task04.tar", "--id", 4, "--name", "Test", "--root", tmp_path
+    )
     assert code == 1 and "unpack it" in err

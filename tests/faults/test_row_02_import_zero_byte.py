@@ -1,4 +1,6 @@
-"""An import names files that are empty, are no scan, or are broken links, all of them together (rows 2, 4, 5 and 10)."""
+"""An import names files that are empty, are no scan, or are broken links, all of them together (rows 2, 4,
+5 and 10).
+"""
 
 from pathlib import Path
 
@@ -23,7 +25,11 @@ def test_row_02_zero_byte(tmp_path: Path, run_command: Command, folder: str) -> 
 @pytest.mark.parametrize("folder", ["images", "labels"])
 @pytest.mark.parametrize(
     ("content", "told"),
-    [(b"case,age\n1,70\n" * 40, "a text file"), (b"PK\x03\x04" + bytes(500), "a zip archive"), (bytes(128) + b"DICM" * 60, "DICOM")],
+    [
+        (b"case,age\n1,70\n" * 40, "a text file"),
+        (b"PK\x03\x04" + bytes(500), "a zip archive"),
+        (bytes(128) + b"DICM" * 60, "DICOM"),
+    ],
 )
 def test_row_05_not_an_image(tmp_path: Path, run_command: Command, folder: str, content: bytes, told: str) -> None:
     source = write_pair(tmp_path / "in")

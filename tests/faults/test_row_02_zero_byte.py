@@ -12,7 +12,9 @@ from tests.trained import assert_stopped
 def test_row_02_planning_names_the_empty_file(workspace: Path, run_command: Command, file: str) -> None:
     path = workspace / "raw_data" / "Dataset007_Blob" / file
     path.write_bytes(b"")
-    assert_stopped(run_plan(run_command, workspace), path, "empty file (0 bytes)", "copy it anew", "1 of 6 cases", code=1)
+    assert_stopped(
+        run_plan(run_command, workspace), path, "empty file (0 bytes)", "copy it anew", "1 of 6 cases", code=1
+    )
     assert not (workspace / "plans").exists()
 
 
@@ -20,4 +22,6 @@ def test_row_02_prediction_skips_the_empty_file(trained_root: Path, tmp_path: Pa
     scans = write_scans(tmp_path / "scans", "a.nii.gz", "b.nii.gz", "c.nii.gz")
     (scans / "b.nii.gz").write_bytes(b"")
     outcome = run_predict(run_command, trained_root, scans, tmp_path / "out")
-    assert_only_failed(outcome, tmp_path / "out", "b", ["a", "c"], str(scans / "b.nii.gz"), "empty file (0 bytes)", "copy it anew")
+    assert_only_failed(
+        outcome, tmp_path / "out", "b", ["a", "c"], str(scans / "b.nii.gz"), "empty file (0 bytes)", "copy it anew"
+    )

@@ -1,4 +1,6 @@
-"""A file that ends too early, or does not fit its check sum, is named with the bytes that are there and those that should be."""
+"""A file that ends too early, or does not fit its check sum, is
+named with the bytes that are there and those that should be.
+"""
 
 import gzip
 from collections.abc import Callable
@@ -22,17 +24,25 @@ def spoil_middle(data: bytes) -> bytes:
 
 
 FAULTS: dict[str, tuple[Callable[[bytes], bytes], tuple[str, ...]]] = {
-    "cut in the middle": (lambda data: data[: len(data) // 2], ("truncated, read", f"of {NEEDED} bytes", "copy the file anew")),
+    "cut in the middle": (
+        lambda data: data[: len(data) // 2],
+        ("truncated, read", f"of {NEEDED} bytes", "copy the file anew"),
+    ),
     "cut in the header": (lambda data: data[:30], ("truncated in its header", "copy the file anew")),
     "cut in the check sum": (lambda data: data[:-5], ("truncated", "gzip data do not end")),
     "wrong check sum": (spoil_checksum, ("corrupt gzip data", "incorrect data check", "copy the file anew")),
     "other bytes in the middle": (spoil_middle, ("corrupt gzip data", "copy the file anew")),
-    "fewer voxels than stated": (lambda data: gzip.compress(gzip.decompress(data)[:-100]), (f"read {NEEDED - 100} of {NEEDED} bytes",)),
+    "fewer voxels than stated": (
+        lambda data: gzip.compress(gzip.decompress(data)[:-100]),
+        (f"read {NEEDED - 100} of {NEEDED} bytes",),
+    ),
 }
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_row_03_prediction_skips_a_broken_gzip_file(trained_root: Path, tmp_path: Path, run_command: Command, fault: str) -> None:
+def test_row_03_prediction_skips_a_broken_gzip_file(
+    trained_root: Path, tmp_path: Path, run_command: Command, fault: str
+) -> None:
     scans = write_scans(tmp_path / "scans", "a.nii.gz", "b.nii.gz")
     path = scans / "b.nii.gz"
     spoil, words = FAULTS[fault]
@@ -43,7 +53,9 @@ def test_row_03_prediction_skips_a_broken_gzip_file(trained_root: Path, tmp_path
 
 def test_row_03_planning_names_all_broken_files_together(workspace: Path, run_command: Command) -> None:
     folder = workspace / "raw_data" / "Dataset007_Blob"
-    paths = [folder / "imagesTr" / f"case_{number:03d}_0000.nii.gz" for number in range(5)] + [folder / "labelsTr" / "case_005.nii.gz"]
+    paths = [folder / "imagesTr" / f"case_{number:03d}_0000.nii.gz" for number in range(5)] + [
+        folder / "labelsTr" / "case_005.nii.gz"
+    ]
     for path, (spoil, _) in zip(paths, FAULTS.values(), strict=True):
         path.write_bytes(spoil(path.read_bytes()))
     outcome = run_plan(run_command, workspace)

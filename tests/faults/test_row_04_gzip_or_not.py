@@ -8,7 +8,9 @@ import numpy as np
 from tests.synthetic import Command, read_mask, run_plan, run_predict, write_scans
 
 
-def test_row_04_prediction_reads_by_content_and_says_so(trained_root: Path, tmp_path: Path, run_command: Command) -> None:
+def test_row_04_prediction_reads_by_content_and_says_so(
+    trained_root: Path, tmp_path: Path, run_command: Command
+) -> None:
     scans = write_scans(tmp_path / "scans", "good.nii.gz")
     data = (scans / "good.nii.gz").read_bytes()
     (scans / "plain.nii.gz").write_bytes(gzip.decompress(data))

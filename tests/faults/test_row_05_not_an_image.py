@@ -1,4 +1,6 @@
-"""A file that is no image volume is refused with the kind of file that was found; a header of noise gives one line, never a traceback."""
+"""A file that is no image volume is refused with the kind of file that
+was found; a header of noise gives one line, never a traceback.
+"""
 
 import gzip
 from pathlib import Path
@@ -23,7 +25,9 @@ FOREIGN = {
 }
 
 
-@pytest.mark.parametrize(("content", "found"), FOREIGN.items(), ids=lambda value: value if isinstance(value, str) else "")
+@pytest.mark.parametrize(
+    ("content", "found"), FOREIGN.items(), ids=lambda value: value if isinstance(value, str) else ""
+)
 def test_row_05_prediction_names_what_it_found(
     trained_root: Path, tmp_path: Path, run_command: Command, content: bytes, found: str
 ) -> None:
@@ -31,7 +35,13 @@ def test_row_05_prediction_names_what_it_found(
     (scans / "b.nii.gz").write_bytes(content)
     outcome = run_predict(run_command, trained_root, scans, tmp_path / "out")
     assert_only_failed(
-        outcome, tmp_path / "out", "b", ["a"], str(scans / "b.nii.gz"), found, "NIfTI" if found != "of unknown type" else "NRRD"
+        outcome,
+        tmp_path / "out",
+        "b",
+        ["a"],
+        str(scans / "b.nii.gz"),
+        found,
+        "NIfTI" if found != "of unknown type" else "NRRD",
     )
 
 
@@ -40,7 +50,16 @@ def test_row_05_planning_names_what_it_found(workspace: Path, run_command: Comma
     for number, content in enumerate(list(FOREIGN)[:6]):
         (folder / "labelsTr" / f"case_{number:03d}.nii.gz").write_bytes(content)
     outcome = run_plan(run_command, workspace)
-    assert_stopped(outcome, "case_000.nii.gz", "a text file", "a zip archive", "a tar archive", "a PNG picture", "6 of 6 cases", code=1)
+    assert_stopped(
+        outcome,
+        "case_000.nii.gz",
+        "a text file",
+        "a zip archive",
+        "a tar archive",
+        "a PNG picture",
+        "6 of 6 cases",
+        code=1,
+    )
     assert not (workspace / "plans").exists()
 
 
@@ -48,7 +67,10 @@ def test_row_05_a_single_file_that_is_no_image(trained_root: Path, tmp_path: Pat
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "letter.txt").write_text("Dear colleague\n" * 40)
     assert_stopped(
-        run_predict(run_command, trained_root, tmp_path / "in" / "letter.txt", tmp_path / "out"), "letter.txt", "a text file", code=1
+        run_predict(run_command, trained_root, tmp_path / "in" / "letter.txt", tmp_path / "out"),
+        "letter.txt",
+        "a text file",
+        code=1,
     )
 
 

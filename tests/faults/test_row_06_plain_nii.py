@@ -21,7 +21,9 @@ def test_row_06_planning_gives_the_same_dataset_hash(trained_root: Path, workspa
         unzip(path)
     code, _, err = run_plan(run_command, workspace)
     assert code == 0 and "warning" not in err
-    found, wanted = (json.loads((root / "plans" / DATASET / "fingerprint.json").read_text()) for root in (workspace, trained_root))
+    found, wanted = (
+        json.loads((root / "plans" / DATASET / "fingerprint.json").read_text()) for root in (workspace, trained_root)
+    )
     assert found["dataset_hash"] == wanted["dataset_hash"]
 
 

@@ -13,7 +13,9 @@ from tests.trained import DATASET, assert_stopped
 def test_row_07_planning_stops(workspace: Path, run_command: Command, file: str) -> None:
     path = workspace / "raw_data" / DATASET / file
     path.with_suffix("").write_bytes(gzip.decompress(path.read_bytes()))
-    assert_stopped(run_plan(run_command, workspace), path.with_suffix("").name, path.name, "ambiguous", "keep one", code=1)
+    assert_stopped(
+        run_plan(run_command, workspace), path.with_suffix("").name, path.name, "ambiguous", "keep one", code=1
+    )
     assert not (workspace / "plans").exists()
 
 
@@ -21,5 +23,12 @@ def test_row_07_planning_stops(workspace: Path, run_command: Command, file: str)
 def test_row_07_prediction_stops(trained_root: Path, tmp_path: Path, run_command: Command, other: str) -> None:
     scans = write_scans(tmp_path / "scans", "a.nii.gz", "b.nii.gz")
     (scans / other).write_bytes((scans / "b.nii.gz").read_bytes())
-    assert_stopped(run_predict(run_command, trained_root, scans, tmp_path / "out"), other, "b.nii.gz", "ambiguous", "keep one", code=1)
+    assert_stopped(
+        run_predict(run_command, trained_root, scans, tmp_path / "out"),
+        other,
+        "b.nii.gz",
+        "ambiguous",
+        "keep one",
+        code=1,
+    )
     assert not (tmp_path / "out").exists()

@@ -34,7 +34,9 @@ def test_row_08_ids_equal_up_to_letter_case(tmp_path: Path, run_command: Command
 
 
 @pytest.mark.parametrize("write", [write_pair, write_decathlon])
-def test_row_12_hidden_files_of_macos_are_ignored_with_a_note(tmp_path: Path, run_command: Command, write: object) -> None:
+def test_row_12_hidden_files_of_macos_are_ignored_with_a_note(
+    tmp_path: Path, run_command: Command, write: object
+) -> None:
     source = write(tmp_path / "in")  # type: ignore[operator]
     for path in list(source.rglob("*.nii.gz")):
         (path.parent / f"._{path.name}").write_bytes(b"\x00\x05\x16\x07")

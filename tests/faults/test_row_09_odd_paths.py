@@ -6,7 +6,16 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
-from tests.synthetic import Command, assert_only_failed, blob_case, read_mask, run_plan, run_predict, write_dataset, write_scans
+from tests.synthetic import (
+    Command,
+    assert_only_failed,
+    blob_case,
+    read_mask,
+    run_plan,
+    run_predict,
+    write_dataset,
+    write_scans,
+)
 from tests.trained import DATASET, assert_stopped
 
 ODD = "Größe 'n\" 海馬 $(x); [1]*"

@@ -1,4 +1,6 @@
-"""Row 100: `python -m hippopt.cli.NAME` runs the command as its script does, and never ends with success without having done anything."""
+"""Row 100: `python -m hippopt.cli.NAME` runs the command as its script
+does, and never ends with success without having done anything.
+"""
 
 import subprocess
 import sys

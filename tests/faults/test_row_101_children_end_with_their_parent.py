@@ -37,7 +37,9 @@ def test_row_101_batch_workers_of_a_killed_training_end(trained_root: Path, tmp_
         wait_for(lambda: all(map(gone, workers)))
 
 
-def test_row_101_folds_side_by_side_save_and_end_when_their_parent_is_killed(trained_root: Path, tmp_path: Path) -> None:
+def test_row_101_folds_side_by_side_save_and_end_when_their_parent_is_killed(
+    trained_root: Path, tmp_path: Path
+) -> None:
     root = copied(trained_root, tmp_path, results=False)
     arguments = train_arguments(root, "--jobs", 2, fold="all", steps=100_000)
     with running(tmp_path, "train", arguments) as process:

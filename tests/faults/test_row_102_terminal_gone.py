@@ -1,4 +1,6 @@
-"""Row 102: a terminal that goes away (SIGHUP) stops a training as SIGTERM does, with its state saved; under nohup the training goes on."""
+"""Row 102: a terminal that goes away (SIGHUP) stops a training as
+SIGTERM does, with its state saved; under nohup the training goes on.
+"""
 
 import os
 import signal
@@ -24,7 +26,9 @@ def test_row_102_a_dropped_connection_saves_and_ends(trained_root: Path, tmp_pat
 
 def test_row_102_folds_side_by_side_end_with_the_connection(trained_root: Path, tmp_path: Path) -> None:
     root = copied(trained_root, tmp_path, results=False)
-    with running(tmp_path, "train", train_arguments(root, "--jobs", 2, fold="all", steps=100_000), before=TERMINAL) as process:
+    with running(
+        tmp_path, "train", train_arguments(root, "--jobs", 2, fold="all", steps=100_000), before=TERMINAL
+    ) as process:
         process.wait_until(lambda: all((fold_path(root, fold) / "resume.safetensors").exists() for fold in (0, 1)))
         os.kill(process.process.pid, signal.SIGHUP)
         outcome = process.outcome()

@@ -1,4 +1,6 @@
-"""Row 103: what libraries read from the environment at import stops no command: a user id without a name, a backend of another environment."""
+"""Row 103: what libraries read from the environment at import stops no
+command: a user id without a name, a backend of another environment.
+"""
 
 import os
 import subprocess
@@ -20,14 +22,22 @@ def run(command: str, *arguments: object, before: str = "", **environment: str) 
     kept = {name: value for name, value in os.environ.items() if name not in NAMES}
     lines = f"{before}import sys\nfrom hippopt.cli.{command} import main\nsys.exit(main(sys.argv[1:]))"
     return subprocess.run(
-        [sys.executable, "-c", lines, *map(str, arguments)], env={**kept, **environment}, cwd=REPOSITORY, capture_output=True, text=True
+        [sys.executable, "-c", lines, *map(str, arguments)],
+        env={**kept, **environment},
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
     )
 
 
 @pytest.mark.parametrize(
-    ("before", "environment"), [(UNKNOWN, {}), ("", {"MPLBACKEND": NOTEBOOK})], ids=["no user name", "a notebook's backend"]
+    ("before", "environment"),
+    [(UNKNOWN, {}), ("", {"MPLBACKEND": NOTEBOOK})],
+    ids=["no user name", "a notebook's backend"],
 )
-def test_row_103_planning_and_training_go_on(trained_root: Path, tmp_path: Path, before: str, environment: dict[str, str]) -> None:
+def test_row_103_planning_and_training_go_on(
+    trained_root: Path, tmp_path: Path, before: str, environment: dict[str, str]
+) -> None:
     write_dataset(tmp_path / "new")
     planned = run("plan", "--root", tmp_path / "new", "--device", "cpu", "--set", *TINY, before=before, **environment)
     assert planned.returncode == 0, planned.stderr

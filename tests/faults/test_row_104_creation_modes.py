@@ -1,4 +1,6 @@
-"""Row 104: the kernel decides how new files may be read: the umask is never changed, and a refused chmod stops nothing."""
+"""Row 104: the kernel decides how new files may be read: the umask is never changed, and a refused chmod
+stops nothing.
+"""
 
 import os
 import stat
@@ -24,14 +26,18 @@ def test_row_104_files_get_the_mode_of_the_umask(tmp_path: Path, umask: int, exp
     assert mode(tmp_path / "a.bin") == expected
 
 
-def test_row_104_the_umask_is_never_changed_since_other_threads_would_write_by_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_row_104_the_umask_is_never_changed_since_other_threads_would_write_by_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(os, "umask", lambda _: pytest.fail("the umask was changed"))
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda number: write_bytes(tmp_path / f"{number}.bin", b"x"), range(50)))
     assert len(list(tmp_path.iterdir())) == 50
 
 
-def test_row_104_where_chmod_is_refused_files_are_written_nevertheless(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_row_104_where_chmod_is_refused_files_are_written_nevertheless(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise PermissionError(1, "Operation not permitted")
 

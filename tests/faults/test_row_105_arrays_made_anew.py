@@ -1,4 +1,6 @@
-"""Row 105: a fold trains and validates on the arrays that were held against its plan, or stops: none that was made anew meanwhile is mixed in."""
+"""Row 105: a fold trains and validates on the arrays that were held against
+its plan, or stops: none that was made anew meanwhile is mixed in.
+"""
 
 import shutil
 from pathlib import Path
@@ -46,7 +48,9 @@ def test_row_105_each_array_of_a_case_is_checked_when_it_is_opened(tmp_path: Pat
         getattr(case, name)
 
 
-def test_row_105_planning_and_importing_anew_wait_for_folds_that_train(trained_root: Path, tmp_path: Path, run_command: Command) -> None:
+def test_row_105_planning_and_importing_anew_wait_for_folds_that_train(
+    trained_root: Path, tmp_path: Path, run_command: Command
+) -> None:
     root = copied(trained_root, tmp_path, results=False)
     source = tmp_path / "source"
     shutil.copytree(root / "raw_data" / DATASET, source)
@@ -64,7 +68,9 @@ def test_row_105_planning_and_importing_anew_wait_for_folds_that_train(trained_r
     assert code == 0, err
 
 
-def test_row_105_a_lock_of_another_host_holds_them_up_too(trained_root: Path, tmp_path: Path, run_command: Command) -> None:
+def test_row_105_a_lock_of_another_host_holds_them_up_too(
+    trained_root: Path, tmp_path: Path, run_command: Command
+) -> None:
     root = copied(trained_root, tmp_path, results=False)
     lock = fold_path(root) / "lock.json"
     lock.parent.mkdir(parents=True)

@@ -1,4 +1,6 @@
-"""Row 107: a table of subjects in which no case is found stops the import, and names that differ in letter case only are reported."""
+"""Row 107: a table of subjects in which no case is found stops the
+import, and names that differ in letter case only are reported.
+"""
 
 from pathlib import Path
 
@@ -16,12 +18,18 @@ def imported(run_command: Command, tmp_path: Path, data: bytes, name: str = "sub
         for folder in ("images", "labels"):
             (source / folder / f"case_{number}.nii.gz").rename(source / folder / f"{case}.nii.gz")
     (tmp_path / name).write_bytes(data)
-    return run_command("import_dataset", source, "--id", 4, "--name", "Test", "--root", tmp_path, "--subjects", tmp_path / name)
+    return run_command(
+        "import_dataset", source, "--id", 4, "--name", "Test", "--root", tmp_path, "--subjects", tmp_path / name
+    )
 
 
 @pytest.mark.parametrize(
     ("ids", "near"),
-    [(("1", "2", "3"), "001"), (("001.nii.gz", "002.nii.gz", "003.nii.gz"), "001"), (("001_0000", "002_0000", "003_0000"), "001")],
+    [
+        (("1", "2", "3"), "001"),
+        (("001.nii.gz", "002.nii.gz", "003.nii.gz"), "001"),
+        (("001_0000", "002_0000", "003_0000"), "001"),
+    ],
     ids=["a spreadsheet took the zeros", "file names", "channels"],
 )
 def test_row_107_no_row_fits(tmp_path: Path, run_command: Command, ids: tuple[str, ...], near: str) -> None:

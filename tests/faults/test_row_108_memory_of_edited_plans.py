@@ -1,4 +1,6 @@
-"""Row 108: a plan that was edited to need more memory than there is, is refused; memory that cannot be had ends a command with one line."""
+"""Row 108: a plan that was edited to need more memory than there is, is
+refused; memory that cannot be had ends a command with one line.
+"""
 
 import errno
 from pathlib import Path
@@ -43,7 +45,8 @@ def test_row_108_a_plan_for_a_larger_machine_is_kept(workspace: Path, run_comman
     [
         MemoryError("Unable to allocate 20.0 GiB for an array"),
         RuntimeError(
-            "[enforce fail at alloc_cpu.cpp:118] err == 0. DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes."
+            "[enforce fail at alloc_cpu.cpp:118] err == 0. DefaultCPUAllocator: can't allocate memory: you tried to"
+            " allocate 9 bytes."
         ),
         RuntimeError("can't start new thread"),
         OSError(errno.ENOMEM, "Cannot allocate memory"),
@@ -66,4 +69,9 @@ def test_row_108_memory_that_cannot_be_had_is_one_line(
 
 
 def test_row_108_other_errors_are_not_taken_for_it() -> None:
-    assert not any(map(ran_out_of_memory, (RuntimeError("shapes differ"), OSError(errno.ENOENT, "No such file"), ValueError("memory"))))
+    assert not any(
+        map(
+            ran_out_of_memory,
+            (RuntimeError("shapes differ"), OSError(errno.ENOENT, "No such file"), ValueError("memory")),
+        )
+    )

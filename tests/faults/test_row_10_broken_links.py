@@ -13,11 +13,19 @@ def test_row_10_planning_names_the_links(workspace: Path, run_command: Command) 
         path.unlink()
         path.symlink_to(target)
     assert_stopped(
-        run_plan(run_command, workspace), image, "broken link to gone.nii.gz", label, f"broken link to {label.name}", "restore", code=1
+        run_plan(run_command, workspace),
+        image,
+        "broken link to gone.nii.gz",
+        label,
+        f"broken link to {label.name}",
+        "restore",
+        code=1,
     )
 
 
-def test_row_10_prediction_names_the_links_and_follows_sound_ones(trained_root: Path, tmp_path: Path, run_command: Command) -> None:
+def test_row_10_prediction_names_the_links_and_follows_sound_ones(
+    trained_root: Path, tmp_path: Path, run_command: Command
+) -> None:
     write_scans(tmp_path / "elsewhere", "a.nii.gz")
     scans = tmp_path / "scans"
     scans.mkdir()
@@ -34,5 +42,9 @@ def test_row_10_prediction_names_the_links_and_follows_sound_ones(trained_root: 
 def test_row_10_output_and_dataset_behind_a_circle(trained_root: Path, tmp_path: Path, run_command: Command) -> None:
     scans = write_scans(tmp_path / "scans", "a.nii.gz")
     (tmp_path / "out").symlink_to("out")
-    assert_stopped(run_predict(run_command, trained_root, scans, tmp_path / "out"), tmp_path / "out", "cannot be written", code=1)
-    assert_stopped(run_predict(run_command, trained_root, tmp_path / "out", tmp_path / "masks"), "out: broken link", code=1)
+    assert_stopped(
+        run_predict(run_command, trained_root, scans, tmp_path / "out"), tmp_path / "out", "cannot be written", code=1
+    )
+    assert_stopped(
+        run_predict(run_command, trained_root, tmp_path / "out", tmp_path / "masks"), "out: broken link", code=1
+    )

@@ -37,7 +37,13 @@ def test_row_13_prediction_stops_before_the_networks_are_loaded(
             check(source, folder)
 
     monkeypatch.setattr(prediction, "check_output", unprivileged)
-    assert_stopped(run_predict(run_command, trained_root, scans, output), f"-o {output}", "cannot be written", "choose another", code=1)
+    assert_stopped(
+        run_predict(run_command, trained_root, scans, output),
+        f"-o {output}",
+        "cannot be written",
+        "choose another",
+        code=1,
+    )
     assert kind != "a file" or output.read_text() == "my notes"
 
 

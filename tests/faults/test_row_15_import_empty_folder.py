@@ -9,7 +9,10 @@ from tests.synthetic import Command
 
 
 def test_row_14_import_into_itself(tmp_path: Path, run_command: Command) -> None:
-    assert run_command("import_dataset", write_pair(tmp_path / "in"), "--id", 4, "--name", "Test", "--root", tmp_path)[0] == 0
+    assert (
+        run_command("import_dataset", write_pair(tmp_path / "in"), "--id", 4, "--name", "Test", "--root", tmp_path)[0]
+        == 0
+    )
     itself = tmp_path / "raw_data" / "Dataset004_Test"
     code, _, err = run_command("import_dataset", itself, "--id", 4, "--name", "Test", "--root", tmp_path, "--overwrite")
     assert code == 2 and "is the data set itself" in err

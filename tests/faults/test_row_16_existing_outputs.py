@@ -6,7 +6,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.synthetic import Command, assert_only_failed, failures, read_mask, run_predict, save_nifti, volumes, write_scans
+from tests.synthetic import (
+    Command,
+    assert_only_failed,
+    failures,
+    read_mask,
+    run_predict,
+    save_nifti,
+    volumes,
+    write_scans,
+)
 from tests.trained import contents
 
 
@@ -20,7 +29,9 @@ def test_row_16_masks_are_kept_and_their_volumes_told(
     drawn[2:5, 3:6, 4] = 1  # a person's correction
     save_nifti(out / "a.nii.gz", drawn)
     before = contents(out)
-    monkeypatch.setattr("hippopt.inference.segmentation.predict_probabilities", lambda *_: pytest.fail("predicted anew"))
+    monkeypatch.setattr(
+        "hippopt.inference.segmentation.predict_probabilities", lambda *_: pytest.fail("predicted anew")
+    )
     for remove in (False, True):  # a run that was stopped has written no table yet
         if remove:
             (out / "volumes.tsv").unlink()
@@ -44,7 +55,9 @@ def another_image(path: Path) -> None:
     save_nifti(path, read_mask(path).astype(np.float32) + 40)
 
 
-@pytest.mark.parametrize(("spoil", "reason"), [(other_grid, "another grid"), (cut, "truncated"), (another_image, "other values")])
+@pytest.mark.parametrize(
+    ("spoil", "reason"), [(other_grid, "another grid"), (cut, "truncated"), (another_image, "other values")]
+)
 def test_row_16_what_is_no_mask_of_the_scan_is_left_alone(
     trained_root: Path, tmp_path: Path, run_command: Command, spoil: Callable[[Path], None], reason: str
 ) -> None:
@@ -56,12 +69,16 @@ def test_row_16_what_is_no_mask_of_the_scan_is_left_alone(
     code, _, err = run_predict(run_command, trained_root, scans, out)
     assert code == 1 and (out / "b.nii.gz").read_bytes() == spoilt
     found = failures(out)
-    assert list(found) == ["b"] and all(word in found["b"] and word in err for word in (str(out / "b.nii.gz"), reason, "--overwrite"))
+    assert list(found) == ["b"] and all(
+        word in found["b"] and word in err for word in (str(out / "b.nii.gz"), reason, "--overwrite")
+    )
     assert run_predict(run_command, trained_root, scans, out, "--overwrite")[0] == 0
     assert contents(out) == before  # failures.tsv is gone again
 
 
-def test_row_16_the_table_keeps_scans_of_earlier_calls(trained_root: Path, tmp_path: Path, run_command: Command) -> None:
+def test_row_16_the_table_keeps_scans_of_earlier_calls(
+    trained_root: Path, tmp_path: Path, run_command: Command
+) -> None:
     scans, out = write_scans(tmp_path / "scans", "a.nii.gz", "b.nii.gz"), tmp_path / "out"
     for name in ("a", "b"):
         assert run_predict(run_command, trained_root, scans / f"{name}.nii.gz", out)[0] == 0
@@ -71,7 +88,9 @@ def test_row_16_the_table_keeps_scans_of_earlier_calls(trained_root: Path, tmp_p
     assert volumes(out).scan.tolist() == ["b", "b"]
 
 
-def test_row_16_a_scan_that_broke_meanwhile_fails_and_its_mask_stays(trained_root: Path, tmp_path: Path, run_command: Command) -> None:
+def test_row_16_a_scan_that_broke_meanwhile_fails_and_its_mask_stays(
+    trained_root: Path, tmp_path: Path, run_command: Command
+) -> None:
     scans, out = write_scans(tmp_path / "scans", "a.nii.gz", "b.nii.gz"), tmp_path / "out"
     assert run_predict(run_command, trained_root, scans, out)[0] == 0
     mask = (out / "b.nii.gz").read_bytes()
@@ -82,7 +101,9 @@ def test_row_16_a_scan_that_broke_meanwhile_fails_and_its_mask_stays(trained_roo
     assert_only_failed(run_predict(run_command, trained_root, scans, out), out, "b", ["a"], "empty file")
 
 
-@pytest.mark.parametrize("text", ["scan\tlabel\tvoxels\na\tfront\t9\n", "", "scan\t\xff\n"], ids=["other columns", "nothing", "no text"])
+@pytest.mark.parametrize(
+    "text", ["scan\tlabel\tvoxels\na\tfront\t9\n", "", "scan\t\xff\n"], ids=["other columns", "nothing", "no text"]
+)
 def test_row_16_a_table_of_another_version_is_replaced_and_said_so(
     trained_root: Path, tmp_path: Path, run_command: Command, text: str
 ) -> None:
@@ -92,5 +113,8 @@ def test_row_16_a_table_of_another_version_is_replaced_and_said_so(
     (out / "volumes.tsv").write_bytes(text.encode("latin-1"))
     code, _, err = run_predict(run_command, trained_root, scans, out)
     assert code == 0 and err.count(f"{out / 'volumes.tsv'}: not a table") == 1 and "--overwrite" in err
-    assert volumes(out).columns.tolist() == table.columns.tolist() and volumes(out).voxels.tolist() == table.voxels.tolist()
+    assert (
+        volumes(out).columns.tolist() == table.columns.tolist()
+        and volumes(out).voxels.tolist() == table.voxels.tolist()
+    )
     assert "not a table" not in run_predict(run_command, trained_root, scans, out)[2]

@@ -29,14 +29,21 @@ def test_row_16_existing_data_set(tmp_path: Path, run_command: Command) -> None:
 def test_row_16_a_number_that_is_taken(tmp_path: Path, run_command: Command) -> None:
     source = write_pair(tmp_path / "in")
     assert run_command("import_dataset", source, "--id", 4, "--name", "Test", "--root", tmp_path)[0] == 0
-    code, _, err = run_command("import_dataset", source, "--id", 4, "--name", "Other", "--root", tmp_path, "--overwrite")
+    code, _, err = run_command(
+        "import_dataset", source, "--id", 4, "--name", "Other", "--root", tmp_path, "--overwrite"
+    )
     assert code == 1 and "number 004 belongs to Dataset004_Test; choose another --id" in err
     assert made(tmp_path) == ["Dataset004_Test"]
 
 
 def test_row_16_bad_numbers_and_names(tmp_path: Path, run_command: Command) -> None:
     source = write_pair(tmp_path / "in")
-    for number, name, told in ((0, "Test", "--id 0"), (1000, "Test", "--id 1000"), (4, "../up", "--name '../up'"), (4, "", "--name ''")):
+    for number, name, told in (
+        (0, "Test", "--id 0"),
+        (1000, "Test", "--id 1000"),
+        (4, "../up", "--name '../up'"),
+        (4, "", "--name ''"),
+    ):
         code, _, err = run_command("import_dataset", source, "--id", number, "--name", name, "--root", tmp_path)
         assert code == 1 and told in err
     assert made(tmp_path) == []

@@ -13,9 +13,13 @@ IMAGE = blob_case(3)[0]
 
 
 @pytest.mark.parametrize(
-    "array", [IMAGE[:, :, 7], IMAGE[:, :, 7:8], IMAGE[:1], IMAGE[:, 7, :, None]], ids=["2D", "one slice", "sagittal", "4D"]
+    "array",
+    [IMAGE[:, :, 7], IMAGE[:, :, 7:8], IMAGE[:1], IMAGE[:, 7, :, None]],
+    ids=["2D", "one slice", "sagittal", "4D"],
 )
-def test_row_18_prediction_skips_them(trained_root: Path, tmp_path: Path, run_command: Command, array: np.ndarray) -> None:
+def test_row_18_prediction_skips_them(
+    trained_root: Path, tmp_path: Path, run_command: Command, array: np.ndarray
+) -> None:
     scans = write_scans(tmp_path / "scans", "a.nii.gz")
     save_nifti(scans / "b.nii.gz", array)
     outcome = run_predict(run_command, trained_root, scans, tmp_path / "out")
@@ -25,7 +29,9 @@ def test_row_18_prediction_skips_them(trained_root: Path, tmp_path: Path, run_co
 def test_row_18_prediction_skips_a_slice_of_itk(trained_root: Path, tmp_path: Path, run_command: Command) -> None:
     scans = write_scans(tmp_path / "scans", "a.nii.gz")
     sitk.WriteImage(sitk.GetImageFromArray(IMAGE[:, :, 7].T), str(scans / "b.nrrd"))
-    assert_only_failed(run_predict(run_command, trained_root, scans, tmp_path / "out"), tmp_path / "out", "b", ["a"], "flat")
+    assert_only_failed(
+        run_predict(run_command, trained_root, scans, tmp_path / "out"), tmp_path / "out", "b", ["a"], "flat"
+    )
 
 
 def test_row_18_planning_stops(workspace: Path, run_command: Command) -> None:

@@ -5,7 +5,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.synthetic import Command, assert_only_failed, blob_case, failures, read_mask, run_plan, run_predict, save_nifti, write_scans
+from tests.synthetic import (
+    Command,
+    assert_only_failed,
+    blob_case,
+    failures,
+    read_mask,
+    run_plan,
+    run_predict,
+    save_nifti,
+    write_scans,
+)
 from tests.trained import DATASET, assert_stopped
 
 
@@ -17,20 +27,26 @@ def scans(tmp_path: Path) -> Path:
     return folder
 
 
-def test_row_19_one_volume_is_taken_and_said(trained_root: Path, tmp_path: Path, run_command: Command, scans: Path) -> None:
+def test_row_19_one_volume_is_taken_and_said(
+    trained_root: Path, tmp_path: Path, run_command: Command, scans: Path
+) -> None:
     save_nifti(scans / "both.nii.gz", blob_case(101)[0][..., None])
     code, _, err = run_predict(run_command, trained_root, scans, tmp_path / "out")
     assert code == 0 and "both.nii.gz: one volume in four dimensions" in err
     np.testing.assert_array_equal(read_mask(tmp_path / "out" / "both.nii.gz"), read_mask(tmp_path / "out" / "b.nii.gz"))
 
 
-def test_row_19_several_volumes_are_refused(trained_root: Path, tmp_path: Path, run_command: Command, scans: Path) -> None:
+def test_row_19_several_volumes_are_refused(
+    trained_root: Path, tmp_path: Path, run_command: Command, scans: Path
+) -> None:
     outcome = run_predict(run_command, trained_root, scans, tmp_path / "out")
     assert_only_failed(outcome, tmp_path / "out", "both", ["a", "b"], "2 volumes", "--volume")
 
 
 @pytest.mark.parametrize(("volume", "same"), [(0, "a"), (1, "b")])
-def test_row_19_a_volume_is_chosen(trained_root: Path, tmp_path: Path, run_command: Command, scans: Path, volume: int, same: str) -> None:
+def test_row_19_a_volume_is_chosen(
+    trained_root: Path, tmp_path: Path, run_command: Command, scans: Path, volume: int, same: str
+) -> None:
     assert run_predict(run_command, trained_root, scans, tmp_path / "plain")[0] == 1
     code, _, err = run_predict(run_command, trained_root, scans / "both.nii.gz", tmp_path / "out", "--volume", volume)
     assert code == 0 and f"volume {volume} of 2 taken" in err
@@ -39,11 +55,22 @@ def test_row_19_a_volume_is_chosen(trained_root: Path, tmp_path: Path, run_comma
     np.testing.assert_array_equal(found, read_mask(tmp_path / "plain" / f"{same}.nii.gz"))
 
 
-def test_row_19_a_volume_that_is_not_there(trained_root: Path, tmp_path: Path, run_command: Command, scans: Path) -> None:
+def test_row_19_a_volume_that_is_not_there(
+    trained_root: Path, tmp_path: Path, run_command: Command, scans: Path
+) -> None:
     assert run_predict(run_command, trained_root, scans, tmp_path / "out", "--volume", 2)[0] == 1
     found = failures(tmp_path / "out")
-    assert sorted(found) == ["a", "b", "both"] and "holds volumes 0 to 1" in found["both"] and "volumes 0 to 0" in found["a"]
-    assert_stopped(run_predict(run_command, trained_root, scans, tmp_path / "none", "--volume", -1), "--volume -1", "from 0", code=2)
+    assert (
+        sorted(found) == ["a", "b", "both"]
+        and "holds volumes 0 to 1" in found["both"]
+        and "volumes 0 to 0" in found["a"]
+    )
+    assert_stopped(
+        run_predict(run_command, trained_root, scans, tmp_path / "none", "--volume", -1),
+        "--volume -1",
+        "from 0",
+        code=2,
+    )
     assert not (tmp_path / "none").exists()
 
 

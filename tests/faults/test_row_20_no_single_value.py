@@ -31,11 +31,15 @@ def test_row_20_prediction_skips_them(trained_root: Path, tmp_path: Path, run_co
     scans = write_scans(tmp_path / "scans", "a.nii.gz")
     write(scans / "b.nii.gz")  # type: ignore[operator]
     outcome = run_predict(run_command, trained_root, scans, tmp_path / "out")
-    assert_only_failed(outcome, tmp_path / "out", "b", ["a"], str(scans / "b.nii.gz"), "colour or complex", "one real value per voxel")
+    assert_only_failed(
+        outcome, tmp_path / "out", "b", ["a"], str(scans / "b.nii.gz"), "colour or complex", "one real value per voxel"
+    )
 
 
 @pytest.mark.parametrize("ending", [".nrrd", ".mha"])
-def test_row_20_prediction_skips_vectors_of_itk(trained_root: Path, tmp_path: Path, run_command: Command, ending: str) -> None:
+def test_row_20_prediction_skips_vectors_of_itk(
+    trained_root: Path, tmp_path: Path, run_command: Command, ending: str
+) -> None:
     scans = write_scans(tmp_path / "scans", "a.nii.gz")
     sitk.WriteImage(sitk.GetImageFromArray(np.stack([IMAGE.T] * 3, -1), isVector=True), str(scans / f"b{ending}"))
     outcome = run_predict(run_command, trained_root, scans, tmp_path / "out")
@@ -44,6 +48,9 @@ def test_row_20_prediction_skips_vectors_of_itk(trained_root: Path, tmp_path: Pa
 
 def test_row_20_planning_stops(workspace: Path, run_command: Command) -> None:
     folder = workspace / "raw_data" / DATASET
-    paths = [write_complex(folder / "imagesTr" / "case_001_0000.nii.gz"), write_colours(folder / "labelsTr" / "case_004.nii.gz")]
+    paths = [
+        write_complex(folder / "imagesTr" / "case_001_0000.nii.gz"),
+        write_colours(folder / "labelsTr" / "case_004.nii.gz"),
+    ]
     assert_stopped(run_plan(run_command, workspace), *paths, "colour or complex", code=1)
     assert not (workspace / "plans").exists()

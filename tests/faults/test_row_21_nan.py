@@ -22,7 +22,9 @@ def test_row_21_planning_stops(workspace: Path, run_command: Command, name: str,
 
 
 @pytest.mark.parametrize(("name", "value"), KINDS, ids=str)
-def test_row_21_prediction_reads_0_with_a_count(trained_root: Path, tmp_path: Path, run_command: Command, name: str, value: float) -> None:
+def test_row_21_prediction_reads_0_with_a_count(
+    trained_root: Path, tmp_path: Path, run_command: Command, name: str, value: float
+) -> None:
     image = blob_case(5)[0]
     for file, inside in (("zero", 0), ("odd", value)):
         image[2:4, 5, 6] = inside
@@ -36,4 +38,7 @@ def test_row_21_nothing_but_nan(trained_root: Path, tmp_path: Path, run_command:
     save_nifti(tmp_path / "scans" / "a.nii.gz", np.full((18, 26, 14), np.nan, np.float32))
     code, _, err = run_predict(run_command, trained_root, tmp_path / "scans", tmp_path / "out")
     assert code == 0 and "6552 voxels are NaN" in err and "the mask is empty" in err
-    assert not read_mask(tmp_path / "out" / "a.nii.gz").any() and (volumes(tmp_path / "out").flag == "constant image; empty").all()
+    assert (
+        not read_mask(tmp_path / "out" / "a.nii.gz").any()
+        and (volumes(tmp_path / "out").flag == "constant image; empty").all()
+    )

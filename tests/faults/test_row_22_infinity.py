@@ -22,7 +22,9 @@ def test_row_22_planning_stops(workspace: Path, run_command: Command, name: str,
 
 
 @pytest.mark.parametrize(("name", "value"), KINDS, ids=str)
-def test_row_22_prediction_reads_0_with_a_count(trained_root: Path, tmp_path: Path, run_command: Command, name: str, value: float) -> None:
+def test_row_22_prediction_reads_0_with_a_count(
+    trained_root: Path, tmp_path: Path, run_command: Command, name: str, value: float
+) -> None:
     image = blob_case(5)[0]
     for file, inside in (("zero", 0), ("odd", value)):
         image[2:4, 5, 6] = inside

@@ -19,13 +19,17 @@ def one_hot_voxel() -> np.ndarray:
 
 @pytest.mark.parametrize("value", [0, 7])
 def test_row_23_planning_stops(workspace: Path, run_command: Command, value: int) -> None:
-    path = save_nifti(workspace / "raw_data" / DATASET / "imagesTr" / "case_003_0000.nii.gz", np.full(SHAPE, value, np.int16))
+    path = save_nifti(
+        workspace / "raw_data" / DATASET / "imagesTr" / "case_003_0000.nii.gz", np.full(SHAPE, value, np.int16)
+    )
     assert_stopped(run_plan(run_command, workspace), path, f"every voxel is {value}", "remove the case", code=1)
     assert not (workspace / "plans").exists()
 
 
 @pytest.mark.parametrize(
-    "image", [np.zeros(SHAPE, np.float32), np.full(SHAPE, -3, np.int16), one_hot_voxel()], ids=["zero", "constant", "but for one voxel"]
+    "image",
+    [np.zeros(SHAPE, np.float32), np.full(SHAPE, -3, np.int16), one_hot_voxel()],
+    ids=["zero", "constant", "but for one voxel"],
 )
 def test_row_23_prediction_gives_an_empty_mask_and_a_flag(
     trained_root: Path, tmp_path: Path, run_command: Command, image: np.ndarray

@@ -1,4 +1,6 @@
-"""A scaling that is none (a slope of 0 or NaN, or one that overflows) is left out with a warning, and the stored values are used."""
+"""A scaling that is none (a slope of 0 or NaN, or one that overflows) is
+left out with a warning, and the stored values are used.
+"""
 
 from pathlib import Path
 

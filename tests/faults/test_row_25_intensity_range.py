@@ -24,7 +24,12 @@ def test_row_25_prediction_gives_the_same_mask(trained_root: Path, tmp_path: Pat
     image = blob_case(5)[0]
     hot = image.copy()
     hot[0, 0, 0] = 1e9
-    for name, array in (("plain", image), ("large", image * np.float32(2.0**20)), ("small", image * np.float32(2.0**-20)), ("hot", hot)):
+    for name, array in (
+        ("plain", image),
+        ("large", image * np.float32(2.0**20)),
+        ("small", image * np.float32(2.0**-20)),
+        ("hot", hot),
+    ):
         save_nifti(tmp_path / "scans" / f"{name}.nii.gz", array)
     assert run_predict(run_command, trained_root, tmp_path / "scans", tmp_path / "out")[0] == 0
     masks = {path.name[:-7]: read_mask(path) for path in (tmp_path / "out").glob("*.nii.gz")}

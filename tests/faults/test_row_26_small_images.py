@@ -9,9 +9,13 @@ from tests.trained import DATASET
 
 
 @pytest.mark.parametrize("shape", [(8, 9, 7), (2, 2, 2), (40, 5, 30), (2, 60, 3)])
-def test_row_26_prediction(trained_root: Path, tmp_path: Path, run_command: Command, shape: tuple[int, int, int]) -> None:
+def test_row_26_prediction(
+    trained_root: Path, tmp_path: Path, run_command: Command, shape: tuple[int, int, int]
+) -> None:
     save_nifti(tmp_path / "scans" / "a.nii.gz", blob_case(5, shape)[0])
-    code, _, err = run_predict(run_command, trained_root, tmp_path / "scans", tmp_path / "out", "--tta", "--save-probabilities")
+    code, _, err = run_predict(
+        run_command, trained_root, tmp_path / "scans", tmp_path / "out", "--tta", "--save-probabilities"
+    )
     assert code == 0, err
     assert read_mask(tmp_path / "out" / "a.nii.gz").shape == shape
     probabilities = read_mask(tmp_path / "out" / "a_probabilities.nii.gz")

@@ -6,7 +6,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.synthetic import Command, assert_only_failed, blob_case, edit_header, run_plan, run_predict, save_nifti, write_scans
+from tests.synthetic import (
+    Command,
+    assert_only_failed,
+    blob_case,
+    edit_header,
+    run_plan,
+    run_predict,
+    save_nifti,
+    write_scans,
+)
 from tests.trained import DATASET, assert_stopped
 
 
@@ -27,7 +36,9 @@ def test_row_27_prediction_skips_it(trained_root: Path, tmp_path: Path, run_comm
     scans = write_scans(tmp_path / "scans", "a.nii.gz")
     path = make_huge(scans / f"b{ending}")
     outcome = run_predict(run_command, trained_root, scans, tmp_path / "out")
-    assert_only_failed(outcome, tmp_path / "out", "b", ["a"], str(path), "16000 x 32000 x 32000 voxels", "GB of", "crop it")
+    assert_only_failed(
+        outcome, tmp_path / "out", "b", ["a"], str(path), "16000 x 32000 x 32000 voxels", "GB of", "crop it"
+    )
 
 
 def test_row_27_planning_stops(workspace: Path, run_command: Command) -> None:
@@ -45,10 +56,14 @@ def test_row_27_prediction_counts_the_resampled_scan(
     assert_only_failed(outcome, tmp_path / "out", "b", ["a"], "14 x 26 x 18 voxels", "GB of 0.1 GB", "voxel size")
 
 
-def test_row_27_preprocessing_names_the_case(workspace: Path, run_command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_row_27_preprocessing_names_the_case(
+    workspace: Path, run_command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("hippopt.stages.preprocess.machine_bytes", lambda: 1e8)
     folder = workspace / "raw_data" / DATASET
     for path in (folder / "imagesTr" / "case_001_0000.nii.gz", folder / "labelsTr" / "case_001.nii.gz"):
-        edit_header(path, pixdim=[1, 15, 15, 15, 1, 1, 1, 1], srow_x=[15, 0, 0, 0], srow_y=[0, 15, 0, 0], srow_z=[0, 0, 15, 0])
+        edit_header(
+            path, pixdim=[1, 15, 15, 15, 1, 1, 1, 1], srow_x=[15, 0, 0, 0], srow_y=[0, 15, 0, 0], srow_z=[0, 0, 15, 0]
+        )
     assert_stopped(run_plan(run_command, workspace), "case_001", "GB of 0.1 GB", code=1)
     assert not list((workspace / "preprocessed").rglob("*.npy"))

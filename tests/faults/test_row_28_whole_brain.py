@@ -1,4 +1,6 @@
-"""A field of view much larger than that of the training scans gets a warning, and a model of whole brains locates the structure in it."""
+"""A field of view much larger than that of the training scans gets a
+warning, and a model of whole brains locates the structure in it.
+"""
 
 import json
 from pathlib import Path
@@ -10,7 +12,9 @@ from tests.synthetic import Command, blob_case, read_mask, run_predict, save_nif
 from tests.trained import plan_path
 
 
-def test_row_28_a_model_of_crops_warns_with_both_sizes(trained_root: Path, tmp_path: Path, run_command: Command) -> None:
+def test_row_28_a_model_of_crops_warns_with_both_sizes(
+    trained_root: Path, tmp_path: Path, run_command: Command
+) -> None:
     assert json.loads(plan_path(trained_root).read_text())["locator"] is None
     scans = write_scans(tmp_path / "scans", "crop.nii.gz")
     save_nifti(scans / "brain.nii.gz", blob_case(5, (40, 48, 36))[0])

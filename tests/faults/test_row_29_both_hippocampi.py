@@ -1,4 +1,6 @@
-"""Where two structures lie in the field, a model of crops reports their number, and a model of whole brains tells left from right."""
+"""Where two structures lie in the field, a model of crops reports
+their number, and a model of whole brains tells left from right.
+"""
 
 from pathlib import Path
 
@@ -16,7 +18,9 @@ def bright_voxels(models: object, image: np.ndarray, *_: object) -> np.ndarray:
     return np.stack([1 - front, front, np.zeros_like(front)])
 
 
-def test_row_29_components_are_reported(trained_root: Path, tmp_path: Path, run_command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_row_29_components_are_reported(
+    trained_root: Path, tmp_path: Path, run_command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("hippopt.inference.segmentation.predict_probabilities", bright_voxels)
     rng = np.random.default_rng(0)
     for name, places in (("one", [3]), ("two", [3, 12])):
@@ -37,4 +41,8 @@ def test_row_29_a_model_of_whole_brains_labels_each_side(head_root: Path, tmp_pa
     assert run_predict(run_command, head_root, tmp_path / "scans", tmp_path / "out")[0] == 0
     found = to_ras(tmp_path / "out" / "head.nii.gz")
     middle = found.shape[0] // 2
-    assert set(np.unique(found[:middle])) <= {0, 1} and set(np.unique(found[middle:])) <= {0, 2} and len(np.unique(found)) == 3
+    assert (
+        set(np.unique(found[:middle])) <= {0, 1}
+        and set(np.unique(found[middle:])) <= {0, 2}
+        and len(np.unique(found)) == 3
+    )

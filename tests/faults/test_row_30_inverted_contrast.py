@@ -24,9 +24,16 @@ def scans(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "scans"
 
 
-def test_row_30_prediction_warns_and_flags(trained_root: Path, tmp_path: Path, run_command: Command, scans: Path) -> None:
+def test_row_30_prediction_warns_and_flags(
+    trained_root: Path, tmp_path: Path, run_command: Command, scans: Path
+) -> None:
     code, _, err = run_predict(run_command, trained_root, scans, tmp_path / "out")
-    assert code == 0 and "inverted: the segmented voxels lie" in err and "another modality" in err and "same: the segmented" not in err
+    assert (
+        code == 0
+        and "inverted: the segmented voxels lie" in err
+        and "another modality" in err
+        and "same: the segmented" not in err
+    )
     flags = volumes(tmp_path / "out").groupby("scan").flag.first()
     assert flags.to_dict() == {"same": "", "inverted": "unlike training"}
 

@@ -39,7 +39,9 @@ def test_row_31_planning_stops(workspace: Path, run_command: Command) -> None:
 
 
 @pytest.mark.parametrize("size", [0, -1, np.nan])
-def test_row_31_a_sound_sform_needs_no_voxel_sizes(trained_root: Path, tmp_path: Path, run_command: Command, size: float) -> None:
+def test_row_31_a_sound_sform_needs_no_voxel_sizes(
+    trained_root: Path, tmp_path: Path, run_command: Command, size: float
+) -> None:
     scans = write_scans(tmp_path / "scans", "a.nii.gz")
     (scans / "b.nii.gz").write_bytes((scans / "a.nii.gz").read_bytes())
     edit_header(scans / "b.nii.gz", pixdim=[1, size, 1, 1, 1, 1, 1, 1])

@@ -1,11 +1,23 @@
-"""A voxel size that no scan of a head has is converted where the header states the unit, and gets a warning elsewhere."""
+"""A voxel size that no scan of a head has is converted where the header states the unit, and gets a warning
+elsewhere.
+"""
 
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tests.synthetic import Command, blob_case, edit_header, read_mask, run_plan, run_predict, save_nifti, volumes, write_scans
+from tests.synthetic import (
+    Command,
+    blob_case,
+    edit_header,
+    read_mask,
+    run_plan,
+    run_predict,
+    save_nifti,
+    volumes,
+    write_scans,
+)
 from tests.trained import DATASET, contents
 
 METRES, MILLIMETRES, MICRONS = 1, 2, 3
@@ -32,7 +44,9 @@ def test_row_32_a_unit_that_cannot_be_is_not_believed(trained_root: Path, tmp_pa
 
 
 @pytest.mark.parametrize("step", [0.001, 25.0])
-def test_row_32_prediction_warns_of_sizes_without_a_unit(trained_root: Path, tmp_path: Path, run_command: Command, step: float) -> None:
+def test_row_32_prediction_warns_of_sizes_without_a_unit(
+    trained_root: Path, tmp_path: Path, run_command: Command, step: float
+) -> None:
     save_nifti(tmp_path / "scans" / "a.nii.gz", blob_case(3, (2, 2, 2))[0], np.diag([step, step, step, 1]))
     code, _, err = run_predict(run_command, trained_root, tmp_path / "scans", tmp_path / "out")
     assert code == 0 and "a.nii.gz: voxel size" in err and "implausible" in err and "mm?" in err

@@ -27,7 +27,11 @@ FLIPPED = {"quatern_b": 0, "quatern_c": 1, "quatern_d": 0}  # half a turn about 
 CASES = {
     "both, alike": ({"qform_code": 1, "sform_code": 2}, None, False),
     "both, differing": ({"qform_code": 1, "sform_code": 2, **FLIPPED}, "qform and sform differ", False),
-    "both, qform of noise": ({"qform_code": 1, "sform_code": 2, "quatern_b": 3, "quatern_c": 5}, "qform is no rotation", False),
+    "both, qform of noise": (
+        {"qform_code": 1, "sform_code": 2, "quatern_b": 3, "quatern_c": 5},
+        "qform is no rotation",
+        False,
+    ),
     "sform alone": ({"qform_code": 0, "sform_code": 1, **FLIPPED}, None, False),
     "qform alone": ({"qform_code": 1, "sform_code": 0, "srow_x": [-9, 0, 0, 0]}, None, False),
     "qform alone, qfac 0": ({"qform_code": 1, "sform_code": 0, "pixdim": [0, 1, 1, 1, 1, 1, 1, 1]}, None, False),
@@ -57,7 +61,14 @@ def test_row_34_prediction(trained_root: Path, tmp_path: Path, run_command: Comm
 def test_row_34_planning_tells_the_rule(workspace: Path, run_command: Command) -> None:
     folder = workspace / "raw_data" / DATASET
     for number, fields in ((1, {"qform_code": 1, **FLIPPED}), (2, {"sform_code": 0, "qform_code": 0})):
-        for path in (folder / "imagesTr" / f"case_{number:03d}_0000.nii.gz", folder / "labelsTr" / f"case_{number:03d}.nii.gz"):
+        for path in (
+            folder / "imagesTr" / f"case_{number:03d}_0000.nii.gz",
+            folder / "labelsTr" / f"case_{number:03d}.nii.gz",
+        ):
             edit_header(path, **fields)
     code, _, err = run_plan(run_command, workspace, "--verify-only")
-    assert code == 0 and "case_001_0000.nii.gz: qform and sform differ" in err and "case_002.nii.gz: neither qform nor sform" in err
+    assert (
+        code == 0
+        and "case_001_0000.nii.gz: qform and sform differ" in err
+        and "case_002.nii.gz: neither qform nor sform" in err
+    )

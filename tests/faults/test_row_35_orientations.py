@@ -19,7 +19,9 @@ def turn(path: Path, code: str) -> None:
 
 
 @pytest.mark.parametrize("code", ["LPS", "PIR", "ASL", "SRA"])
-def test_row_35_prediction_gives_the_same_mask_turned(trained_root: Path, tmp_path: Path, run_command: Command, code: str) -> None:
+def test_row_35_prediction_gives_the_same_mask_turned(
+    trained_root: Path, tmp_path: Path, run_command: Command, code: str
+) -> None:
     scans, out = write_scans(tmp_path / "scans", "a.nii.gz"), tmp_path / "out"
     (scans / "b.nii.gz").write_bytes((scans / "a.nii.gz").read_bytes())
     turn(scans / "b.nii.gz", code)
@@ -37,7 +39,11 @@ def test_row_35_planning_gives_the_same_data(trained_root: Path, workspace: Path
         turn(folder / "labelsTr" / f"case_{number:03d}.nii.gz", code)
     code, _, err = run_plan(run_command, workspace)
     assert code == 0, err
-    found, wanted = (json.loads((root / "plans" / DATASET / "fingerprint.json").read_text()) for root in (workspace, trained_root))
+    found, wanted = (
+        json.loads((root / "plans" / DATASET / "fingerprint.json").read_text()) for root in (workspace, trained_root)
+    )
     assert found["orientations"] == {"RAS": 4, "LPS": 1, "PIR": 1} and found["dataset_hash"] == wanted["dataset_hash"]
     for name in ("case_001.npy", "case_003_label.npy"):
-        np.testing.assert_array_equal(*(np.load(root / "preprocessed" / DATASET / name) for root in (workspace, trained_root)))
+        np.testing.assert_array_equal(
+            *(np.load(root / "preprocessed" / DATASET / name) for root in (workspace, trained_root))
+        )

@@ -12,5 +12,7 @@ def test_row_36_planning_stops_with_both_shapes(workspace: Path, run_command: Co
     before = contents(workspace)
     for more in ((), ("--fix-headers",)):  # no header can mend it
         outcome = run_plan(run_command, workspace, *more)
-        assert_stopped(outcome, path, "(14, 25, 18)", "case_002_0000.nii.gz has (14, 26, 18)", "resample", "1 of 6 cases", code=1)
+        assert_stopped(
+            outcome, path, "(14, 25, 18)", "case_002_0000.nii.gz has (14, 26, 18)", "resample", "1 of 6 cases", code=1
+        )
     assert contents(workspace) == before

@@ -1,4 +1,6 @@
-"""A label of its image's shape whose voxels lie elsewhere is an error with both affines, mended by --fix-headers; in the same places on other axes it is none (row 79)."""
+"""A label of its image's shape whose voxels lie elsewhere is an error with both affines,
+mended by --fix-headers; in the same places on other axes it is none (row 79).
+"""
 
 from pathlib import Path
 
@@ -15,7 +17,9 @@ def label_of(workspace: Path, case: str = "case_002") -> Path:
     return workspace / "raw_data" / DATASET / "labelsTr" / f"{case}.nii.gz"
 
 
-@pytest.mark.parametrize("fields", [{"srow_x": [1.0005, 0, 0, 0]}, {"srow_y": [0, 1, 0, 0.0009]}, {"srow_z": [0.0008, 0, 1, 0]}])
+@pytest.mark.parametrize(
+    "fields", [{"srow_x": [1.0005, 0, 0, 0]}, {"srow_y": [0, 1, 0, 0.0009]}, {"srow_z": [0.0008, 0, 1, 0]}]
+)
 def test_row_37_rounding_is_tolerated(workspace: Path, run_command: Command, fields: dict[str, list[float]]) -> None:
     edit_header(label_of(workspace), **fields)
     before = contents(workspace)
@@ -24,8 +28,12 @@ def test_row_37_rounding_is_tolerated(workspace: Path, run_command: Command, fie
     assert contents(workspace) == before
 
 
-@pytest.mark.parametrize("fields", [{"srow_x": [1.002, 0, 0, 0]}, {"srow_y": [0, 1, 0, 2.5]}, {"srow_x": [-1, 0, 0, 12]}])
-def test_row_37_more_is_an_error_that_can_be_mended(workspace: Path, run_command: Command, fields: dict[str, list[float]]) -> None:
+@pytest.mark.parametrize(
+    "fields", [{"srow_x": [1.002, 0, 0, 0]}, {"srow_y": [0, 1, 0, 2.5]}, {"srow_x": [-1, 0, 0, 12]}]
+)
+def test_row_37_more_is_an_error_that_can_be_mended(
+    workspace: Path, run_command: Command, fields: dict[str, list[float]]
+) -> None:
     path = label_of(workspace)
     edit_header(path, **fields)
     values, before = read_mask(path), contents(workspace)
@@ -38,9 +46,9 @@ def test_row_37_more_is_an_error_that_can_be_mended(workspace: Path, run_command
     np.testing.assert_array_equal(read_mask(path), values)
     np.testing.assert_array_equal(nibabel.load(path).affine, np.eye(4))
     after = contents(workspace / "raw_data")
-    assert [name for name, content in contents(workspace / "raw_data").items() if before[f"raw_data/{name}"] != content] == [
-        f"{DATASET}/labelsTr/case_002.nii.gz"
-    ]
+    assert [
+        name for name, content in contents(workspace / "raw_data").items() if before[f"raw_data/{name}"] != content
+    ] == [f"{DATASET}/labelsTr/case_002.nii.gz"]
     assert run_plan(run_command, workspace, "--fix-headers")[0] == 0 and contents(workspace / "raw_data") == after
 
 

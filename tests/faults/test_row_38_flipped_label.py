@@ -31,7 +31,11 @@ def test_row_38_planning_suspects_the_place(workspace: Path, run_command: Comman
     assert code == 0 and "flipped" not in err
     flip(folder, "case_001", "case_004")
     code, _, err = run_plan(run_command, workspace, "--no-preprocess", "--overwrite")
-    assert code == 0 and "case_001, case_004: the labels lie where the others' would lie mirrored" in err and "flipped?" in err
+    assert (
+        code == 0
+        and "case_001, case_004: the labels lie where the others' would lie mirrored" in err
+        and "flipped?" in err
+    )
 
 
 def test_row_38_planning_suspects_labels_on_nothing(workspace: Path, run_command: Command) -> None:

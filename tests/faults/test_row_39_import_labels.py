@@ -26,5 +26,9 @@ def test_row_43_nothing_labelled(tmp_path: Path, run_command: Command) -> None:
 
 def test_malformed_picks_are_wrong_usage(tmp_path: Path, run_command: Command) -> None:
     source = write_pair(tmp_path / "in")
-    code, _, err = run_command("import_dataset", source, "--id", 4, "--name", "Test", "--root", tmp_path, "--labels", "a:1", "b=2", "c=2")
-    assert code == 2 and "'a:1': write NAME=NUMBER" in err and "2 already belongs to 'b'" in err and made(tmp_path) == []
+    code, _, err = run_command(
+        "import_dataset", source, "--id", 4, "--name", "Test", "--root", tmp_path, "--labels", "a:1", "b=2", "c=2"
+    )
+    assert (
+        code == 2 and "'a:1': write NAME=NUMBER" in err and "2 already belongs to 'b'" in err and made(tmp_path) == []
+    )

@@ -1,4 +1,6 @@
-"""Negative label values are reported with their counts by importing and by planning, and are never taken for something else."""
+"""Negative label values are reported with their counts by importing
+and by planning, and are never taken for something else.
+"""
 
 from pathlib import Path
 
@@ -20,7 +22,15 @@ def change(workspace: Path, case: str, kind: type, *values: tuple[tuple[int, int
 def test_row_40_negative_values(workspace: Path, run_command: Command) -> None:
     path = change(workspace, "case_002", np.int16, ((1, 1, 1), -1), ((2, 1, 1), -1))
     before = contents(workspace)
-    assert_stopped(run_plan(run_command, workspace), path, "negative", "-1 (2 voxels)", "[0, 1, 2]", "hippopt_import --labels", code=1)
+    assert_stopped(
+        run_plan(run_command, workspace),
+        path,
+        "negative",
+        "-1 (2 voxels)",
+        "[0, 1, 2]",
+        "hippopt_import --labels",
+        code=1,
+    )
     assert contents(workspace) == before
 
 

@@ -1,4 +1,6 @@
-"""Label values that the data set does not declare are reported with their counts by importing and by planning, and nothing is guessed."""
+"""Label values that the data set does not declare are reported with
+their counts by importing and by planning, and nothing is guessed.
+"""
 
 from pathlib import Path
 
@@ -23,7 +25,15 @@ def test_row_41_values_that_are_not_declared(workspace: Path, run_command: Comma
     before = contents(workspace)
     outcome = run_plan(run_command, workspace)
     assert_stopped(
-        outcome, path, "3 (2 voxels), 300 (1 voxels)", other, "9 (1 voxels)", "dataset.json", "declare them", "2 of 6 cases", code=1
+        outcome,
+        path,
+        "3 (2 voxels), 300 (1 voxels)",
+        other,
+        "9 (1 voxels)",
+        "dataset.json",
+        "declare them",
+        "2 of 6 cases",
+        code=1,
     )
     assert contents(workspace) == before
 
@@ -36,13 +46,17 @@ def test_row_41_undeclared_labels(tmp_path: Path, run_command: Command) -> None:
     assert code == 1 and made(tmp_path) == []
     assert "task_001.nii.gz: values 7 (126 voxels) are not in dataset.json's labels [0, 1, 2]" in err
     assert "task_002.nii.gz: values 8 (189 voxels)" in err
-    code, _, _ = run_command("import_dataset", source, "--id", 4, "--name", "Test", "--root", tmp_path, "--labels", "a=1,2", "b=7,8")
+    code, _, _ = run_command(
+        "import_dataset", source, "--id", 4, "--name", "Test", "--root", tmp_path, "--labels", "a=1,2", "b=7,8"
+    )
     assert code == 0  # the remedy that is named
 
 
 def test_row_41_a_number_in_no_file(tmp_path: Path, run_command: Command) -> None:
     source = write_pair(tmp_path / "in")
-    code, _, err = run_command("import_dataset", source, "--id", 4, "--name", "Test", "--root", tmp_path, "--labels", "a=1", "b=17,53")
+    code, _, err = run_command(
+        "import_dataset", source, "--id", 4, "--name", "Test", "--root", tmp_path, "--labels", "a=1", "b=17,53"
+    )
     assert code == 1 and made(tmp_path) == []
     for number in (17, 53):
         assert f"--labels b={number}: in none of 3 label files, which hold 0 1 2; correct the number" in err

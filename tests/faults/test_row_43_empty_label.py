@@ -21,7 +21,11 @@ def test_row_43_planning_warns_and_goes_on(workspace: Path, run_command: Command
     empty(labels / "case_004.nii.gz", 2)
     code, _, err = run_plan(run_command, workspace)
     assert code == 0
-    for words in ("case_001.nii.gz: label front is empty", "case_001.nii.gz: label back is empty", "case_004.nii.gz: label back is empty"):
+    for words in (
+        "case_001.nii.gz: label front is empty",
+        "case_001.nii.gz: label back is empty",
+        "case_004.nii.gz: label back is empty",
+    ):
         assert words in err
     cases = json.loads((workspace / "plans" / DATASET / "fingerprint.json").read_text())["cases"]
     assert cases[1]["foreground_box"] is None and cases[4]["labels"]["back"]["voxels"] == 0

@@ -12,7 +12,9 @@ def test_row_45_planning_lists_all(workspace: Path, run_command: Command) -> Non
     missing += [folder / "imagesTr" / f"case_00{number}_0000.nii.gz" for number in (3, 4)]
     for path in missing:
         path.unlink()
-    (folder / "imagesTr" / "case_002_0000.nii.gz").rename(folder / "imagesTr" / "case_002.nii.gz")  # without its channel
+    (folder / "imagesTr" / "case_002_0000.nii.gz").rename(
+        folder / "imagesTr" / "case_002.nii.gz"
+    )  # without its channel
     outcome = run_plan(run_command, workspace)
     assert_stopped(outcome, "add the image or remove the label", "add the label or move the image away", code=1)
     for words in (

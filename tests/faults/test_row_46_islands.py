@@ -16,5 +16,9 @@ def test_row_46_planning_warns_with_the_count(workspace: Path, run_command: Comm
     single[3, 4, 5] = 2
     save_nifti(labels / "case_002.nii.gz", single)
     code, _, err = run_plan(run_command, workspace, "--verify-only")
-    assert code == 0 and "case_001.nii.gz: label front has 2 islands" in err and "case_002.nii.gz: label back has 1 voxel only" in err
+    assert (
+        code == 0
+        and "case_001.nii.gz: label front has 2 islands" in err
+        and "case_002.nii.gz: label back has 1 voxel only" in err
+    )
     assert "case_003" not in err

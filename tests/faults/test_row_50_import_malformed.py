@@ -25,5 +25,8 @@ def test_row_54_unknown_cases(tmp_path: Path, run_command: Command) -> None:
     command = ("import_dataset", write_pair(tmp_path / "in"), "--id", 4, "--name", "Test", "--root", tmp_path)
     code, _, err = run_command(*command, "--cases", "case_0,cse_1,xyz")
     assert code == 1 and made(tmp_path) == []
-    assert "--cases cse_1: no such case; near matches: case_1" in err and "--cases xyz: no such case; correct the id" in err
+    assert (
+        "--cases cse_1: no such case; near matches: case_1" in err
+        and "--cases xyz: no such case; correct the id" in err
+    )
     assert "2 fault(s)" in err

@@ -5,7 +5,18 @@ from pathlib import Path
 import pytest
 
 from tests.synthetic import Command, write_dataset
-from tests.trained import DATASET, assert_stopped, begin_fold, contents, copied, edit_json, fold_path, plan_path, run_path, train_arguments
+from tests.trained import (
+    DATASET,
+    assert_stopped,
+    begin_fold,
+    contents,
+    copied,
+    edit_json,
+    fold_path,
+    plan_path,
+    run_path,
+    train_arguments,
+)
 
 
 def spoil(path: Path) -> tuple[str, str]:
@@ -29,13 +40,17 @@ def test_row_50_training_names_line_and_column_of_a_planning_record(
     assert contents(root) == before
 
 
-def test_row_50_training_names_line_and_column_of_the_plan_of_a_run(trained_root: Path, tmp_path: Path, run_command: Command) -> None:
+def test_row_50_training_names_line_and_column_of_the_plan_of_a_run(
+    trained_root: Path, tmp_path: Path, run_command: Command
+) -> None:
     root = copied(trained_root, tmp_path)
     where = spoil(run_path(root) / "plan.json")
     assert_stopped(run_command("train", *train_arguments(root, fold=2)), run_path(root) / "plan.json", *where)
 
 
-def test_row_50_prediction_names_line_and_column_of_an_adapter_card(trained_root: Path, tmp_path: Path, run_command: Command) -> None:
+def test_row_50_prediction_names_line_and_column_of_an_adapter_card(
+    trained_root: Path, tmp_path: Path, run_command: Command
+) -> None:
     root = copied(trained_root, tmp_path)
     where = spoil(fold_path(root) / "adapter.json")
     scan = root / "raw_data" / DATASET / "imagesTr" / "case_000_0000.nii.gz"
@@ -43,7 +58,9 @@ def test_row_50_prediction_names_line_and_column_of_an_adapter_card(trained_root
     assert_stopped(outcome, fold_path(root) / "adapter.json", *where)
 
 
-def test_row_50_resuming_names_line_and_column_of_the_settings(trained_root: Path, tmp_path: Path, run_command: Command) -> None:
+def test_row_50_resuming_names_line_and_column_of_the_settings(
+    trained_root: Path, tmp_path: Path, run_command: Command
+) -> None:
     root = copied(trained_root, tmp_path, results=False)
     settings = begin_fold(root) / "run.json"
     text, where = settings.read_text(), spoil(settings)

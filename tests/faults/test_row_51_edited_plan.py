@@ -48,7 +48,9 @@ def root(trained_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize(("key", "value", "rule"), EDITS)
-def test_row_51_training_with_a_broken_plan_stops_with_the_rule(root: Path, run_command: Command, key: str, value: Any, rule: str) -> None:
+def test_row_51_training_with_a_broken_plan_stops_with_the_rule(
+    root: Path, run_command: Command, key: str, value: Any, rule: str
+) -> None:
     sound = plan_path(root).read_text()
     try:
         edit_json(plan_path(root), lambda data: put(data, key, value))
@@ -59,13 +61,17 @@ def test_row_51_training_with_a_broken_plan_stops_with_the_rule(root: Path, run_
         plan_path(root).write_text(sound)
 
 
-def test_row_51_all_broken_rules_are_reported_together(trained_root: Path, tmp_path: Path, run_command: Command) -> None:
+def test_row_51_all_broken_rules_are_reported_together(
+    trained_root: Path, tmp_path: Path, run_command: Command
+) -> None:
     root = copied(trained_root, tmp_path)
     edit_json(plan_path(root), lambda data: data.update(batch_size=0, patch_size=[8, 8, 8]))
     assert_stopped(run_command("train", *train_arguments(root, fold=2)), "batch_size", "patch_size")
 
 
-def test_row_51_planning_keeps_a_broken_plan_as_it_is_and_stops(trained_root: Path, tmp_path: Path, run_command: Command) -> None:
+def test_row_51_planning_keeps_a_broken_plan_as_it_is_and_stops(
+    trained_root: Path, tmp_path: Path, run_command: Command
+) -> None:
     root = copied(trained_root, tmp_path)
     edit_json(plan_path(root), lambda data: data.update(batch_size=0))
     before = contents(root)
@@ -75,17 +81,33 @@ def test_row_51_planning_keeps_a_broken_plan_as_it_is_and_stops(trained_root: Pa
 
 @pytest.mark.parametrize(
     ("setting", "word"),
-    [("batch_size=0", "at least 1"), ("batchsize=2", "near matches: batch_size"), ("patch_size=16,20,16", "multiples of 16"), ("network.size=huge", "tiny"),
-     ("seed", "key=value"), ("schedule.steps=many", "steps"), ("folds.0=1", "no keys of its own"), ("fingerprint_hash=0", "fingerprint_hash of the plan cannot be set")],
-)  # fmt: skip
-def test_row_51_a_bad_setting_stops_and_leaves_the_plan(root: Path, run_command: Command, setting: str, word: str) -> None:
+    [
+        ("batch_size=0", "at least 1"),
+        ("batchsize=2", "near matches: batch_size"),
+        ("patch_size=16,20,16", "multiples of 16"),
+        ("network.size=huge", "tiny"),
+        ("seed", "key=value"),
+        ("schedule.steps=many", "steps"),
+        ("folds.0=1", "no keys of its own"),
+        ("fingerprint_hash=0", "fingerprint_hash of the plan cannot be set"),
+    ],
+)
+def test_row_51_a_bad_setting_stops_and_leaves_the_plan(
+    root: Path, run_command: Command, setting: str, word: str
+) -> None:
     before = contents(root)
-    assert_stopped(run_command("plan", "--root", root, "--device", "cpu", "--set", setting), setting.partition("=")[0], word)
+    assert_stopped(
+        run_command("plan", "--root", root, "--device", "cpu", "--set", setting), setting.partition("=")[0], word
+    )
     assert contents(root) == before
 
 
-def test_row_51_planning_anew_says_which_edits_are_gone(trained_root: Path, tmp_path: Path, run_command: Command) -> None:
+def test_row_51_planning_anew_says_which_edits_are_gone(
+    trained_root: Path, tmp_path: Path, run_command: Command
+) -> None:
     root = copied(trained_root, tmp_path, results=False)
     edit_json(plan_path(root), lambda data: data["schedule"].update(weight_decay=0.25))
-    code, _, err = run_command("plan", "--root", root, "--device", "cpu", "--overwrite", "--no-preprocess", "--set", "network.size=tiny")
+    code, _, err = run_command(
+        "plan", "--root", root, "--device", "cpu", "--overwrite", "--no-preprocess", "--set", "network.size=tiny"
+    )
     assert code == 0 and "schedule.weight_decay: 0.25 -> 0.01" in err

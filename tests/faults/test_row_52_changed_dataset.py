@@ -20,7 +20,9 @@ def change_one_voxel(path: Path) -> None:
 
 
 @pytest.mark.parametrize("file", ["imagesTr/case_002_0000.nii.gz", "labelsTr/case_002.nii.gz"])
-def test_row_52_a_changed_voxel_stops_planning_and_training(trained_root: Path, tmp_path: Path, run_command: Command, file: str) -> None:
+def test_row_52_a_changed_voxel_stops_planning_and_training(
+    trained_root: Path, tmp_path: Path, run_command: Command, file: str
+) -> None:
     root = copied(trained_root, tmp_path)
     change_one_voxel(root / "raw_data" / DATASET / file)
     before = contents(root)
@@ -38,13 +40,17 @@ def test_row_52_a_case_more_or_less_stops_training(trained_root: Path, tmp_path:
     assert_stopped(run_command("train", *train_arguments(root, fold=2)), "fingerprint.json", "case_006", "case_005")
 
 
-def test_row_52_other_labels_or_subjects_stop_training(trained_root: Path, tmp_path: Path, run_command: Command) -> None:
+def test_row_52_other_labels_or_subjects_stop_training(
+    trained_root: Path, tmp_path: Path, run_command: Command
+) -> None:
     root = copied(trained_root, tmp_path)
     edit_json(root / "raw_data" / DATASET / "dataset.json", lambda data: data["subjects"].update(case_000="S01"))
     assert_stopped(run_command("train", *train_arguments(root, fold=2)), "fingerprint.json", "dataset.json")
 
 
-def test_row_52_files_that_were_only_touched_are_read_again_and_accepted(trained_root: Path, tmp_path: Path, run_command: Command) -> None:
+def test_row_52_files_that_were_only_touched_are_read_again_and_accepted(
+    trained_root: Path, tmp_path: Path, run_command: Command
+) -> None:
     root = copied(trained_root, tmp_path, results=False)
     for path in (root / "raw_data" / DATASET).rglob("*.nii.gz"):
         os.utime(path, (0, 0))
@@ -52,7 +58,9 @@ def test_row_52_files_that_were_only_touched_are_read_again_and_accepted(trained
     assert code == 0, err
 
 
-def test_row_52_the_records_of_another_dataset_are_refused(trained_root: Path, tmp_path: Path, run_command: Command) -> None:
+def test_row_52_the_records_of_another_dataset_are_refused(
+    trained_root: Path, tmp_path: Path, run_command: Command
+) -> None:
     root = copied(trained_root, tmp_path)
     write_dataset(root, cases=3, name="Dataset008_Other")
     for folder in ("plans", "preprocessed"):

@@ -23,11 +23,17 @@ def empty(folds: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "words"), [(unknown, ["case_999", "unknown"]), (overlap, ["train and val"]), (empty, ["at least one case"])]
+    ("change", "words"),
+    [(unknown, ["case_999", "unknown"]), (overlap, ["train and val"]), (empty, ["at least one case"])],
 )
 @pytest.mark.parametrize("command", ["train", "plan"])
 def test_row_54_unsound_folds_stop_with_the_rule(
-    trained_root: Path, tmp_path: Path, run_command: Command, command: str, change: Callable[[Any], None], words: list[str]
+    trained_root: Path,
+    tmp_path: Path,
+    run_command: Command,
+    command: str,
+    change: Callable[[Any], None],
+    words: list[str],
 ) -> None:
     root = copied(trained_root, tmp_path)
     edit_json(plan_path(root), lambda data: change(data["folds"]))

@@ -14,7 +14,10 @@ from tests.trained import assert_stopped, contents, copied, edit_json, fold_path
 @pytest.fixture(scope="module")
 def state(trained_root: Path) -> dict[str, torch.Tensor]:
     """The whole network of fold 0, as a state dict."""
-    return {name.removeprefix("rest."): value for name, value in load_file(fold_path(trained_root) / "adapter.safetensors").items()}
+    return {
+        name.removeprefix("rest."): value
+        for name, value in load_file(fold_path(trained_root) / "adapter.safetensors").items()
+    }
 
 
 @pytest.fixture
@@ -49,13 +52,17 @@ def test_row_55_a_truncated_file_stops(
 
 
 @pytest.mark.parametrize(("data", "word"), [(b"these are no weights\n", "damaged"), (b"PK\x03\x04rest", "damaged")])
-def test_row_55_a_file_of_another_kind_stops(root: Path, tmp_path: Path, run_command: Command, data: bytes, word: str) -> None:
+def test_row_55_a_file_of_another_kind_stops(
+    root: Path, tmp_path: Path, run_command: Command, data: bytes, word: str
+) -> None:
     path = tmp_path / "notes.pth"
     path.write_bytes(data)
     refused(root, run_command, path, path, word)
 
 
-def test_row_55_another_architecture_stops_naming_a_missing_key(root: Path, tmp_path: Path, run_command: Command) -> None:
+def test_row_55_another_architecture_stops_naming_a_missing_key(
+    root: Path, tmp_path: Path, run_command: Command
+) -> None:
     torch.save(torch.nn.Linear(3, 3).state_dict(), tmp_path / "linear.pt")
     refused(root, run_command, tmp_path / "linear.pt", "linear.pt", "not a MONAI UNETR", "2 keys")
     torch.save([torch.zeros(3)], tmp_path / "list.pt")
@@ -63,13 +70,20 @@ def test_row_55_another_architecture_stops_naming_a_missing_key(root: Path, tmp_
 
 
 @pytest.mark.parametrize(
-    "key", ["vit.patch_embedding.position_embeddings", "vit.patch_embedding.patch_embeddings.weight", "out.conv.conv.weight"]
+    "key",
+    ["vit.patch_embedding.position_embeddings", "vit.patch_embedding.patch_embeddings.weight", "out.conv.conv.weight"],
 )
 def test_row_55_a_unetr_without_a_key_that_tells_its_shape_stops(
     root: Path, tmp_path: Path, run_command: Command, state: dict[str, torch.Tensor], key: str
 ) -> None:
     save_file({name: value for name, value in state.items() if name != key}, tmp_path / "part.safetensors")
-    refused(root, run_command, tmp_path / "part.safetensors", "part.safetensors", "patch embedding" if "patch_embeddings." in key else key)
+    refused(
+        root,
+        run_command,
+        tmp_path / "part.safetensors",
+        "part.safetensors",
+        "patch embedding" if "patch_embeddings." in key else key,
+    )
     save_file({**state, "encoder1.layer.conv1.conv.weight": torch.zeros(4)}, tmp_path / "flat.safetensors")
     refused(root, run_command, tmp_path / "flat.safetensors", "flat.safetensors", "not a MONAI UNETR")
 
@@ -96,10 +110,20 @@ def test_row_55_a_checkpoint_whose_transformer_differs_stops(
     base = tmp_path / "model_best.pt"
     changed = {f"module.{name}": value for name, value in state.items()}
     if edit == "another width":
-        changed = {name: value.repeat(*(2 if size == 48 else 1 for size in value.shape)) for name, value in changed.items()}
+        changed = {
+            name: value.repeat(*(2 if size == 48 else 1 for size in value.shape)) for name, value in changed.items()
+        }
     else:
         changed = {name: value for name, value in changed.items() if ".blocks.11." not in name}
-    torch.save({"state_dict": changed, "epoch": 3, "best_acc": 0.5, "optimizer": {"state": {}, "param_groups": [{"lr": 1e-3}]}}, base)
+    torch.save(
+        {
+            "state_dict": changed,
+            "epoch": 3,
+            "best_acc": 0.5,
+            "optimizer": {"state": {}, "param_groups": [{"lr": 1e-3}]},
+        },
+        base,
+    )
     outcome = run_command("train", *train_arguments(root, "--base", base, method="lora-pt"))
     assert_stopped(outcome, "transformer does not fit", "vit.blocks.", "network.size")
     assert not fold_path(root, run="lora-pt-r4").exists()
@@ -117,10 +141,17 @@ def test_row_55_a_base_with_values_that_are_not_finite_stops(
 def test_row_55_what_fits_is_used_and_every_key_is_reported(
     root: Path, tmp_path: Path, run_command: Command, state: dict[str, torch.Tensor]
 ) -> None:
-    changed = {**state, "out.conv.conv.weight": torch.zeros(7, 4, 1, 1, 1), "out.conv.conv.bias": torch.zeros(7), "stray": torch.zeros(1)}
+    changed = {
+        **state,
+        "out.conv.conv.weight": torch.zeros(7, 4, 1, 1, 1),
+        "out.conv.conv.bias": torch.zeros(7),
+        "stray": torch.zeros(1),
+    }
     del changed["decoder2.conv_block.conv1.conv.weight"]
     save_file(changed, tmp_path / "wide.safetensors")
-    code, out, err = run_command("train", *train_arguments(root, "--base", tmp_path / "wide.safetensors", method="decoder"))
+    code, out, err = run_command(
+        "train", *train_arguments(root, "--base", tmp_path / "wide.safetensors", method="decoder")
+    )
     assert code == 0 and "base_report.csv" in out, err
     report = pd.read_csv(fold_path(root, run="decoder") / "base_report.csv").set_index("key").status
     assert report["out.conv.conv.weight"] == "re-made" and report["stray"] == "unused"

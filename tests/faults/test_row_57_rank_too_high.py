@@ -9,7 +9,9 @@ from tests.trained import assert_stopped, contents, copied, edit_json, fold_path
 
 
 @pytest.mark.parametrize("rank", [49, 10_000])
-def test_row_57_a_rank_above_the_bound_stops_with_the_bound(trained_root: Path, tmp_path: Path, run_command: Command, rank: int) -> None:
+def test_row_57_a_rank_above_the_bound_stops_with_the_bound(
+    trained_root: Path, tmp_path: Path, run_command: Command, rank: int
+) -> None:
     before = contents(trained_root)
     arguments = train_arguments(trained_root, "--base", fold_path(trained_root), "--rank", rank, method="lora-pt")
     assert_stopped(run_command("train", *arguments), f"--rank {rank}", "from 1 to 48")

@@ -55,22 +55,38 @@ def test_row_58_code_beside_the_weights_of_a_checkpoint_is_refused(
     trained_root: Path, tmp_path: Path, run_command: Command, place: str
 ) -> None:
     sprung, base = tmp_path / "sprung", tmp_path / "model_best.pt"
-    torch.save({"state_dict": {"module.vit.norm.weight": torch.zeros(2)}, "best_acc": np.float64(0.9), place: Trap(sprung)}, base)
+    torch.save(
+        {"state_dict": {"module.vit.norm.weight": torch.zeros(2)}, "best_acc": np.float64(0.9), place: Trap(sprung)},
+        base,
+    )
     before = contents(trained_root)
     assert_stopped(
-        run_command("train", *train_arguments(trained_root, "--base", base, method="decoder")), base, "refused", "Python objects"
+        run_command("train", *train_arguments(trained_root, "--base", base, method="decoder")),
+        base,
+        "refused",
+        "Python objects",
     )
     assert not sprung.exists() and contents(trained_root) == before
 
 
 def test_row_58_numpy_objects_are_no_way_in(trained_root: Path, tmp_path: Path, run_command: Command) -> None:
     base = tmp_path / "model_best.pt"
-    torch.save({"state_dict": {"vit.norm.weight": torch.zeros(2)}, "history": np.array([Trap(tmp_path / "sprung")], dtype=object)}, base)
-    assert_stopped(run_command("train", *train_arguments(trained_root, "--base", base, method="decoder")), base, "refused")
+    torch.save(
+        {
+            "state_dict": {"vit.norm.weight": torch.zeros(2)},
+            "history": np.array([Trap(tmp_path / "sprung")], dtype=object),
+        },
+        base,
+    )
+    assert_stopped(
+        run_command("train", *train_arguments(trained_root, "--base", base, method="decoder")), base, "refused"
+    )
     assert not (tmp_path / "sprung").exists()
 
 
-def test_row_58_a_pickle_inside_a_preprocessed_array_is_refused(trained_root: Path, tmp_path: Path, run_command: Command) -> None:
+def test_row_58_a_pickle_inside_a_preprocessed_array_is_refused(
+    trained_root: Path, tmp_path: Path, run_command: Command
+) -> None:
     root, sprung = copied(trained_root, tmp_path, results=False), tmp_path / "sprung"
     path = root / "preprocessed" / DATASET / "case_001.npy"
     np.save(path, np.array([Trap(sprung)], dtype=object), allow_pickle=True)

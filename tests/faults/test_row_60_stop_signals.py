@@ -52,7 +52,9 @@ def test_row_60_a_signal_in_the_last_step_keeps_the_training_and_validation_can_
     assert code == 0 and "finished and kept" in out
 
 
-def test_row_60_all_folds_are_resumed_after_a_signal_in_one(trained_root: Path, tmp_path: Path, run_command: Command) -> None:
+def test_row_60_all_folds_are_resumed_after_a_signal_in_one(
+    trained_root: Path, tmp_path: Path, run_command: Command
+) -> None:
     root = copied(trained_root, tmp_path)  # folds 0 and 1 are finished
     with signal_at(2):
         assert_stopped(run_command("train", *train_arguments(root, fold=2)), "step 2", code=143)

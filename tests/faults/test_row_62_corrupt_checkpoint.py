@@ -6,7 +6,16 @@ from pathlib import Path
 import pytest
 
 from tests.synthetic import Command
-from tests.trained import assert_same_tensors, assert_stopped, begin_fold, contents, copied, fold_path, train_arguments, without_plots
+from tests.trained import (
+    assert_same_tensors,
+    assert_stopped,
+    begin_fold,
+    contents,
+    copied,
+    fold_path,
+    train_arguments,
+    without_plots,
+)
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +55,9 @@ def test_row_62_the_previous_checkpoint_is_used_and_named(
     assert_same_tensors(fold_path(root) / "adapter.safetensors", fold_path(roots[1]) / "adapter.safetensors")
 
 
-def test_row_62_with_both_damaged_it_stops_and_never_restarts(roots: tuple[Path, Path], tmp_path: Path, run_command: Command) -> None:
+def test_row_62_with_both_damaged_it_stops_and_never_restarts(
+    roots: tuple[Path, Path], tmp_path: Path, run_command: Command
+) -> None:
     root = copied(roots[0], tmp_path)
     for name in ("resume.safetensors", "resume_previous.safetensors"):
         flip_a_bit(fold_path(root) / name)

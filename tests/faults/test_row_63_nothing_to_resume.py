@@ -1,4 +1,6 @@
-"""With --resume a fold is started where nothing of it is there, so that one command serves at first, and again after every stop."""
+"""With --resume a fold is started where nothing of it is there, so
+that one command serves at first, and again after every stop.
+"""
 
 from pathlib import Path
 
@@ -19,4 +21,6 @@ def test_row_63_what_was_never_begun_is_started(
 
 
 def test_row_63_resume_and_overwrite_exclude_each_other(trained_root: Path, run_command: Command) -> None:
-    assert_stopped(run_command("train", *train_arguments(trained_root, "--resume", "--overwrite")), "--overwrite", code=2)
+    assert_stopped(
+        run_command("train", *train_arguments(trained_root, "--resume", "--overwrite")), "--overwrite", code=2
+    )

@@ -5,7 +5,17 @@ from pathlib import Path
 import pytest
 
 from tests.synthetic import Command
-from tests.trained import assert_stopped, begin_fold, contents, copied, edit_json, fold_path, plan_path, run_path, train_arguments
+from tests.trained import (
+    assert_stopped,
+    begin_fold,
+    contents,
+    copied,
+    edit_json,
+    fold_path,
+    plan_path,
+    run_path,
+    train_arguments,
+)
 
 
 @pytest.fixture(scope="module")
@@ -48,10 +58,14 @@ def test_row_64_changes_are_accepted_when_told(begun: Path, tmp_path: Path, run_
     edit_json(plan_path(root), lambda data: data["schedule"].update(weight_decay=0.5))
     code, out, err = run_command("train", *train_arguments(root, "--resume", "--allow-change", "--seed", 5, steps=9))
     assert code == 0 and "resumed at step 7" in out, err
-    assert (run_path(root) / "plan.json").read_text().count("0.5") and '"seed": 5' in (fold_path(root) / "run.json").read_text()
+    assert (run_path(root) / "plan.json").read_text().count("0.5") and '"seed": 5' in (
+        fold_path(root) / "run.json"
+    ).read_text()
 
 
-def test_row_64_a_change_that_the_checkpoint_cannot_hold_stops(begun: Path, tmp_path: Path, run_command: Command) -> None:
+def test_row_64_a_change_that_the_checkpoint_cannot_hold_stops(
+    begun: Path, tmp_path: Path, run_command: Command
+) -> None:
     root = copied(begun, tmp_path)
     edit_json(plan_path(root), lambda data: data.update(patch_size=[16, 16, 16]))
     before = contents(root)
@@ -60,7 +74,9 @@ def test_row_64_a_change_that_the_checkpoint_cannot_hold_stops(begun: Path, tmp_
     assert contents(root) == before
 
 
-def test_row_64_finished_folds_bind_the_plan_of_their_run(trained_root: Path, tmp_path: Path, run_command: Command) -> None:
+def test_row_64_finished_folds_bind_the_plan_of_their_run(
+    trained_root: Path, tmp_path: Path, run_command: Command
+) -> None:
     root = copied(trained_root, tmp_path)
     edit_json(plan_path(root), lambda data: data["schedule"].update(weight_decay=0.5))
     before = contents(root)

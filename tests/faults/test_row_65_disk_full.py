@@ -22,7 +22,9 @@ class SmallDisk:
     def __init__(self, folder: Path, patch: pytest.MonkeyPatch) -> None:
         self.folder, self.patch = folder, patch
         folder.mkdir()
-        mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={SIZE_MB}m", "none", str(folder)], capture_output=True, check=False)
+        mounted = subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", f"size={SIZE_MB}m", "none", str(folder)], capture_output=True, check=False
+        )
         self.real = mounted.returncode == 0
 
     def fill(self) -> None:
@@ -100,13 +102,17 @@ def test_row_65_a_disk_without_room_for_the_checkpoints_stops_before_training(
     trained_root: Path, run_command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = contents(trained_root)
-    monkeypatch.setattr("hippopt.networks.tensor_files.shutil.disk_usage", lambda _: type("Usage", (), {"free": 10_000_000}))
+    monkeypatch.setattr(
+        "hippopt.networks.tensor_files.shutil.disk_usage", lambda _: type("Usage", (), {"free": 10_000_000})
+    )
     outcome = run_command("train", *train_arguments(trained_root, "--overwrite"))
     assert_stopped(outcome, fold_path(trained_root), "needs", "10.0 MB are free")
     assert contents(trained_root) == before
 
 
-def test_row_65_a_full_disk_leaves_finished_results_and_the_plan(trained_root: Path, run_command: Command, disk: SmallDisk) -> None:
+def test_row_65_a_full_disk_leaves_finished_results_and_the_plan(
+    trained_root: Path, run_command: Command, disk: SmallDisk
+) -> None:
     root = copied(trained_root, disk.folder)
     disk.fill()
     before = contents(root)

@@ -1,4 +1,6 @@
-"""Row 66: where a GPU's memory runs out, training and prediction take half of the samples at a time and go on; other errors are raised."""
+"""Row 66: where a GPU's memory runs out, training and prediction take
+half of the samples at a time and go on; other errors are raised.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -36,7 +38,9 @@ def batch(samples: int) -> tuple[torch.Tensor, torch.Tensor]:
     return torch.randn((samples, 1, 8, 8, 8), generator=rng), torch.randint(0, 3, (samples, 1, 8, 8, 8), generator=rng)
 
 
-@pytest.mark.parametrize(("samples", "fit", "seen"), [(4, 4, [4]), (4, 2, [4, 2, 2]), (4, 1, [4, 2, 1, 1, 1, 1]), (3, 2, [3, 2, 1])])
+@pytest.mark.parametrize(
+    ("samples", "fit", "seen"), [(4, 4, [4]), (4, 2, [4, 2, 2]), (4, 1, [4, 2, 1, 1, 1, 1]), (3, 2, [3, 2, 1])]
+)
 def test_row_66_gradients_are_those_of_the_pieces_together(samples: int, fit: int, seen: list[int]) -> None:
     image, label = batch(samples)
     model, told, loss_of = SmallMemory(fit), list[tuple[int, int]](), segmentation_loss()
@@ -58,7 +62,9 @@ def test_row_66_gradients_are_those_of_the_pieces_together(samples: int, fit: in
 def test_row_66_the_penalty_counts_once() -> None:
     image, label = batch(2)
     model = SmallMemory(1)
-    BatchGradients(model, segmentation_loss(), False, lambda *_: None)(image, label, lambda: model.layer.bias.sum() * 100)
+    BatchGradients(model, segmentation_loss(), False, lambda *_: None)(
+        image, label, lambda: model.layer.bias.sum() * 100
+    )
     assert model.layer.bias.grad is not None
     assert model.layer.bias.grad.sum() == pytest.approx(300, abs=5)
 

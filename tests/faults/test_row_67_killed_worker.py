@@ -1,4 +1,6 @@
-"""Row 67: a process that makes batches and is killed, as the system does where memory runs out, ends the training with one line."""
+"""Row 67: a process that makes batches and is killed, as the system
+does where memory runs out, ends the training with one line.
+"""
 
 import os
 import signal

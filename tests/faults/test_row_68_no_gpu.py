@@ -17,7 +17,13 @@ def without_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(("built", "reason"), [(None, "built for CPUs only"), ("12.8", "no usable GPU or driver")])
 @pytest.mark.parametrize("command", ["train", "plan", "predict"])
 def test_row_68_cuda_that_is_asked_for_and_cannot_be_used_stops(
-    trained_root: Path, tmp_path: Path, run_command: Command, monkeypatch: pytest.MonkeyPatch, command: str, built: str | None, reason: str
+    trained_root: Path,
+    tmp_path: Path,
+    run_command: Command,
+    monkeypatch: pytest.MonkeyPatch,
+    command: str,
+    built: str | None,
+    reason: str,
 ) -> None:
     monkeypatch.setattr(torch.version, "cuda", built)
     before = contents(trained_root)
@@ -26,7 +32,9 @@ def test_row_68_cuda_that_is_asked_for_and_cannot_be_used_stops(
         "train": [*train_arguments(trained_root, fold=2)], "plan": ["--root", trained_root],
         "predict": ["-i", scan, "-o", tmp_path / "out", "--root", trained_root],
     }  # fmt: skip
-    assert_stopped(run_command(command, *arguments[command], "--device", "cuda"), "--device cuda", reason, "--device cpu")
+    assert_stopped(
+        run_command(command, *arguments[command], "--device", "cuda"), "--device cuda", reason, "--device cpu"
+    )
     assert contents(trained_root) == before
 
 

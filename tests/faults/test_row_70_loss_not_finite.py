@@ -23,7 +23,9 @@ def spoil(root: Path, case: str) -> None:
     np.save(path, array)
 
 
-def test_row_70_scans_that_overflow_stop_training_with_their_names(trained_root: Path, tmp_path: Path, run_command: Command) -> None:
+def test_row_70_scans_that_overflow_stop_training_with_their_names(
+    trained_root: Path, tmp_path: Path, run_command: Command
+) -> None:
     root = copied(trained_root, tmp_path, results=False)
     for number in range(6):
         spoil(root, f"case_{number:03d}")

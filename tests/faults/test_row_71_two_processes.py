@@ -32,14 +32,18 @@ def test_row_71_a_second_process_is_refused_and_a_killed_one_is_taken_over(
     assert not (fold / "lock.json").exists()
 
 
-def test_row_71_another_fold_of_the_run_can_be_trained_meanwhile(trained_root: Path, tmp_path: Path, run_command: Command) -> None:
+def test_row_71_another_fold_of_the_run_can_be_trained_meanwhile(
+    trained_root: Path, tmp_path: Path, run_command: Command
+) -> None:
     root = copied(trained_root, tmp_path, results=False)
     with fold_lock(fold_path(root, 0) / "lock.json"):
         code, _, err = run_command("train", *train_arguments(root, fold=1))
     assert code == 0, err
 
 
-def test_row_71_the_lock_of_another_host_is_never_taken_over(trained_root: Path, tmp_path: Path, run_command: Command) -> None:
+def test_row_71_the_lock_of_another_host_is_never_taken_over(
+    trained_root: Path, tmp_path: Path, run_command: Command
+) -> None:
     root = copied(trained_root, tmp_path, results=False)
     lock = fold_path(root) / "lock.json"
     lock.parent.mkdir(parents=True)
@@ -61,7 +65,9 @@ def test_row_71_a_stale_lock_of_any_content_is_taken_over(tmp_path: Path, text: 
     assert not lock.exists()
 
 
-def test_row_71_a_lock_that_is_released_while_it_is_opened_is_opened_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_row_71_a_lock_that_is_released_while_it_is_opened_is_opened_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     lock, real, calls = tmp_path / "lock.json", fcntl.lockf, [0]
 
     def lockf(handle: int, operation: int) -> None:
@@ -75,7 +81,9 @@ def test_row_71_a_lock_that_is_released_while_it_is_opened_is_opened_anew(tmp_pa
         assert calls[0] == 2 and json.loads(lock.read_text())["pid"] == os.getpid()
 
 
-def test_row_71_where_the_disk_knows_no_locks_a_running_holder_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_row_71_where_the_disk_knows_no_locks_a_running_holder_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def lockf(*_: int) -> None:
         raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
 
@@ -132,7 +140,9 @@ CASES = {
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_row_71_a_requeued_job_takes_its_own_lock_over_and_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+def test_row_71_a_requeued_job_takes_its_own_lock_over_and_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
     host, theirs, mine, taken = CASES[name]
     lock = tmp_path / "lock.json"
     lock.write_text(json.dumps({"pid": 1, "host": host, **({"job": theirs} if theirs else {})}))
@@ -147,7 +157,9 @@ def test_row_71_a_requeued_job_takes_its_own_lock_over_and_no_other(tmp_path: Pa
             pass
 
 
-def test_row_71_a_living_process_of_the_job_on_this_host_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_row_71_a_living_process_of_the_job_on_this_host_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     lock = tmp_path / "lock.json"
     for variable, value in JOB.items():
         monkeypatch.setenv(variable, value)

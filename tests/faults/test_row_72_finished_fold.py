@@ -10,10 +10,15 @@ from tests.trained import assert_stopped, contents, copied, fold_path, run_path,
 
 
 @pytest.mark.parametrize(("fold", "options"), [(0, []), (0, ["--allow-change"]), ("all", []), ("all", ["--name", ""])])
-def test_row_72_a_finished_fold_is_kept_unless_told(trained_root: Path, run_command: Command, fold: int | str, options: list[str]) -> None:
+def test_row_72_a_finished_fold_is_kept_unless_told(
+    trained_root: Path, run_command: Command, fold: int | str, options: list[str]
+) -> None:
     before = contents(run_path(trained_root))
     assert_stopped(
-        run_command("train", *train_arguments(trained_root, *options, fold=fold)), fold_path(trained_root), "finished", "--overwrite"
+        run_command("train", *train_arguments(trained_root, *options, fold=fold)),
+        fold_path(trained_root),
+        "finished",
+        "--overwrite",
     )
     assert contents(run_path(trained_root)) == before
 
@@ -29,14 +34,20 @@ def test_row_72_resuming_a_finished_fold_leaves_it_and_ends_well(
     assert contents(fold_path(root)) == before
 
 
-def test_row_72_resuming_a_fold_that_another_plan_finished_is_refused(trained_root: Path, tmp_path: Path, run_command: Command) -> None:
+def test_row_72_resuming_a_fold_that_another_plan_finished_is_refused(
+    trained_root: Path, tmp_path: Path, run_command: Command
+) -> None:
     root = copied(trained_root, tmp_path)
     before = contents(run_path(root))
-    assert_stopped(run_command("train", *train_arguments(root, "--resume", "--learning-rate", 0.5)), "another plan", code=1)
+    assert_stopped(
+        run_command("train", *train_arguments(root, "--resume", "--learning-rate", 0.5)), "another plan", code=1
+    )
     assert contents(run_path(root)) == before
 
 
-def test_row_72_overwrite_trains_anew_and_leaves_the_other_folds(trained_root: Path, tmp_path: Path, run_command: Command) -> None:
+def test_row_72_overwrite_trains_anew_and_leaves_the_other_folds(
+    trained_root: Path, tmp_path: Path, run_command: Command
+) -> None:
     root = copied(trained_root, tmp_path)
     stray = fold_path(root) / "validation" / ".tmp-half.nii.gz"
     stray.write_bytes(b"left by a killed run")
@@ -47,7 +58,9 @@ def test_row_72_overwrite_trains_anew_and_leaves_the_other_folds(trained_root: P
     assert contents(fold_path(root, 1)) == other and not stray.exists()
 
 
-def test_row_72_overwriting_with_inputs_that_fail_keeps_the_results(trained_root: Path, tmp_path: Path, run_command: Command) -> None:
+def test_row_72_overwriting_with_inputs_that_fail_keeps_the_results(
+    trained_root: Path, tmp_path: Path, run_command: Command
+) -> None:
     root = copied(trained_root, tmp_path)
     (tmp_path / "base.pt").write_bytes(b"no weights")
     before = contents(root)
@@ -58,6 +71,8 @@ def test_row_72_overwriting_with_inputs_that_fail_keeps_the_results(trained_root
 
 def test_row_72_a_base_that_has_seen_the_validation_cases_is_refused(trained_root: Path, run_command: Command) -> None:
     before = contents(run_path(trained_root))
-    outcome = run_command("train", *train_arguments(trained_root, "--base", fold_path(trained_root, 1), method="decoder"))
+    outcome = run_command(
+        "train", *train_arguments(trained_root, "--base", fold_path(trained_root, 1), method="decoder")
+    )
     assert_stopped(outcome, "full-fold1", "validation cases", "--allow-seen")
     assert contents(run_path(trained_root)) == before

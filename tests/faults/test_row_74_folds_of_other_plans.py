@@ -6,7 +6,17 @@ from pathlib import Path
 import pytest
 
 from tests.synthetic import Command
-from tests.trained import DATASET, assert_stopped, contents, copied, edit_json, fold_path, plan_path, run_path, train_arguments
+from tests.trained import (
+    DATASET,
+    assert_stopped,
+    contents,
+    copied,
+    edit_json,
+    fold_path,
+    plan_path,
+    run_path,
+    train_arguments,
+)
 
 
 def predict(root: Path, output: Path, run_command: Command, *options: object) -> tuple[int, str, str]:
@@ -40,5 +50,7 @@ def test_row_74_a_fold_apart_from_its_plan_stops(mixed: Path, tmp_path: Path, ru
 def test_row_74_resuming_all_folds_does_not_keep_one_of_another_plan(mixed: Path, run_command: Command) -> None:
     shutil.copy(run_path(mixed) / "plan.json", plan_path(mixed))
     before = contents(run_path(mixed))
-    assert_stopped(run_command("train", *train_arguments(mixed, "--resume", fold="all")), "fold 1", "another plan", "--overwrite")
+    assert_stopped(
+        run_command("train", *train_arguments(mixed, "--resume", fold="all")), "fold 1", "another plan", "--overwrite"
+    )
     assert contents(run_path(mixed)) == before

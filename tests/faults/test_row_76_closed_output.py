@@ -21,7 +21,9 @@ def test_row_76_training_finishes_when_the_reader_of_its_output_is_gone(trained_
 
 
 @pytest.mark.parametrize("streams", [("stdout", "stderr"), ("stderr",)])
-def test_row_76_a_command_ends_well_on_closed_pipes(trained_root: Path, tmp_path: Path, streams: tuple[str, ...]) -> None:
+def test_row_76_a_command_ends_well_on_closed_pipes(
+    trained_root: Path, tmp_path: Path, streams: tuple[str, ...]
+) -> None:
     reader, writer = os.pipe()
     os.close(reader)
     arguments = ["--root", str(trained_root), "--verify-only"]

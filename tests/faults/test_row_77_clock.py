@@ -1,4 +1,6 @@
-"""A clock that jumps, back or forth, changes neither how long a training with a budget of minutes takes nor the times that it writes down."""
+"""A clock that jumps, back or forth, changes neither how long a training
+with a budget of minutes takes nor the times that it writes down.
+"""
 
 import csv
 import time

@@ -1,4 +1,6 @@
-"""The voxels of every format are counted and their check sums tried before any is used, and a file that lacks some is named."""
+"""The voxels of every format are counted and their check sums
+tried before any is used, and a file that lacks some is named.
+"""
 
 import bz2
 import gzip
@@ -17,8 +19,14 @@ from hippopt.files.array_scan import scan_of_nibabel
 from hippopt.files.image_io import read_scan
 from tests.synthetic import Command, assert_only_failed, blob_case, save_nifti, write_scans
 
-META = "ObjectType = Image\nNDims = 3\nElementSpacing = 1 1 1\nTransformMatrix = 1 0 0 0 1 0 0 0 1\nDimSize = 18 26 14\nElementType = MET_FLOAT\n"
-NRRD = "NRRD0004\ntype: float\ndimension: 3\nspace: LPS\nspace directions: (1,0,0) (0,1,0) (0,0,1)\nsizes: 18 26 14\nendian: little\n"
+META = (
+    "ObjectType = Image\nNDims = 3\nElementSpacing = 1 1 1\nTransformMatrix = 1 0 0 0 1 0 0 0 1\nDimSize = 18 26"
+    " 14\nElementType = MET_FLOAT\n"
+)
+NRRD = (
+    "NRRD0004\ntype: float\ndimension: 3\nspace: LPS\nspace directions: (1,0,0) (0,1,0) (0,0,1)\nsizes: 18 26"
+    " 14\nendian: little\n"
+)
 VALUES = blob_case(3)[0].astype("<f4").T
 
 
@@ -88,7 +96,9 @@ def test_row_78_short_and_damaged_files_are_refused(tmp_path: Path, name: str) -
 
 @pytest.mark.parametrize("ending, voxels", [(".mhd", ".zraw"), (".nhdr", ".raw.gz")])
 @pytest.mark.parametrize("spoil", [half, lambda data: flip(data, 0.4), None])
-def test_row_78_voxels_in_a_file_of_their_own(tmp_path: Path, ending: str, voxels: str, spoil: Callable[[bytes], bytes] | None) -> None:
+def test_row_78_voxels_in_a_file_of_their_own(
+    tmp_path: Path, ending: str, voxels: str, spoil: Callable[[bytes], bytes] | None
+) -> None:
     path = tmp_path / f"scan{ending}"
     sitk.WriteImage(sitk.GetImageFromArray(VALUES), str(path), True)
     np.testing.assert_array_equal(read_scan(path).array, VALUES)
@@ -98,7 +108,8 @@ def test_row_78_voxels_in_a_file_of_their_own(tmp_path: Path, ending: str, voxel
     else:
         beside.write_bytes(spoil(beside.read_bytes()))
     with pytest.raises(
-        ImageError, match=f"{beside.name}: (truncated|corrupt)" if spoil else f"{path.name}: its voxels are in {beside.name}"
+        ImageError,
+        match=f"{beside.name}: (truncated|corrupt)" if spoil else f"{path.name}: its voxels are in {beside.name}",
     ):
         read_scan(path)
 
@@ -113,20 +124,26 @@ def test_row_78_voxels_in_a_file_a_slice(tmp_path: Path) -> None:
         np.testing.assert_array_equal(read_scan(tmp_path / name).array, VALUES)
     (tmp_path / "slice07.raw").write_bytes(VALUES[7].tobytes()[:-4])
     for name in ("a.mhd", "b.mhd"):
-        with pytest.raises(ImageError, match=r"slice07\.raw: truncated, its voxels take 1872 bytes, but 1868 are there"):
+        with pytest.raises(
+            ImageError, match=r"slice07\.raw: truncated, its voxels take 1872 bytes, but 1868 are there"
+        ):
             read_scan(tmp_path / name)
 
 
 def test_row_78_prediction_goes_on_without_them(trained_root: Path, tmp_path: Path, run_command: Command) -> None:
     scans = write_scans(tmp_path / "scans", "a.nii.gz")
     (scans / "b.mha").write_bytes(SHORT["damaged.mha"])
-    outcome = run_command("predict", "-i", scans, "-o", tmp_path / "out", "--root", trained_root, "-f", 0, "--device", "cpu")
+    outcome = run_command(
+        "predict", "-i", scans, "-o", tmp_path / "out", "--root", trained_root, "-f", 0, "--device", "cpu"
+    )
     assert_only_failed(outcome, tmp_path / "out", "b", ["a"], "b.mha", "corrupt zlib data")
 
 
 @pytest.mark.parametrize("folder", ["images", "labels"])
 @pytest.mark.parametrize("ending", [".mha", ".nii.gz"])
-def test_row_78_import_names_images_and_labels_alike(tmp_path: Path, run_command: Command, folder: str, ending: str) -> None:
+def test_row_78_import_names_images_and_labels_alike(
+    tmp_path: Path, run_command: Command, folder: str, ending: str
+) -> None:
     source = tmp_path / "source"
     for number in range(3):
         for kind, array in zip(("images", "labels"), blob_case(number), strict=True):
@@ -167,4 +184,6 @@ def test_row_78_what_simpleitk_cannot_unpack(tmp_path: Path, order: str, pack: C
 def test_row_78_every_packed_type_is_read(tmp_path: Path, ending: str, kind: type) -> None:
     values = VALUES.astype(kind)
     sitk.WriteImage(sitk.GetImageFromArray(values), str(tmp_path / f"a{ending}"), True)
-    np.testing.assert_array_equal(read_scan(tmp_path / f"a{ending}").array, values.astype(np.float32) if kind == np.float64 else values)
+    np.testing.assert_array_equal(
+        read_scan(tmp_path / f"a{ending}").array, values.astype(np.float32) if kind == np.float64 else values
+    )

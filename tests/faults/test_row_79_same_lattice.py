@@ -1,4 +1,6 @@
-"""A label, mask or channel that holds the same points as its scan on other axes is turned, at import, planning, prediction and evaluation."""
+"""A label, mask or channel that holds the same points as its scan on
+other axes is turned, at import, planning, prediction and evaluation.
+"""
 
 from pathlib import Path
 
@@ -36,7 +38,9 @@ def test_row_79_import(tmp_path: Path, run_command: Command, code: str, picks: t
             save_nifti(tmp_path / kind / f"c{number}.nii.gz", array, affine)
     turn_file(tmp_path / "labels/c1.nii.gz", code)
     turn_file(tmp_path / "labels/c2.nii.gz", code, tmp_path / "labels/c2.nrrd")
-    code_, _, err = run_command("import_dataset", tmp_path, "--id", 1, "--name", "T", "--root", tmp_path / "root", *picks)
+    code_, _, err = run_command(
+        "import_dataset", tmp_path, "--id", 1, "--name", "T", "--root", tmp_path / "root", *picks
+    )
     assert code_ == 0 and "stored on other axes" in err and code in err, err
     for number in range(3):
         kept = nibabel.load(tmp_path / f"root/raw_data/Dataset001_T/labelsTr/c{number}.nii.gz")
@@ -57,7 +61,9 @@ def test_row_79_planning_turns_and_leaves_the_file_alone(workspace: Path, run_co
     assert run_plan(run_command, workspace)[0] == 0
     arrays = workspace / "preprocessed" / DATASET
     image, label = np.load(arrays / "case_002.npy")[0], np.load(arrays / "case_002_label.npy")
-    assert image[label == 1].mean() > image[label == 2].mean() > image[label == 0].mean() + 0.5  # they lie on each other
+    assert (
+        image[label == 1].mean() > image[label == 2].mean() > image[label == 0].mean() + 0.5
+    )  # they lie on each other
 
 
 def test_row_79_evaluation(tmp_path: Path, run_command: Command) -> None:

@@ -1,4 +1,6 @@
-"""A scan tilted by more than 10 degrees is resampled through its true axes, in training and prediction, and its mask comes back on its own grid."""
+"""A scan tilted by more than 10 degrees is resampled through its true axes,
+in training and prediction, and its mask comes back on its own grid.
+"""
 
 from pathlib import Path
 
@@ -33,7 +35,11 @@ def rotation(angles: tuple[float, float, float]) -> np.ndarray:
 
 
 def placed_grid(
-    angles: tuple[float, float, float], order: list[int], signs: list[int], spacing: tuple[float, ...], field_mm: float = 36.0
+    angles: tuple[float, float, float],
+    order: list[int],
+    signs: list[int],
+    spacing: tuple[float, ...],
+    field_mm: float = 36.0,
 ) -> Grid:
     """A grid around CENTRE: its axes are turned by the angles, stored in some order and with some signs."""
     axes = (rotation(angles) @ np.eye(3)[:, order]) * np.array(signs) * np.array(spacing)
@@ -98,7 +104,12 @@ def test_row_80_the_network_sees_a_tilted_scan_upright(tilt: float) -> None:
     assert straight is not None and case.label is not None
     upright = drawn(straight)[1]
     for value in (1, 2):
-        assert 2 * ((case.label == value) & (upright == value)).sum() / ((case.label == value).sum() + (upright == value).sum()) > 0.9
+        assert (
+            2
+            * ((case.label == value) & (upright == value)).sum()
+            / ((case.label == value).sum() + (upright == value).sum())
+            > 0.9
+        )
     source = ScanSource(image, grid, plan)
     np.testing.assert_allclose(source.box((0, 0, 0), case.properties.prepared_shape), case.image, atol=1e-4)
     old = prepare(image, grid, changed(plan, straighten_degrees=None), label)
@@ -119,11 +130,15 @@ def test_row_80_grids(angles: tuple[float, float, float], order: list[int], sign
     nearest = nearest_grid(grid)
     index = np.stack(np.meshgrid(*(np.arange(count) for count in nearest.shape), indexing="ij"))[::-1]
     again = np.einsum("ab,bijk->aijk", np.array(nearest.affine)[:3, :3], index)
-    apart = again + (np.array(nearest.affine) - np.array(grid.affine))[:3, 3][:, None, None, None] - to_ras(places, grid)
+    apart = (
+        again + (np.array(nearest.affine) - np.array(grid.affine))[:3, 3][:, None, None, None] - to_ras(places, grid)
+    )
     assert np.abs(apart).max() < 1e-6
     straight = straight_grid(grid, (1.0, 1.0, 1.0))
     inside = np.linalg.inv(np.array(straight.affine)) @ np.array(grid.affine)
-    corners = [[x, y, z, 1] for x in (0, grid.shape[2] - 1) for y in (0, grid.shape[1] - 1) for z in (0, grid.shape[0] - 1)]
+    corners = [
+        [x, y, z, 1] for x in (0, grid.shape[2] - 1) for y in (0, grid.shape[1] - 1) for z in (0, grid.shape[0] - 1)
+    ]
     reached = (np.array(corners) @ inside.T)[:, :3]
     assert (reached > -0.5).all() and (reached < np.array(straight.shape[::-1]) - 0.5).all()
 
@@ -131,12 +146,16 @@ def test_row_80_grids(angles: tuple[float, float, float], order: list[int], sign
 def test_row_80_hashes_of_plans_and_arrays_stay(trained_root: Path) -> None:
     plan = small_plan()
     assert (
-        content_hash(plan) == content_hash(changed(plan, straighten_degrees=None)) != content_hash(changed(plan, straighten_degrees=10.0))
+        content_hash(plan)
+        == content_hash(changed(plan, straighten_degrees=None))
+        != content_hash(changed(plan, straighten_degrees=10.0))
     )
     assert plan.preparation_hash == changed(plan, straighten_degrees=10.0).preparation_hash
 
 
-def test_row_80_planning_and_prediction(trained_root: Path, workspace: Path, tmp_path: Path, run_command: Command) -> None:
+def test_row_80_planning_and_prediction(
+    trained_root: Path, workspace: Path, tmp_path: Path, run_command: Command
+) -> None:
     grid = placed_grid((35, 0, 0), [0, 1, 2], [1, 1, 1], (1.0, 1.0, 1.0), 26.0)
     image, label = drawn(grid)
     affine = np.array(grid.affine)
@@ -151,11 +170,15 @@ def test_row_80_planning_and_prediction(trained_root: Path, workspace: Path, tmp
 
     scans = tmp_path / "scans"
     save_nifti(scans / "a.nii.gz", image[0].T, affine)
-    code, _, err = run_predict(run_command, trained_root, scans, tmp_path / "out", "--save-uncertainty", "--save-probabilities")
+    code, _, err = run_predict(
+        run_command, trained_root, scans, tmp_path / "out", "--save-uncertainty", "--save-probabilities"
+    )
     assert code == 0 and "a: tilted by 35 degrees; resampled through its true axes" in err, err
     assert volumes(tmp_path / "out").scan.tolist() == ["a", "a"]
     old = copied(trained_root, tmp_path)
     for path in (plan_path(old), old / "results" / DATASET / "full" / "plan.json"):
         edit_json(path, lambda plan: plan.pop("straighten_degrees") and None)
     code, _, err = run_predict(run_command, old, scans, tmp_path / "old")
-    assert "of which this run knows the nearest axes only" in err or "plan" in err  # another plan than the adapter's is refused
+    assert (
+        "of which this run knows the nearest axes only" in err or "plan" in err
+    )  # another plan than the adapter's is refused

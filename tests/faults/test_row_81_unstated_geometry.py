@@ -1,4 +1,6 @@
-"""A scan that does not say where its axes point is read with a note, and one that does not say how large its voxels are is refused, in every format."""
+"""A scan that does not say where its axes point is read with a note, and one
+that does not say how large its voxels are is refused, in every format.
+"""
 
 from pathlib import Path
 
@@ -34,7 +36,9 @@ NO_SIZE = {
     "axes alone.mha": META + "TransformMatrix = 1 0 0 0 1 0 0 0 1\nElementDataFile = LOCAL\n",
 }
 STATED = {
-    "stated.nrrd": NRRD + "space: left-posterior-superior\nspace directions: (1,0,0) (0,1,0) (0,0,2)\nspace origin: (0,0,0)\n\n",
+    "stated.nrrd": (
+        NRRD + "space: left-posterior-superior\nspace directions: (1,0,0) (0,1,0) (0,0,2)\nspace origin: (0,0,0)\n\n"
+    ),
     "ras.nrrd": NRRD + "space: RAS\nspace directions: (1,0,0) (0,1,0) (0,0,2)\n\n",
     "stated.mha": META + "ElementSpacing = 1 1 2\nTransformMatrix = 1 0 0 0 1 0 0 0 1\nElementDataFile = LOCAL\n",
     "orientation.mha": META + "ElementSpacing = 1 1 2\nOrientation = 1 0 0 0 1 0 0 0 1\nElementDataFile = LOCAL\n",
@@ -49,7 +53,10 @@ def written(folder: Path, name: str, header: str) -> Path:
 @pytest.mark.parametrize("name", NO_AXES)
 def test_row_81_no_axes(tmp_path: Path, name: str) -> None:
     scan = read_scan(written(tmp_path, name, NO_AXES[name]))
-    assert scan.notes[0].startswith(f"{name}: states no orientation; read as LPS") and "check left and right" in scan.notes[0]
+    assert (
+        scan.notes[0].startswith(f"{name}: states no orientation; read as LPS")
+        and "check left and right" in scan.notes[0]
+    )
     assert scan.grid.spacing_mm == (2, 1, 1)
 
 
@@ -79,7 +86,9 @@ def test_row_81_images_in_memory(trained_root: Path) -> None:
 
 
 def test_row_81_nifti_and_analyze_without_voxel_size(tmp_path: Path) -> None:
-    path = edit_header(save_nifti(tmp_path / "a.nii.gz", IMAGE), sform_code=0, qform_code=0, pixdim=[1, 0, 0, 0, 0, 0, 0, 0])
+    path = edit_header(
+        save_nifti(tmp_path / "a.nii.gz", IMAGE), sform_code=0, qform_code=0, pixdim=[1, 0, 0, 0, 0, 0, 0, 0]
+    )
     with pytest.raises(ImageError, match="sizes must be above 0"):
         read_scan(path)
     header = nibabel.AnalyzeHeader()

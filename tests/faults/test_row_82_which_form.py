@@ -1,4 +1,6 @@
-"""The qform holds where the sform is singular, sheared or of other voxel sizes than pixdim, and it is always said when another answer was possible."""
+"""The qform holds where the sform is singular, sheared or of other voxel
+sizes than pixdim, and it is always said when another answer was possible.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -25,7 +27,12 @@ ROWS = {
     "registered to a template": (MNI, 4, AFFINE, "the qform is used, which agrees with pixdim"),
     "sheared": (SHEAR, 4, AFFINE, "sheared axes (cosine 0.196 between two); the qform is used"),
     "elsewhere": (np.diag([-1, -1, 1, 1.0]) @ AFFINE, 1, np.diag([-1, -1, 1, 1.0]) @ AFFINE, "qform and sform differ"),
-    "rounded": (np.diag([1.004, 1.004, 1.004, 1]) @ AFFINE, 1, np.diag([1.004, 1.004, 1.004, 1]) @ AFFINE, "qform and sform differ"),
+    "rounded": (
+        np.diag([1.004, 1.004, 1.004, 1]) @ AFFINE,
+        1,
+        np.diag([1.004, 1.004, 1.004, 1]) @ AFFINE,
+        "qform and sform differ",
+    ),
 }
 
 
@@ -69,6 +76,12 @@ def test_row_82_volumes_are_those_of_the_right_voxels(trained_root: Path, tmp_pa
     headed(scans / "template.nii.gz", MNI, 4)
     code, _, err = run_predict(run_command, trained_root, scans, tmp_path / "out")
     found = volumes(tmp_path / "out").groupby("scan").volume_mm3.sum()
-    assert code == 0 and found["half"] == found["template"] == found["right"] and "half.nii.gz: the sform gives voxels" in err
+    assert (
+        code == 0
+        and found["half"] == found["template"] == found["right"]
+        and "half.nii.gz: the sform gives voxels" in err
+    )
     mask, scan = (nibabel.load(folder / "half.nii.gz") for folder in (tmp_path / "out", scans))
-    np.testing.assert_array_equal(mask.affine, scan.affine)  # viewers show the mask on its scan, whichever form they take
+    np.testing.assert_array_equal(
+        mask.affine, scan.affine
+    )  # viewers show the mask on its scan, whichever form they take

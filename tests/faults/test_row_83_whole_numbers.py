@@ -1,4 +1,6 @@
-"""Label values count as whole within half a step of the scale that they were stored by, by one rule at import, planning and evaluation."""
+"""Label values count as whole within half a step of the scale that
+they were stored by, by one rule at import, planning and evaluation.
+"""
 
 from pathlib import Path
 
@@ -34,7 +36,10 @@ def test_row_83_scaled_labels_are_read(tmp_path: Path, dtype: type, values: tupl
 def test_row_83_interpolated_and_lost_labels_are_refused(tmp_path: Path) -> None:
     label = blob_case(0)[1].astype(float)
     smooth = (label[1:] + label[:-1]) / 2
-    for path in (scaled(tmp_path / "a.nii.gz", smooth, np.int16), save_nifti(tmp_path / "b.nii.gz", smooth.astype(np.float32))):
+    for path in (
+        scaled(tmp_path / "a.nii.gz", smooth, np.int16),
+        save_nifti(tmp_path / "b.nii.gz", smooth.astype(np.float32)),
+    ):
         with pytest.raises(ImageError, match=r"not whole.*interpolated"):
             read_label(path)
     coarse = np.array([0, 17, 1035])[label.astype(int)]
@@ -51,7 +56,10 @@ def test_row_83_ids_above_two_to_the_24th_stay_apart(tmp_path: Path, run_command
         save_nifti(tmp_path / f"s/images/c{number}.nii.gz", blob_case(number)[0])
         save_nifti(tmp_path / f"s/labels/c{number}.nii.gz", label.astype(np.float64))
     picks = ("--labels", f"front={first}", f"back={first + 1}")
-    assert run_command("import_dataset", tmp_path / "s", "--id", 1, "--name", "T", "--root", tmp_path / "w", *picks)[0] == 0
+    assert (
+        run_command("import_dataset", tmp_path / "s", "--id", 1, "--name", "T", "--root", tmp_path / "w", *picks)[0]
+        == 0
+    )
     kept = nibabel.load(tmp_path / "w/raw_data/Dataset001_T/labelsTr/c0.nii.gz")
     np.testing.assert_array_equal(np.asarray(kept.dataobj), blob_case(0)[1])
 

@@ -46,7 +46,9 @@ def test_row_84_prediction_over_a_link_on_the_way(tmp_path: Path) -> None:
     for folder in "abc":
         assert overwritten([tmp_path / folder / "scan.nii.gz"], [tmp_path / "c/scan.nii.gz"]) is not None
     assert overwritten([tmp_path / "d/scan.nii.gz", tmp_path / "a/other.nii.gz"], [tmp_path / "c/scan.nii.gz"]) is None
-    assert lies_in(tmp_path / "c/scan.nii.gz", tmp_path / "a") and not lies_in(tmp_path / "a/scan.nii.gz", tmp_path / "b")
+    assert lies_in(tmp_path / "c/scan.nii.gz", tmp_path / "a") and not lies_in(
+        tmp_path / "a/scan.nii.gz", tmp_path / "b"
+    )
     assert written_twice([Path("x/a.nii.gz"), Path("x/b.nii.gz"), Path("x/A.nii.gz")]) == Path("x/A.nii.gz")
 
 

@@ -1,4 +1,6 @@
-"""Masks and labels that have no value in common are not scored as Dice 0: both sets of values are named, and --labels says what they mean."""
+"""Masks and labels that have no value in common are not scored as Dice 0:
+both sets of values are named, and --labels says what they mean.
+"""
 
 from pathlib import Path
 
@@ -40,7 +42,12 @@ def test_row_85_nothing_in_common(tmp_path: Path, run_command: Command, values: 
     ],
 )
 def test_row_85_names_given(
-    tmp_path: Path, run_command: Command, held: tuple[int, int, int], values: tuple[int, int, int], names: tuple[str, ...], said: str
+    tmp_path: Path,
+    run_command: Command,
+    held: tuple[int, int, int],
+    values: tuple[int, int, int],
+    names: tuple[str, ...],
+    said: str,
 ) -> None:
     masks, labels = written(tmp_path / "p", held), written(tmp_path / "l", values)
     code, out, err = run_command("evaluate", "-p", masks, "-l", labels, "--labels", *names)

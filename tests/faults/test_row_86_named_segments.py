@@ -1,4 +1,6 @@
-"""Names that 3D Slicer gives the values of a label file are used, layers and cut extents of .seg.nrrd are read, and contradictions are refused."""
+"""Names that 3D Slicer gives the values of a label file are used, layers
+and cut extents of .seg.nrrd are read, and contradictions are refused.
+"""
 
 import json
 from pathlib import Path
@@ -17,8 +19,12 @@ from tests.trained import DATASET
 NAMES = ("anterior", "posterior")
 
 
-def segmentation(path: Path, label: np.ndarray, names: dict[str, int], cut: bool = False, layers: tuple[int, ...] = ()) -> Path:
-    """A .seg.nrrd as Slicer writes it. label: (x, y, z) of a 1 mm RAS grid; layers: of each segment, for several layers."""
+def segmentation(
+    path: Path, label: np.ndarray, names: dict[str, int], cut: bool = False, layers: tuple[int, ...] = ()
+) -> Path:
+    """A .seg.nrrd as Slicer writes it. label: (x, y, z) of a 1 mm
+    RAS grid; layers: of each segment, for several layers.
+    """
     whole = sitk.GetImageFromArray(label.T.astype(np.uint8))
     whole.SetDirection((-1, 0, 0, 0, -1, 0, 0, 0, 1))
     if cut:
@@ -60,7 +66,9 @@ def imported(run_command: Command, folder: Path, root: Path, *more: object) -> t
 
 @pytest.mark.parametrize("swapped", [(), (1, 3)])
 @pytest.mark.parametrize("more", [{}, {"cut": True}, {"layers": (0, 1)}, {"layers": (1, 0), "cut": True}])
-def test_row_86_import_goes_by_the_names(tmp_path: Path, run_command: Command, swapped: tuple[int, ...], more: dict[str, object]) -> None:
+def test_row_86_import_goes_by_the_names(
+    tmp_path: Path, run_command: Command, swapped: tuple[int, ...], more: dict[str, object]
+) -> None:
     code, _, err = imported(run_command, source(tmp_path / "s", swapped, **more), tmp_path / "w")
     assert code == 0 and ("brought together by their names" in err) == bool(swapped), err
     folder = tmp_path / "w/raw_data/Dataset001_T"
@@ -76,7 +84,9 @@ def test_row_86_numbers_that_mean_two_things(tmp_path: Path, run_command: Comman
     folder = source(tmp_path / "s", (1, 3))
     code, _, err = imported(run_command, folder, tmp_path / "w", "--labels", "front=1", "back=2")
     assert code == 1 and "value 1 is 'anterior' in c0, c2 and 'posterior' in c1, c3" in err
-    code, _, err = imported(run_command, source(tmp_path / "t"), tmp_path / "w", "--labels", "anterior=2", "posterior=1")
+    code, _, err = imported(
+        run_command, source(tmp_path / "t"), tmp_path / "w", "--labels", "anterior=2", "posterior=1"
+    )
     assert code == 1 and "--labels anterior=2: the label file of c0 names 1 so" in err
     assert imported(run_command, source(tmp_path / "t"), tmp_path / "w", "--labels", "whole=1,2")[0] == 0
 
@@ -91,7 +101,12 @@ def test_row_86_files_without_names_among_others(tmp_path: Path, run_command: Co
 
 def test_row_86_what_cannot_be_one_label_map(tmp_path: Path) -> None:
     label = blob_case(0)[1]
-    both = sitk.Compose([sitk.GetImageFromArray((label > 0).astype(np.uint8).T), sitk.GetImageFromArray((label == 1).astype(np.uint8).T)])
+    both = sitk.Compose(
+        [
+            sitk.GetImageFromArray((label > 0).astype(np.uint8).T),
+            sitk.GetImageFromArray((label == 1).astype(np.uint8).T),
+        ]
+    )
     sitk.WriteImage(both, str(tmp_path / "nameless.nrrd"))
     with pytest.raises(ImageError, match="2 layers, and no names of segments"):
         read_label(tmp_path / "nameless.nrrd")
@@ -114,7 +129,9 @@ def test_row_86_an_extent_beyond_the_scan_is_no_part_of_it(tmp_path: Path) -> No
     assert label_on_grid(found, scan.grid) is None
 
 
-def test_row_86_planning_and_evaluation_refuse_contradictions(workspace: Path, tmp_path: Path, run_command: Command) -> None:
+def test_row_86_planning_and_evaluation_refuse_contradictions(
+    workspace: Path, tmp_path: Path, run_command: Command
+) -> None:
     labels = workspace / "raw_data" / DATASET / "labelsTr"
     path = labels / "case_002.nii.gz"
     path.unlink()

@@ -1,4 +1,6 @@
-"""Whatever is no regular file (a named pipe, a socket, a device, a folder) is passed over with a note, and nothing waits for it."""
+"""Whatever is no regular file (a named pipe, a socket, a device, a
+folder) is passed over with a note, and nothing waits for it.
+"""
 
 import os
 import socket
@@ -13,7 +15,9 @@ from tests.import_sources import write_pair
 from tests.synthetic import Command, run_predict, volumes, write_scans
 
 
-def test_row_87_prediction(trained_root: Path, tmp_path: Path, run_command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_row_87_prediction(
+    trained_root: Path, tmp_path: Path, run_command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
     scans = write_scans(tmp_path / "s", "a.nii.gz")
     os.mkfifo(scans / "b.nii.gz")
     (scans / "c.nii.gz").mkdir()

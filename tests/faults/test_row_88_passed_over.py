@@ -1,4 +1,6 @@
-"""Scans in a folder that are not read (in subfolders, as DICOM slices, of other formats) are counted and named, with the way to have them read."""
+"""Scans in a folder that are not read (in subfolders, as DICOM slices, of
+other formats) are counted and named, with the way to have them read.
+"""
 
 import gzip
 from pathlib import Path
@@ -21,15 +23,24 @@ def filled(folder: Path, files: dict[str, bytes]) -> Path:
 
 
 OTHERS = {
-    "subfolders": ({"p2/two.nii.gz": b"x", "p3/deep/three.nrrd": b"x"}, "2 image files in subfolders (p2/two.nii.gz, ...)"),
-    "a BIDS root": ({"sub-01/anat/sub-01_T1w.nii.gz": b"x", "README": b"x"}, "1 image files in subfolders (sub-01/anat/sub-01_T1w.nii.gz)"),
+    "subfolders": (
+        {"p2/two.nii.gz": b"x", "p3/deep/three.nrrd": b"x"},
+        "2 image files in subfolders (p2/two.nii.gz, ...)",
+    ),
+    "a BIDS root": (
+        {"sub-01/anat/sub-01_T1w.nii.gz": b"x", "README": b"x"},
+        "1 image files in subfolders (sub-01/anat/sub-01_T1w.nii.gz)",
+    ),
     "DICOM without ending": ({f"IM{k:04d}": DICOM for k in range(100)}, "100 files (IM0000, ...) of DICOM slices"),
     "DICOM": (
         {"a.dcm": DICOM, "b.IMA": DICOM},
         "2 files (a.dcm, ...) of DICOM slices passed over; convert each series to NIfTI first: dcm2niix",
     ),
     "DICOM in subfolders": ({"1/a.dcm": DICOM}, "1 image files in subfolders (1/a.dcm)"),
-    "a packed pair": ({"a.img.gz": gzip.compress(b"x"), "a.hdr.gz": b"x"}, "2 files (a.hdr.gz, ...) passed over: compressed Analyze"),
+    "a packed pair": (
+        {"a.img.gz": gzip.compress(b"x"), "a.hdr.gz": b"x"},
+        "2 files (a.hdr.gz, ...) passed over: compressed Analyze",
+    ),
     "MINC": ({"a.mnc": b"x"}, "1 file (a.mnc) passed over: MINC files"),
     "archives": ({"study.zip": b"PK"}, "1 file (study.zip) passed over: archives; unpack them"),
     "notes": ({"notes.txt": b"x"}, "1 file (notes.txt) that are no images ignored"),

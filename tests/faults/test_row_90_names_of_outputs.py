@@ -1,4 +1,6 @@
-"""Two outputs of one command never have one name: the second is given another one, or the command stops before it begins."""
+"""Two outputs of one command never have one name: the second is
+given another one, or the command stops before it begins.
+"""
 
 from pathlib import Path
 

@@ -1,4 +1,6 @@
-"""Where a file is refused, the message names the true reason: packed twice, cut, a name too long for the disk; a long gzip header is none."""
+"""Where a file is refused, the message names the true reason: packed
+twice, cut, a name too long for the disk; a long gzip header is none.
+"""
 
 import gzip
 import os

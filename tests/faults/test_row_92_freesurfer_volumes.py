@@ -1,4 +1,6 @@
-"""FreeSurfer's .mgz and .mgh are read at import, prediction and evaluation; masks beside them are written as .nii.gz."""
+"""FreeSurfer's .mgz and .mgh are read at import, prediction and evaluation; masks beside them are written
+as .nii.gz.
+"""
 
 from pathlib import Path
 
@@ -10,7 +12,9 @@ from hippopt.errors import ImageError
 from hippopt.files.image_io import read_scan
 from tests.synthetic import Command, blob_case, run_predict, save_nifti
 
-CONFORMED = np.array([[-1, 0, 0, 17], [0, 0, 1, 0], [0, -1, 0, 13], [0, 0, 0, 1.0]])  # LIA, as FreeSurfer stores its volumes
+CONFORMED = np.array(
+    [[-1, 0, 0, 17], [0, 0, 1, 0], [0, -1, 0, 13], [0, 0, 0, 1.0]]
+)  # LIA, as FreeSurfer stores its volumes
 
 
 def mgh(path: Path, array: np.ndarray, affine: np.ndarray = CONFORMED) -> Path:

@@ -1,4 +1,6 @@
-"""A value of a mask or a label that is no label that is known stops an evaluation and is named; a label that is absent everywhere is said."""
+"""A value of a mask or a label that is no label that is known stops an
+evaluation and is named; a label that is absent everywhere is said.
+"""
 
 from pathlib import Path
 
@@ -14,9 +16,16 @@ def written(folder: Path, values: tuple[int, int, int]) -> Path:
     return folder
 
 
-@pytest.mark.parametrize(("mask", "label", "told"), [((0, 1, 7), (0, 1, 2), "masks in"), ((0, 1, 2), (0, 1, 7), "labels in")])
+@pytest.mark.parametrize(
+    ("mask", "label", "told"), [((0, 1, 7), (0, 1, 2), "masks in"), ((0, 1, 2), (0, 1, 7), "labels in")]
+)
 def test_row_94_a_value_that_no_label_has(
-    workspace: Path, tmp_path: Path, run_command: Command, mask: tuple[int, int, int], label: tuple[int, int, int], told: str
+    workspace: Path,
+    tmp_path: Path,
+    run_command: Command,
+    mask: tuple[int, int, int],
+    label: tuple[int, int, int],
+    told: str,
 ) -> None:
     masks, labels = written(tmp_path / "p", mask), written(tmp_path / "l", label)
     code, _, err = run_command("evaluate", "-p", masks, "-l", labels, "-d", "Blob", "--root", workspace)

@@ -17,9 +17,14 @@ from hippopt.imaging.orientation import orientation_code
 SHAPE = (5, 6, 7)  # (x, y, z)
 TURN = np.deg2rad(20)
 # LPS axes turned by 20 degrees about x, with three voxel sizes
-AFFINE = np.array([
-    [-0.5, 0, 0, 20], [0, -0.8 * np.cos(TURN), -2 * np.sin(TURN), -30], [0, -0.8 * np.sin(TURN), 2 * np.cos(TURN), 11], [0, 0, 0, 1],
-])  # fmt: skip
+AFFINE = np.array(
+    [
+        [-0.5, 0, 0, 20],
+        [0, -0.8 * np.cos(TURN), -2 * np.sin(TURN), -30],
+        [0, -0.8 * np.sin(TURN), 2 * np.cos(TURN), 11],
+        [0, 0, 0, 1],
+    ]
+)
 
 
 def values(kind: Any = np.int16) -> np.ndarray:
@@ -27,7 +32,9 @@ def values(kind: Any = np.int16) -> np.ndarray:
     return np.random.default_rng(0).integers(-300, 300, SHAPE).astype(kind)
 
 
-def nifti(path: Path, array: np.ndarray, affine: np.ndarray | None = AFFINE, edit: Callable[[Any], object] | None = None) -> Path:
+def nifti(
+    path: Path, array: np.ndarray, affine: np.ndarray | None = AFFINE, edit: Callable[[Any], object] | None = None
+) -> Path:
     """Write an (x, y, z) array; `edit` changes its header."""
     image = nibabel.Nifti1Image(array, affine)
     if edit is not None:
@@ -88,7 +95,9 @@ def test_scaling_is_applied(tmp_path: Path) -> None:
     (tmp_path / "scan.nii").write_bytes(raw)
     stored = np.asarray(image.dataobj)
     np.testing.assert_allclose(read_scan(tmp_path / "scan.nii").array, stored.T * 0.25 + 3)
-    np.testing.assert_allclose(read_scan(tmp_path / "scan.nii").array, nibabel.load(tmp_path / "scan.nii").get_fdata().T)
+    np.testing.assert_allclose(
+        read_scan(tmp_path / "scan.nii").array, nibabel.load(tmp_path / "scan.nii").get_fdata().T
+    )
 
 
 @pytest.mark.parametrize("ending", [".nii", ".nii.gz", ".nrrd", ".mha"])
@@ -114,8 +123,16 @@ def test_the_header_of_a_mask_is_the_scans(tmp_path: Path) -> None:
     scan = read_scan(nifti(tmp_path / "scan.nii.gz", values(np.float32) * 1.5, edit=edit))
     write_mask(tmp_path / "mask.nii.gz", np.ones(scan.grid.shape), scan)
     header = nibabel.load(tmp_path / "mask.nii.gz").header
-    assert (int(header["qform_code"]), int(header["sform_code"]), bytes(header["descrip"]).rstrip(b"\0")) == (1, 4, b"site 3")
-    assert header.get_data_dtype() == np.uint8 and header.get_slope_inter() in ((1, 0), (None, None)) and float(header["cal_max"]) == 0
+    assert (int(header["qform_code"]), int(header["sform_code"]), bytes(header["descrip"]).rstrip(b"\0")) == (
+        1,
+        4,
+        b"site 3",
+    )
+    assert (
+        header.get_data_dtype() == np.uint8
+        and header.get_slope_inter() in ((1, 0), (None, None))
+        and float(header["cal_max"]) == 0
+    )
 
 
 def test_a_turned_scan_of_itk_and_one_of_nifti_are_the_same(tmp_path: Path) -> None:
@@ -136,7 +153,9 @@ def test_an_analyze_pair(tmp_path: Path) -> None:
     assert pair.notes == [] and orientation_code(pair.grid) == "LPS"
     for found in (scan, pair):
         write_mask(tmp_path / "mask.nii.gz", np.ones(found.grid.shape), found)
-        np.testing.assert_allclose(np.array(read_scan(tmp_path / "mask.nii.gz").grid.affine), np.array(found.grid.affine), atol=1e-5)
+        np.testing.assert_allclose(
+            np.array(read_scan(tmp_path / "mask.nii.gz").grid.affine), np.array(found.grid.affine), atol=1e-5
+        )
 
 
 @pytest.mark.parametrize(("named", "written"), [("scan.nii.gz", "scan.nii"), ("scan.nii", "scan.nii.gz")])
@@ -236,7 +255,9 @@ def test_files_that_are_not_there(tmp_path: Path) -> None:
         read_scan(tmp_path / "folder.nii")
 
 
-@pytest.mark.parametrize("array", [np.zeros((4, 5), np.float32), np.zeros((4, 5, 1), np.float32), np.zeros((4, 4, 4), np.complex64)])
+@pytest.mark.parametrize(
+    "array", [np.zeros((4, 5), np.float32), np.zeros((4, 5, 1), np.float32), np.zeros((4, 4, 4), np.complex64)]
+)
 def test_flat_and_complex_images_are_refused(array: np.ndarray, tmp_path: Path) -> None:
     with pytest.raises(ImageError, match=r"flat|complex"):
         read_scan(nifti(tmp_path / "scan.nii", array))

@@ -15,7 +15,9 @@ from tests.import_sources import AFFINE, cut, save, scan
 @pytest.mark.parametrize("kind", [nibabel.Nifti1Image, nibabel.Nifti2Image])
 @pytest.mark.parametrize("order", ["<", ">"])
 @pytest.mark.parametrize("ending", [".nii", ".nii.gz"])
-def test_volumes_come_apart_with_their_scaling_and_geometry(tmp_path: Path, kind: type, order: str, ending: str) -> None:
+def test_volumes_come_apart_with_their_scaling_and_geometry(
+    tmp_path: Path, kind: type, order: str, ending: str
+) -> None:
     volumes = [scan(0), scan(1), scan(2)]
     header = kind.header_class(endianness=order)
     header.set_data_dtype(np.int16)
@@ -24,7 +26,9 @@ def test_volumes_come_apart_with_their_scaling_and_geometry(tmp_path: Path, kind
     image.header.set_slope_inter(0.5, -3)
     image.to_filename(tmp_path / f"a{ending}")
     layout = nifti_layout(tmp_path / f"a{ending}")
-    assert layout is not None and layout.volumes == 3 and layout.order == order and layout.zipped == (ending == ".nii.gz")
+    assert (
+        layout is not None and layout.volumes == 3 and layout.order == order and layout.zipped == (ending == ".nii.gz")
+    )
     whole = nibabel.load(tmp_path / f"a{ending}")
     for number, data in enumerate(split_volumes(file_bytes(tmp_path / f"a{ending}", layout), layout)):
         part = kind.from_bytes(data)
@@ -69,7 +73,12 @@ def test_zipping_is_repeatable_and_lossless() -> None:
 
 @pytest.mark.parametrize(
     ("where", "value"),
-    [(slice(344, 348), b"none"), (slice(40, 42), b"\x02\x00"), (slice(70, 72), b"\x80\x00"), (slice(42, 44), b"\xff\xff")],
+    [
+        (slice(344, 348), b"none"),
+        (slice(40, 42), b"\x02\x00"),
+        (slice(70, 72), b"\x80\x00"),
+        (slice(42, 44), b"\xff\xff"),
+    ],
 )
 def test_odd_headers_are_left_to_the_reader(tmp_path: Path, where: slice, value: bytes) -> None:
     data = bytearray(gzip.decompress(save(tmp_path / "a.nii.gz", scan(0)).read_bytes()))

@@ -27,7 +27,12 @@ def header(sform: int, qform: int, spacing: tuple[float, float, float] = (1.0, 1
 
 @pytest.mark.parametrize(
     ("sform", "qform", "wanted", "note"),
-    [(1, 0, S, None), (2, 1, S, "the sform is used"), (0, 1, Q, None), (0, 0, np.diag([-1.0, 1, 2, 1]), "voxel sizes alone")],
+    [
+        (1, 0, S, None),
+        (2, 1, S, "the sform is used"),
+        (0, 1, Q, None),
+        (0, 0, np.diag([-1.0, 1, 2, 1]), "voxel sizes alone"),
+    ],
 )
 def test_which_affine_holds(sform: int, qform: int, wanted: np.ndarray, note: str | None) -> None:
     notes: list[str] = []
@@ -38,7 +43,9 @@ def test_which_affine_holds(sform: int, qform: int, wanted: np.ndarray, note: st
     assert (note in notes[0]) if note else notes == []
 
 
-@pytest.mark.parametrize(("code", "factor", "unit"), [(1, 1000, "metres"), (3, 0.001, "microns"), (2, 1, None), (0, 1, None)])
+@pytest.mark.parametrize(
+    ("code", "factor", "unit"), [(1, 1000, "metres"), (3, 0.001, "microns"), (2, 1, None), (0, 1, None)]
+)
 def test_units(code: int, factor: float, unit: str | None) -> None:
     given, notes = header(1, 0), []
     given.set_sform(np.diag([1 / factor] * 3 + [1]) @ S, 1)
@@ -99,7 +106,12 @@ def test_implausible_voxels(spacing: float, noted: bool) -> None:
 
 @pytest.mark.parametrize(
     ("slope", "inter", "wanted", "noted"),
-    [(2.0, 3.0, (2, 3), False), (0.0, 3.0, (1, 0), True), (float("nan"), 0.0, (1, 0), True), (1.0, float("inf"), (1, 0), True)],
+    [
+        (2.0, 3.0, (2, 3), False),
+        (0.0, 3.0, (1, 0), True),
+        (float("nan"), 0.0, (1, 0), True),
+        (1.0, float("inf"), (1, 0), True),
+    ],
 )
 def test_scaling(slope: float, inter: float, wanted: tuple[float, float], noted: bool) -> None:
     given, notes = header(1, 0), []
@@ -108,7 +120,8 @@ def test_scaling(slope: float, inter: float, wanted: tuple[float, float], noted:
 
 
 @pytest.mark.parametrize(
-    ("dims", "words"), [((9, 4, 4, 4), "dimensions"), ((3, 4, 0, 4), "dimensions"), ((3, 4, -2, 4), "dimensions"), ((2, 4, 4, 1), "flat")]
+    ("dims", "words"),
+    [((9, 4, 4, 4), "dimensions"), ((3, 4, 0, 4), "dimensions"), ((3, 4, -2, 4), "dimensions"), ((2, 4, 4, 1), "flat")],
 )
 def test_damaged_dimensions(dims: tuple[int, ...], words: str) -> None:
     given = nibabel.Nifti1Header()

@@ -1,4 +1,6 @@
-"""benchmarks/changed_scans.py: what each change does to an image, that a seed tells it, and that the commands take the copies."""
+"""benchmarks/changed_scans.py: what each change does to an image,
+that a seed tells it, and that the commands take the copies.
+"""
 
 from pathlib import Path
 
@@ -58,12 +60,18 @@ def test_gammas_bend_the_middle_and_keep_the_ends() -> None:
     for name, gamma in (("gamma_0.6", 0.6), ("gamma_1.8", 1.8)):
         found = changed(name, "a", ramp, MM, 0)[0]
         low, high = np.percentile(ramp, (1, 99))
-        assert found.min() == pytest.approx(low) and np.interp(high, ramp.ravel(), found.ravel()) == pytest.approx(high, rel=1e-3)
-        assert np.interp((low + high) / 2, ramp.ravel(), found.ravel()) == pytest.approx(low + (high - low) * 0.5**gamma, rel=1e-3)
+        assert found.min() == pytest.approx(low) and np.interp(high, ramp.ravel(), found.ravel()) == pytest.approx(
+            high, rel=1e-3
+        )
+        assert np.interp((low + high) / 2, ramp.ravel(), found.ravel()) == pytest.approx(
+            low + (high - low) * 0.5**gamma, rel=1e-3
+        )
 
 
 def test_thick_slices_are_means_of_three_millimetres() -> None:
-    """Along the axis that was drawn the centre of a slice holds the mean of its voxels; a ramp stays one between the outer centres."""
+    """Along the axis that was drawn the centre of a slice holds the
+    mean of its voxels; a ramp stays one between the outer centres.
+    """
     ramp = np.indices((12, 12, 12)).sum(0).astype(float)
     found, drawn = changed("thick_slices", "a", ramp, MM, 0)
     axis = int(drawn["axis"])
@@ -83,10 +91,18 @@ def test_inversion_keeps_what_is_outside() -> None:
 
 
 def test_the_table_is_over_subjects_and_leaves_inversion_out() -> None:
-    rows = [(ORIGINAL, "r", "a1", "a", 0.9), (ORIGINAL, "r", "a2", "a", 0.7), (ORIGINAL, "r", "b", "b", 0.6), ("blur", "r", "b", "b", 0.5),
-            ("noise", "r", "b", "b", 0.7), (INVERTED, "r", "b", "b", 0.0)]  # fmt: skip
+    rows = [
+        (ORIGINAL, "r", "a1", "a", 0.9),
+        (ORIGINAL, "r", "a2", "a", 0.7),
+        (ORIGINAL, "r", "b", "b", 0.6),
+        ("blur", "r", "b", "b", 0.5),
+        ("noise", "r", "b", "b", 0.7),
+        (INVERTED, "r", "b", "b", 0.0),
+    ]
     means = summary(pd.DataFrame(rows, columns=["change", "run", "case", "subject", "dice"]))
-    assert means.r[ORIGINAL] == pytest.approx(0.7) and means.r["mean of the changes without inversion"] == pytest.approx(0.6)
+    assert means.r[ORIGINAL] == pytest.approx(0.7) and means.r[
+        "mean of the changes without inversion"
+    ] == pytest.approx(0.6)
     assert means.r["that mean to the originals"] == pytest.approx(-0.1)
     assert markdown(means).splitlines()[2] == "| original | 0.7000 |"
 
@@ -99,9 +115,14 @@ def test_copies_go_through_prediction_and_evaluation(trained_root: Path, tmp_pat
         save_nifti(scans / f"case_{number}_0000.nii.gz", found, affine)
         save_nifti(labels / f"case_{number}.nii.gz", label, affine)
     make(scans, tmp_path / "copies", [ORIGINAL, "blur", INVERTED], 0)
-    copy, source = read_scan(tmp_path / "copies" / ORIGINAL / "case_300.nii.gz"), read_scan(scans / "case_300_0000.nii.gz")
+    copy, source = (
+        read_scan(tmp_path / "copies" / ORIGINAL / "case_300.nii.gz"),
+        read_scan(scans / "case_300_0000.nii.gz"),
+    )
     assert copy.grid == source.grid and np.array_equal(copy.array, source.array)
     assert nibabel.load(tmp_path / "copies" / "blur" / "case_301.nii.gz").get_data_dtype() == np.float32
     with without_plots():
-        table = score(tmp_path / "copies", labels, ["Blob/full"], ["--root", str(trained_root), "-f", "0", "--device", "cpu"], [])
+        table = score(
+            tmp_path / "copies", labels, ["Blob/full"], ["--root", str(trained_root), "-f", "0", "--device", "cpu"], []
+        )
     assert len(table) == 6 and list(summary(table).index[:3]) == [ORIGINAL, "blur", INVERTED]

@@ -16,7 +16,9 @@ def test_features_of_a_box_that_doubles() -> None:
     np.testing.assert_allclose(features[:, here], [0] * 8 + [np.log(2)] * 5)
     np.testing.assert_allclose(features[:, len(NEIGHBOURS_MM) + here], [0] * 8 + [np.log(2)] * 5)
     ahead = NEIGHBOURS_MM.index(4.0)
-    np.testing.assert_allclose(features[:, ahead], [0] * 4 + [np.log(2)] * 9)  # four slices earlier; the last one repeats
+    np.testing.assert_allclose(
+        features[:, ahead], [0] * 4 + [np.log(2)] * 9
+    )  # four slices earlier; the last one repeats
     np.testing.assert_allclose(features[:, -2], (np.arange(13) + 0.5) / 13)
     np.testing.assert_allclose(features[:, -1], 13 - np.arange(13))
 
@@ -49,9 +51,14 @@ def test_the_best_border_misplaces_as_little_as_any() -> None:
     place = np.arange(6)[None, :, None]
 
     def wrong(border: int, before: tuple[int, ...], beyond: tuple[int, ...]) -> int:
-        return int((np.isin(classes, before) & (place >= border)).sum() + (np.isin(classes, beyond) & (place < border)).sum())
+        return int(
+            (np.isin(classes, before) & (place >= border)).sum() + (np.isin(classes, beyond) & (place < border)).sum()
+        )
 
-    by_hand = [min(wrong(border, (2,), (1, 3)) for border in range(7)), min(wrong(border, (2, 1), (3,)) for border in range(7))]
+    by_hand = [
+        min(wrong(border, (2,), (1, 3)) for border in range(7)),
+        min(wrong(border, (2, 1), (3,)) for border in range(7)),
+    ]
     assert [wrong(first, (2,), (1, 3)), wrong(second, (2, 1), (3,))] == by_hand
     assert share == sum(by_hand) / np.isin(classes, (1, 2, 3)).sum()
 

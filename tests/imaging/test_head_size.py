@@ -13,11 +13,15 @@ SHAPE, STEP = (130, 130, 100), 2.0  # (Z, Y, X) voxels of 2 mm: 260 x 260 x 200 
 def ellipsoid(radii_mm: tuple[float, float, float], centre_mm: tuple[float, float, float]) -> np.ndarray:
     """(Z, Y, X) bool on RAS axes; centre from the corner, mm."""
     axes = np.meshgrid(*((np.arange(count) + 0.5) * STEP for count in SHAPE), indexing="ij")
-    return sum(((axis - centre) / radius) ** 2 for axis, centre, radius in zip(axes, centre_mm, radii_mm, strict=True)) < 1
+    return (
+        sum(((axis - centre) / radius) ** 2 for axis, centre, radius in zip(axes, centre_mm, radii_mm, strict=True)) < 1
+    )
 
 
 def whole_head(neck_mm: float = 30.0) -> tuple[np.ndarray, float]:
-    """(image on RAS axes, volume above HEAD_DEPTH_MM): scalp, dark skull, brain, a neck down to the lowest layer or short of it."""
+    """(image on RAS axes, volume above HEAD_DEPTH_MM): scalp, dark
+    skull, brain, a neck down to the lowest layer or short of it.
+    """
     rng = np.random.default_rng(0)
     scalp, skull, brain = (ellipsoid((r + 90, r + 95, r + 75), (160, 130, 100)) for r in (0, -6, -14))
     neck = ellipsoid((1e6, 50, 50), (160, 130, 100))
@@ -79,7 +83,12 @@ def test_what_shows_no_whole_head() -> None:
     image, _ = whole_head()
     grid = grid_of_code("RAS", (40, 56, 40))
     assert head_size(rng.normal(100, 10, (40, 56, 40)), grid) == NOTHING  # a crop around a hippocampus
-    for cut in (image[:100], image[:, 50:], image[:, :, :60], image[70:]):  # the vertex, the back, a side, all but the upper part
+    for cut in (
+        image[:100],
+        image[:, 50:],
+        image[:, :, :60],
+        image[70:],
+    ):  # the vertex, the back, a side, all but the upper part
         assert head_size(cut, grid_of_code("RAS", cut.shape, (STEP, STEP, STEP))) == NOTHING
     whole = grid_of_code("RAS", SHAPE, (STEP, STEP, STEP))
     assert head_size(np.zeros(SHAPE), whole) == NOTHING and head_size(np.full(SHAPE, np.nan), whole) == NOTHING

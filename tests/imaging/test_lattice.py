@@ -7,11 +7,15 @@ from hypothesis import strategies as st
 from hippopt.artifacts.grid import Grid, affine_rows
 from hippopt.imaging.lattice import lattice_step, placed, same_points
 
-AFFINE = np.array([[-0.8, 0.0, 0.0, 31.5], [0.0, 1.2 * 0.96, -2.0 * 0.28, -12.25], [0.0, 1.2 * 0.28, 2.0 * 0.96, 7.0], [0, 0, 0, 1]])
+AFFINE = np.array(
+    [[-0.8, 0.0, 0.0, 31.5], [0.0, 1.2 * 0.96, -2.0 * 0.28, -12.25], [0.0, 1.2 * 0.28, 2.0 * 0.96, 7.0], [0, 0, 0, 1]]
+)
 SHAPE = (4, 6, 5)  # (Z, Y, X)
 
 
-def stored(order: list[int], signs: list[int], first: tuple[int, ...], size: tuple[int, ...]) -> tuple[np.ndarray, Grid, np.ndarray]:
+def stored(
+    order: list[int], signs: list[int], first: tuple[int, ...], size: tuple[int, ...]
+) -> tuple[np.ndarray, Grid, np.ndarray]:
     """(array (Z, Y, X), its grid, the whole) of a box of a lattice, its x, y, z axes stored in `order` with `signs`."""
     whole = np.arange(1, 1 + np.prod(SHAPE)).reshape(SHAPE[::-1])  # x, y, z
     part = whole[tuple(slice(a, a + n) for a, n in zip(first, size, strict=True))]
@@ -35,10 +39,14 @@ def test_all_axes_and_signs_come_back(order: list[int], signs: list[int]) -> Non
 
 
 @given(
-    st.permutations([0, 1, 2]), st.lists(st.sampled_from([-1, 1]), min_size=3, max_size=3),
-    st.tuples(st.integers(0, 2), st.integers(0, 3), st.integers(0, 1)), st.tuples(st.integers(1, 3), st.integers(1, 3), st.integers(1, 3)),
-)  # fmt: skip
-def test_cut_extents_come_to_their_place(order: list[int], signs: list[int], first: tuple[int, ...], size: tuple[int, ...]) -> None:
+    st.permutations([0, 1, 2]),
+    st.lists(st.sampled_from([-1, 1]), min_size=3, max_size=3),
+    st.tuples(st.integers(0, 2), st.integers(0, 3), st.integers(0, 1)),
+    st.tuples(st.integers(1, 3), st.integers(1, 3), st.integers(1, 3)),
+)
+def test_cut_extents_come_to_their_place(
+    order: list[int], signs: list[int], first: tuple[int, ...], size: tuple[int, ...]
+) -> None:
     array, grid, whole = stored(order, signs, first, size)
     target = Grid(shape=SHAPE, affine=affine_rows(AFFINE))
     step = lattice_step(grid, target)

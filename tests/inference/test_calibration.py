@@ -21,10 +21,15 @@ ADAPTERS = {str(fold): f"{fold}" * 64 for fold in range(5)}
 
 
 def table(cases: int = 40, seed: int = 0, telling: float = 1.0, folds: int = 5, flips: bool = True) -> SignalTable:
-    """Two labels a case. Dice follows the second signal, as far as `telling` says; volumes are off by at most 1 - Dice."""
+    """Two labels a case.
+
+    Dice follows the second signal, as far as `telling` says; volumes are off by at most 1 - Dice.
+    """
     rng = np.random.default_rng(seed)
     quality = np.repeat(rng.normal(size=cases), 2)
-    values = np.stack([0.8 + 0.02 * rng.normal(size=2 * cases), 0.7 + 0.03 * quality, 0.9 + 0.02 * rng.normal(size=2 * cases)], 1)
+    values = np.stack(
+        [0.8 + 0.02 * rng.normal(size=2 * cases), 0.7 + 0.03 * quality, 0.9 + 0.02 * rng.normal(size=2 * cases)], 1
+    )
     values[:, 2] = values[:, 2] if flips else np.nan
     noise = rng.normal(size=2 * cases)
     dice = np.clip(np.tile([0.85, 0.75], cases) + 0.04 * (telling * quality + (1 - telling) * noise), 0.05, 0.99)
@@ -80,7 +85,9 @@ def test_predicted_dice_lies_within_bounds_and_never_rises_when_signals_fall(
 ) -> None:
     calibration = fitted(cases=12, seed=seed, telling=0.5)
     high = predicted_dice(calibration, "front", Signals(*values))
-    low = predicted_dice(calibration, "front", Signals(*(value - fall for value, fall in zip(values, falls, strict=True))))
+    low = predicted_dice(
+        calibration, "front", Signals(*(value - fall for value, fall in zip(values, falls, strict=True)))
+    )
     assert high is not None and low is not None and 0 <= low <= high <= 1
 
 
@@ -113,9 +120,13 @@ def test_the_record_gives_the_same_numbers_after_a_round_trip(tmp_path: Path) ->
 def test_what_does_not_fit_together_is_refused() -> None:
     calibration = fitted()
     changes = [
-        {"weights": calibration.weights[:-1]}, {"weights": (-1.0, *calibration.weights[1:])}, {"scale": (0.0, *calibration.scale[1:])},
-        {"signals": ("soft_dice", "certainty_around", "__class__")}, {"dice": {"front": 0.8}}, {"volume_factor": math.inf},
-    ]  # fmt: skip
+        {"weights": calibration.weights[:-1]},
+        {"weights": (-1.0, *calibration.weights[1:])},
+        {"scale": (0.0, *calibration.scale[1:])},
+        {"signals": ("soft_dice", "certainty_around", "__class__")},
+        {"dice": {"front": 0.8}},
+        {"volume_factor": math.inf},
+    ]
     for change in changes:
         with pytest.raises(PlanError, match="no sound calibration"):
             check_calibration(msgspec.structs.replace(calibration, **change), Path("calibration.json"))  # type: ignore[arg-type]
@@ -136,7 +147,10 @@ def test_the_factor_is_the_conformal_quantile() -> None:
     assert many.volume_level == 0.95
     half = table(cases=10, folds=2)
     one = SignalTable(
-        *(getattr(half, name)[half.labels == "front"] for name in ("cases", "folds", "labels", "values", "dice", "log_ratio"))
+        *(
+            getattr(half, name)[half.labels == "front"]
+            for name in ("cases", "folds", "labels", "values", "dice", "log_ratio")
+        )
     )
     single = fit_calibration(one, "plan", ADAPTERS)
     assert single is not None and single.volume_level == pytest.approx(10 / 11) and few.volume_level == 0.95
@@ -171,12 +185,23 @@ def test_the_table_of_signals_comes_back_to_the_last_bit(tmp_path: Path) -> None
     write_signals(tmp_path / "signals.csv", rows)
     found = read_signals({"0": tmp_path / "signals.csv", "3": tmp_path / "signals.csv"})
     assert found.cases.tolist() == ["001", "NA"] * 2 and found.folds.tolist() == ["0", "0", "3", "3"]
-    assert found.dice[0] == 0.1 + 0.2 and found.values[0].tolist() == [1 / 3, 2 / 3, 0.9] and np.isnan(found.values[1, 2])
+    assert (
+        found.dice[0] == 0.1 + 0.2 and found.values[0].tolist() == [1 / 3, 2 / 3, 0.9] and np.isnan(found.values[1, 2])
+    )
     np.testing.assert_allclose(found.log_ratio[:2], [math.log(1000 / 900), math.log(0.5)])
 
 
-@pytest.mark.parametrize("text", ["", "case,label\na,b\n", "case,label,dice,volume_predicted_mm3,volume_reference_mm3,soft_dice,"
-                                  "certainty_around,flip_dice\na,b,high,1,1,1,1,1\n"])  # fmt: skip
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "case,label\na,b\n",
+        (
+            "case,label,dice,volume_predicted_mm3,volume_reference_mm3,soft_dice,"
+            "certainty_around,flip_dice\na,b,high,1,1,1,1,1\n"
+        ),
+    ],
+)
 def test_a_table_that_was_changed_is_named(tmp_path: Path, text: str) -> None:
     path = tmp_path / "signals.csv"
     path.write_text(text)
@@ -185,13 +210,21 @@ def test_a_table_that_was_changed_is_named(tmp_path: Path, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "mean", "useful"), [(0.0949, 0.1, True), (0.0951, 0.1, False), (0.1, 0.1, False), (0.2, 0.1, False), (0.0, 0.0, True)]
+    ("error", "mean", "useful"),
+    [(0.0949, 0.1, True), (0.0951, 0.1, False), (0.1, 0.1, False), (0.2, 0.1, False), (0.0, 0.0, True)],
 )
 def test_a_calibration_is_used_where_it_beats_guessing_the_mean(error: float, mean: float, useful: bool) -> None:
     calibration = fitted()
-    quality = (*calibration.quality[:-1], msgspec.structs.replace(calibration.quality[-1], mean_absolute_error=error, error_of_mean=mean))
+    quality = (
+        *calibration.quality[:-1],
+        msgspec.structs.replace(calibration.quality[-1], mean_absolute_error=error, error_of_mean=mean),
+    )
     judged = msgspec.structs.replace(calibration, quality=quality)
     assert judged.useful is useful
-    assert ("tells nothing" in judged.verdict) != useful and f"{error:.3f}" in judged.verdict and f"{mean:.3f}" in judged.verdict
+    assert (
+        ("tells nothing" in judged.verdict) != useful
+        and f"{error:.3f}" in judged.verdict
+        and f"{mean:.3f}" in judged.verdict
+    )
     assert not msgspec.structs.replace(calibration, quality=()).useful
     assert calibration.useful

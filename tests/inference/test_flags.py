@@ -16,7 +16,8 @@ PAIR = ("hippocampus_left", "hippocampus_right")
 def sided_cohort(count: int = 11, parts: int = 1) -> Cohort:
     """Volumes of 40, 50, ... voxels on the left, 100 on the right."""
     cases = [
-        case_of_boxes(f"case_{i:02d}", {PAIR[0]: ((5, 5, 2), (1, 10, 4 + i)), PAIR[1]: ((5, 5, 25), (2, 5, 10))}) for i in range(count)
+        case_of_boxes(f"case_{i:02d}", {PAIR[0]: ((5, 5, 2), (1, 10, 4 + i)), PAIR[1]: ((5, 5, 25), (2, 5, 10))})
+        for i in range(count)
     ]
     found = cohort_of(fingerprint_of(cases, {PAIR[0]: "left", PAIR[1]: "right"}), [PAIR])
     assert parts == 1 and found.parts == {PAIR[0]: 1, PAIR[1]: 1}

@@ -10,7 +10,14 @@ from hippopt.inference.journal import Journal, is_left_over, part_journals, read
 from hippopt.inference.volume_table import Failure, fields_of, lines_of, read_volumes, write_volumes
 from hippopt.inference.volumes import COLUMNS
 
-ROW = {**dict.fromkeys(COLUMNS), "scan": 'odd\t"name"\nof two lines', "label": "front", "value": 1, "volume_mm3": 12.5, "flag": ""}
+ROW = {
+    **dict.fromkeys(COLUMNS),
+    "scan": 'odd\t"name"\nof two lines',
+    "label": "front",
+    "value": 1,
+    "volume_mm3": 12.5,
+    "flag": "",
+}
 
 
 def test_a_table_of_odd_names_is_read_as_it_was_written(tmp_path: Path) -> None:
@@ -32,7 +39,11 @@ def test_a_journal_that_was_cut_off_is_read_as_far_as_it_goes(tmp_path: Path) ->
     assert part_journals(tmp_path) == [path] and part_journals(tmp_path, (30, 200)) == []
     found, trusted = read_journals([path])
     assert trusted == 17 and found["a"].stamp == (10, 20, 5) and found["a"].lines == lines
-    assert found["b"].stamp is None and found["b"].lines == lines and found["c"].failure == Failure("c.nii.gz", "empty file")
+    assert (
+        found["b"].stamp is None
+        and found["b"].lines == lines
+        and found["c"].failure == Failure("c.nii.gz", "empty file")
+    )
     path.write_bytes(path.read_bytes()[:-3])
     assert set(read_journals([path])[0]) == {"a", "b"}
 

@@ -2,7 +2,15 @@
 
 from pathlib import Path
 
-from hippopt.inference.label_tables import COLOURS, FREESURFER, ITK_SNAP, SLICER, bids_table, colours, write_label_tables
+from hippopt.inference.label_tables import (
+    COLOURS,
+    FREESURFER,
+    ITK_SNAP,
+    SLICER,
+    bids_table,
+    colours,
+    write_label_tables,
+)
 
 LABELS = {"hippocampus left": 1, "background": 0, "hippocampus_right": 20}
 
@@ -17,7 +25,10 @@ def test_each_file_holds_every_label(tmp_path: Path) -> None:
         ["20", "hippocampus_right", *map(str, second), "255"],
     ]
     rows = [line.split() for line in (tmp_path / FREESURFER).read_text().splitlines() if not line.startswith("#")]
-    assert rows[1:] == [["1", "hippocampus_left", *map(str, first), "0"], ["20", "hippocampus_right", *map(str, second), "0"]]
+    assert rows[1:] == [
+        ["1", "hippocampus_left", *map(str, first), "0"],
+        ["20", "hippocampus_right", *map(str, second), "0"],
+    ]
     rows = [line.split(None, 7) for line in (tmp_path / ITK_SNAP).read_text().splitlines() if not line.startswith("#")]
     assert rows[1] == ["1", *map(str, first), "1", "1", "1", '"hippocampus left"'] and len(rows) == 3
     assert "20\thippocampus_right\tHR\t#56b4e9\n" in bids_table(LABELS)

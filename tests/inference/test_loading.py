@@ -34,10 +34,16 @@ def brain(inside: float | np.ndarray) -> np.ndarray:
 
 
 IMAGES: dict[str, tuple[tuple[np.ndarray, ...], bool]] = {
-    "ramp": ((ramp(),), False), "faint": ((ramp() * np.float32(1e-12),), False), "constant": ((np.full(SHAPE, 0.1, np.float32),), True),
-    "hot voxel": ((hot_voxel(),), True), "nothing but NaN": ((ramp() * np.nan,), True), "second channel": ((ramp(), hot_voxel()), True),
-    "two channels": ((ramp(), ramp()[::-1]), False), "brain of one value": ((brain(0.1),), True), "brain": ((brain(ramp()[:8, :8, :8]),), False),
-}  # fmt: skip
+    "ramp": ((ramp(),), False),
+    "faint": ((ramp() * np.float32(1e-12),), False),
+    "constant": ((np.full(SHAPE, 0.1, np.float32),), True),
+    "hot voxel": ((hot_voxel(),), True),
+    "nothing but NaN": ((ramp() * np.nan,), True),
+    "second channel": ((ramp(), hot_voxel()), True),
+    "two channels": ((ramp(), ramp()[::-1]), False),
+    "brain of one value": ((brain(0.1),), True),
+    "brain": ((brain(ramp()[:8, :8, :8]),), False),
+}
 
 
 @pytest.mark.parametrize("name", IMAGES)

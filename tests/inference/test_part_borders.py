@@ -52,8 +52,13 @@ def test_a_border_is_brought_to_where_the_cross_section_falls(learned: PartBorde
 
 def test_where_the_section_does_not_tell_the_networks_do(learned: PartBorders) -> None:
     """A border that knows nothing is outweighed."""
-    blind = msgspec.structs.replace(learned, borders=tuple(
-        msgspec.structs.replace(border, offset=0.0, weights=(0.0,) * len(border.weights)) for border in learned.borders))  # fmt: skip
+    blind = msgspec.structs.replace(
+        learned,
+        borders=tuple(
+            msgspec.structs.replace(border, offset=0.0, weights=(0.0,) * len(border.weights))
+            for border in learned.borders
+        ),
+    )
     labels, _ = two_parts(np.random.default_rng(7))
     before = found_by_a_network(labels, 4)
     np.testing.assert_array_equal(place_borders(before, [blind], CLASSES, MM).argmax(0), before.argmax(0))
@@ -95,7 +100,15 @@ def test_only_features_that_are_measured_are_taken(learned: PartBorders) -> None
 
 
 @pytest.mark.parametrize(
-    "change", [{"axis": 3}, {"parts": ["back"]}, {"parts": ["back", "back"]}, {"borders": []}, {"weights": [1.0]}, {"scale": 0.0}]
+    "change",
+    [
+        {"axis": 3},
+        {"parts": ["back"]},
+        {"parts": ["back", "back"]},
+        {"borders": []},
+        {"weights": [1.0]},
+        {"scale": 0.0},
+    ],
 )
 def test_unsound_numbers_are_refused(learned: PartBorders, change: dict[str, Any], tmp_path: Any) -> None:
     data = msgspec.to_builtins(learned)

@@ -1,4 +1,6 @@
-"""Hand-sized coarse maps: which regions are chosen from them, and what makes that uncertain. Voxels of 4 mm, (z, y, x)."""
+"""Hand-sized coarse maps: which regions are chosen from them, and what makes that uncertain. Voxels of 4
+mm, (z, y, x).
+"""
 
 import msgspec
 import numpy as np
@@ -10,9 +12,19 @@ from hippopt.inference.regions import Choice, choose_regions
 SHAPE = (10, 12, 20)
 SIZE_MM = (40.0, 48.0, 80.0)
 SETTINGS = LocatorSettings(
-    spacing_mm=4.0, channels=(4, 8), steps=1, batch_size=1, learning_rate=1e-3, regions=2, margin_mm=4.0, volume_mm3=(500.0, 4000.0),
-    apart_mm=(20.0, 60.0), offset_mm=(0.0, 0.0, 40.0), jitter_mm=4.0, patches_elsewhere=0.2,
-)  # fmt: skip
+    spacing_mm=4.0,
+    channels=(4, 8),
+    steps=1,
+    batch_size=1,
+    learning_rate=1e-3,
+    regions=2,
+    margin_mm=4.0,
+    volume_mm3=(500.0, 4000.0),
+    apart_mm=(20.0, 60.0),
+    offset_mm=(0.0, 0.0, 40.0),
+    jitter_mm=4.0,
+    patches_elsewhere=0.2,
+)
 Box = tuple[tuple[int, int, int], tuple[int, int, int]]
 LEFT: Box = ((4, 4, 3), (2, 4, 3))  # 24 voxels, 1536 mm3; its middle at (20, 24, 18) mm
 RIGHT: Box = ((4, 4, 13), (2, 4, 3))  # its middle at (20, 24, 58) mm
@@ -102,7 +114,11 @@ def test_without_sides_up_to_two_places_are_regions() -> None:
 
 def test_a_label_without_a_side_beside_sides() -> None:
     stem = ((4, 4, 9), (2, 2, 2))
-    choice = choose_regions(coarse_map((1, LEFT, 0.9), (2, RIGHT, 0.9), (3, stem, 0.99), regions=3), (*NAMES, "middle"), SIZE_MM, SETTINGS)
+    choice = choose_regions(
+        coarse_map((1, LEFT, 0.9), (2, RIGHT, 0.9), (3, stem, 0.99), regions=3), (*NAMES, "middle"), SIZE_MM, SETTINGS
+    )
     assert choice.doubts == () and [region.name for region in choice.regions] == ["left", "right", "middle"]
-    missing = choose_regions(coarse_map((1, LEFT, 0.9), (2, RIGHT, 0.9), regions=3), (*NAMES, "middle"), SIZE_MM, SETTINGS)
+    missing = choose_regions(
+        coarse_map((1, LEFT, 0.9), (2, RIGHT, 0.9), regions=3), (*NAMES, "middle"), SIZE_MM, SETTINGS
+    )
     assert missing.doubts == ("the middle is not found",)

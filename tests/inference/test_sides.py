@@ -29,9 +29,13 @@ CLASSES = ("background", "hippocampus_right", "hippocampus_left")
 def sided_plan(mirror: bool = False, **locator: object) -> Plan:
     """Two labels with sides; the values in the files are 48 for the left and 47 for the right: classes 2 and 1."""
     return small_plan(
-        labels={"background": 0, "hippocampus_left": 48, "hippocampus_right": 47}, sides=PAIR, side_classes=side_classes(CLASSES, PAIR),
-        locator=changed(SETTINGS, **locator), patch_size=PATCH, mirror_sides=mirror,
-    )  # fmt: skip
+        labels={"background": 0, "hippocampus_left": 48, "hippocampus_right": 47},
+        sides=PAIR,
+        side_classes=side_classes(CLASSES, PAIR),
+        locator=changed(SETTINGS, **locator),
+        patch_size=PATCH,
+        mirror_sides=mirror,
+    )
 
 
 def relabelled(plan: Plan, labels: dict[str, int], sides: dict[str, Side]) -> Plan:
@@ -109,7 +113,9 @@ def ensemble(models: list[nn.Module], plan: Plan) -> Ensemble:
 @pytest.mark.parametrize("says", [1, 2])
 def test_sides_are_right_whatever_side_the_network_says(says: int) -> None:
     plan = sided_plan()
-    found = segment_located(ensemble([Bright(3, says)], plan), located(LEFT, RIGHT), np.zeros((1, 0, 0, 0)), properties())
+    found = segment_located(
+        ensemble([Bright(3, says)], plan), located(LEFT, RIGHT), np.zeros((1, 0, 0, 0)), properties()
+    )
     classes = classes_of(found)
     assert (classes[..., :24] == 2 * scene()[0, ..., :24]).all()  # 48, the left
     assert (classes[..., 24:] == scene()[0, ..., 24:]).all()
@@ -137,8 +143,12 @@ class FirstVoxel(nn.Module):
 
 def test_right_windows_are_seen_mirrored_and_come_back() -> None:
     plan = sided_plan(mirror=True)
-    seen = [window_probabilities([FirstVoxel()], np.zeros((1, *PATCH), np.float32), side, plan, settings(plan), torch.device("cpu"))
-            for side in (LEFT, RIGHT)]  # fmt: skip
+    seen = [
+        window_probabilities(
+            [FirstVoxel()], np.zeros((1, *PATCH), np.float32), side, plan, settings(plan), torch.device("cpu")
+        )
+        for side in (LEFT, RIGHT)
+    ]
     assert (seen[0].argmax(0)[..., 0] == 2).all() and (seen[0].argmax(0)[..., 1:] == 0).all()
     assert (seen[1].argmax(0)[..., -1] == 1).all() and (seen[1].argmax(0)[..., :-1] == 0).all()
 
@@ -147,10 +157,14 @@ def test_one_side_alone_keeps_its_side_and_the_other_is_said_to_be_missing() -> 
     plan = sided_plan()
     for name, value in ((LEFT, 2), (RIGHT, 1)):
         for says in (1, 2):
-            found = segment_located(ensemble([Bright(3, says)], plan), located(name), np.zeros((1, 0, 0, 0)), properties())
+            found = segment_located(
+                ensemble([Bright(3, says)], plan), located(name), np.zeros((1, 0, 0, 0)), properties()
+            )
             assert set(np.unique(classes_of(found))) == {0, value}
             missing = RIGHT if name == LEFT else LEFT
-            assert f"no {missing} side" in found.flags and any(f"the {missing} side lies outside" in line for line in found.warnings)
+            assert f"no {missing} side" in found.flags and any(
+                f"the {missing} side lies outside" in line for line in found.warnings
+            )
             assert (OTHER_SIDE in found.flags) == (says != value)
 
 
@@ -178,15 +192,22 @@ class Turning(Bright):
 @pytest.mark.parametrize("mirror", [False, True])
 @pytest.mark.parametrize("everywhere", [False, True])
 def test_signals_are_of_the_unflipped_view_also_where_flips_are_averaged(mirror: bool, everywhere: bool) -> None:
-    """What is looked at is the same with and without flips, though the average is another: signals are calibrated on the former."""
+    """What is looked at is the same with and without flips, though
+    the average is another: signals are calibrated on the former.
+    """
     plan = sided_plan(mirror)
     image = np.maximum(scene(), 0.015 * np.arange(SHAPE[0], dtype=np.float32)[:, None, None])
     where = located(LEFT, RIGHT)
     if everywhere:
         where = Located(Choice((), (), ("nothing is found",)), (), where.size_mm)
     else:
-        boxes = [(slice(None), *(slice(a, a + n) for a, n in zip(window.start, PATCH, strict=True))) for window in where.windows]
-        windows = tuple(RegionWindow(w.region, w.start, image[box]) for w, box in zip(where.windows, boxes, strict=True))
+        boxes = [
+            (slice(None), *(slice(a, a + n) for a, n in zip(window.start, PATCH, strict=True)))
+            for window in where.windows
+        ]
+        windows = tuple(
+            RegionWindow(w.region, w.start, image[box]) for w, box in zip(where.windows, boxes, strict=True)
+        )
         where = Located(where.choice, windows, where.size_mm)
     models = [Turning(2, 1) if mirror else Turning(3, says) for says in (1, 2)]
     found, shown = [], []
@@ -221,7 +242,9 @@ def test_a_large_region_gets_overlapping_windows_that_cover_it() -> None:
 def test_the_plane_between_both_sides() -> None:
     half = right_half((0, 0, 0), (1, 2, 6), (1, 1, 1), (0.5, 1.0, 1.0), (0.5, 1.0, 5.0))
     assert half[0].tolist() == [[False] * 3 + [True] * 3] * 2
-    turned = right_half((0, 0, 0), (1, 4, 4), (1, 1, 1), (0.5, 0.5, 0.5), (0.5, 3.5, 3.5))  # a head turned by 45 degrees
+    turned = right_half(
+        (0, 0, 0), (1, 4, 4), (1, 1, 1), (0.5, 0.5, 0.5), (0.5, 3.5, 3.5)
+    )  # a head turned by 45 degrees
     assert turned[0].tolist() == [[x + y > 3 for x in range(4)] for y in range(4)]
     assert right_half((0, 0, 0), (1, 1, 1), (1, 1, 1), None, (0, 0, 0)).all()
     assert not right_half((0, 0, 0), (1, 1, 1), (1, 1, 1), (0, 0, 0), None).any()
@@ -230,7 +253,11 @@ def test_the_plane_between_both_sides() -> None:
 def test_a_class_without_a_twin_becomes_background_on_the_other_side() -> None:
     labels = {"background": 0, "a_left": 1, "b_left": 2, "a_right": 3, "stem": 4}
     plan = relabelled(sided_plan(), labels, {"a_left": "left", "b_left": "left", "a_right": "right"})
-    assert region_classes(plan) == {LEFT: (1, 2), RIGHT: (3,), MIDDLE: (4,)} and plan.class_sides.other == {1: 3, 2: 0, 3: 1}
+    assert region_classes(plan) == {LEFT: (1, 2), RIGHT: (3,), MIDDLE: (4,)} and plan.class_sides.other == {
+        1: 3,
+        2: 0,
+        3: 1,
+    }
     found = np.full((5, 1, 1, 2), 0.2, np.float32)
     give_sides(found, np.array([[[False, True]]]), plan)
     np.testing.assert_allclose(found[:, 0, 0].T, [[0.2, 0.4, 0.2, 0, 0.2], [0.4, 0, 0, 0.4, 0.2]], atol=1e-6)

@@ -30,11 +30,15 @@ def test_a_certain_network_has_the_best_signals() -> None:
     classes = block()
     found = measure_signals(one_hot(classes), classes, LABELS)
     assert set(found) == {"front"}  # the other label was not found
-    assert found["front"].soft_dice == 1 and found["front"].certainty_around == 1 and math.isnan(found["front"].flip_dice)
+    assert (
+        found["front"].soft_dice == 1 and found["front"].certainty_around == 1 and math.isnan(found["front"].flip_dice)
+    )
 
 
 def test_soft_dice_by_hand() -> None:
-    probability = np.array([0.8, 0.6, 0.3, 0.1], np.float32)  # of class 1 against the background, in a row of four voxels
+    probability = np.array(
+        [0.8, 0.6, 0.3, 0.1], np.float32
+    )  # of class 1 against the background, in a row of four voxels
     both = np.stack([1 - probability, probability]).reshape(2, 1, 1, 4)
     found = measure_signals(both, both.argmax(0), {"front": 1})["front"]
     assert found.soft_dice == pytest.approx(2 * 1.4 / (2 + 1.8))

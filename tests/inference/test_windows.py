@@ -35,7 +35,9 @@ class Pointwise(nn.Module):
 
 
 class Sides(nn.Module):
-    """Of four classes, 1 on the left half of the window (-x), 2 on the right, 3 in its front half (+y) with some weight."""
+    """Of four classes, 1 on the left half of the window (-x), 2
+    on the right, 3 in its front half (+y) with some weight.
+    """
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         logits = torch.zeros(len(x), 4, *x.shape[2:])
@@ -99,8 +101,12 @@ def test_sides_are_swapped_back(shape: Triple) -> None:
     image = noise(shape)
     plain = predict([Sides()], image, classes=4)
     # this network is its own mirror image once 1 and 2 are exchanged: flips along x change nothing
-    np.testing.assert_allclose(predict([Sides()], image, classes=4, flips=((), ("x",)), swap=((1, 2),)), plain, atol=1e-6)
-    np.testing.assert_allclose(predict([Sides()], image, classes=4, flips=(("z", "x"),), swap=((2, 1),)), plain, atol=1e-6)
+    np.testing.assert_allclose(
+        predict([Sides()], image, classes=4, flips=((), ("x",)), swap=((1, 2),)), plain, atol=1e-6
+    )
+    np.testing.assert_allclose(
+        predict([Sides()], image, classes=4, flips=(("z", "x"),), swap=((2, 1),)), plain, atol=1e-6
+    )
     # without the swap the two sides are mixed
     mixed = predict([Sides()], image, classes=4, flips=((), ("x",)))
     np.testing.assert_allclose(mixed[1], mixed[2], atol=1e-6)
@@ -147,7 +153,12 @@ def test_read_only_and_mirrored_arrays_are_taken_as_they_are() -> None:
 
 def test_subsets_of_the_axes() -> None:
     assert flip_combinations(()) == ((),)
-    assert {frozenset(axes) for axes in flip_combinations(("x", "y"))} == {frozenset(), frozenset("x"), frozenset("y"), frozenset("xy")}
+    assert {frozenset(axes) for axes in flip_combinations(("x", "y"))} == {
+        frozenset(),
+        frozenset("x"),
+        frozenset("y"),
+        frozenset("xy"),
+    }
     assert len(flip_combinations(("x", "y", "z"))) == 8
 
 
@@ -230,7 +241,9 @@ def test_flips_and_looks_see_the_middle_too() -> None:
     looks: list[tuple[int, tuple[str, ...]]] = []
     model, image = Bright(), blob(ROOMY, (5, 8, 3), (12, 30, 9))
     settings = WindowSettings(PATCH, 3, flip_combinations(("x",)), also_shown=(("y",),), shown_networks=1, centre=True)
-    found = predict_probabilities([model] * 3, image, settings, CPU, lambda number, axes, _: looks.append((number, axes)))
+    found = predict_probabilities(
+        [model] * 3, image, settings, CPU, lambda number, axes, _: looks.append((number, axes))
+    )
     assert looks == [(0, ()), (0, ("x",)), (0, ("y",)), (1, ()), (1, ("x",)), (2, ()), (2, ("x",))]
     assert model.windows == 7
     np.testing.assert_array_equal(found.argmax(0), image[0] > 0)

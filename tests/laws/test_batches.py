@@ -40,7 +40,8 @@ def augmented() -> Plan:
 @pytest.mark.parametrize("name", [name for name in AugmentationSettings.__struct_fields__ if name.startswith("p_")])
 def test_every_probability_of_the_plan_changes_batches(cases: list[TrainingCase], name: str) -> None:
     plain, always = (
-        next(iter(PatchLoader(cases, changed(small_plan(patch_size=PATCH), **{f"augmentation__{name}": p}), 5, 0, 0))) for p in (0.0, 1.0)
+        next(iter(PatchLoader(cases, changed(small_plan(patch_size=PATCH), **{f"augmentation__{name}": p}), 5, 0, 0)))
+        for p in (0.0, 1.0)
     )
     assert not torch.equal(plain["image"], always["image"])
 
@@ -99,9 +100,12 @@ def test_without_augmentation_a_patch_is_a_plain_cut(cases: list[TrainingCase]) 
 
 def test_image_and_label_are_augmented_together(cases: list[TrainingCase]) -> None:
     plan = changed(
-        small_plan(patch_size=PATCH), augmentation__p_rotation=1.0, augmentation__p_scaling=1.0, augmentation__p_elastic=1.0,
+        small_plan(patch_size=PATCH),
+        augmentation__p_rotation=1.0,
+        augmentation__p_scaling=1.0,
+        augmentation__p_elastic=1.0,
         augmentation__flip_axes=("x", "y", "z"),
-    )  # fmt: skip
+    )
     twins = []
     for case in cases:  # the image is 10 inside a box and 0 outside, and the label is the box
         box = np.zeros(case.label.shape, np.uint8)
@@ -126,7 +130,10 @@ def test_an_elastic_deformation_moves_by_no_more_than_its_voxels(cases: list[Tra
     still = changed(small_plan(patch_size=PATCH), augmentation__flip_axes=())
     plan = changed(still, augmentation__p_elastic=1.0, augmentation__elastic_voxels=(2.0, 2.0))
     for index in range(4):
-        moved = (PatchLoader([twin], plan, 3, 0, 0).batch(index)["image"] - PatchLoader([twin], still, 3, 0, 0).batch(index)["image"]).abs()
+        moved = (
+            PatchLoader([twin], plan, 3, 0, 0).batch(index)["image"]
+            - PatchLoader([twin], still, 3, 0, 0).batch(index)["image"]
+        ).abs()
         # the library takes the mean displacement away, so a little more than 2 on one side
         assert 1 < float(moved.max()) < 4 and float(moved.std()) > 0.1
 

@@ -55,7 +55,9 @@ def test_the_network_sees_the_same_however_a_scan_is_stored(code: str) -> None:
     np.testing.assert_array_equal(turned.image, plain.image)
     np.testing.assert_array_equal(turned.label, plain.label)
     # and a result lies at the same places of the head
-    probabilities = np.random.default_rng(5).dirichlet((1, 1, 1), plain.image.shape[1:]).transpose(3, 0, 1, 2).astype(np.float32)
+    probabilities = (
+        np.random.default_rng(5).dirichlet((1, 1, 1), plain.image.shape[1:]).transpose(3, 0, 1, 2).astype(np.float32)
+    )
     on_plain, on_turned = (restore_mask(probabilities, case.properties, (0, 1, 2)) for case in (plain, turned))
     assert on_turned.shape == stored.shape
     np.testing.assert_array_equal(to_ras(on_turned, stored), on_plain)
@@ -68,7 +70,9 @@ def test_crop_and_pad(shape: tuple[int, int, int], seed: int, code: str, margin:
     assert bounding_box(padded[0] != 0) == ((margin[0], margin[2], margin[4]), shape)
     grid = grid_of_code(code, _stored(code, (padded.shape[1], padded.shape[2], padded.shape[3])))
     stored = from_ras(padded, grid)
-    mask = from_ras(np.pad(labels(seed, shape), ((margin[0], margin[1]), (margin[2], margin[3]), (margin[4], margin[5]))), grid)
+    mask = from_ras(
+        np.pad(labels(seed, shape), ((margin[0], margin[1]), (margin[2], margin[3]), (margin[4], margin[5]))), grid
+    )
     case = prepare(stored, grid, small_plan(crop="nonzero"), mask)
     assert case.properties.crop_start == (margin[0], margin[2], margin[4])
     assert case.properties.crop_shape == case.image.shape[1:] == shape
@@ -85,7 +89,9 @@ def test_an_empty_scan_is_kept_whole() -> None:
 
 
 @given(shape=shapes(2, 8), prepared=shapes(2, 8), seed=seeds)
-def test_probabilities_stay_probabilities(shape: tuple[int, int, int], prepared: tuple[int, int, int], seed: int) -> None:
+def test_probabilities_stay_probabilities(
+    shape: tuple[int, int, int], prepared: tuple[int, int, int], seed: int
+) -> None:
     grid = grid_of_code("RAS", shape)
     target = tuple(count / new for count, new in zip(shape, prepared, strict=True))
     case = prepare(noise(seed, 1, *shape), grid, small_plan(target_spacing_mm=target))
@@ -137,4 +143,6 @@ def test_the_mask_of_a_large_scan_is_that_of_its_probabilities(monkeypatch: pyte
     probabilities /= probabilities.sum(0)
     classes = restore_probabilities(probabilities, case.properties).argmax(0).astype(np.uint8)
     monkeypatch.setattr("hippopt.imaging.resampling.SLAB_VALUES", 5000)
-    np.testing.assert_array_equal(restore_mask(probabilities, case.properties, (0, 1, 2)), place_in_scan(classes, case.properties))
+    np.testing.assert_array_equal(
+        restore_mask(probabilities, case.properties, (0, 1, 2)), place_in_scan(classes, case.properties)
+    )

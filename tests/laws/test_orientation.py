@@ -15,7 +15,9 @@ def world_coordinates(grid: Grid) -> np.ndarray:
     """(3, Z, Y, X): the R, A and S coordinate of each voxel of the file, mm."""
     z, y, x = np.indices(grid.shape)
     affine = np.array(grid.affine)
-    return np.einsum("ij,jzyx->izyx", affine[:3, :3], np.stack([x, y, z]).astype(float)) + affine[:3, 3, None, None, None]
+    return (
+        np.einsum("ij,jzyx->izyx", affine[:3, :3], np.stack([x, y, z]).astype(float)) + affine[:3, 3, None, None, None]
+    )
 
 
 @pytest.mark.parametrize("code", CODES)
@@ -42,7 +44,9 @@ def test_world_coordinates_are_kept(grid: Grid) -> None:
     np.testing.assert_allclose(a, a[0, 0, 0] + dy * y, atol=1e-9)
     np.testing.assert_allclose(s, s[0, 0, 0] + dz * z, atol=1e-9)
     # and no voxel is lost or doubled
-    assert sorted(map(tuple, np.stack([r, a, s]).reshape(3, -1).T)) == sorted(map(tuple, world_coordinates(grid).reshape(3, -1).T))
+    assert sorted(map(tuple, np.stack([r, a, s]).reshape(3, -1).T)) == sorted(
+        map(tuple, world_coordinates(grid).reshape(3, -1).T)
+    )
 
 
 @given(oblique_grids())

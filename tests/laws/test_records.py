@@ -51,7 +51,8 @@ SOURCE = Path("file.json")
 def records(kind: type[msgspec.Struct]) -> st.SearchStrategy[msgspec.Struct]:
     """Any values of the right types; schema is what this version writes."""
     fields = {
-        field.name: st.just(field.default) if field.name == "schema" else _values(field.type) for field in msgspec.structs.fields(kind)
+        field.name: st.just(field.default) if field.name == "schema" else _values(field.type)
+        for field in msgspec.structs.fields(kind)
     }
     return st.fixed_dictionaries(fields).map(lambda values: kind(**values))
 
@@ -65,9 +66,12 @@ def part_borders(draw: st.DrawFn) -> PartBorders:
     scale = st.tuples(*[st.floats(min_value=1e-6, max_value=1e6)] * count)
     border = st.builds(PartBorder, offset=numbers, centre=row, scale=scale, weights=row)
     return PartBorders(
-        axis=draw(st.integers(0, 2)), parts=tuple(parts), borders=tuple(draw(border) for _ in parts[1:]), cases=draw(st.integers(0, 99)),
+        axis=draw(st.integers(0, 2)),
+        parts=tuple(parts),
+        borders=tuple(draw(border) for _ in parts[1:]),
+        cases=draw(st.integers(0, 99)),
         misplaced=draw(numbers),
-    )  # fmt: skip
+    )
 
 
 def _values(kind: object) -> st.SearchStrategy:
@@ -174,7 +178,9 @@ def test_a_new_option_at_its_default_leaves_the_hash() -> None:
         inner: dict[str, Part]
 
     assert content_hash(Old(inner={"a": Part(x=1)})) == content_hash({"schema": 1, "inner": {"a": {"x": 1}}})
-    assert content_hash(Old(inner={"a": Part(x=1, added=(2,))})) == content_hash({"schema": 1, "inner": {"a": {"x": 1, "added": [2]}}})
+    assert content_hash(Old(inner={"a": Part(x=1, added=(2,))})) == content_hash(
+        {"schema": 1, "inner": {"a": {"x": 1, "added": [2]}}}
+    )
 
 
 @pytest.mark.parametrize(
@@ -225,7 +231,8 @@ def test_atomic_writing_leaves_nothing_else(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("raised", "seen"), [(ValueError("bad"), ValueError), (KeyboardInterrupt(), KeyboardInterrupt), (OSError(28, "full"), OutputError)]
+    ("raised", "seen"),
+    [(ValueError("bad"), ValueError), (KeyboardInterrupt(), KeyboardInterrupt), (OSError(28, "full"), OutputError)],
 )
 def test_a_failing_writer_leaves_the_old_file(raised: BaseException, seen: type[BaseException], tmp_path: Path) -> None:
     path = tmp_path / "plan.json"

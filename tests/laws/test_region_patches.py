@@ -1,4 +1,6 @@
-"""Training patches of located scans: around a region's middle within the jitter, some elsewhere; right windows as the network sees them."""
+"""Training patches of located scans: around a region's middle within
+the jitter, some elsewhere; right windows as the network sees them.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -28,7 +30,9 @@ def case(tmp_path: Path) -> TrainingCase:
     """Class 2 (48, left) and class 1 (47, right) in boxes around MIDDLES; the image holds the same values."""
     label = np.zeros(SHAPE, np.uint8)
     for side, value in ((LEFT, 2), (RIGHT, 1)):
-        label[tuple(slice(middle - half, middle + half) for middle, half in zip(MIDDLES[side], HALF, strict=True))] = value
+        label[tuple(slice(middle - half, middle + half) for middle, half in zip(MIDDLES[side], HALF, strict=True))] = (
+            value
+        )
     made = TrainingCase("case", tmp_path / "image.npy", tmp_path / "label.npy")
     np.save(made.image_path, label[None].astype(np.float32))
     np.save(made.label_path, label)
@@ -115,7 +119,9 @@ def test_locator_batches_are_functions_of_seed_and_index_and_flips_swap_sides() 
             if left.sum() > 20 and right.sum() > 20:
                 both += 1
                 # whether flipped or not, the left region stays on the left: turns are of at most 20 degrees
-                assert (left.sum((0, 1)) * columns).sum() / left.sum() < (right.sum((0, 1)) * columns).sum() / right.sum()
+                assert (left.sum((0, 1)) * columns).sum() / left.sum() < (
+                    right.sum((0, 1)) * columns
+                ).sum() / right.sum()
     assert both > 10
 
 

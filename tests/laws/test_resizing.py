@@ -6,7 +6,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from skimage.transform import resize as reference
 
-from hippopt.imaging.resampling import resample_image, resample_label, resampled_shape, resize, resize_axes, resize_slabs, separate_axis
+from hippopt.imaging.resampling import (
+    resample_image,
+    resample_label,
+    resampled_shape,
+    resize,
+    resize_axes,
+    resize_slabs,
+    separate_axis,
+)
 from tests.laws.strategies import labels, noise, seeds, shapes, spacings_mm
 
 
@@ -15,11 +23,15 @@ from tests.laws.strategies import labels, noise, seeds, shapes, spacings_mm
 def test_equals_scikit_image(order: int, old: tuple[int, int, int], new: tuple[int, int, int], seed: int) -> None:
     array = noise(seed, *old)
     wanted = reference(array.astype(np.float64), new, order=order, mode="edge", anti_aliasing=False, clip=False)
-    np.testing.assert_allclose(resize(array, new, order), wanted, atol=1e-5)  # float32: 3 products of at most 12 terms near 1
+    np.testing.assert_allclose(
+        resize(array, new, order), wanted, atol=1e-5
+    )  # float32: 3 products of at most 12 terms near 1
 
 
 @given(old=shapes(2, 8), new=shapes(2, 8), seed=seeds, apart=st.sampled_from([None, 0, 1, 2]))
-def test_channels_are_apart_and_an_axis_may_be(old: tuple[int, int, int], new: tuple[int, int, int], seed: int, apart: int | None) -> None:
+def test_channels_are_apart_and_an_axis_may_be(
+    old: tuple[int, int, int], new: tuple[int, int, int], seed: int, apart: int | None
+) -> None:
     image = noise(seed, 2, *old)
     both = resample_image(image, new, apart)
     for channel in range(2):
@@ -41,9 +53,12 @@ def test_on_its_own_grid_nothing_changes(shape: tuple[int, int, int], seed: int,
 @given(old=shapes(1, 9), new=shapes(1, 11), seed=seeds)
 def test_labels_are_argmax_of_linear_one_hot(old: tuple[int, int, int], new: tuple[int, int, int], seed: int) -> None:
     label = labels(seed, old)
-    shares = np.stack([
-        reference((label == value).astype(np.float64), new, order=1, mode="edge", anti_aliasing=False) for value in range(3)
-    ])  # fmt: skip
+    shares = np.stack(
+        [
+            reference((label == value).astype(np.float64), new, order=1, mode="edge", anti_aliasing=False)
+            for value in range(3)
+        ]
+    )
     found = resample_label(label, new, 3, None)
     first, second = np.sort(shares, 0)[:-3:-1]
     clear = first - second > 1e-5  # elsewhere two classes tie
@@ -59,7 +74,9 @@ def test_constants_stay(old: tuple[int, int, int], new: tuple[int, int, int], va
 
 
 @given(old=shapes(1, 9), new=shapes(1, 9), seed=seeds, order=st.sampled_from([1, 3]))
-def test_mirrored_input_gives_mirrored_output(old: tuple[int, int, int], new: tuple[int, int, int], seed: int, order: int) -> None:
+def test_mirrored_input_gives_mirrored_output(
+    old: tuple[int, int, int], new: tuple[int, int, int], seed: int, order: int
+) -> None:
     array = noise(seed, *old)
     np.testing.assert_allclose(resize(array[:, :, ::-1], new, order)[:, :, ::-1], resize(array, new, order), atol=1e-5)
 

@@ -1,4 +1,6 @@
-"""Parts of a scan agree with preprocessing of the whole, and probabilities of a box come back as those of the whole would."""
+"""Parts of a scan agree with preprocessing of the whole, and
+probabilities of a box come back as those of the whole would.
+"""
 
 import numpy as np
 import pytest
@@ -28,8 +30,15 @@ def scans(draw: st.DrawFn) -> tuple[np.ndarray, Grid]:
 
 
 @settings(max_examples=60, deadline=None)
-@given(scan=scans(), crop=st.sampled_from(["none", "nonzero"]), region=st.sampled_from(["image", "nonzero"]), data=st.data())
-def test_a_box_is_what_preprocessing_makes_of_it(scan: tuple[np.ndarray, Grid], crop: str, region: str, data: st.DataObject) -> None:
+@given(
+    scan=scans(),
+    crop=st.sampled_from(["none", "nonzero"]),
+    region=st.sampled_from(["image", "nonzero"]),
+    data=st.data(),
+)
+def test_a_box_is_what_preprocessing_makes_of_it(
+    scan: tuple[np.ndarray, Grid], crop: str, region: str, data: st.DataObject
+) -> None:
     image, grid = scan
     plan = changed(small_plan(), crop=crop, normalisation__region=region)
     whole = prepare(image, grid, plan)
@@ -73,7 +82,9 @@ def test_means_keep_the_mean(old: int, new: int) -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(scan=scans(), crop=st.sampled_from(["none", "nonzero"]), seed=seeds, data=st.data())
-def test_a_box_comes_back_as_the_whole_would(scan: tuple[np.ndarray, Grid], crop: str, seed: int, data: st.DataObject) -> None:
+def test_a_box_comes_back_as_the_whole_would(
+    scan: tuple[np.ndarray, Grid], crop: str, seed: int, data: st.DataObject
+) -> None:
     image, grid = scan
     plan = changed(small_plan(), crop=crop)
     properties = ScanSource(image, grid, plan).properties

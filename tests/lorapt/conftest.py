@@ -8,7 +8,9 @@ from hippopt.lorapt import Slot, Stack
 
 
 class Block(nn.Module):
-    """A fused query-key-value layer with an output projection, then two MLP layers: the shapes of a transformer block."""
+    """A fused query-key-value layer with an output projection, then two MLP layers: the shapes of a
+    transformer block.
+    """
 
     def __init__(self, width: int, inner: int) -> None:
         super().__init__()

@@ -1,4 +1,6 @@
-"""LoRA-PT in float64, written from the definitions with loops and block-circulant matrices: slow, and hard to get wrong."""
+"""LoRA-PT in float64, written from the definitions with loops
+and block-circulant matrices: slow, and hard to get wrong.
+"""
 
 import torch
 from torch import Tensor
@@ -46,4 +48,6 @@ def principal(u: Tensor, s: Tensor, v: Tensor, group: tuple[int, ...] = ()) -> T
 def singular_values(w: Tensor, group: tuple[int, ...] = ()) -> Tensor:
     """(K, min(m, n)): those of every frequency, by the whole (not the real) Fourier transform."""
     group = group or (w.shape[0],)
-    return torch.linalg.svdvals(torch.fft.fftn(w.unflatten(0, group), dim=tuple(range(len(group)))).flatten(0, len(group) - 1))
+    return torch.linalg.svdvals(
+        torch.fft.fftn(w.unflatten(0, group), dim=tuple(range(len(group)))).flatten(0, len(group) - 1)
+    )

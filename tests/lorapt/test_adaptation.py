@@ -27,7 +27,9 @@ def move(adaptation: "object", seed: int = 1) -> None:
 @pytest.mark.parametrize("balance", [True, False])
 @pytest.mark.parametrize("path", ["activations", "weights"])
 @pytest.mark.parametrize("rank", [1, 2, BOUND])
-def test_law_3_at_the_start_nothing_changes(blocks: Blocks, tokens: Tensor, core: str, balance: bool, path: str, rank: int) -> None:
+def test_law_3_at_the_start_nothing_changes(
+    blocks: Blocks, tokens: Tensor, core: str, balance: bool, path: str, rank: int
+) -> None:
     before = blocks(tokens)
     adapt(blocks, blocks.stacks(), rank, core=core, balance=balance, path=path)
     torch.testing.assert_close(blocks(tokens), before, rtol=1e-5, atol=1e-5)
@@ -36,15 +38,21 @@ def test_law_3_at_the_start_nothing_changes(blocks: Blocks, tokens: Tensor, core
 @pytest.mark.parametrize("core", CORES)
 @pytest.mark.parametrize("balance", [True, False])
 @pytest.mark.parametrize("shape", [(4, 6, 3), (5, 3, 6), (1, 4, 4)])
-def test_law_2_the_initial_factors_are_the_best_approximation(shape: tuple[int, int, int], core: str, balance: bool) -> None:
-    """In float32, with either form of S, and wherever the root of S is put: a law of the start would not see another P."""
+def test_law_2_the_initial_factors_are_the_best_approximation(
+    shape: tuple[int, int, int], core: str, balance: bool
+) -> None:
+    """In float32, with either form of S, and wherever the root of S is put: a law of the start would not
+    see another P.
+    """
     w = torch.randn(shape, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
     for rank in range(1, min(shape[1:]) + 1):
         svd = t_svd(w, rank)
         found = initial_factors(svd, core, balance)
         assert {name: value.dtype for name, value in found.items()} == dict.fromkeys("usv", torch.float32)
         wanted = reference.principal(svd.u, svd.s, svd.v)
-        torch.testing.assert_close(reference.principal(*(found[name].double() for name in "usv")), wanted, rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(
+            reference.principal(*(found[name].double() for name in "usv")), wanted, rtol=1e-5, atol=1e-5
+        )
         energy = [found[name].double().square().sum() for name in "uv"]
         if balance:  # sqrt(S) on either side
             torch.testing.assert_close(energy[0], energy[1])
@@ -58,7 +66,10 @@ def test_law_2_the_initial_factors_are_the_best_approximation(shape: tuple[int, 
 def test_the_rounded_residual_follows_the_weights(blocks: Blocks, tokens: Tensor) -> None:
     """Under autocast it is rounded once, not at every step; weights loaded later must still be seen."""
     adaptation = adapt(blocks, blocks.stacks(), 2, path="activations")
-    other = {name: value + 0.5 if name.endswith("up.weight") else value.clone() for name, value in blocks.state_dict().items()}
+    other = {
+        name: value + 0.5 if name.endswith("up.weight") else value.clone()
+        for name, value in blocks.state_dict().items()
+    }
     with torch.autocast("cpu", torch.bfloat16), torch.no_grad():
         before = blocks(tokens)
         assert torch.equal(blocks(tokens), before)
@@ -73,7 +84,9 @@ def test_the_rounded_residual_follows_the_weights(blocks: Blocks, tokens: Tensor
 @pytest.mark.parametrize("core", CORES)
 @pytest.mark.parametrize("balance", [True, False])
 @pytest.mark.parametrize("path", ["activations", "weights"])
-def test_law_4_every_factor_moves_and_nothing_else(blocks: Blocks, tokens: Tensor, core: str, balance: bool, path: str) -> None:
+def test_law_4_every_factor_moves_and_nothing_else(
+    blocks: Blocks, tokens: Tensor, core: str, balance: bool, path: str
+) -> None:
     adaptation = adapt(blocks, blocks.stacks(), 2, core=core, balance=balance, path=path)
     stacked = {slot.parameter for stack in blocks.stacks() for slot in stack.slots}
     assert not any(parameter.requires_grad for name, parameter in blocks.named_parameters() if name in stacked)
@@ -92,7 +105,9 @@ def test_law_4_every_factor_moves_and_nothing_else(blocks: Blocks, tokens: Tenso
 
 @pytest.mark.parametrize("core", CORES)
 @pytest.mark.parametrize("rank", [1, 3, BOUND])
-def test_law_5_both_paths_agree_with_the_definition_in_value_and_gradient(blocks: Blocks, tokens: Tensor, core: str, rank: int) -> None:
+def test_law_5_both_paths_agree_with_the_definition_in_value_and_gradient(
+    blocks: Blocks, tokens: Tensor, core: str, rank: int
+) -> None:
     adaptation = adapt(blocks, blocks.stacks(), rank, core=core)
     move(adaptation)
     weights = copy.deepcopy({name: p for name, p in blocks.named_parameters() if not name.startswith("lorapt.")})
@@ -128,8 +143,12 @@ def gradients(adaptation: "object", loss: Tensor) -> dict[str, Tensor]:
     return found
 
 
-def test_law_5_gradients_stay_the_same_however_they_are_summed(blocks: Blocks, tokens: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In one product or in many; after another backward pass; after one for the inputs alone, which uses none of what it collects."""
+def test_law_5_gradients_stay_the_same_however_they_are_summed(
+    blocks: Blocks, tokens: Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In one product or in many; after another backward pass; after
+    one for the inputs alone, which uses none of what it collects.
+    """
     adaptation = adapt(blocks, blocks.stacks(), 2, path="activations")
     move(adaptation)
     inputs = tokens.clone().requires_grad_()
@@ -186,7 +205,9 @@ def test_law_5_a_model_in_double_precision(blocks: Blocks, tokens: Tensor, path:
 def test_law_6_the_trainable_count_is_the_formula(blocks: Blocks, core: str, rank: int) -> None:
     adaptation = adapt(blocks, blocks.stacks(), rank, core=core)
     layers = len(blocks.blocks)
-    expected = sum(factor_count(m, n, k, rank, core) for m, n, k in ((6, 6, 4 * layers), (10, 6, layers), (6, 10, layers)))
+    expected = sum(
+        factor_count(m, n, k, rank, core) for m, n, k in ((6, 6, 4 * layers), (10, 6, layers), (6, 10, layers))
+    )
     assert sum(factor.numel() for factor in adaptation.factors.values()) == expected
 
 
@@ -257,7 +278,9 @@ def test_slots_that_leave_rows_of_a_weight_alone(blocks: Blocks, tokens: Tensor)
     """Query and value only: the rows of the key stay free of any change, on both paths."""
     before = blocks(tokens)
     stack = blocks.stacks()[0]
-    chosen = type(stack)("qv", tuple(slot for slot in stack.slots if slot.parameter.endswith("qkv.weight") and slot.start != 6))
+    chosen = type(stack)(
+        "qv", tuple(slot for slot in stack.slots if slot.parameter.endswith("qkv.weight") and slot.start != 6)
+    )
     adaptation = adapt(blocks, [chosen], 2)
     torch.testing.assert_close(blocks(tokens), before, rtol=1e-5, atol=1e-5)
     move(adaptation)
@@ -333,7 +356,9 @@ def test_the_cost_rule_prefers_activations_for_few_tokens_and_weights_for_many()
 
 
 def test_a_step_leaves_nothing_behind_and_prediction_comes_first() -> None:
-    """Predicting before training (inference mode, bfloat16) does not spoil training; what a step shared is freed without the collector."""
+    """Predicting before training (inference mode, bfloat16) does not
+    spoil training; what a step shared is freed without the collector.
+    """
     import gc
     import weakref
 
@@ -343,7 +368,9 @@ def test_a_step_leaves_nothing_behind_and_prediction_comes_first() -> None:
 
     torch.manual_seed(0)
     model = nn.Sequential(*(nn.Linear(8, 8) for _ in range(3)))
-    adaptation = adapt(model, [Stack("layers", tuple(Slot(f"{i}.weight", 0, 8) for i in range(3)))], 2, path="activations")
+    adaptation = adapt(
+        model, [Stack("layers", tuple(Slot(f"{i}.weight", 0, 8) for i in range(3)))], 2, path="activations"
+    )
     x = torch.randn(4, 8)
     with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
         model(x)

@@ -11,18 +11,27 @@ from hippopt.lorapt import factors as kernel_factors
 from tests.lorapt import reference
 
 CORES = ["diagonal", "dense"]
-KERNELS = {"0.weight": ((3, 3, 3), 6, 4), "1.weight": ((2, 2, 2), 5, 6), "3.weight": ((1, 1, 1), 4, 5)}  # size, outputs m, inputs n
+KERNELS = {
+    "0.weight": ((3, 3, 3), 6, 4),
+    "1.weight": ((2, 2, 2), 5, 6),
+    "3.weight": ((1, 1, 1), 4, 5),
+}  # size, outputs m, inputs n
 BOUND = 4
 
 
 class Convolutions(nn.Sequential):
-    """A convolution, a transposed one, a non-linear step and a convolution of one voxel: (B, 4, Z, Y, X) -> (B, 4, 2 Z, 2 Y, 2 X)."""
+    """A convolution, a transposed one, a non-linear step and a
+    convolution of one voxel: (B, 4, Z, Y, X) -> (B, 4, 2 Z, 2 Y, 2 X).
+    """
 
     def __init__(self) -> None:
         torch.manual_seed(0)
         super().__init__(
-            nn.Conv3d(4, 6, 3, padding=1, bias=False), nn.ConvTranspose3d(6, 5, 2, stride=2), nn.Tanh(), nn.Conv3d(5, 4, 1)
-        )  # fmt: skip
+            nn.Conv3d(4, 6, 3, padding=1, bias=False),
+            nn.ConvTranspose3d(6, 5, 2, stride=2),
+            nn.Tanh(),
+            nn.Conv3d(5, 4, 1),
+        )
 
     def stacks(self, group: bool = True) -> list[Stack]:
         """Over the cycles of the three axes, or over one cycle in raster order."""
@@ -59,13 +68,17 @@ def test_the_sides_of_a_slice_are_outputs_and_inputs(model: Convolutions) -> Non
         weight = weights[stack.slots[0].parameter].detach()
         swapped = weight.transpose(0, 1) if stack.name == "k1" else weight
         torch.testing.assert_close(slices[-1], swapped[:, :, size[0] - 1, size[1] - 1, size[2] - 1])
-        torch.testing.assert_close(slices[1 % len(slices)], swapped[:, :, 0, 0, 1 % size[2]])  # raster order: the last axis first
+        torch.testing.assert_close(
+            slices[1 % len(slices)], swapped[:, :, 0, 0, 1 % size[2]]
+        )  # raster order: the last axis first
 
 
 @pytest.mark.parametrize("core", CORES)
 @pytest.mark.parametrize("balance", [True, False])
 @pytest.mark.parametrize("rank", [1, 2, BOUND])
-def test_law_3_at_the_start_nothing_changes(model: Convolutions, image: Tensor, core: str, balance: bool, rank: int) -> None:
+def test_law_3_at_the_start_nothing_changes(
+    model: Convolutions, image: Tensor, core: str, balance: bool, rank: int
+) -> None:
     before = model(image)
     adapt(model, model.stacks(), rank, core=core, balance=balance)
     torch.testing.assert_close(model(image), before, rtol=1e-5, atol=1e-5)
@@ -97,7 +110,9 @@ def test_law_5_value_and_gradient_are_those_of_the_definition(
     adaptation = adapt(model, model.stacks(group), rank, core=core)
     move(adaptation)
     factors = {name: factor.detach().double().requires_grad_() for name, factor in adaptation.factors.items()}
-    values = {name: value.detach().double() for name, value in model.named_parameters() if not name.startswith("lorapt.")}
+    values = {
+        name: value.detach().double() for name, value in model.named_parameters() if not name.startswith("lorapt.")
+    }
     for stack in model.stacks(group):
         principal = reference.principal(*(factors[f"{stack.name}.{part}"] for part in "usv"), stack.group)
         name = stack.slots[0].parameter
@@ -208,7 +223,9 @@ def test_law_8_initial_and_trained_factors_restore_the_function_without_an_svd(
 
 
 @pytest.mark.parametrize(("number", "bound"), [(0, 4), (1, 5), (2, 4)])
-def test_law_9_a_rank_beyond_the_smaller_side_is_refused_with_the_bound(model: Convolutions, number: int, bound: int) -> None:
+def test_law_9_a_rank_beyond_the_smaller_side_is_refused_with_the_bound(
+    model: Convolutions, number: int, bound: int
+) -> None:
     before = {name: value.clone() for name, value in model.state_dict().items()}
     stack = model.stacks()[number]
     with pytest.raises(RankError, match=f"{stack.name}: tubal rank {bound + 1} is outside 1 to {bound}"):
@@ -221,7 +238,9 @@ def test_kernels_beside_linear_layers(image: Tensor) -> None:
     model = nn.Sequential(nn.Conv3d(4, 6, 1), nn.Flatten(2), nn.Linear(60, 60), nn.Linear(60, 60))
     before = model(image)
     rows = Stack("rows", tuple(Slot(f"{i}.weight", 0, 60) for i in (2, 3)))
-    adaptation = adapt(model, [rows, kernel_stack("kernel", "0.weight", (1, 1, 1))], {"rows": 3, "kernel": 2}, path="activations")
+    adaptation = adapt(
+        model, [rows, kernel_stack("kernel", "0.weight", (1, 1, 1))], {"rows": 3, "kernel": 2}, path="activations"
+    )
     torch.testing.assert_close(model(image), before, rtol=1e-4, atol=1e-4)
     move(adaptation)
     adapted = model(image)
@@ -238,7 +257,10 @@ def test_stacks_that_are_not_one_kernel_are_refused(model: Convolutions) -> None
         (Stack("turned", first.slots[::-1], first.group), "in raster order"),
         (Stack("group", first.slots, (3, 9)), "neither the kernel's size"),
         (Stack("count", first.slots, (2, 2, 2)), "27 slots are not the elements"),
-        (kernel_stack("side", "0.weight", (3, 3, 3), transposed=True), "not the weight of a transposed convolution but of Conv3d"),
+        (
+            kernel_stack("side", "0.weight", (3, 3, 3), transposed=True),
+            "not the weight of a transposed convolution but of Conv3d",
+        ),
         (kernel_stack("side", "1.weight", (2, 2, 2)), "not the weight of a convolution but of ConvTranspose3d"),
         (kernel_stack("size", "0.weight", (4, 3, 3)), "shape"),
         (kernel_stack("nowhere", "9.weight", (3, 3, 3)), "no such parameter"),

@@ -8,7 +8,10 @@ import torch
 
 PAGE = Path(__file__).parents[2] / "docs" / "lora_pt.md"
 TEXT = PAGE.read_text()
-EXAMPLES = [(TEXT[: found.start()].count("\n") + 2, found.group(1)) for found in re.finditer(r"```python\n(.*?)```", TEXT, re.DOTALL)]
+EXAMPLES = [
+    (TEXT[: found.start()].count("\n") + 2, found.group(1))
+    for found in re.finditer(r"```python\n(.*?)```", TEXT, re.DOTALL)
+]
 
 
 @pytest.mark.parametrize(("line", "code"), EXAMPLES, ids=[f"line {line}" for line, _ in EXAMPLES])

@@ -67,7 +67,9 @@ def test_law_2_one_slice_is_the_matrix_svd() -> None:
 
 
 @pytest.mark.parametrize("shape", [(4, 4, 3), (5, 3, 4)])
-def test_law_6_the_factors_do_not_depend_on_the_gauge_of_the_svd(shape: tuple[int, int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_law_6_the_factors_do_not_depend_on_the_gauge_of_the_svd(
+    shape: tuple[int, int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
     turn_the_gauge_and_compare(random(*shape), (), monkeypatch)
 
 
@@ -90,11 +92,15 @@ def turn_the_gauge_and_compare(w: torch.Tensor, group: tuple[int, ...], monkeypa
 
 
 def test_the_factors_are_real_for_even_counts() -> None:
-    """An arbitrary phase in the zero or the Nyquist slice would leave an imaginary part that irfft drops: an error of order 1."""
+    """An arbitrary phase in the zero or the Nyquist slice would
+    leave an imaginary part that irfft drops: an error of order 1.
+    """
     w = random(6, 5, 4)
     for rank in (1, 2, 3):
         svd = t_svd(w, rank)
-        torch.testing.assert_close(torch.fft.rfft(svd.u, dim=0).abs().square().sum(1), torch.ones(4, rank, dtype=torch.float64))
+        torch.testing.assert_close(
+            torch.fft.rfft(svd.u, dim=0).abs().square().sum(1), torch.ones(4, rank, dtype=torch.float64)
+        )
 
 
 @pytest.mark.parametrize(("m", "n"), [(300, 300), (400, 280), (280, 400)])
@@ -135,7 +141,9 @@ def test_slices_apart_give_what_a_stack_gives(shape: tuple[int, int, int], monke
 def test_law_1_the_inverse_transform_as_a_matrix(shape: tuple[int, int, int]) -> None:
     a = random(*shape)
     transformed = torch.fft.rfft(a, dim=0)
-    both = transformed.real if is_real(shape[:1]) else torch.stack([transformed.real, transformed.imag], 1).flatten(0, 1)
+    both = (
+        transformed.real if is_real(shape[:1]) else torch.stack([transformed.real, transformed.imag], 1).flatten(0, 1)
+    )
     torch.testing.assert_close(torch.tensordot(inverse_transform((shape[0],), a), both, 1), a)
 
 
@@ -145,7 +153,13 @@ def test_law_9_a_rank_beyond_the_bound_is_refused(rank: int) -> None:
         t_svd(random(2, 3, 5), rank)
 
 
-GROUPS = [((3, 3, 3), 4, 2), ((2, 2, 2), 3, 5), ((1, 1, 1), 4, 3), ((2, 3), 3, 3), ((1, 3, 4), 2, 4)]  # with the sides of their slices
+GROUPS = [
+    ((3, 3, 3), 4, 2),
+    ((2, 2, 2), 3, 5),
+    ((1, 1, 1), 4, 3),
+    ((2, 3), 3, 3),
+    ((1, 3, 4), 2, 4),
+]  # with the sides of their slices
 
 
 @pytest.mark.parametrize(("group", "m", "n"), GROUPS)
@@ -156,7 +170,9 @@ def test_law_1_over_the_positions_of_a_kernel(group: tuple[int, ...], m: int, n:
     whole = t_product(a, b, group)
     torch.testing.assert_close(whole, reference.product(a, b, group))
     torch.testing.assert_close(t_transpose(a, group), reference.transpose(a, group))
-    torch.testing.assert_close(t_transpose(whole, group), t_product(t_transpose(b, group), t_transpose(a, group), group))
+    torch.testing.assert_close(
+        t_transpose(whole, group), t_product(t_transpose(b, group), t_transpose(a, group), group)
+    )
     torch.testing.assert_close(t_product(t_identity(m, count, a), a, group), a)
     torch.testing.assert_close(t_product(a, t_identity(n, count, a), group), a)
     transformed = to_frequencies(a, group)
@@ -186,7 +202,9 @@ def test_law_2_over_the_positions_of_a_kernel(group: tuple[int, ...], m: int, n:
 
 
 @pytest.mark.parametrize("group", [(3, 3, 3), (2, 2, 2)])
-def test_law_6_over_the_positions_of_a_kernel_the_gauge_does_not_matter(group: tuple[int, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_law_6_over_the_positions_of_a_kernel_the_gauge_does_not_matter(
+    group: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
     turn_the_gauge_and_compare(random(torch.Size(group).numel(), 4, 3), group, monkeypatch)
 
 

@@ -1,13 +1,15 @@
 """Weights as MONAI's UNETRs of other versions store them: their keys and shapes, and what such a network computes.
 
-`monai_unetr_versions.json` was recorded from the released packages. To record it anew, with each wheel unpacked in a folder:
+`monai_unetr_versions.json` was recorded from the released packages. To record it anew, with each wheel unpacked in a
+folder:
 
     for version in 0.6.0 0.9.1 1.2.0 1.3.2 1.4.0 1.5.1 1.6.1; do
         pip download monai==$version --no-deps -d wheels && unzip -q wheels/monai-$version-*.whl 'monai/*' -d $version
         PYTHONPATH=$version:. python -m tests.networks.monai_weights
     done
 
-Every value follows from its key, so that no weights need storing: the recorded output is that of the released code itself.
+Every value follows from its key, so that no weights need storing: the recorded output is that of the released code
+itself.
 """
 
 import inspect
@@ -37,7 +39,11 @@ def values_of(key: str, shape: tuple[int, ...]) -> torch.Tensor:
 
 def state_of(keys: dict[str, list[int]]) -> dict[str, torch.Tensor]:
     """A state dict; `*` in a key stands for each of the 12 layers."""
-    whole = {key.replace("*", str(layer)): tuple(shape) for key, shape in keys.items() for layer in (range(12) if "*" in key else [0])}
+    whole = {
+        key.replace("*", str(layer)): tuple(shape)
+        for key, shape in keys.items()
+        for layer in (range(12) if "*" in key else [0])
+    }
     return {key: values_of(key, shape) for key, shape in whole.items()}
 
 
@@ -60,8 +66,15 @@ def main() -> None:
     for projection in ("conv", "perceptron"):
         option = "proj_type" if "proj_type" in accepted else "pos_embed"  # renamed in 1.3
         network = UNETR(
-            in_channels=1, out_channels=CLASSES, img_size=PATCH, norm_name="instance", conv_block=True, res_block=True, **SIZES, **{option: projection}
-        ).eval()  # fmt: skip
+            in_channels=1,
+            out_channels=CLASSES,
+            img_size=PATCH,
+            norm_name="instance",
+            conv_block=True,
+            res_block=True,
+            **SIZES,
+            **{option: projection},
+        ).eval()
         keys = {LAYER.sub("vit.blocks.*.", key): list(value.shape) for key, value in network.state_dict().items()}
         network.load_state_dict(state_of(keys))
         with torch.inference_mode():

@@ -129,7 +129,9 @@ def test_other_channels_keep_the_response_to_a_replicated_image(have: int, want:
     found = statuses(model, state_of(base))
     assert {found[key] for key in (PATCH_WEIGHT, *INPUT_CONVOLUTIONS)} == {"matched" if have == want else "converted"}
     single = image()
-    torch.testing.assert_close(model(single.expand(-1, want, -1, -1, -1)), base(single.expand(-1, have, -1, -1, -1)), atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(
+        model(single.expand(-1, want, -1, -1, -1)), base(single.expand(-1, have, -1, -1, -1)), atol=1e-4, rtol=1e-4
+    )
 
 
 @pytest.mark.parametrize("grid", [(1, 2, 1), (3, 4, 3), (2, 2, 2)])
@@ -147,9 +149,13 @@ def test_constant_positions_stay_constant(old: Triple, new: Triple) -> None:
 
 def test_positions_keep_their_axes() -> None:
     old, new = (2, 3, 4), (4, 6, 8)
-    ramps = torch.stack(torch.meshgrid(*(torch.arange(n, dtype=torch.float32) / n + 1 / (2 * n) for n in old), indexing="ij"), -1)
+    ramps = torch.stack(
+        torch.meshgrid(*(torch.arange(n, dtype=torch.float32) / n + 1 / (2 * n) for n in old), indexing="ij"), -1
+    )
     found = interpolate_positions(ramps.reshape(1, -1, 3), old, new).reshape(*new, 3)
-    wanted = torch.stack(torch.meshgrid(*(torch.arange(n, dtype=torch.float32) / n + 1 / (2 * n) for n in new), indexing="ij"), -1)
+    wanted = torch.stack(
+        torch.meshgrid(*(torch.arange(n, dtype=torch.float32) / n + 1 / (2 * n) for n in new), indexing="ij"), -1
+    )
     inside = (slice(1, -1),) * 3  # at the borders the outermost token is repeated
     torch.testing.assert_close(found[inside], wanted[inside])
 
@@ -182,7 +188,10 @@ def test_the_class_tokens_embedding_is_dropped(base_patch: Triple | None) -> Non
     ("edit", "words"),
     [
         (lambda state: state.pop("vit.blocks.3.attn.qkv.weight"), "vit.blocks.3.attn.qkv.weight: missing"),
-        (lambda state: state.update({"vit.blocks.3.mlp.linear1.weight": torch.zeros(64, 48)}), "vit.blocks.3.mlp.linear1.weight: re-made"),
+        (
+            lambda state: state.update({"vit.blocks.3.mlp.linear1.weight": torch.zeros(64, 48)}),
+            "vit.blocks.3.mlp.linear1.weight: re-made",
+        ),
         (lambda state: state["encoder1.layer.conv1.conv.weight"].fill_(float("nan")), "NaN or Inf"),
         (lambda state: state["out.conv.conv.bias"].fill_(float("inf")), "NaN or Inf"),
     ],

@@ -28,7 +28,11 @@ def test_the_same_logits_and_no_unfolded_convolution():
 
 def test_what_it_cannot_do_is_left_to_pytorch():
     torch.manual_seed(0)
-    layers = [nn.Conv3d(1, 2, 3, padding="same"), nn.Conv3d(1, 2, 3, padding=1, padding_mode="replicate"), nn.Conv3d(1, 2, 3, padding=1)]
+    layers = [
+        nn.Conv3d(1, 2, 3, padding="same"),
+        nn.Conv3d(1, 2, 3, padding=1, padding_mode="replicate"),
+        nn.Conv3d(1, 2, 3, padding=1),
+    ]
     image = torch.randn(1, 1, 5, 6, 7, requires_grad=True)
     for layer in layers:
         before = layer(image)

@@ -35,13 +35,17 @@ def test_a_head_of_other_rows_is_not_begun_from() -> None:
 
 
 def test_rows_are_means_of_the_bases(tmp_path: object) -> None:
-    """What is found begins from the base, what is not stays as it was; a base of one class a label gives the base's own logits."""
+    """What is found begins from the base, what is not stays as it
+    was; a base of one class a label gives the base's own logits.
+    """
     network = NetworkSettings(size="tiny", hidden_size=48, mlp_dim=96, num_heads=3, feature_size=4)
     model, base = build_unetr(1, 3, (16, 16, 16), network), build_unetr(1, 5, (16, 16, 16), network)
     random = model.state_dict()[HEAD_WEIGHT][2].clone()
     state = {name: value.half() for name, value in base.state_dict().items()}
     begin_head(model, state, [[0, 3], [1], []])
     weight, bias = model.state_dict()[HEAD_WEIGHT], model.state_dict()[HEAD_BIAS]
-    assert torch.allclose(weight[1], state[HEAD_WEIGHT][1].float()) and torch.allclose(bias[1], state[HEAD_BIAS][1].float())
+    assert torch.allclose(weight[1], state[HEAD_WEIGHT][1].float()) and torch.allclose(
+        bias[1], state[HEAD_BIAS][1].float()
+    )
     assert torch.allclose(weight[0], (state[HEAD_WEIGHT][0].float() + state[HEAD_WEIGHT][3].float()) / 2)
     assert torch.equal(weight[2], random)

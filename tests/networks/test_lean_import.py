@@ -20,6 +20,8 @@ def test_needless_packages_are_imported_only_when_they_are_asked_for(tmp_path):
     package.mkdir()
     (package / "__init__.py").write_text("print('imported')\nHERE = 'here'\n")
     found = subprocess.run(
-        [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n{CODE}"], capture_output=True, text=True
+        [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n{CODE}"],
+        capture_output=True,
+        text=True,
     )
     assert found.stdout.split() == ["imported", "here"], found.stderr

@@ -48,8 +48,12 @@ def output(model: torch.nn.Module) -> torch.Tensor:
         return model.eval()(image())
 
 
-def trained(tuned: Tuned, steps: int, state: LoopState | None = None, total: int | None = None, optimizer: Any = None) -> Any:
-    """`steps` steps of the real loop on noise; returns the optimiser. total: steps of the whole budget, which may go on later."""
+def trained(
+    tuned: Tuned, steps: int, state: LoopState | None = None, total: int | None = None, optimizer: Any = None
+) -> Any:
+    """`steps` steps of the real loop on noise; returns the optimiser.
+    total: steps of the whole budget, which may go on later.
+    """
     plan = small_plan(schedule=changed(small_plan().schedule, warmup_steps=0, steps_per_epoch=1000))
     state = state or LoopState()
     end = state.step + steps
@@ -149,12 +153,18 @@ def test_kernels_have_factors_where_these_are_fewer_numbers_and_train_whole_else
         shapes = {name: parameter.shape for name, parameter in network().named_parameters()}
         factored = {slot.partition("[")[0] for slots in tuned.stacks.values() for slot in slots}
         whole = {name for name in tuned.rest if also_trained([name], ["encoders", "decoder"])}
-        assert factored and factored | whole == set(also_trained(sorted(shapes), ["encoders", "decoder"])) and not factored & whole
+        assert (
+            factored
+            and factored | whole == set(also_trained(sorted(shapes), ["encoders", "decoder"]))
+            and not factored & whole
+        )
         for name in factored | whole:
             m, n = shapes[name][:2]
             assert (name in factored) == (rank * (m + n + 1) < m * n)
             assert name in whole or min(m, n) > rank
-        assert tuned.counts()["factors"] == sum(shapes[name][2:].numel() * rank * (sum(shapes[name][:2]) + 1) for name in factored)
+        assert tuned.counts()["factors"] == sum(
+            shapes[name][2:].numel() * rank * (sum(shapes[name][:2]) + 1) for name in factored
+        )
 
 
 @pytest.mark.parametrize("method", ["lora-pt", "lora"])
@@ -175,13 +185,17 @@ def test_kernels_are_restored_and_merged_into_plain_convolutions(method: Method)
 
 
 def test_lora_on_kernels_is_what_it_is_said_to_be() -> None:
-    """Every convolution that is not transposed and wider than the rank; alpha is the rank, so the product counts once."""
+    """Every convolution that is not transposed and wider than the rank; alpha is the rank, so the product
+    counts once.
+    """
     tuned = tune(network(), "lora", TINY_NETWORK, PLANS["kernels"], ())
     generator = torch.Generator().manual_seed(4)
     with torch.no_grad():
         for factor in tuned.adaptation.factors.values():
             factor.copy_(torch.randn(factor.shape, generator=generator))
-    down, up = (tuned.adaptation.factors[f"decoder2.conv_block.conv1.conv.lora_{side}.weight"].detach() for side in "AB")
+    down, up = (
+        tuned.adaptation.factors[f"decoder2.conv_block.conv1.conv.lora_{side}.weight"].detach() for side in "AB"
+    )
     merged = dict(tuned.adaptation.merge().named_parameters())["decoder2.conv_block.conv1.conv.weight"]
     base = dict(network().named_parameters())["decoder2.conv_block.conv1.conv.weight"]
     wanted = torch.einsum("or,rizyx->oizyx", up[..., 0, 0, 0], down)
@@ -209,7 +223,9 @@ def test_ranks_and_stacks_are_those_of_the_plan() -> None:
     assert {rank for name, rank in ranks.items() if "linear2" in name} == {2}
     assert torch.allclose(output(tuned.model), output(network()), atol=2e-5)
     alone = tune(network(), "lora", TINY_NETWORK, changed(SETTINGS, stacks=("mlp_up",)), ())
-    assert all("linear1" in name for name in alone.trainable() if name.startswith("trained.")) and set(alone.stacks) == {"mlp_up"}
+    assert all("linear1" in name for name in alone.trainable() if name.startswith("trained.")) and set(
+        alone.stacks
+    ) == {"mlp_up"}
 
 
 @pytest.mark.parametrize("method", ALL)
@@ -298,7 +314,9 @@ def test_published_leaves_the_head_and_what_was_remade_bit_identical_and_stores_
     stored = tuned.adapter_tensors()
     for name in remade:
         assert torch.equal(stored[f"rest.{name}"], before[name]) and f"rest.{name}" not in tuned.trainable()
-    other = build_unetr(1, 3, PATCH, TINY_NETWORK)  # as in another process, where what is re-made begins with other random values
+    other = build_unetr(
+        1, 3, PATCH, TINY_NETWORK
+    )  # as in another process, where what is re-made begins with other random values
     base = {name: value for name, value in network().state_dict().items() if name not in remade}
     other.load_state_dict(base, strict=False)
     restored = tune(other, "published", TINY_NETWORK, SETTINGS, tuned.remade, None, stored)

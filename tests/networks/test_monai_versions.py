@@ -31,7 +31,10 @@ def test_the_record_has_the_versions_that_differ() -> None:
     assert {name.split()[0] for name in VERSIONS} >= {"0.6.0", "1.3.2", "1.4.0", "1.5.1", "1.6.1"}
     keys = {name: set(entry["keys"]) for name, entry in VERSIONS.items()}
     assert "vit.blocks.*.norm_cross_attn.weight" not in keys["1.3.2 conv"]
-    assert "vit.blocks.*.cross_attn.to_q.weight" in keys["1.5.1 conv"] and "vit.blocks.*.cross_attn.to_q.weight" not in keys["1.6.1 conv"]
+    assert (
+        "vit.blocks.*.cross_attn.to_q.weight" in keys["1.5.1 conv"]
+        and "vit.blocks.*.cross_attn.to_q.weight" not in keys["1.6.1 conv"]
+    )
     assert "vit.patch_embedding.cls_token" in keys["0.6.0 perceptron"]
 
 
@@ -59,15 +62,20 @@ def test_cross_attention_is_reported_as_unused_with_its_reason(name: str) -> Non
 
 
 def paper_checkpoint(state: dict[str, torch.Tensor]) -> dict[str, object]:
-    """As training scripts of the paper's kind save it: a wrapped state dict, with the optimiser's state and scores beside it."""
+    """As training scripts of the paper's kind save it: a wrapped
+    state dict, with the optimiser's state and scores beside it.
+    """
     weight = torch.nn.Parameter(torch.zeros(3))
     optimizer = torch.optim.AdamW([weight], lr=1e-4)
     weight.sum().backward()
     optimizer.step()
     return {
-        "epoch": 4999, "best_acc": np.float64(0.87), "state_dict": {f"module.{key}": value for key, value in state.items()},
-        "optimizer": optimizer.state_dict(), "scheduler": {"last_epoch": 4999, "base_lrs": [1e-4]},
-    }  # fmt: skip
+        "epoch": 4999,
+        "best_acc": np.float64(0.87),
+        "state_dict": {f"module.{key}": value for key, value in state.items()},
+        "optimizer": optimizer.state_dict(),
+        "scheduler": {"last_epoch": 4999, "base_lrs": [1e-4]},
+    }
 
 
 @pytest.mark.parametrize("name", ["0.6.0 perceptron", "1.3.2 perceptron", "1.5.1 conv"])

@@ -22,7 +22,14 @@ def unetr() -> torch.nn.Module:
 
 
 def tuned(**settings: object) -> Tuned:
-    given = {"rank": 2, "stacks": STACKS, "core": "diagonal", "balance": True, "also_trained": ("decoder", "head"), **settings}
+    given = {
+        "rank": 2,
+        "stacks": STACKS,
+        "core": "diagonal",
+        "balance": True,
+        "also_trained": ("decoder", "head"),
+        **settings,
+    }
     return tune(unetr(), "lora-pt", NETWORK, AdapterSettings(**given), ())  # type: ignore[arg-type]
 
 
@@ -68,7 +75,11 @@ def test_the_parts_of_a_network_are_apart_and_known_to_the_plan() -> None:
 def test_beginnings_of_names_serve_as_before() -> None:
     names = [name for name, _ in unetr().named_parameters()]
     old = ("decoder5.", "decoder4.", "decoder3.", "decoder2.", "out.")
-    assert also_trained(names, old) == also_trained(names, ["decoder", "head"]) == [name for name in names if name.startswith(old)]
+    assert (
+        also_trained(names, old)
+        == also_trained(names, ["decoder", "head"])
+        == [name for name in names if name.startswith(old)]
+    )
     assert also_trained(names, ["out"]) == also_trained(names, ["head"])
     assert also_trained(names, ["decoder5"]) == [name for name in names if name.startswith("decoder5")]
 
@@ -76,7 +87,11 @@ def test_beginnings_of_names_serve_as_before() -> None:
 @pytest.mark.parametrize("part", ALSO_TRAINED)
 def test_what_also_trains_is_what_requires_gradients(part: str) -> None:
     found = tuned(also_trained=(part,))
-    trains = {name for name, parameter in found.model.named_parameters() if parameter.requires_grad and not name.startswith("lorapt.")}
+    trains = {
+        name
+        for name, parameter in found.model.named_parameters()
+        if parameter.requires_grad and not name.startswith("lorapt.")
+    }
     assert trains == set(also_trained([name for name, _ in unetr().named_parameters() if UNUSED not in name], [part]))
     assert set(found.counts()) == {"factors", {"encoders": "convolutional encoders"}.get(part, part)}
 

@@ -8,7 +8,15 @@ import torch
 
 from hippopt.errors import OutputError, WeightsError
 from hippopt.networks import tensor_files
-from hippopt.networks.tensor_files import check_space, file_sha256, read_state, save_tensors, tensor_bytes, tensors_sha256, to_bytes
+from hippopt.networks.tensor_files import (
+    check_space,
+    file_sha256,
+    read_state,
+    save_tensors,
+    tensor_bytes,
+    tensors_sha256,
+    to_bytes,
+)
 
 HALF = torch.ones(3, dtype=torch.bfloat16)
 TENSORS = {"a.weight": torch.arange(6.0).reshape(2, 3), "b": torch.tensor(3), "empty": torch.zeros(0, 2), "half": HALF}
@@ -31,7 +39,9 @@ def test_safetensors_round_trip(tmp_path: Path) -> None:
 def test_views_are_saved_as_what_they_show(tmp_path: Path) -> None:
     whole = torch.arange(12.0).reshape(3, 4)
     save_tensors(tmp_path / "a.safetensors", {"column": whole[:, 1], "turned": whole.T})
-    check_equal(read_state(tmp_path / "a.safetensors"), {"column": torch.tensor([1.0, 5, 9]), "turned": whole.T.contiguous()})
+    check_equal(
+        read_state(tmp_path / "a.safetensors"), {"column": torch.tensor([1.0, 5, 9]), "turned": whole.T.contiguous()}
+    )
     (tmp_path / "b.safetensors").write_bytes(to_bytes({"one": whole, "same": whole}))
     check_equal(read_state(tmp_path / "b.safetensors"), {"one": whole, "same": whole})
 
@@ -90,9 +100,12 @@ def test_hashes_are_of_content() -> None:
     assert one == tensors_sha256(dict(reversed(TENSORS.items())))
     assert one == tensors_sha256({name: value.clone() for name, value in TENSORS.items()})
     for change in (
-        {"b": torch.tensor(4)}, {"b": torch.tensor(3, dtype=torch.int32)}, {"a.weight": torch.arange(6.0).reshape(3, 2)}, {"c": torch.tensor(3)},
+        {"b": torch.tensor(4)},
+        {"b": torch.tensor(3, dtype=torch.int32)},
+        {"a.weight": torch.arange(6.0).reshape(3, 2)},
+        {"c": torch.tensor(3)},
         {"empty": torch.zeros(2, 0)},
-    ):  # fmt: skip
+    ):
         assert tensors_sha256({**TENSORS, **change}) != one
     turned = torch.arange(6.0).reshape(3, 2).T  # equal values, laid out otherwise
     assert tensors_sha256({"a": turned}) == tensors_sha256({"a": turned.contiguous()})
@@ -101,7 +114,9 @@ def test_hashes_are_of_content() -> None:
 def test_space_is_looked_for_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert tensor_bytes(TENSORS) == 6 * 4 + 8 + 0 + 3 * 2
     check_space(tmp_path / "not" / "there" / "yet", 1)
-    monkeypatch.setattr(tensor_files.shutil, "disk_usage", lambda _: type("usage", (), {"free": tensor_bytes(TENSORS) - 1}))
+    monkeypatch.setattr(
+        tensor_files.shutil, "disk_usage", lambda _: type("usage", (), {"free": tensor_bytes(TENSORS) - 1})
+    )
     with pytest.raises(OutputError, match="free space"):
         save_tensors(tmp_path / "a.safetensors", TENSORS)
     assert list(tmp_path.iterdir()) == []

@@ -1,4 +1,6 @@
-"""Networks of finer tokens and without a transformer: what they compute, how their parameters are named, and which bases they take."""
+"""Networks of finer tokens and without a transformer: what they
+compute, how their parameters are named, and which bases they take.
+"""
 
 import math
 from pathlib import Path
@@ -46,7 +48,9 @@ def test_tokens_are_cubes_of_eight_and_skips_leave_after_four_and_eight_blocks()
     """What reaches the skips and the decoder, held against the transformer's own outputs, token by token."""
     model, seen = network(FINE), dict[str, torch.Tensor]()
     for name in ("encoder1", "encoder2", "encoder3", "decoder4"):
-        model.get_submodule(name).register_forward_hook(lambda _, given, out, name=name: seen.update({name: given[0], f"{name} out": out}))
+        model.get_submodule(name).register_forward_hook(
+            lambda _, given, out, name=name: seen.update({name: given[0], f"{name} out": out})
+        )
     image = torch.randn(1, 1, *PATCH)
     with torch.no_grad():
         model(image)
@@ -104,7 +108,9 @@ def test_a_base_of_other_tokens_is_refused_with_the_remedy(base: NetworkSettings
     model, state = network(planned, (16, 32, 16)), network(base, (16, 32, 16), seed=1).state_dict()
     before = {name: value.clone() for name, value in model.state_dict().items()}
     assert token_size_of(state) == base.token_size
-    with pytest.raises(WeightsError, match=rf"mybase: .*tokens of {base.token_size} voxels.*--set network.token_size={base.token_size}"):
+    with pytest.raises(
+        WeightsError, match=rf"mybase: .*tokens of {base.token_size} voxels.*--set network.token_size={base.token_size}"
+    ):
         load_base(model, state, (16, 32, 16), (16, 32, 16), "mybase")
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     with pytest.raises(WeightsError, match=r"network\.token_size"):

@@ -1,4 +1,6 @@
-"""The image of the Dockerfile: built and run where podman or docker runs; what the recipes say is checked everywhere."""
+"""The image of the Dockerfile: built and run where podman or docker runs; what the recipes say is checked
+everywhere.
+"""
 
 import re
 import shutil
@@ -39,7 +41,9 @@ def test_the_image_segments_a_bids_data_set(trained_root: Path, tmp_path: Path) 
     mounts = ["-v", f"{tmp_path / 'bids'}:/data:ro", "-v", f"{tmp_path / 'out'}:/out", "-v", f"{trained_root}:/work:ro"]
     command = [program, "run", "--rm", "--network=none", *mounts, tag, "/data", "/out"]
     for level in ("participant", "group"):
-        subprocess.run([*command, level, "--root", "/work", "--model", f"Blob/{run_path(trained_root).name}"], check=True)
+        subprocess.run(
+            [*command, level, "--root", "/work", "--model", f"Blob/{run_path(trained_root).name}"], check=True
+        )
     assert (tmp_path / "out/sub-01/anat/sub-01_space-orig_seg-hippopt_dseg.nii.gz").exists()
     assert (tmp_path / "out/phenotype/hippocampus.tsv").read_text().count("sub-01") == 4
 
@@ -61,7 +65,9 @@ def test_the_entry_point_is_a_command_of_the_package() -> None:
 
 def test_the_citation_file_is_sound() -> None:
     found = yaml.safe_load((REPOSITORY / "CITATION.cff").read_text())
-    assert found["cff-version"] == "1.2.0" and found["license"] == "Apache-2.0" and found["message"] and found["authors"]
+    assert (
+        found["cff-version"] == "1.2.0" and found["license"] == "Apache-2.0" and found["message"] and found["authors"]
+    )
     titles = [reference["title"] for reference in found["references"]]
     assert any("LoRA-PT" in title for title in titles) and any("MONAI" in title for title in titles)
     assert all(reference["authors"] and reference["type"] for reference in found["references"])

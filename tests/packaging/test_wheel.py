@@ -41,13 +41,19 @@ def test_what_the_wheel_holds(installed: Path) -> None:
         assert (installed / asset.relative_to(REPOSITORY)).read_bytes() == asset.read_bytes()
     assert next(installed.glob("hippopt-*.dist-info")).joinpath("licenses", "LICENSE").is_file()
     where = subprocess.run(
-        [sys.executable, "-c", "import hippopt; print(hippopt.__file__)"], env=os.environ | {"PYTHONPATH": str(installed)},
-        cwd=installed, capture_output=True, text=True, check=True,
-    )  # fmt: skip
+        [sys.executable, "-c", "import hippopt; print(hippopt.__file__)"],
+        env=os.environ | {"PYTHONPATH": str(installed)},
+        cwd=installed,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert Path(where.stdout.strip()).is_relative_to(installed)
 
 
-@pytest.mark.parametrize("command", ["import", "plan", "train", "predict", "evaluate", "report", "export", "install", "demo"])
+@pytest.mark.parametrize(
+    "command", ["import", "plan", "train", "predict", "evaluate", "report", "export", "install", "demo"]
+)
 def test_every_command_answers(installed: Path, command: str) -> None:
     done = run_installed(installed, f"hippopt_{command}", "--help")
     assert done.returncode == 0 and "--root" in done.stdout, done.stderr

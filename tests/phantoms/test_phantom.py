@@ -129,7 +129,9 @@ def test_a_spacing_keeps_place_volume_and_intensity(spacing_mm):
         assert nib.affines.voxel_sizes(other_affine) == pytest.approx(spacing_mm)
         for value in (ANTERIOR, POSTERIOR):
             assert (other_label == value).sum() * np.prod(spacing_mm) == pytest.approx((label == value).sum(), rel=0.05)
-            assert np.allclose(centroid_mm(other_label, other_affine, (value,)), centroid_mm(label, affine, (value,)), atol=0.2)
+            assert np.allclose(
+                centroid_mm(other_label, other_affine, (value,)), centroid_mm(label, affine, (value,)), atol=0.2
+            )
         assert other_image.mean() == pytest.approx(image.mean(), rel=0.02)
 
 

@@ -31,9 +31,14 @@ from tests.trained import (
 )
 
 OPTIONS = {
-    "rank": {"attention": 1, "mlp_up": 3, "mlp_down": 2}, "core": "dense", "balance": False, "factor_rate": 0.5, "s_rate": 60.0, "attention": "four",
+    "rank": {"attention": 1, "mlp_up": 3, "mlp_down": 2},
+    "core": "dense",
+    "balance": False,
+    "factor_rate": 0.5,
+    "s_rate": 60.0,
+    "attention": "four",
     "also_trained": ["decoder", "head", "norms"],
-}  # fmt: skip
+}
 RUN = "lora-pt-r1-3-2"
 
 
@@ -65,7 +70,9 @@ def initial_path(root: Path) -> Path:
 def test_the_card_records_what_restoring_needs(optioned: Path) -> None:
     card, _, _ = parts(optioned)
     assert (card.rank, card.core, card.balance) == (OPTIONS["rank"], "dense", False)
-    assert list(card.stacks) == [*ATTENTION, "mlp_up", "mlp_down"] and all(len(slots) == 12 for slots in card.stacks.values())
+    assert list(card.stacks) == [*ATTENTION, "mlp_up", "mlp_down"] and all(
+        len(slots) == 12 for slots in card.stacks.values()
+    )
     assert card.settings["also_trained"] == OPTIONS["also_trained"] and "norms" in card.trained_parameters
 
 
@@ -79,29 +86,44 @@ def test_stopped_and_resumed_with_a_group_of_its_own_for_s(
     with without_plots():
         code, out, err = run_command("train", *arguments, "--resume")
     assert code == 0 and "resumed at step 4" in out, err
-    assert_same_tensors(fold_path(root, run=RUN) / "adapter.safetensors", fold_path(optioned, run=RUN) / "adapter.safetensors")
+    assert_same_tensors(
+        fold_path(root, run=RUN) / "adapter.safetensors", fold_path(optioned, run=RUN) / "adapter.safetensors"
+    )
 
 
 def test_s_moves_by_its_own_rate(optioned: Path) -> None:
     """Under AdamW a number moves by about the rate a step: S, at 30 times the rate, by far more than U and V."""
-    tensors, initial = load_file(fold_path(optioned, run=RUN) / "adapter.safetensors"), load_file(initial_path(optioned))
+    tensors, initial = (
+        load_file(fold_path(optioned, run=RUN) / "adapter.safetensors"),
+        load_file(initial_path(optioned)),
+    )
     moved = {
-        part: max(float((tensors[f"trained.{stack}.{part}"] - initial[f"{stack}.{part}"]).abs().max()) for stack in (*ATTENTION, "mlp_up"))
+        part: max(
+            float((tensors[f"trained.{stack}.{part}"] - initial[f"{stack}.{part}"]).abs().max())
+            for stack in (*ATTENTION, "mlp_up")
+        )
         for part in "usv"
     }
     assert moved["s"] > 10 * max(moved["u"], moved["v"]) > 0
 
 
-def test_law_8_the_file_restores_the_same_function_and_leaves_the_base_alone(optioned: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_law_8_the_file_restores_the_same_function_and_leaves_the_base_alone(
+    optioned: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     card, adapter, base = parts(optioned)
     before = contents(optioned)
     monkeypatch.setattr("hippopt.lorapt.adaptation.t_svd", None)  # restoring must not ask for one
     plan = load_plan(run_path(optioned, RUN) / "plan.json")
-    one, two = restore(card, adapter, initial_path(optioned), base, plan), restore(card, adapter, initial_path(optioned), base, plan)
+    one, two = (
+        restore(card, adapter, initial_path(optioned), base, plan),
+        restore(card, adapter, initial_path(optioned), base, plan),
+    )
     image = torch.randn(1, 1, *plan.patch_size, generator=torch.Generator().manual_seed(0))
     torch.testing.assert_close(two.adaptation.merge()(image), one.model(image), rtol=1e-4, atol=1e-4)
     stored = load_file(adapter)
-    assert {name: tuple(value.shape) for name, value in one.adapter_tensors().items()} == {n: tuple(v.shape) for n, v in stored.items()}
+    assert {name: tuple(value.shape) for name, value in one.adapter_tensors().items()} == {
+        n: tuple(v.shape) for n, v in stored.items()
+    }
     assert all(torch.equal(value, stored[name].float()) for name, value in one.adapter_tensors().items())
     assert contents(optioned) == before
 

@@ -1,4 +1,6 @@
-"""hippopt_bids on a small BIDS data set: which scans it takes, what it writes, and what the BIDS validator says of it."""
+"""hippopt_bids on a small BIDS data set: which scans it takes, what it writes, and what the BIDS validator
+says of it.
+"""
 
 import importlib.util
 import json
@@ -16,18 +18,24 @@ from hippopt.files.bids_layout import BidsRequest, bids_scans, derivative_name
 from tests.synthetic import Command, blob_case, read_mask, save_nifti
 
 SCANS = (
-    "sub-01/ses-a/anat/sub-01_ses-a_run-1_T1w", "sub-01/ses-a/anat/sub-01_ses-a_run-2_T1w", "sub-01/ses-b/anat/sub-01_ses-b_T1w",
+    "sub-01/ses-a/anat/sub-01_ses-a_run-1_T1w",
+    "sub-01/ses-a/anat/sub-01_ses-a_run-2_T1w",
+    "sub-01/ses-b/anat/sub-01_ses-b_T1w",
     "sub-02/anat/sub-02_acq-hires_T1w",
-)  # fmt: skip
+)
 
 
 @pytest.fixture(scope="module")
 def bids(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two participants, sessions, runs, a T2w, and a T1w under derivatives that is none of the data set's."""
     root = tmp_path_factory.mktemp("bids")
-    for number, name in enumerate((*SCANS, "sub-01/ses-a/anat/sub-01_ses-a_T2w", "derivatives/other/sub-03/anat/sub-03_T1w")):
+    for number, name in enumerate(
+        (*SCANS, "sub-01/ses-a/anat/sub-01_ses-a_T2w", "derivatives/other/sub-03/anat/sub-03_T1w")
+    ):
         save_nifti(root / f"{name}.nii.gz", blob_case(100 + number)[0])
-    (root / "dataset_description.json").write_text(json.dumps({"Name": "Blobs", "BIDSVersion": "1.10.0", "DatasetType": "raw"}))
+    (root / "dataset_description.json").write_text(
+        json.dumps({"Name": "Blobs", "BIDSVersion": "1.10.0", "DatasetType": "raw"})
+    )
     (root / "participants.tsv").write_text("participant_id\nsub-01\nsub-02\n")
     return root
 
@@ -56,10 +64,14 @@ def test_scans_are_found_by_their_names(bids: Path, tmp_path: Path) -> None:
 
 def test_every_t1w_has_its_segmentation(bids: Path, derived: Path) -> None:
     masks = sorted(path.relative_to(derived) for path in derived.rglob("*_dseg.nii.gz"))
-    assert [str(path) for path in masks] == sorted(name.removesuffix("T1w") + "space-orig_seg-hippopt_dseg.nii.gz" for name in SCANS)
+    assert [str(path) for path in masks] == sorted(
+        name.removesuffix("T1w") + "space-orig_seg-hippopt_dseg.nii.gz" for name in SCANS
+    )
     for path in masks:
         scan = nibabel.load(bids / str(path).replace("space-orig_seg-hippopt_dseg", "T1w"))
-        assert read_mask(derived / path).shape == scan.shape and (nibabel.load(derived / path).affine == scan.affine).all()
+        assert (
+            read_mask(derived / path).shape == scan.shape and (nibabel.load(derived / path).affine == scan.affine).all()
+        )
     maps = sorted(path.name for path in derived.rglob("*_probseg.nii.gz"))
     assert maps == [f"sub-02_acq-hires_space-orig_seg-hippopt_{name}probseg.nii.gz" for name in ("desc-entropy_", "")]
     look_up = pd.read_csv(derived / "seg-hippopt_dseg.tsv", sep="\t")
@@ -68,10 +80,15 @@ def test_every_t1w_has_its_segmentation(bids: Path, derived: Path) -> None:
 
 
 def test_the_group_has_a_row_a_participant(derived: Path) -> None:
-    table = pd.read_csv(derived / "phenotype" / "hippocampus.tsv", sep="\t", dtype=str, keep_default_na=False).set_index("participant_id")
+    table = pd.read_csv(
+        derived / "phenotype" / "hippocampus.tsv", sep="\t", dtype=str, keep_default_na=False
+    ).set_index("participant_id")
     assert list(table.index) == ["sub-01", "sub-02"]
     about = json.loads((derived / "phenotype" / "hippocampus.json").read_text())
-    assert set(table.columns) == set(about) - {"MeasurementToolMetadata"} and about["ses-b_front_volume_mm3"]["Units"] == "mm^3"
+    assert (
+        set(table.columns) == set(about) - {"MeasurementToolMetadata"}
+        and about["ses-b_front_volume_mm3"]["Units"] == "mm^3"
+    )
     assert table.loc["sub-02", "ses-b_front_volume_mm3"] == "n/a"
     for participant, scan, label, value in (("sub-01", "ses-a_run-2", "front", 1), ("sub-02", "acq-hires", "back", 2)):
         path = next(derived.rglob(f"{participant}_{scan}_space-orig_seg-hippopt_dseg.nii.gz"))
@@ -85,7 +102,11 @@ def test_the_validator_finds_no_error(bids: Path, derived: Path) -> None:
     package = importlib.util.find_spec("bids_validator_deno")
     if package is None or package.origin is None:
         pytest.skip("bids-validator-deno is not installed (pip install '.[dev]')")
-    places = (Path(sys.executable).parent, Path(package.origin).parents[4] / "bin", *os.environ["PATH"].split(os.pathsep))
+    places = (
+        Path(sys.executable).parent,
+        Path(package.origin).parents[4] / "bin",
+        *os.environ["PATH"].split(os.pathsep),
+    )
     program = shutil.which("bids-validator-deno", path=os.pathsep.join(map(str, places)))
     if program is None:
         pytest.skip("bids-validator-deno is installed without its command")
@@ -97,7 +118,9 @@ def test_the_validator_finds_no_error(bids: Path, derived: Path) -> None:
         assert [issue for issue in issues if issue["severity"] == "error"] == []
 
 
-def test_what_is_missing_and_what_fails_is_said(bids: Path, trained_root: Path, tmp_path: Path, run_command: Command) -> None:
+def test_what_is_missing_and_what_fails_is_said(
+    bids: Path, trained_root: Path, tmp_path: Path, run_command: Command
+) -> None:
     copy, out = shutil.copytree(bids, tmp_path / "bids"), tmp_path / "out"
     common = ("bids", copy, out)
     more = ("--root", trained_root, "--device", "cpu")

@@ -31,7 +31,10 @@ def test_maps_table_origin_and_sheet(tmp_path: Path, sources: tuple[Path, Path],
     assert code == 0, err
     assert "2 maps in" in text and "0 left out" in text and "hippopt_pretrain --synthetic" in text
     table = pd.read_csv(out / "combined_maps.tsv", sep="\t", keep_default_na=False)
-    assert list(table["map"]) == ["a_dseg.nii.gz", "b_dseg.nii.gz"] and set(table["head"]) == {"head_0.nii.gz", "head_1.nii.gz"}
+    assert list(table["map"]) == ["a_dseg.nii.gz", "b_dseg.nii.gz"] and set(table["head"]) == {
+        "head_0.nii.gz",
+        "head_1.nii.gz",
+    }
     assert list(table["left_out"]) == ["", ""]
     for row in table.itertuples():
         values = np.asarray(nib.load(out / row.map).dataobj)
@@ -66,8 +69,12 @@ def test_maps_table_origin_and_sheet(tmp_path: Path, sources: tuple[Path, Path],
     assert code == 0, err
 
 
-def test_the_rule_leaves_out_what_does_not_fit(tmp_path: Path, sources: tuple[Path, Path], run_command: Command) -> None:
-    """A manual map whose thalamus is another one's is named with the reason and not written; with none left nothing is."""
+def test_the_rule_leaves_out_what_does_not_fit(
+    tmp_path: Path, sources: tuple[Path, Path], run_command: Command
+) -> None:
+    """A manual map whose thalamus is another one's is named with the reason and not written; with none left
+    nothing is.
+    """
     manual, heads = sources
     values = anatomy(1)
     values[values >= 11] = np.where(np.isin(values[values >= 11], (20, 21)), values[values >= 11], 0)

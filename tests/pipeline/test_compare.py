@@ -1,4 +1,6 @@
-"""hippopt_compare: whole comparisons of tiny networks. The commands run in this process but for the last tests, which start them as users would."""
+"""hippopt_compare: whole comparisons of tiny networks. The commands run in
+this process but for the last tests, which start them as users would.
+"""
 
 import importlib
 import json
@@ -13,7 +15,18 @@ import pytest
 
 from hippopt.recipes.child_processes import Job
 from tests.synthetic import Command, write_dataset
-from tests.trained import DATASET, assert_stopped, contents, copied, edit_json, fold_path, plan_path, run_path, running, without_plots
+from tests.trained import (
+    DATASET,
+    assert_stopped,
+    contents,
+    copied,
+    edit_json,
+    fold_path,
+    plan_path,
+    run_path,
+    running,
+    without_plots,
+)
 
 TEST, CHOOSE = "Dataset008_Test", "Dataset009_Choose"
 FIRST = ["--test", "Test", "--choose", "Choose", "--methods", "decoder", "lora", "scratch", "--ranks", 2,
@@ -36,7 +49,10 @@ def root(trained_root: Path, tmp_path: Path) -> Path:
 
 
 class Runner:
-    """Runs commands in this process. `ran`: their names and runs; `fails`: a part of a command's text that makes it fail."""
+    """Runs commands in this process.
+
+    `ran`: their names and runs; `fails`: a part of a command's text that makes it fail.
+    """
 
     def __init__(self) -> None:
         self.ran: list[str] = []
@@ -67,7 +83,9 @@ def runner(monkeypatch: pytest.MonkeyPatch) -> Runner:
 
 
 def compare(run_command: Command, root: Path, *more: object, steps: int = 2) -> tuple[int, str, str]:
-    return run_command("compare", "Blob", "--root", root, "--base", fold_path(root), "--device", "cpu", "--steps", steps, *more)
+    return run_command(
+        "compare", "Blob", "--root", root, "--base", fold_path(root), "--device", "cpu", "--steps", steps, *more
+    )
 
 
 def folder(root: Path, name: str = "compare") -> Path:
@@ -87,7 +105,11 @@ def test_a_comparison_on_a_test_set_and_its_continuation(root: Path, run_command
     table = pd.read_csv(folder(root) / "comparison.csv").set_index("row")
     assert list(table.index) == ["decoder", "lora r2", "scratch"] and table.rate["lora r2"] == best.rate
     assert set(table.cases) == {4} and set(table.subjects) == {2}
-    assert table.factors["lora r2"] > 0 and table.factors["decoder"] == 0 and table.decoder["lora r2"] == table.decoder["decoder"]
+    assert (
+        table.factors["lora r2"] > 0
+        and table.factors["decoder"] == 0
+        and table.decoder["lora r2"] == table.decoder["decoder"]
+    )
     assert (table.peak_memory_mb > 100).all() and (table.seconds_a_step > 0).all() and (table.adapter_mb > 0).all()
     scored = pd.read_csv(folder(root) / "masks" / TEST / "decoder-compare-lr1e-3-s0" / "metrics.csv")
     expected = scored[scored.label == "mean foreground"].groupby("subject").dice.mean().mean()
@@ -110,7 +132,11 @@ def test_a_comparison_on_a_test_set_and_its_continuation(root: Path, run_command
     code, _, err = compare(run_command, root, *FIRST, "--seeds", 0, 1)
     assert code == 0, err
     added = [line for line in runner.ran[count:] if line.startswith("train")]
-    assert len(added) == 3 and all("--seed 1" in line for line in added) and any(f"--learning-rate {best.rate}" in line for line in added)
+    assert (
+        len(added) == 3
+        and all("--seed 1" in line for line in added)
+        and any(f"--learning-rate {best.rate}" in line for line in added)
+    )
     assert set(pd.read_csv(folder(root) / "comparison.csv").seeds) == {2}
 
     # masks of an adapter that is there no more are made again
@@ -125,7 +151,21 @@ def test_a_comparison_on_a_test_set_and_its_continuation(root: Path, run_command
 
 
 def test_folds_choose_and_folds_are_reported(root: Path, run_command: Command, runner: Runner) -> None:
-    arguments = ["--folds", 1, 2, "--choose", 3, 4, "--methods", "decoder", "full", "--learning-rates", "1e-3", "1e-2", "--allow-seen"]
+    arguments = [
+        "--folds",
+        1,
+        2,
+        "--choose",
+        3,
+        4,
+        "--methods",
+        "decoder",
+        "full",
+        "--learning-rates",
+        "1e-3",
+        "1e-2",
+        "--allow-seen",
+    ]
     code, _, err = compare(run_command, root, *arguments)
     assert code == 0, err
     folds = [(line.split()[2], "1e-3" in line or "0.001" in line) for line in runner.ran]
@@ -150,7 +190,9 @@ def test_a_failure_is_listed_and_stops_no_other(root: Path, run_command: Command
     count = len(runner.ran)
     assert compare(run_command, root, *FIRST)[0] == 0
     assert all("lora-r2" in line or "--method lora " in line for line in runner.ran[count:])
-    assert len(pd.read_csv(folder(root) / "comparison.csv")) == 3 and len(pd.read_csv(folder(root) / "failures.csv")) == 0
+    assert (
+        len(pd.read_csv(folder(root) / "comparison.csv")) == 3 and len(pd.read_csv(folder(root) / "failures.csv")) == 0
+    )
 
 
 @pytest.mark.parametrize(
@@ -166,7 +208,11 @@ def test_a_failure_is_listed_and_stops_no_other(root: Path, run_command: Command
         ),
         (["--test", "Blob", "--methods", "decoder"], ["Dataset007_Blob is named twice"], 1),
         (["--test", "Test", "--folds", 0], ["not allowed with"], 2),
-        (["--folds", 0, "--choose", 0, "--methods", "decoder", "--learning-rates", 1e-3, 1e-2], ["fold 0 in --folds and --choose"], 2),
+        (
+            ["--folds", 0, "--choose", 0, "--methods", "decoder", "--learning-rates", 1e-3, 1e-2],
+            ["fold 0 in --folds and --choose"],
+            2,
+        ),
         (["--test", "Test", "--name", "../x"], ["--name"], 2),
         (["--test", "Test", "--base", "none"], ["lora-pt", "--base FILE"], 2),
         (["--test", "Test", "--jobs", 0], ["--jobs"], 2),
@@ -179,9 +225,13 @@ def test_what_cannot_be_compared_is_refused_before_anything_is_trained(
     assert runner.ran == []
 
 
-def test_data_sets_with_common_scans_or_people_or_other_labels_are_refused(root: Path, run_command: Command, runner: Runner) -> None:
+def test_data_sets_with_common_scans_or_people_or_other_labels_are_refused(
+    root: Path, run_command: Command, runner: Runner
+) -> None:
     write_dataset(root, 2, "Dataset010_Same", first=4)
-    assert_stopped(compare(run_command, root, "--test", "Same"), "Dataset007_Blob and Dataset010_Same share 2 scans", "case_004")
+    assert_stopped(
+        compare(run_command, root, "--test", "Same"), "Dataset007_Blob and Dataset010_Same share 2 scans", "case_004"
+    )
     description = root / "raw_data" / TEST / "dataset.json"
     edit_json(description, lambda data: data["subjects"].update(case_100="S03"))
     assert_stopped(compare(run_command, root, "--test", "Test"), "share 1 subjects", "S03")
@@ -194,22 +244,45 @@ def test_a_base_that_has_seen_the_test_scans_is_refused(root: Path, run_command:
     assert compare(run_command, root, "--test", "Test", "--methods", "decoder")[0] == 0
     adapter = json.loads((run_path(root, "decoder-compare-s0") / "full_data" / "adapter.json").read_text())
     card = next(
-        path for path in (root / "results" / "bases").glob("*.json") if json.loads(path.read_text())["sha256"] == adapter["base_sha256"]
+        path
+        for path in (root / "results" / "bases").glob("*.json")
+        if json.loads(path.read_text())["sha256"] == adapter["base_sha256"]
     )
     from hippopt.recipes.comparison.grid import contents_of
     from hippopt.workspace import Workspace
 
     seen = contents_of(Workspace(root), TEST).images["case_101"]
     edit_json(card, lambda data: data.update(seen_images=[*data["seen_images"], seen]))
-    outcome = compare(run_command, root, "--test", "Test", "--methods", "decoder", "--base", card.with_suffix(".safetensors"))
+    outcome = compare(
+        run_command, root, "--test", "Test", "--methods", "decoder", "--base", card.with_suffix(".safetensors")
+    )
     assert_stopped(outcome, "was trained on 1 scans of Dataset008_Test", "case_101", "--allow-seen")
 
 
 def test_as_processes_stopped_by_a_signal_and_continued(root: Path, tmp_path: Path) -> None:
     """Two trainings side by side; Ctrl-C reaches both, and the same command goes on where they stopped."""
-    arguments = ["Blob", "--root", root, "--base", fold_path(root), "--device", "cpu", "--steps", 120, "--folds", 1, "--allow-seen", "--jobs", 2,
-                 "--methods", "decoder", "layernorm"]  # fmt: skip
-    edit_json(plan_path(root), lambda data: data["schedule"].update(steps_per_epoch=20))  # a learning curve is drawn after each
+    arguments = [
+        "Blob",
+        "--root",
+        root,
+        "--base",
+        fold_path(root),
+        "--device",
+        "cpu",
+        "--steps",
+        120,
+        "--folds",
+        1,
+        "--allow-seen",
+        "--jobs",
+        2,
+        "--methods",
+        "decoder",
+        "layernorm",
+    ]
+    edit_json(
+        plan_path(root), lambda data: data["schedule"].update(steps_per_epoch=20)
+    )  # a learning curve is drawn after each
     texts = [str(argument) for argument in arguments]
     folds = [run_path(root, f"{method}-compare-s0") / "fold_1" for method in ("decoder", "layernorm")]
     with running(tmp_path / "first", "compare", texts) as process:
@@ -245,11 +318,15 @@ def test_an_edited_plan_does_not_enter_a_table(
     assert set(pd.read_csv(root / "results" / DATASET / "comparisons" / "compare" / "cases.csv").row) == {"decoder"}
 
 
-def test_runs_of_a_comparison_are_no_candidates(root: Path, runner: Runner, run_command: Command, tmp_path: Path) -> None:
+def test_runs_of_a_comparison_are_no_candidates(
+    root: Path, runner: Runner, run_command: Command, tmp_path: Path
+) -> None:
     """After a comparison, hippopt_predict still takes the only run that was trained by itself."""
     assert compare(run_command, root, "--test", "Test", "--methods", "decoder")[0] == 0
     assert len([path for path in run_path(root).parent.iterdir() if (path / "plan.json").exists()]) > 1
     scans = root / "raw_data" / TEST / "imagesTr"
-    code, _, err = run_command("predict", "-i", scans, "-o", tmp_path / "out", "--root", root, "-d", "Blob", "-f", 0, "--device", "cpu")
+    code, _, err = run_command(
+        "predict", "-i", scans, "-o", tmp_path / "out", "--root", root, "-d", "Blob", "-f", 0, "--device", "cpu"
+    )
     assert code == 0, err
     assert json.loads((tmp_path / "out" / "prediction.json").read_text())["run"] == run_path(root).name

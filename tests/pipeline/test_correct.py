@@ -1,4 +1,6 @@
-"""hippopt_correct: masks that a person corrected become cases of the data set, and the plan takes them into its folds."""
+"""hippopt_correct: masks that a person corrected become cases of the data set, and the plan takes them into
+its folds.
+"""
 
 import json
 from pathlib import Path
@@ -25,7 +27,9 @@ def planned_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def corrected(folder: Path, number: int, name: str, decimal: bool = False, reoriented: bool = False, shift: int = 0) -> None:
+def corrected(
+    folder: Path, number: int, name: str, decimal: bool = False, reoriented: bool = False, shift: int = 0
+) -> None:
     """A scan under `folder`/scans and its corrected mask under `folder`/masks."""
     image, label = blob_case(number)
     label = np.roll(label, shift, 0)
@@ -48,7 +52,9 @@ def load(root: Path) -> tuple[Plan, Fingerprint]:
     )
 
 
-def test_new_and_changed_masks_join_the_data_set_and_its_folds(planned_root: Path, tmp_path: Path, run_command: Command) -> None:
+def test_new_and_changed_masks_join_the_data_set_and_its_folds(
+    planned_root: Path, tmp_path: Path, run_command: Command
+) -> None:
     root, given = copied(planned_root, tmp_path), tmp_path / "given"
     old_plan, old_fingerprint = load(root)
     corrected(given, 50, "later_1", decimal=True, reoriented=True)
@@ -58,9 +64,13 @@ def test_new_and_changed_masks_join_the_data_set_and_its_folds(planned_root: Pat
     save_nifti(tmp_path / "predicted" / "later_2.nii.gz", np.roll(blob_case(51)[1], 1, 0))
     table = tmp_path / "subjects.tsv"
     table.write_text("case\tsubject\nlater_1\tS03\nlater_2\tS77\n")
-    code, out, err = correct(run_command, root, given, "--overwrite", "--subjects", table, "--predicted", tmp_path / "predicted")
+    code, out, err = correct(
+        run_command, root, given, "--overwrite", "--subjects", table, "--predicted", tmp_path / "predicted"
+    )
     assert code == 0, err
-    assert "same_scan_as_case_2 (the scan of case_002): changed; against its label in the data set: front Dice 0." in out
+    assert (
+        "same_scan_as_case_2 (the scan of case_002): changed; against its label in the data set: front Dice 0." in out
+    )
     assert "later_2: new; against the earlier mask: front Dice 0." in out and "2 new cases, 1 replaced" in out
     raw = root / "raw_data" / DATASET
     assert np.array_equal(read_mask(raw / "labelsTr" / "later_1.nii.gz"), blob_case(50)[1])
@@ -78,14 +88,25 @@ def test_new_and_changed_masks_join_the_data_set_and_its_folds(planned_root: Pat
         assert set(after.train) & known == set(before.train) and set(after.val) & known == set(before.val)
         assert {"later_1", "later_2"} <= set(after.train) | set(after.val)
         assert ("later_1" in after.val) == ("case_003" in after.val)  # one subject
-    assert [fold.val for fold in plan.folds if "later_2" in fold.val] and sum("later_2" in fold.val for fold in plan.folds) == 1
-    assert msgspec.structs.replace(plan, folds=(), fingerprint_hash="") == msgspec.structs.replace(old_plan, folds=(), fingerprint_hash="")
+    assert [fold.val for fold in plan.folds if "later_2" in fold.val] and sum(
+        "later_2" in fold.val for fold in plan.folds
+    ) == 1
+    assert msgspec.structs.replace(plan, folds=(), fingerprint_hash="") == msgspec.structs.replace(
+        old_plan, folds=(), fingerprint_hash=""
+    )
     by_id = {case.id: case for case in fingerprint.cases}
-    unchanged = [case for case in old_fingerprint.cases if case.id != "case_002"]  # but for the paths: the workspace is a copy
-    assert all(msgspec.structs.replace(by_id[case.id], files=()) == msgspec.structs.replace(case, files=()) for case in unchanged)
+    unchanged = [
+        case for case in old_fingerprint.cases if case.id != "case_002"
+    ]  # but for the paths: the workspace is a copy
+    assert all(
+        msgspec.structs.replace(by_id[case.id], files=()) == msgspec.structs.replace(case, files=())
+        for case in unchanged
+    )
 
 
-def test_what_is_there_is_replaced_only_on_request_and_nothing_is_half_done(workspace: Path, run_command: Command) -> None:
+def test_what_is_there_is_replaced_only_on_request_and_nothing_is_half_done(
+    workspace: Path, run_command: Command
+) -> None:
     root, given = workspace, workspace / "given"
     corrected(given, 1, "case_001", shift=1)
     corrected(given, 60, "fresh")
@@ -117,7 +138,9 @@ def test_a_mask_without_scan_and_a_scan_under_anothers_name_are_refused(workspac
     assert_stopped(correct(run_command, root, given), "no_such_scan", "no image of this name", code=1)
 
 
-def test_a_plan_whose_data_changed_otherwise_is_still_refused(planned_root: Path, tmp_path: Path, run_command: Command) -> None:
+def test_a_plan_whose_data_changed_otherwise_is_still_refused(
+    planned_root: Path, tmp_path: Path, run_command: Command
+) -> None:
     root, given = copied(planned_root, tmp_path), tmp_path / "given"
     corrected(given, 60, "fresh")
     assert correct(run_command, root, given)[0] == 0

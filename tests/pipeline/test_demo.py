@@ -32,5 +32,9 @@ def test_its_scans_are_of_several_grids_and_no_subject_is_in_both_parts(tmp_path
     assert len({tuple(sorted(image.header.get_zooms())) for image in images}) > 2
     table = pd.read_csv(tmp_path / "labelled" / "subjects.tsv", sep="\t")
     assert len(table) == len(images) == 2 * table.subject.nunique()
-    assert not {path.name for path in (tmp_path / "new").iterdir()} & {path.name for path in (tmp_path / "labelled" / "images").iterdir()}
-    assert {path.name for path in (tmp_path / "new").iterdir()} == {path.name for path in (tmp_path / "truth").iterdir()}
+    assert not {path.name for path in (tmp_path / "new").iterdir()} & {
+        path.name for path in (tmp_path / "labelled" / "images").iterdir()
+    }
+    assert {path.name for path in (tmp_path / "new").iterdir()} == {
+        path.name for path in (tmp_path / "truth").iterdir()
+    }

@@ -56,7 +56,11 @@ def test_the_whole_way(trained_root: Path, tmp_path: Path, run_command: Command,
     assert (folder / "summary.json").exists()
     card = json.loads((folder / "adapter.json").read_text())
     assert card["method"] == method and card["rank"] == (3 if METHODS[method].ranked else None)
-    assert (card["initial_sha256"] is not None) == METHODS[method].decomposes == (folder.parent / "initial.safetensors").exists()
+    assert (
+        (card["initial_sha256"] is not None)
+        == METHODS[method].decomposes
+        == (folder.parent / "initial.safetensors").exists()
+    )
     assert ("peft" in card["versions"]) == (METHODS[method].library == "peft")
     assert card["settings"]["peak_memory_mb"] > 100
     base = load_file(next((stopped / "results" / "bases").glob(f"{card['base_sha256'][:12]}.safetensors")))
@@ -69,7 +73,9 @@ def test_the_whole_way(trained_root: Path, tmp_path: Path, run_command: Command,
     assert run_command("install", tmp_path / "model.zip", "--root", elsewhere)[0] == 0
     masks = []
     for root in (stopped, elsewhere):
-        code, _, err = run_command("predict", "-i", scans, "-o", root / "masks", "--root", root, "--run", run, "--device", "cpu")
+        code, _, err = run_command(
+            "predict", "-i", scans, "-o", root / "masks", "--root", root, "--run", run, "--device", "cpu"
+        )
         assert code == 0, err
         masks += [read_mask(path) for path in sorted((root / "masks").glob("*.nii.gz"))]
     assert len(masks) == 2 and (masks[0] == masks[1]).all()
@@ -85,7 +91,9 @@ def test_folds_of_pissa_share_one_decomposition(
         raise AssertionError("decomposed a second time")
 
     monkeypatch.setattr("torch.linalg.svd", never)
-    other = train_arguments(root, "--base", fold_path(root), "--rank", 3, "--allow-seen", method="pissa", steps=2, fold=1)
+    other = train_arguments(
+        root, "--base", fold_path(root), "--rank", 3, "--allow-seen", method="pissa", steps=2, fold=1
+    )
     assert run_command("train", *other)[0] == 0
     code, out, err = run_command("train", *other, "--name", "second")  # another run takes it from beside the base
     assert code == 0 and "taken from" in out, err
@@ -94,7 +102,15 @@ def test_folds_of_pissa_share_one_decomposition(
     # a run without its initial factors is told so, and nothing is decomposed instead
     (run_path(root, "pissa-r3") / "initial.safetensors").unlink()
     outcome = run_command(
-        "predict", "-i", root / "raw_data" / DATASET / "imagesTr", "-o", tmp_path / "out", "--root", root, "--run", "pissa-r3"
+        "predict",
+        "-i",
+        root / "raw_data" / DATASET / "imagesTr",
+        "-o",
+        tmp_path / "out",
+        "--root",
+        root,
+        "--run",
+        "pissa-r3",
     )
     assert_stopped(outcome, "initial.safetensors", "missing")
 
@@ -102,22 +118,34 @@ def test_folds_of_pissa_share_one_decomposition(
 def test_a_rate_of_its_own_becomes_the_runs(trained_root: Path, tmp_path: Path, run_command: Command) -> None:
     root = copied(trained_root, tmp_path)
     assert run_command("train", *arguments(root, "bitfit", "--learning-rate", 3e-4))[0] == 0
-    assert json.loads((run_path(root, "bitfit") / "plan.json").read_text())["schedule"]["learning_rate"]["bitfit"] == 3e-4
-    assert_stopped(
-        run_command("train", *arguments(root, "bitfit", "--learning-rate", 1e-3, "--resume")), "learning_rate.bitfit", "0.0003 -> 0.001"
+    assert (
+        json.loads((run_path(root, "bitfit") / "plan.json").read_text())["schedule"]["learning_rate"]["bitfit"] == 3e-4
     )
-    assert_stopped(run_command("train", *arguments(root, "bitfit", "--learning-rate", -1)), "--learning-rate must be above 0", code=2)
+    assert_stopped(
+        run_command("train", *arguments(root, "bitfit", "--learning-rate", 1e-3, "--resume")),
+        "learning_rate.bitfit",
+        "0.0003 -> 0.001",
+    )
+    assert_stopped(
+        run_command("train", *arguments(root, "bitfit", "--learning-rate", -1)),
+        "--learning-rate must be above 0",
+        code=2,
+    )
 
 
 @pytest.mark.parametrize("method", ["lora", "dora", "pissa", "adalora"])
-def test_a_rank_above_the_bound_is_refused(trained_root: Path, tmp_path: Path, run_command: Command, method: Method) -> None:
+def test_a_rank_above_the_bound_is_refused(
+    trained_root: Path, tmp_path: Path, run_command: Command, method: Method
+) -> None:
     found = train_arguments(trained_root, "--base", fold_path(trained_root), "--rank", 49, method=method)
     assert_stopped(run_command("train", *found), "--rank 49", "from 1 to 48")
     assert not run_path(trained_root, f"{method}-r49").exists()
 
 
 def test_adalora_asks_for_steps(trained_root: Path, run_command: Command) -> None:
-    found = train_arguments(trained_root, "--base", fold_path(trained_root), "--minutes", 1, method="adalora", steps=None)
+    found = train_arguments(
+        trained_root, "--base", fold_path(trained_root), "--minutes", 1, method="adalora", steps=None
+    )
     assert_stopped(run_command("train", *found), "--minutes", "adalora", "--steps", code=2)
     assert not run_path(trained_root, "adalora-r4").exists()
 
@@ -126,7 +154,9 @@ def test_a_missing_library_and_an_unknown_method_are_told(
     trained_root: Path, run_command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("hippopt.artifacts.methods.find_spec", lambda _: None)
-    assert_stopped(run_command("train", *arguments(trained_root, "lora")), "method lora", "pip install 'hippopt[peft]'", code=2)
+    assert_stopped(
+        run_command("train", *arguments(trained_root, "lora")), "method lora", "pip install 'hippopt[peft]'", code=2
+    )
     assert not run_path(trained_root, "lora-r3").exists()
     outcome = run_command("train", *train_arguments(trained_root, method="loraa"))
     assert_stopped(outcome, "loraa", "adalora", "published", code=2)

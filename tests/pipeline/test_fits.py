@@ -7,7 +7,16 @@ import numpy as np
 import pytest
 
 from tests.synthetic import Command, read_mask, write_scans
-from tests.trained import assert_stopped, copied, edit_json, fold_path, plan_path, run_path, train_arguments, without_plots
+from tests.trained import (
+    assert_stopped,
+    copied,
+    edit_json,
+    fold_path,
+    plan_path,
+    run_path,
+    train_arguments,
+    without_plots,
+)
 
 RUN = "full"
 
@@ -30,7 +39,10 @@ def masks(run_command: Command, root: Path, scans: Path, output: Path, *more: ob
 
 
 def test_each_has_a_seed_of_its_own(fitted: Path) -> None:
-    cards = [json.loads((fold_path(fitted, 0, RUN).parent / name / "adapter.json").read_text()) for name in ("full_data", "full_data_2")]
+    cards = [
+        json.loads((fold_path(fitted, 0, RUN).parent / name / "adapter.json").read_text())
+        for name in ("full_data", "full_data_2")
+    ]
     assert [card["fold"] for card in cards] == ["full-data", "full-data-2"]
     assert [card["settings"]["seed"] for card in cards] == [5, 6]
     assert cards[0]["sha256"] != cards[1]["sha256"]
@@ -68,7 +80,9 @@ def test_further_fits_keep_the_earlier(fitted: Path, tmp_path: Path, run_command
     root = copied(fitted, tmp_path)
     before = (run_path(root, RUN) / "full_data" / "adapter.safetensors").read_bytes()
     with without_plots():
-        code, out, err = run_command("train", *train_arguments(root, "--fits", 3, "--seed", 5, "--resume", fold="full-data"))
+        code, out, err = run_command(
+            "train", *train_arguments(root, "--fits", 3, "--seed", 5, "--resume", fold="full-data")
+        )
     assert code == 0, err
     assert "finished and kept" in out
     assert (run_path(root, RUN) / "full_data" / "adapter.safetensors").read_bytes() == before
@@ -118,5 +132,8 @@ def test_networks_of_other_lengths_are_told_of(fitted: Path, tmp_path: Path, run
 def test_fits_are_of_full_data_only(trained_root: Path, run_command: Command) -> None:
     assert_stopped(run_command("train", *train_arguments(trained_root, "--fits", 2)), "--fits 2", "full-data")
     assert_stopped(
-        run_command("predict", "-i", trained_root, "-o", trained_root / "out", "--root", trained_root, "-f", "full-data-1"), "full-data-1"
+        run_command(
+            "predict", "-i", trained_root, "-o", trained_root / "out", "--root", trained_root, "-f", "full-data-1"
+        ),
+        "full-data-1",
     )

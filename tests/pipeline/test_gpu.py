@@ -1,4 +1,6 @@
-"""On a CUDA device: every method trains, resumes and predicts there, and masks are those of the CPU. `pytest -m gpu` runs these."""
+"""On a CUDA device: every method trains, resumes and predicts there,
+and masks are those of the CPU. `pytest -m gpu` runs these.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -39,7 +41,9 @@ def assert_alike(first: list[np.ndarray], second: list[np.ndarray]) -> None:
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_each_method_stops_resumes_and_predicts_as_on_a_cpu(trained_root: Path, tmp_path: Path, method: str, run_command: Command) -> None:
+def test_each_method_stops_resumes_and_predicts_as_on_a_cpu(
+    trained_root: Path, tmp_path: Path, method: str, run_command: Command
+) -> None:
     root = copied(trained_root, tmp_path)
     train: list[Any] = [
         "train",
@@ -62,7 +66,11 @@ def test_each_method_stops_resumes_and_predicts_as_on_a_cpu(trained_root: Path, 
         code, out, err = run_command(*train, "--steps", 8, "--allow-seen", "--resume")
     assert code == 0, err
     assert torch.cuda.get_device_name() in out
-    run = next(path.name for path in (root / "results" / DATASET).iterdir() if path.name.startswith(method) and path.name.endswith("gpu"))
+    run = next(
+        path.name
+        for path in (root / "results" / DATASET).iterdir()
+        if path.name.startswith(method) and path.name.endswith("gpu")
+    )
     for tensor in load_file(fold_path(root, 0, run) / "adapter.safetensors").values():
         assert bool(torch.isfinite(tensor).all())
     scans, chosen = root / "raw_data" / DATASET / "imagesTr", ("-d", "Blob", "--run", run, "-f", 0)
@@ -70,10 +78,15 @@ def test_each_method_stops_resumes_and_predicts_as_on_a_cpu(trained_root: Path, 
     assert_alike(cpu, masks(run_command, root, scans, tmp_path / "cuda", "cuda", *chosen))
 
 
-def test_a_whole_head_is_located_and_segmented_as_on_a_cpu(head_root: Path, tmp_path: Path, run_command: Command) -> None:
+def test_a_whole_head_is_located_and_segmented_as_on_a_cpu(
+    head_root: Path, tmp_path: Path, run_command: Command
+) -> None:
     (tmp_path / "scans").mkdir()
     new_head()[0].to_filename(tmp_path / "scans" / "head.nii.gz")
-    cpu, cuda = (masks(run_command, head_root, tmp_path / "scans", tmp_path / device, device, "-d", HEADS) for device in ("cpu", "cuda"))
+    cpu, cuda = (
+        masks(run_command, head_root, tmp_path / "scans", tmp_path / device, device, "-d", HEADS)
+        for device in ("cpu", "cuda")
+    )
     assert_alike(cpu, cuda)
 
 

@@ -1,4 +1,6 @@
-"""Kernels as stacks go the whole way: planned from the command line, trained, stopped, resumed, validated, predicted with, exported, installed."""
+"""Kernels as stacks go the whole way: planned from the command line,
+trained, stopped, resumed, validated, predicted with, exported, installed.
+"""
 
 import json
 from collections.abc import Iterator
@@ -29,7 +31,10 @@ def no_plots() -> Iterator[None]:
 
 
 def with_kernels(root: Path) -> Path:
-    edit_json(plan_path(root), lambda data: data["adapter"].update(stacks=["convolutions"], also_trained=["head", "norms"], rank=2))
+    edit_json(
+        plan_path(root),
+        lambda data: data["adapter"].update(stacks=["convolutions"], also_trained=["head", "norms"], rank=2),
+    )
     return root
 
 
@@ -51,7 +56,9 @@ def test_the_whole_way(trained_root: Path, tmp_path: Path, run_command: Command)
 
     card = json.loads((folder / "adapter.json").read_text())
     assert card["stacks"]["decoder5-conv_block-conv1"] == ["decoder5.conv_block.conv1.conv.weight[:, :, 3x3x3]"]
-    adapter, initial = (load_file(path) for path in (folder / "adapter.safetensors", run_path(stopped, run) / "initial.safetensors"))
+    adapter, initial = (
+        load_file(path) for path in (folder / "adapter.safetensors", run_path(stopped, run) / "initial.safetensors")
+    )
     assert {value.dtype for value in (*adapter.values(), *initial.values())} == {torch.float16}
     assert initial.keys() == {name.removeprefix("trained.") for name in adapter if name.startswith("trained.")}
     moved = [name for name in initial if not torch.equal(initial[name], adapter[f"trained.{name}"])]
@@ -67,7 +74,9 @@ def test_the_whole_way(trained_root: Path, tmp_path: Path, run_command: Command)
     assert run_command("install", tmp_path / "model.zip", "--root", elsewhere)[0] == 0
     masks = []
     for root in (stopped, elsewhere):
-        code, _, err = run_command("predict", "-i", scans, "-o", root / "masks", "--root", root, "--run", run, "--device", "cpu")
+        code, _, err = run_command(
+            "predict", "-i", scans, "-o", root / "masks", "--root", root, "--run", run, "--device", "cpu"
+        )
         assert code == 0, err
         masks += [read_mask(path) for path in sorted((root / "masks").glob("*.nii.gz"))]
     assert len(masks) == 2 and (masks[0] == masks[1]).all()
@@ -78,5 +87,9 @@ def test_a_method_that_peft_has_not_for_convolutions_is_refused_before_anything_
 ) -> None:
     root = with_kernels(copied(trained_root, tmp_path))
     code, _, err = run_command("train", *train_arguments(root, "--base", fold_path(root), method="pissa", steps=2))
-    assert code != 0 and "method pissa: adapter.stacks names convolutions" in err and "take --method lora or lora-pt" in err
+    assert (
+        code != 0
+        and "method pissa: adapter.stacks names convolutions" in err
+        and "take --method lora or lora-pt" in err
+    )
     assert len(err.strip().splitlines()) == 1 and not (run_path(root, "pissa-r2") / "initial.safetensors").exists()

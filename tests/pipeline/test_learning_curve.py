@@ -1,4 +1,6 @@
-"""hippopt_compare on several data sets: labelled scans against Dice, with the base itself; and rows without a transformer."""
+"""hippopt_compare on several data sets: labelled scans against
+Dice, with the base itself; and rows without a transformer.
+"""
 
 import json
 from collections.abc import Iterator
@@ -28,15 +30,37 @@ def runner(monkeypatch: pytest.MonkeyPatch) -> Runner:
     return found
 
 
-def test_the_curve_joins_comparisons_and_the_base(trained_root: Path, tmp_path: Path, run_command: Command, runner: Runner) -> None:
+def test_the_curve_joins_comparisons_and_the_base(
+    trained_root: Path, tmp_path: Path, run_command: Command, runner: Runner
+) -> None:
     root = copied(trained_root, tmp_path, results=False)
     write_dataset(root, 4, TEST, first=100, per_subject=2)
     write_dataset(root, 2, FEW, first=200)
     assert run_command("plan", "Few", "--root", root, "--device", "cpu", "--set", *TINY)[0] == 0
     assert run_command("pretrain", "Few", "--root", root, "--name", "base", "--steps", 2, "--device", "cpu")[0] == 0
     base = root / "results" / "pretraining" / "base" / "base.safetensors"
-    arguments = ("compare", "Blob", "Few", "--test", "Test", "--root", root, "--base", base, "--device", "cpu", "--steps", 2, "--name", "curve",
-                 "--methods", "decoder", "no-transformer", "--seeds", 0)  # fmt: skip
+    arguments = (
+        "compare",
+        "Blob",
+        "Few",
+        "--test",
+        "Test",
+        "--root",
+        root,
+        "--base",
+        base,
+        "--device",
+        "cpu",
+        "--steps",
+        2,
+        "--name",
+        "curve",
+        "--methods",
+        "decoder",
+        "no-transformer",
+        "--seeds",
+        0,
+    )
     code, out, err = run_command(*arguments)
     assert code == 0, err
     trained = [line for line in runner.ran if line.startswith("train")]
@@ -47,7 +71,10 @@ def test_the_curve_joins_comparisons_and_the_base(trained_root: Path, tmp_path: 
     folder = root / "results" / TEST / "comparisons" / "curve"
     table = pd.read_csv(folder / "curve.csv")
     assert [(row.scans, row["row"]) for _, row in table.iterrows() if row.scans == 0] == [(0, "base, no labels")]
-    assert sorted(set(table.scans)) == [0, 2, 6] and set(table[table.scans == 6]["row"]) == {"decoder", "no-transformer"}
+    assert sorted(set(table.scans)) == [0, 2, 6] and set(table[table.scans == 6]["row"]) == {
+        "decoder",
+        "no-transformer",
+    }
     assert set(table.cases) == {4} and set(table.subjects) == {2}
     own = pd.read_csv(root / "results" / FEW / "comparisons" / "curve" / "comparison.csv").set_index("row")
     few = table[table.scans == 2].set_index("row")
@@ -71,14 +98,21 @@ def test_the_curve_joins_comparisons_and_the_base(trained_root: Path, tmp_path: 
     assert len(runner.ran) == count and contents(root / "results") == before
 
 
-def test_what_cannot_be_joined_is_refused_first(trained_root: Path, tmp_path: Path, run_command: Command, runner: Runner) -> None:
+def test_what_cannot_be_joined_is_refused_first(
+    trained_root: Path, tmp_path: Path, run_command: Command, runner: Runner
+) -> None:
     root = copied(trained_root, tmp_path, results=False)
     write_dataset(root, 4, TEST, first=100)
     write_dataset(root, 6, FEW, first=200)
     assert run_command("plan", "Few", "--root", root, "--device", "cpu", "--no-preprocess", "--set", *TINY)[0] == 0
-    assert_stopped(run_command("compare", "Blob", "Few", "--folds", 0, "--root", root, "--methods", "scratch"), "--test")
     assert_stopped(
-        run_command("compare", "Blob", "Few", "--test", "Test", "--root", root, "--methods", "scratch"), "both have 6 labelled scans"
+        run_command("compare", "Blob", "Few", "--folds", 0, "--root", root, "--methods", "scratch"), "--test"
     )
-    assert_stopped(run_command("compare", "Blob", "--test", "Test", "--root", root, "--methods", "no-such"), "no-transformer")
+    assert_stopped(
+        run_command("compare", "Blob", "Few", "--test", "Test", "--root", root, "--methods", "scratch"),
+        "both have 6 labelled scans",
+    )
+    assert_stopped(
+        run_command("compare", "Blob", "--test", "Test", "--root", root, "--methods", "no-such"), "no-transformer"
+    )
     assert not runner.ran

@@ -44,7 +44,10 @@ def whole(trained_root: Path, scans: Path, tmp_path_factory: pytest.TempPathFact
     from hippopt.cli import predict
 
     out = tmp_path_factory.mktemp("whole")
-    assert predict.main([str(a) for a in ("-i", scans, "-o", out, "--root", trained_root, "-f", 0, 1, "--device", "cpu")]) == 1
+    assert (
+        predict.main([str(a) for a in ("-i", scans, "-o", out, "--root", trained_root, "-f", 0, 1, "--device", "cpu")])
+        == 1
+    )
     return out
 
 
@@ -59,7 +62,9 @@ def assert_as_whole(out: Path, whole: Path) -> None:
     assert {name: content for name, content in contents(out).items() if name.endswith(".nii.gz")} == masks
 
 
-def test_parts_in_any_order_are_one_run(trained_root: Path, scans: Path, whole: Path, tmp_path: Path, run_command: Command) -> None:
+def test_parts_in_any_order_are_one_run(
+    trained_root: Path, scans: Path, whole: Path, tmp_path: Path, run_command: Command
+) -> None:
     out = tmp_path / "out"
     arguments = (run_command, trained_root, scans, out, "--parts", 3)
     code, said, _ = call(*arguments, "--part", 2)
@@ -67,7 +72,10 @@ def test_parts_in_any_order_are_one_run(trained_root: Path, scans: Path, whole: 
     assert not any((out / name).exists() for name in TABLES)  # tables have one writer: who merges
     code, said, err = call(*arguments, "--merge")
     assert code == 1 and "2 masks" in said and "4 missing" in said
-    assert "part 1 of 3: 2 of 2 scans are missing (broken, s2)" in err and "part 3 of 3: 2 of 2 scans are missing (s1, s4)" in err
+    assert (
+        "part 1 of 3: 2 of 2 scans are missing (broken, s2)" in err
+        and "part 3 of 3: 2 of 2 scans are missing (s1, s4)" in err
+    )
     assert "--array=1,3" in err and sorted(set(volumes(out).scan)) == ["s0", "s3"]
     code, _, err = call(*arguments, "--part", 1)
     assert code == 1 and "broken: skipped" in err
@@ -145,7 +153,11 @@ def test_a_mask_that_is_changed_while_others_are_segmented_is_measured_as_it_sta
 
 
 def test_failures_of_earlier_calls_stay(trained_root: Path, tmp_path: Path, run_command: Command) -> None:
-    first, second, out = write_scans(tmp_path / "p1", "a.nii.gz"), write_scans(tmp_path / "p2", "b.nii.gz"), tmp_path / "out"
+    first, second, out = (
+        write_scans(tmp_path / "p1", "a.nii.gz"),
+        write_scans(tmp_path / "p2", "b.nii.gz"),
+        tmp_path / "out",
+    )
     (first / "broken.nii.gz").write_text("text")
     assert run_predict(run_command, trained_root, first, out)[0] == 1
     assert run_predict(run_command, trained_root, second, out)[0] == 0
@@ -166,12 +178,19 @@ def test_the_list_is_the_same_for_all_parts(trained_root: Path, tmp_path: Path, 
     save_nifti(scans / "aa.nii.gz", blob_case(9)[0])  # would move all that follow into another part
     (scans / "b.nii.gz").rename(tmp_path / "b.nii.gz")
     code, said, err = call(*arguments, "--parts", 2, "--part", 2)
-    assert code == 1 and "part 2 of 2: 1 scan" in said and "1 scan (aa) came after scans.tsv" in err and "b.nii.gz: was there when" in err
+    assert (
+        code == 1
+        and "part 2 of 2: 1 scan" in said
+        and "1 scan (aa) came after scans.tsv" in err
+        and "b.nii.gz: was there when" in err
+    )
     code, _, err = call(*arguments, "--merge")
     assert code == 1 and "1 scan missing (aa): in no part" in err and list(failures(out)) == ["b"]
     code, _, err = call(*arguments, "--parts", 3, "--part", 1)
     assert code == 1 and "dealt out in 2 parts; give --parts 2" in err
-    code, _, err = call(run_command, trained_root, write_scans(tmp_path / "other", "z.nii.gz"), out, "--parts", 2, "--part", 1)
+    code, _, err = call(
+        run_command, trained_root, write_scans(tmp_path / "other", "z.nii.gz"), out, "--parts", 2, "--part", 1
+    )
     assert code == 1 and f"{out / 'scans.tsv'}: a list of other scans" in err
     (out / "scans.tsv").write_text("scan\tfile\na\ta.nii.gz\n")
     code, _, err = call(*arguments, "--parts", 2, "--part", 1)
@@ -180,7 +199,11 @@ def test_the_list_is_the_same_for_all_parts(trained_root: Path, tmp_path: Path, 
 
 @pytest.mark.parametrize(
     ("environment", "part"),
-    [({"SLURM_ARRAY_TASK_ID": "3"}, 3), ({"SGE_TASK_ID": "undefined", "PBS_ARRAY_INDEX": "2"}, 2), ({"AWS_BATCH_JOB_ARRAY_INDEX": "0"}, 1)],
+    [
+        ({"SLURM_ARRAY_TASK_ID": "3"}, 3),
+        ({"SGE_TASK_ID": "undefined", "PBS_ARRAY_INDEX": "2"}, 2),
+        ({"AWS_BATCH_JOB_ARRAY_INDEX": "0"}, 1),
+    ],
 )
 def test_a_part_is_the_task_of_an_array_job(environment: dict[str, str], part: int) -> None:
     assert part_number(4, None, environment) == part

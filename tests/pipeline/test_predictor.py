@@ -41,7 +41,18 @@ def predicted(trained_root: Path, scans: Path, tmp_path_factory: pytest.TempPath
     from hippopt.cli import predict
 
     output = tmp_path_factory.mktemp("predicted")
-    arguments = ["-i", scans, "-o", output, "--root", trained_root, "--device", "cpu", "--save-uncertainty", "--save-probabilities"]
+    arguments = [
+        "-i",
+        scans,
+        "-o",
+        output,
+        "--root",
+        trained_root,
+        "--device",
+        "cpu",
+        "--save-uncertainty",
+        "--save-probabilities",
+    ]
     assert predict.main([str(argument) for argument in arguments]) == 0
     return output
 
@@ -56,7 +67,9 @@ NAMES = ["RAS", "LPS", "PIR", "nan"]
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("kind", ["path", "text", "itk", "nibabel", "array"])
-def test_every_kind_of_input_gives_the_voxels_of_the_file(predictor: Predictor, predicted: Path, scans: Path, name: str, kind: str) -> None:
+def test_every_kind_of_input_gives_the_voxels_of_the_file(
+    predictor: Predictor, predicted: Path, scans: Path, name: str, kind: str
+) -> None:
     path = scans / f"{name}.nii.gz"
     image = nibabel.load(path)
     before = contents(scans)
@@ -74,7 +87,9 @@ def test_every_kind_of_input_gives_the_voxels_of_the_file(predictor: Predictor, 
     wanted = read_mask(predicted / f"{name}.nii.gz")
     assert wanted.any()
     assert found.mask.dtype == wanted.dtype and found.mask.tobytes() == np.ascontiguousarray(wanted.T).tobytes()
-    np.testing.assert_array_equal(found.uncertainty, np.asarray(nibabel.load(predicted / f"{name}_uncertainty.nii.gz").dataobj).T)
+    np.testing.assert_array_equal(
+        found.uncertainty, np.asarray(nibabel.load(predicted / f"{name}_uncertainty.nii.gz").dataobj).T
+    )
     probabilities = np.asarray(nibabel.load(predicted / f"{name}_probabilities.nii.gz").dataobj)
     np.testing.assert_array_equal(found.probabilities, probabilities.transpose(3, 2, 1, 0))
     assert found.grid.shape == found.mask.shape and np.allclose(found.grid.affine, image.affine, atol=1e-5)
@@ -92,7 +107,11 @@ def test_masks_go_back_as_images(predictor: Predictor, scans: Path) -> None:
     found = predictor.predict(image)
     mask = found.to_sitk()
     np.testing.assert_array_equal(sitk.GetArrayFromImage(mask), found.mask)
-    assert mask.GetSpacing() == image.GetSpacing() and mask.GetDirection() == image.GetDirection() and mask.GetOrigin() == image.GetOrigin()
+    assert (
+        mask.GetSpacing() == image.GetSpacing()
+        and mask.GetDirection() == image.GetDirection()
+        and mask.GetOrigin() == image.GetOrigin()
+    )
     from_file = predictor.predict(scans / "PIR.nii.gz").to_sitk()
     for ask in ("GetSpacing", "GetDirection", "GetOrigin"):
         np.testing.assert_allclose(getattr(from_file, ask)(), getattr(image, ask)(), atol=1e-5)
@@ -113,7 +132,9 @@ def test_an_array_on_ras_axes_needs_its_spacing_alone(predictor: Predictor, pred
     assert found.predicted_dice["front"] is None and any("no predicted Dice" in note for note in predictor.notes)
 
 
-def test_runs_are_found_by_folder_by_file_and_by_name(lora_root: Path, scans: Path, tmp_path: Path, run_command: Command) -> None:
+def test_runs_are_found_by_folder_by_file_and_by_name(
+    lora_root: Path, scans: Path, tmp_path: Path, run_command: Command
+) -> None:
     assert run_command("export", "Blob", tmp_path / "model.zip", "--root", lora_root, "--run", LORA)[0] == 0
     before = contents(lora_root)
     predictors = [
@@ -126,10 +147,16 @@ def test_runs_are_found_by_folder_by_file_and_by_name(lora_root: Path, scans: Pa
     assert contents(lora_root) == before and sorted(path.name for path in tmp_path.iterdir()) == ["model.zip"]
     one = Predictor.load(lora_root, run=LORA, folds=[1], device="cpu").predict(scans / "RAS.nii.gz", probabilities=True)
     both = predictors[0].predict(scans / "RAS.nii.gz", probabilities=True)
-    assert one.probabilities is not None and both.probabilities is not None and (one.probabilities != both.probabilities).any()
+    assert (
+        one.probabilities is not None
+        and both.probabilities is not None
+        and (one.probabilities != both.probabilities).any()
+    )
 
 
-def test_a_file_without_its_base_is_given_that_base(lora_root: Path, scans: Path, tmp_path: Path, run_command: Command) -> None:
+def test_a_file_without_its_base_is_given_that_base(
+    lora_root: Path, scans: Path, tmp_path: Path, run_command: Command
+) -> None:
     file, base = tmp_path / "model.zip", fold_path(lora_root) / "adapter.safetensors"
     assert run_command("export", "Blob", file, "--root", lora_root, "--run", LORA, "--without-base")[0] == 0
     with pytest.raises(HippoptError, match="from Python base=FILE"):
@@ -151,14 +178,22 @@ def test_constant_scans_are_empty_not_errors(predictor: Predictor) -> None:
 def test_what_cannot_be_segmented_is_said_in_one_line(predictor: Predictor, scans: Path, tmp_path: Path) -> None:
     array = np.zeros((14, 26, 18), np.float32)
     faults = [
-        (UsageError, "spacing_mm", array, {}), (ImageError, "3D array", array[0], {"spacing_mm": (1, 1, 1)}),
-        (ImageError, "flat", array[:1], {"spacing_mm": (1, 1, 1)}), (UsageError, "affine says", array, {"spacing_mm": (1, 1, 2), "affine": np.eye(4)}),
-        (UsageError, "4 x 4", array, {"affine": np.eye(3)}), (ImageError, "above 0", array, {"spacing_mm": (1, 0, 1)}),
-        (ImageError, "colour or complex", array.astype(complex), {"spacing_mm": (1, 1, 1)}), (ImageError, "NaN or Inf", array, {"affine": np.full((4, 4), np.nan)}),
-        (UsageError, "three sizes", array, {"spacing_mm": (1, 1)}), (UsageError, "takes 1", [array, array], {"spacing_mm": (1, 1, 1)}),
-        (HippoptError, "not found", tmp_path / "absent.nii.gz", {}), (UsageError, "bring their own", scans / "RAS.nii.gz", {"spacing_mm": (1, 1, 1)}),
-        (UsageError, "give three sizes", array, {"spacing_mm": 1.0}), (UsageError, "of type int", 3, {}), (ImageError, "several values", sitk.Image([9, 9, 9], sitk.sitkVectorFloat32, 3), {}),
-    ]  # fmt: skip
+        (UsageError, "spacing_mm", array, {}),
+        (ImageError, "3D array", array[0], {"spacing_mm": (1, 1, 1)}),
+        (ImageError, "flat", array[:1], {"spacing_mm": (1, 1, 1)}),
+        (UsageError, "affine says", array, {"spacing_mm": (1, 1, 2), "affine": np.eye(4)}),
+        (UsageError, "4 x 4", array, {"affine": np.eye(3)}),
+        (ImageError, "above 0", array, {"spacing_mm": (1, 0, 1)}),
+        (ImageError, "colour or complex", array.astype(complex), {"spacing_mm": (1, 1, 1)}),
+        (ImageError, "NaN or Inf", array, {"affine": np.full((4, 4), np.nan)}),
+        (UsageError, "three sizes", array, {"spacing_mm": (1, 1)}),
+        (UsageError, "takes 1", [array, array], {"spacing_mm": (1, 1, 1)}),
+        (HippoptError, "not found", tmp_path / "absent.nii.gz", {}),
+        (UsageError, "bring their own", scans / "RAS.nii.gz", {"spacing_mm": (1, 1, 1)}),
+        (UsageError, "give three sizes", array, {"spacing_mm": 1.0}),
+        (UsageError, "of type int", 3, {}),
+        (ImageError, "several values", sitk.Image([9, 9, 9], sitk.sitkVectorFloat32, 3), {}),
+    ]
     for kind, words, source, options in faults:
         with pytest.raises(kind, match=words) as raised:
             predictor.predict(source, **options)
@@ -168,12 +203,17 @@ def test_what_cannot_be_segmented_is_said_in_one_line(predictor: Predictor, scan
 def test_what_cannot_be_loaded_is_said_in_one_line(trained_root: Path, lora_root: Path, tmp_path: Path) -> None:
     (tmp_path / "text.zip").write_text("no model")
     faults = [
-        ((tmp_path / "absent",), {}, "not found"), ((tmp_path / "text.zip",), {}, "text.zip"), ((lora_root,), {}, "several runs"),
-        ((trained_root, "Other"), {}, "not found under"), ((trained_root,), {"folds": [4]}, "not trained"),
-        ((run_path(trained_root), "Blob"), {}, "leave dataset and run out"), ((trained_root,), {"device": "tpu"}, "auto, cpu or cuda"),
-        ((trained_root,), {"checkpoint": "first"}, "last or best"), ((fold_path(trained_root),), {}, "no workspace and no run's folder"),
+        ((tmp_path / "absent",), {}, "not found"),
+        ((tmp_path / "text.zip",), {}, "text.zip"),
+        ((lora_root,), {}, "several runs"),
+        ((trained_root, "Other"), {}, "not found under"),
+        ((trained_root,), {"folds": [4]}, "not trained"),
+        ((run_path(trained_root), "Blob"), {}, "leave dataset and run out"),
+        ((trained_root,), {"device": "tpu"}, "auto, cpu or cuda"),
+        ((trained_root,), {"checkpoint": "first"}, "last or best"),
+        ((fold_path(trained_root),), {}, "no workspace and no run's folder"),
         ((trained_root,), {"folds": "full-data"}, "folds full-data: not trained"),
-    ]  # fmt: skip
+    ]
     for arguments, options, words in faults:
         with pytest.raises(HippoptError, match=words) as raised:
             Predictor.load(*arguments, **{"device": "cpu", **options})
@@ -187,5 +227,7 @@ def test_a_prediction_shows_itself_in_three_lines(predictor: Predictor, scans: P
     assert first == "Prediction: mask of 14 x 26 x 18 voxels (Z, Y, X) of 1 x 1 x 1 mm"
     assert f"front {found.volumes_mm3['front']:.0f} mm3" in second and "; back " in second
     assert third.strip().startswith("flags: ") and third.endswith(f"warnings: {len(found.warnings)}")
-    sure = replace(found, volumes=({**found.volumes[0], "predicted_dice": 0.871, "volume_low_mm3": 1.2, "volume_high_mm3": 3.4},))
+    sure = replace(
+        found, volumes=({**found.volumes[0], "predicted_dice": 0.871, "volume_low_mm3": 1.2, "volume_high_mm3": 3.4},)
+    )
     assert repr(sure).splitlines()[1].endswith("mm3 (1 to 3), predicted Dice 0.87")

@@ -1,4 +1,6 @@
-"""hippopt_pretrain as a user runs it: synthetic scans and data sets, resume, several processes, and what becomes of the base."""
+"""hippopt_pretrain as a user runs it: synthetic scans and data
+sets, resume, several processes, and what becomes of the base.
+"""
 
 import json
 import os
@@ -28,11 +30,29 @@ def pretraining(root: Path, name: str = "synthetic-tiny") -> Path:
     return root / "results" / "pretraining" / name
 
 
-def test_synthetic_base_and_its_card(tmp_path: Path, label_maps: Path, run_command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_synthetic_base_and_its_card(
+    tmp_path: Path, label_maps: Path, run_command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Weights in half precision, a card that says what they are, and a fold that begins from them."""
-    monkeypatch.setattr("sys.argv", ["hippopt_pretrain", "--synthetic", str(label_maps), "--attribution", "A. Person, doi 10.1/x.2"])
-    code, out, _ = run_command("pretrain", "--root", tmp_path, "--synthetic", label_maps, *SMALL, "--steps", 3, "--licence", "Apache-2.0",
-                               "--set", "share_t1=1", "--set", "noise=0.1")  # fmt: skip
+    monkeypatch.setattr(
+        "sys.argv", ["hippopt_pretrain", "--synthetic", str(label_maps), "--attribution", "A. Person, doi 10.1/x.2"]
+    )
+    code, out, _ = run_command(
+        "pretrain",
+        "--root",
+        tmp_path,
+        "--synthetic",
+        label_maps,
+        *SMALL,
+        "--steps",
+        3,
+        "--licence",
+        "Apache-2.0",
+        "--set",
+        "share_t1=1",
+        "--set",
+        "noise=0.1",
+    )
     assert code == 0 and "hippopt_train" in out
     folder = pretraining(tmp_path)
     weights = load_file(folder / "base.safetensors")
@@ -60,9 +80,13 @@ def test_interrupted_is_the_same_as_uninterrupted(tmp_path: Path, label_maps: Pa
     settings.write_text(json.dumps({**begun, "processes": 2}))
     code, _, err = run_command(*arguments, "--name", "parts", "--resume")
     assert code == 1 and "processes 2 -> 1" in err
-    settings.write_text(json.dumps({key: value for key, value in begun.items() if key != "processes"}))  # as earlier versions wrote it
+    settings.write_text(
+        json.dumps({key: value for key, value in begun.items() if key != "processes"})
+    )  # as earlier versions wrote it
     assert run_command(*arguments, "--name", "parts", "--resume")[0] == 0
-    assert_same_tensors(pretraining(tmp_path, "whole") / "base.safetensors", pretraining(tmp_path, "parts") / "base.safetensors")
+    assert_same_tensors(
+        pretraining(tmp_path, "whole") / "base.safetensors", pretraining(tmp_path, "parts") / "base.safetensors"
+    )
 
 
 def test_nothing_is_replaced_unasked(tmp_path: Path, label_maps: Path, run_command: Command) -> None:
@@ -93,14 +117,31 @@ def test_a_data_set_as_the_source(trained_root: Path, tmp_path: Path, run_comman
     assert code == 1 and "was trained on" in err
 
 
-def test_a_base_never_forgets_what_it_saw(trained_root: Path, label_maps: Path, tmp_path: Path, run_command: Command) -> None:
+def test_a_base_never_forgets_what_it_saw(
+    trained_root: Path, label_maps: Path, tmp_path: Path, run_command: Command
+) -> None:
     """Synthetic scans on top of a base of real ones: a fold whose cases that base saw is refused all the same."""
     from tests.trained import copied, train_arguments
 
     root = copied(trained_root, tmp_path, results=False)
     assert run_command("pretrain", "Blob", "--root", root, "--steps", 1, "--name", "blob", "--device", "cpu")[0] == 0
     first = pretraining(root, "blob") / "base.safetensors"
-    more = ("--synthetic", label_maps, "--patch", 32, 32, 32, "--hold-out", 1, "--base", first, "--steps", 1, "--device", "cpu")
+    more = (
+        "--synthetic",
+        label_maps,
+        "--patch",
+        32,
+        32,
+        32,
+        "--hold-out",
+        1,
+        "--base",
+        first,
+        "--steps",
+        1,
+        "--device",
+        "cpu",
+    )
     assert run_command("pretrain", "--root", root, *more, "--name", "more")[0] == 0
     second = pretraining(root, "more") / "base.safetensors"
     assert json.loads(second.with_suffix(".json").read_text())["seen_images"]
@@ -128,7 +169,18 @@ def test_overwriting_leaves_nothing_to_resume(
 
 def test_going_on_from_a_base(tmp_path: Path, label_maps: Path, run_command: Command) -> None:
     """--base: the weights of an earlier pre-training are where the next begins."""
-    arguments = ("pretrain", "--root", tmp_path, "--synthetic", label_maps, *SMALL, "--steps", 1, "--learning-rate", "1e-9")
+    arguments = (
+        "pretrain",
+        "--root",
+        tmp_path,
+        "--synthetic",
+        label_maps,
+        *SMALL,
+        "--steps",
+        1,
+        "--learning-rate",
+        "1e-9",
+    )
     assert run_command(*arguments, "--name", "first", "--seed", 3)[0] == 0
     base = pretraining(tmp_path, "first") / "base.safetensors"
     assert run_command(*arguments, "--name", "second", "--base", base)[0] == 0
@@ -137,7 +189,9 @@ def test_going_on_from_a_base(tmp_path: Path, label_maps: Path, run_command: Com
     base.write_bytes(base.read_bytes()[:-1] + b"x")
     code, _, err = run_command(*arguments, "--name", "third", "--base", base)
     assert code == 1 and str(base) in err
-    code, _, err = run_command(*arguments, "--name", "fourth", "--base", "synthetic-small")  # shipped, and of another size than this one
+    code, _, err = run_command(
+        *arguments, "--name", "fourth", "--base", "synthetic-small"
+    )  # shipped, and of another size than this one
     assert code == 1 and "synthetic-small" in err and "not found" not in err
 
 
@@ -156,7 +210,14 @@ def test_going_on_from_a_base(tmp_path: Path, label_maps: Path, run_command: Com
         (("--synthetic", ".", "--name", "../x"), "letters, digits"),
     ],
 )
-def test_wrong_calls(tmp_path: Path, label_maps: Path, run_command: Command, monkeypatch: pytest.MonkeyPatch, arguments: tuple[object, ...], words: str) -> None:  # fmt: skip
+def test_wrong_calls(
+    tmp_path: Path,
+    label_maps: Path,
+    run_command: Command,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: tuple[object, ...],
+    words: str,
+) -> None:
     """One line with the remedy, nothing on disk."""
     monkeypatch.chdir(label_maps)
     code, _, err = run_command("pretrain", "--root", tmp_path, "--name", "x", *arguments)
@@ -173,15 +234,39 @@ def test_preview(tmp_path: Path, label_maps: Path, run_command: Command) -> None
 def torchrun(folder: Path, *arguments: object) -> str:
     """Standard output of two processes."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(REPOSITORY)}
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", *map(str, arguments)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, cwd=folder, check=False)
+    command = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node",
+        "2",
+        *map(str, arguments),
+    ]
+    done = subprocess.run(
+        command, env=environment, capture_output=True, text=True, timeout=300, cwd=folder, check=False
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
 def test_two_processes_make_one_base(tmp_path: Path, label_maps: Path) -> None:
-    """Under torchrun: one process speaks and writes; steps are counted once; the batches are not those of one process alone."""
-    arguments = ("-m", "hippopt.cli.pretrain", "--root", tmp_path, "--synthetic", label_maps, *SMALL, "--batch-size", 1, "--steps", 2)
+    """Under torchrun: one process speaks and writes; steps are
+    counted once; the batches are not those of one process alone.
+    """
+    arguments = (
+        "-m",
+        "hippopt.cli.pretrain",
+        "--root",
+        tmp_path,
+        "--synthetic",
+        label_maps,
+        *SMALL,
+        "--batch-size",
+        1,
+        "--steps",
+        2,
+    )
     out = torchrun(tmp_path, *arguments, "--name", "two")
     assert "2 processes" in out and out.count("Dice on what it has not seen") == 1
     assert json.loads((pretraining(tmp_path, "two") / "base.json").read_text())["steps"] == 2
@@ -191,18 +276,15 @@ def test_processes_average_and_agree(tmp_path: Path) -> None:
     """Gradients become their mean, the largest value is everybody's, and one that wants to stop stops all."""
     script = tmp_path / "script.py"
     script.write_text(
-        "import torch\n"
-        "from hippopt.training.processes import join_processes\n"
-        "group = join_processes('cpu')\n"
-        "weights = [torch.nn.Parameter(torch.zeros(2, 3)), torch.nn.Parameter(torch.zeros(4)), torch.nn.Parameter(torch.zeros(1))]\n"
-        "weights[0].grad = torch.full((2, 3), 1.0 + 2 * group.rank)\n"
-        "weights[1].grad = torch.arange(4.0) * group.rank\n"
-        "group.average(weights)\n"
-        "assert weights[0].grad.eq(2).all() and weights[1].grad.eq(torch.arange(4) / 2).all() and weights[2].grad is None\n"
-        "assert group.broadcast_max(float(group.rank)) == 1 and group.agree(group.rank == 0) and not group.agree(False)\n"
-        "group.leave()\n"
-        "import pathlib\n"
-        "pathlib.Path(__file__).with_name(f'{group.rank}.txt').write_text(f'sound {group.size} {group.first}')\n"
+        "import torch\nfrom hippopt.training.processes import join_processes\ngroup = join_processes('cpu')\nweights ="
+        " [torch.nn.Parameter(torch.zeros(2, 3)), torch.nn.Parameter(torch.zeros(4)),"
+        " torch.nn.Parameter(torch.zeros(1))]\nweights[0].grad = torch.full((2, 3), 1.0 + 2 *"
+        " group.rank)\nweights[1].grad = torch.arange(4.0) * group.rank\ngroup.average(weights)\nassert"
+        " weights[0].grad.eq(2).all() and weights[1].grad.eq(torch.arange(4) / 2).all() and weights[2].grad is"
+        " None\nassert group.broadcast_max(float(group.rank)) == 1 and group.agree(group.rank == 0) and not"
+        " group.agree(False)\ngroup.leave()\nimport"
+        " pathlib\npathlib.Path(__file__).with_name(f'{group.rank}.txt').write_text(f'sound {group.size}"
+        " {group.first}')\n"
     )
     torchrun(tmp_path, script)
     # one file a process: what both print into one pipe may come out mingled

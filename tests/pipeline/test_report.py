@@ -25,7 +25,21 @@ def masks(trained_root: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple
     out, err = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         code = predict.main(
-            [str(word) for word in ("-i", scans, "-o", folder / "masks", "--root", trained_root, "--device", "cpu", "--report", "--json")]
+            [
+                str(word)
+                for word in (
+                    "-i",
+                    scans,
+                    "-o",
+                    folder / "masks",
+                    "--root",
+                    trained_root,
+                    "--device",
+                    "cpu",
+                    "--report",
+                    "--json",
+                )
+            ]
         )
     assert code == 1  # one scan is broken
     return scans, folder / "masks", json.loads(out.getvalue()), err.getvalue()
@@ -33,7 +47,13 @@ def masks(trained_root: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple
 
 def test_json_is_all_that_stands_on_standard_output(masks: tuple[Path, Path, dict[str, Any], str]) -> None:
     _, folder, said, lines = masks
-    assert (said["command"], said["exit_code"], said["segmented"], said["kept"], said["failed"]) == ("hippopt_predict", 1, 3, 0, 1)
+    assert (said["command"], said["exit_code"], said["segmented"], said["kept"], said["failed"]) == (
+        "hippopt_predict",
+        1,
+        3,
+        0,
+        1,
+    )
     assert [failure["scan"] for failure in said["failures"]] == ["broken"] and said["error"] is None
     assert [scan["scan"] for scan in said["scans"]] == ["one", "three", "two & <b>"]
     assert set(said["scans"][0]["volumes_mm3"]) == {"front", "back"} and said["report"] == str(folder / "report.html")
@@ -42,7 +62,9 @@ def test_json_is_all_that_stands_on_standard_output(masks: tuple[Path, Path, dic
 
 def test_the_page_shows_all_scans_and_the_one_that_failed(masks: tuple[Path, Path, dict[str, Any], str]) -> None:
     text = (masks[1] / "report.html").read_text()
-    assert text.count("<article") == 3 and "two &amp; &lt;b&gt;" in text and "1 not segmented" in text and "broken" in text
+    assert (
+        text.count("<article") == 3 and "two &amp; &lt;b&gt;" in text and "1 not segmented" in text and "broken" in text
+    )
     assert text.count('class="outline mask') > 3 * 8 / 2
 
 
@@ -69,13 +91,23 @@ def test_a_scan_without_mask_in_its_grid_is_told_and_the_rest_are_shown(
     assert (tmp_path / "page.html").read_text().count("<article") == 3
 
 
-@pytest.mark.parametrize(("arguments", "words"), [
-    (["-p", "{masks}"], "both -i"), (["-i", "{scans}", "-p", "{scans}/none"], "no such folder"), (["-i", "{empty}", "-p", "{masks}"], "no image files"),
-    (["-i", "{scans}", "-p", "{masks}", "--jobs", "0"], "--jobs 0"), (["Blob", "-i", "{scans}", "-p", "{masks}"], "either DATASET"),
-    (["Nothing", "--root", "{empty}"], "not found"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["-p", "{masks}"], "both -i"),
+        (["-i", "{scans}", "-p", "{scans}/none"], "no such folder"),
+        (["-i", "{empty}", "-p", "{masks}"], "no image files"),
+        (["-i", "{scans}", "-p", "{masks}", "--jobs", "0"], "--jobs 0"),
+        (["Blob", "-i", "{scans}", "-p", "{masks}"], "either DATASET"),
+        (["Nothing", "--root", "{empty}"], "not found"),
+    ],
+)
 def test_calls_that_do_not_fit(
-    masks: tuple[Path, Path, dict[str, Any], str], tmp_path: Path, arguments: list[str], words: str, run_command: Command
+    masks: tuple[Path, Path, dict[str, Any], str],
+    tmp_path: Path,
+    arguments: list[str],
+    words: str,
+    run_command: Command,
 ) -> None:
     places = {"scans": masks[0], "masks": masks[1], "empty": tmp_path}
     code, _, err = run_command("report", *(word.format(**places) for word in arguments))
@@ -118,14 +150,20 @@ def test_evaluate_for_programs(trained_root: Path, tmp_path: Path, run_command: 
     masks = shutil.copytree(labels, tmp_path / "masks")
     code, out, err = run_command("evaluate", "-p", masks, "-l", labels, "--json")
     said = json.loads(out)
-    assert code == said["exit_code"] == 0 and said["labels"] == ["front", "back", "mean foreground"] and "Dice 1.0000" in err
+    assert (
+        code == said["exit_code"] == 0
+        and said["labels"] == ["front", "back", "mean foreground"]
+        and "Dice 1.0000" in err
+    )
     assert {row["mean"] for row in said["rows"] if row["metric"] == "dice"} == {1.0}
     code, out, err = run_command("evaluate", "-p", masks, "-l", tmp_path / "none", "--json")
     said = json.loads(out)
     assert code == said["exit_code"] == 1 and said["error"] and said["error"] in err
 
 
-def test_two_masks_of_one_scan_are_refused(masks: tuple[Path, Path, dict[str, Any], str], tmp_path: Path, run_command: Command) -> None:
+def test_two_masks_of_one_scan_are_refused(
+    masks: tuple[Path, Path, dict[str, Any], str], tmp_path: Path, run_command: Command
+) -> None:
     own = shutil.copytree(masks[1], tmp_path / "masks")
     first = next(own.glob("one.nii*"))
     shutil.copy(first, own / "one.nrrd")

@@ -10,7 +10,16 @@ import torch
 from hippopt.networks.unetr import SIZES
 from hippopt.training.precision import TOLERANCE, use_bfloat16, weight_gradient_error
 from tests.synthetic import Command
-from tests.trained import NO_PLOTS, assert_same_tensors, copied, fold_path, running, signal_at, train_arguments, without_plots
+from tests.trained import (
+    NO_PLOTS,
+    assert_same_tensors,
+    copied,
+    fold_path,
+    running,
+    signal_at,
+    train_arguments,
+    without_plots,
+)
 
 STEPS = 9  # three epochs
 
@@ -64,7 +73,9 @@ def test_training_killed_while_it_saves_is_resumed_bit_for_bit(
     trained_root: Path, tmp_path: Path, run_command: Command, uninterrupted: Callable[[str], Path]
 ) -> None:
     root = copied(trained_root, tmp_path, results=False)
-    with running(tmp_path, "train", train_arguments(root, steps=STEPS), before=f"{NO_PLOTS}\n{KILLED_IN_SAVE}") as process:
+    with running(
+        tmp_path, "train", train_arguments(root, steps=STEPS), before=f"{NO_PLOTS}\n{KILLED_IN_SAVE}"
+    ) as process:
         code, _, err = process.outcome()
     assert code == -signal.SIGKILL, err
     fold = fold_path(root)

@@ -50,14 +50,17 @@ def shipping(monkeypatch: pytest.MonkeyPatch, tiny_base: Path) -> Path:
 
 
 def test_training_starts_from_it(trained_root: Path, tmp_path: Path, run_command: Command, shipping: Path) -> None:
-    """Without --base: the shipped one, adapted by the plan's method; its head begun by names; its sha256 in the adapter's card."""
+    """Without --base: the shipped one, adapted by the plan's method;
+    its head begun by names; its sha256 in the adapter's card.
+    """
     root = copied(trained_root, tmp_path, results=False)
     arguments = [word for word in train_arguments(root) if word not in ("--method", "full")]
     code, out, err = run_command("train", *arguments)
     assert code == 0, err
     assert "base weights:" in out and "lora-pt" in out
     folder = fold_path(
-        root, run=next(path.name for path in (root / "results" / fold_path(root).parents[1].name).iterdir() if path.is_dir())
+        root,
+        run=next(path.name for path in (root / "results" / fold_path(root).parents[1].name).iterdir() if path.is_dir()),
     )
     card = json.loads((folder / "adapter.json").read_text())
     assert card["base_sha256"] == read_base(shipping)[1].sha256
@@ -84,7 +87,9 @@ def test_another_network_has_no_default(trained_root: Path, shipping: Path) -> N
     assert default_base(msgspec.structs.replace(plan, channel_names=("T1", "T2"))) is None
 
 
-def test_models_on_it_travel_without_it(trained_root: Path, tmp_path: Path, run_command: Command, shipping: Path) -> None:
+def test_models_on_it_travel_without_it(
+    trained_root: Path, tmp_path: Path, run_command: Command, shipping: Path
+) -> None:
     """Where hippopt is installed its base is there too: a model exported without it installs, and is a few MB."""
     root, other = copied(trained_root, tmp_path, results=False), tmp_path / "elsewhere"
     assert run_command("train", *train_arguments(root, method="decoder"))[0] == 0
@@ -118,9 +123,15 @@ def two_shipped(monkeypatch: pytest.MonkeyPatch, tiny_base: Path, tmp_path: Path
 
 
 def test_the_newest_is_the_default_and_a_begun_run_keeps_its_own(
-    trained_root: Path, tmp_path: Path, run_command: Command, two_shipped: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+    trained_root: Path,
+    tmp_path: Path,
+    run_command: Command,
+    two_shipped: tuple[Path, Path],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A fold trained after an update begins from the base of the run's other folds; a new run begins from the newest base, --base from the one named."""
+    """A fold trained after an update begins from the base of the run's other
+    folds; a new run begins from the newest base, --base from the one named.
+    """
     older, newer = two_shipped
     root = copied(trained_root, tmp_path, results=False)
     monkeypatch.setattr("hippopt.networks.base_files.shipped_bases", lambda: [older])
@@ -138,7 +149,9 @@ def test_the_newest_is_the_default_and_a_begun_run_keeps_its_own(
 
 
 def test_what_is_shipped_is_whole() -> None:
-    """Weights and card belong together, are at most 20 MB, have seen no scans, and say who is to be credited, under which licence."""
+    """Weights and card belong together, are at most 20 MB, have seen no
+    scans, and say who is to be credited, under which licence.
+    """
     assert shipped_bases()
     for path in shipped_bases():
         _, card = read_base(path)
@@ -147,4 +160,8 @@ def test_what_is_shipped_is_whole() -> None:
         notice = (path.parent / "NOTICE").read_text()
         assert path.name in notice
         if "3D Slicer" in card.licence:  # its terms must travel with every copy
-            assert "PART B. DOWNLOADING AGREEMENT" in notice and "PART C. MISCELLANEOUS" in notice and "10.3389/fnana.2022.894606" in notice
+            assert (
+                "PART B. DOWNLOADING AGREEMENT" in notice
+                and "PART C. MISCELLANEOUS" in notice
+                and "10.3389/fnana.2022.894606" in notice
+            )

@@ -11,14 +11,18 @@ from tests.trained import assert_stopped, copied, fold_path, run_path, running, 
 FOLDS = range(5)
 
 
-def test_all_folds_come_out_and_a_fold_that_fails_stops_no_other(trained_root: Path, tmp_path: Path, run_command: Command) -> None:
+def test_all_folds_come_out_and_a_fold_that_fails_stops_no_other(
+    trained_root: Path, tmp_path: Path, run_command: Command
+) -> None:
     root = copied(trained_root, tmp_path, results=False)
     arguments = train_arguments(root, "--jobs", 2, fold="all")
     fold_path(root, 2).mkdir(parents=True)
     with fold_lock(fold_path(root, 2) / "lock.json"):  # as if another process trained it
         outcome = run_command("train", *arguments)
     assert_stopped(outcome, "fold 2: ", "output.log")
-    assert "2 folds side by side" in outcome[1] and "fold 4 done in" in outcome[1] and "mean foreground Dice" in outcome[1]
+    assert (
+        "2 folds side by side" in outcome[1] and "fold 4 done in" in outcome[1] and "mean foreground Dice" in outcome[1]
+    )
     assert [(fold_path(root, fold) / "summary.json").exists() for fold in FOLDS] == [True, True, False, True, True]
     code, out, err = run_command("train", *arguments, "--resume")
     assert code == 0 and "finished and kept: fold 0 1 3 4" in out and "5 of 5 folds" in out, err

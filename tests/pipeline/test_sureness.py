@@ -38,10 +38,25 @@ def sure_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("sure")
     write_dataset(root, cases=12)
     assert (
-        plan.main(["--root", str(root), "--device", "cpu", "--set", *TINY, "network.feature_size=16", "schedule.steps_per_epoch=20"]) == 0
+        plan.main(
+            [
+                "--root",
+                str(root),
+                "--device",
+                "cpu",
+                "--set",
+                *TINY,
+                "network.feature_size=16",
+                "schedule.steps_per_epoch=20",
+            ]
+        )
+        == 0
     )
     with without_plots():
-        assert train.main(["Blob", "all", "--root", str(root), "--method", "full", "--steps", "40", "--device", "cpu"]) == 0
+        assert (
+            train.main(["Blob", "all", "--root", str(root), "--method", "full", "--steps", "40", "--device", "cpu"])
+            == 0
+        )
     judge(root, 0.5)  # whatever twelve cases and forty steps are worth
     return root
 
@@ -64,7 +79,9 @@ def scans(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def predict(run_command: Command, root: Path, scans: Path, output: Path, *more: object) -> tuple[pd.DataFrame, str, str]:
+def predict(
+    run_command: Command, root: Path, scans: Path, output: Path, *more: object
+) -> tuple[pd.DataFrame, str, str]:
     """(volumes.tsv, standard output, warnings)."""
     code, out, err = run_command("predict", "-i", scans, "-o", output, "--root", root, "--device", "cpu", *more)
     assert code == 0, err
@@ -115,7 +132,9 @@ def test_predictions_say_how_sure_they_are(sure_root: Path, scans: Path, tmp_pat
     assert not list((tmp_path / "out").glob("*_probabilities*"))
 
 
-def test_uncertainty_is_the_entropy_of_the_probabilities(sure_root: Path, scans: Path, tmp_path: Path, run_command: Command) -> None:
+def test_uncertainty_is_the_entropy_of_the_probabilities(
+    sure_root: Path, scans: Path, tmp_path: Path, run_command: Command
+) -> None:
     predict(run_command, sure_root, scans, tmp_path / "out", "--save-uncertainty", "--save-probabilities", "-f", 0, 1)
     values = np.asarray(nibabel.load(tmp_path / "out" / "a_uncertainty.nii.gz").dataobj)
     p = np.asarray(nibabel.load(tmp_path / "out" / "a_probabilities.nii.gz").dataobj).astype(float)
@@ -124,7 +143,9 @@ def test_uncertainty_is_the_entropy_of_the_probabilities(sure_root: Path, scans:
     np.testing.assert_array_equal(read_mask(tmp_path / "out" / "a.nii.gz"), p.argmax(-1))
 
 
-def test_the_flips_for_signals_leave_the_masks_alone(sure_root: Path, scans: Path, tmp_path: Path, run_command: Command) -> None:
+def test_the_flips_for_signals_leave_the_masks_alone(
+    sure_root: Path, scans: Path, tmp_path: Path, run_command: Command
+) -> None:
     root = copied(sure_root, tmp_path)
     predict(run_command, root, scans, tmp_path / "with")
     (run_path(root) / "calibration.json").unlink()
@@ -135,7 +156,9 @@ def test_the_flips_for_signals_leave_the_masks_alone(sure_root: Path, scans: Pat
         assert (tmp_path / "with" / name).read_bytes() == (tmp_path / "without" / name).read_bytes()
 
 
-def test_kept_masks_keep_what_was_said_of_them(sure_root: Path, scans: Path, tmp_path: Path, run_command: Command) -> None:
+def test_kept_masks_keep_what_was_said_of_them(
+    sure_root: Path, scans: Path, tmp_path: Path, run_command: Command
+) -> None:
     first, _, _ = predict(run_command, sure_root, scans, tmp_path / "out")
     text = (tmp_path / "out" / "volumes.tsv").read_bytes()
     again, out, _ = predict(run_command, sure_root, scans, tmp_path / "out")
@@ -150,30 +173,40 @@ def test_kept_masks_keep_what_was_said_of_them(sure_root: Path, scans: Path, tmp
     assert changed[changed.scan == "b"].astype(str).equals(first[first.scan == "b"].astype(str))
 
 
-def test_kept_masks_without_the_maps_asked_for_are_counted(trained_root: Path, scans: Path, tmp_path: Path, run_command: Command) -> None:
+def test_kept_masks_without_the_maps_asked_for_are_counted(
+    trained_root: Path, scans: Path, tmp_path: Path, run_command: Command
+) -> None:
     arguments, line = (run_command, trained_root, scans, tmp_path / "out"), "without the maps that were asked for"
     predict(*arguments)
     assert line not in predict(*arguments)[2]
     err = predict(*arguments, "--save-uncertainty", "--save-probabilities")[2]
-    assert err.count(line) == 1 and f"2 masks that were there already are kept, {line}; --overwrite" in err  # a constant scan has no map
+    assert (
+        err.count(line) == 1 and f"2 masks that were there already are kept, {line}; --overwrite" in err
+    )  # a constant scan has no map
     assert not list((tmp_path / "out").glob("*_uncertainty*"))
     assert line not in predict(*arguments, "--save-uncertainty", "--overwrite")[2]
     assert line not in predict(*arguments, "--save-uncertainty")[2]  # they are there
     assert line in predict(*arguments, "--save-probabilities")[2]
 
 
-def test_a_single_fold_and_few_cases_predict_nothing(trained_root: Path, scans: Path, tmp_path: Path, run_command: Command) -> None:
+def test_a_single_fold_and_few_cases_predict_nothing(
+    trained_root: Path, scans: Path, tmp_path: Path, run_command: Command
+) -> None:
     assert not (run_path(trained_root) / "calibration.json").exists()  # two folds, but fewer than ten cases
     table, out, _ = predict(run_command, trained_root, scans, tmp_path / "out", "-f", 0)
     assert out.count("no predicted Dice") == 1 and (table[[*SURE, "fold_agreement"]] == "").all().all()
 
 
-def test_the_best_checkpoint_has_no_calibration(sure_root: Path, scans: Path, tmp_path: Path, run_command: Command) -> None:
+def test_the_best_checkpoint_has_no_calibration(
+    sure_root: Path, scans: Path, tmp_path: Path, run_command: Command
+) -> None:
     table, _, err = predict(run_command, sure_root, scans, tmp_path / "out", "--checkpoint", "best")
     assert (table[SURE] == "").all().all() and "no Dice is predicted" in err
 
 
-def test_a_calibration_of_other_networks_is_left_alone(sure_root: Path, scans: Path, tmp_path: Path, run_command: Command) -> None:
+def test_a_calibration_of_other_networks_is_left_alone(
+    sure_root: Path, scans: Path, tmp_path: Path, run_command: Command
+) -> None:
     root = copied(sure_root, tmp_path)
     path = run_path(root) / "calibration.json"
     edit_json(path, lambda data: data["adapters"].update({"1": "0" * 64}))
@@ -212,7 +245,9 @@ def test_folds_of_several_plans_are_not_fitted_together(sure_root: Path, tmp_pat
     assert "several plans" in warning and "ffffffffffff (fold 3)" in warning and "no calibration" in warning
 
 
-def test_an_exported_model_is_as_sure_elsewhere(sure_root: Path, scans: Path, tmp_path: Path, run_command: Command) -> None:
+def test_an_exported_model_is_as_sure_elsewhere(
+    sure_root: Path, scans: Path, tmp_path: Path, run_command: Command
+) -> None:
     file, other = tmp_path / "model.zip", tmp_path / "elsewhere"
     assert run_command("export", "Blob", file, "--root", sure_root)[0] == 0
     assert run_command("install", file, "--root", other)[0] == 0
@@ -221,10 +256,15 @@ def test_an_exported_model_is_as_sure_elsewhere(sure_root: Path, scans: Path, tm
     assert here.equals(there) and (here.predicted_dice != "").all()
     assert run_command("export", "Blob", tmp_path / "again.zip", "--root", other)[0] == 0
     assert file.read_bytes() == (tmp_path / "again.zip").read_bytes()
-    assert "case_0" not in (run_path(other) / "calibration.json").read_text() + (run_path(other) / "cohort.json").read_text()
+    assert (
+        "case_0"
+        not in (run_path(other) / "calibration.json").read_text() + (run_path(other) / "cohort.json").read_text()
+    )
 
 
-def test_a_model_file_with_an_unsound_calibration_is_refused(sure_root: Path, tmp_path: Path, run_command: Command) -> None:
+def test_a_model_file_with_an_unsound_calibration_is_refused(
+    sure_root: Path, tmp_path: Path, run_command: Command
+) -> None:
     root = copied(sure_root, tmp_path)
     from hippopt.stages import export_model
 
@@ -239,18 +279,27 @@ def test_a_model_file_with_an_unsound_calibration_is_refused(sure_root: Path, tm
         patch.setattr(export_model, "canonical_json", bent)
         assert run_command("export", "Blob", tmp_path / "model.zip", "--root", root)[0] == 0
     other = tmp_path / "elsewhere"
-    assert_stopped(run_command("install", tmp_path / "model.zip", "--root", other), "calibration.json", "nothing was written")
+    assert_stopped(
+        run_command("install", tmp_path / "model.zip", "--root", other), "calibration.json", "nothing was written"
+    )
     assert contents(other) == {}
 
 
 def test_an_unusual_volume_is_flagged(sure_root: Path, tmp_path: Path, run_command: Command) -> None:
-    """By the cohort that the model carries: narrowed, so that a usual scan lies outside; a label it does not tell of is let be."""
+    """By the cohort that the model carries: narrowed, so that a usual
+    scan lies outside; a label it does not tell of is let be.
+    """
     image = blob_case(100)[0]
     save_nifti(tmp_path / "scans" / "usual.nii.gz", image)
     root = copied(sure_root, tmp_path)
     shutil.rmtree(root / "plans")  # a model that was installed knows the cohort from its own file
-    cohort = {"schema": 1, "fingerprint_hash": json.loads((run_path(root) / "plan.json").read_text())["fingerprint_hash"],
-              "volumes": {"front": {"scans": 22, "first_quartile": 5.0, "median": 6.0, "third_quartile": 7.0}}, "parts": {}, "asymmetry": {}}  # fmt: skip
+    cohort = {
+        "schema": 1,
+        "fingerprint_hash": json.loads((run_path(root) / "plan.json").read_text())["fingerprint_hash"],
+        "volumes": {"front": {"scans": 22, "first_quartile": 5.0, "median": 6.0, "third_quartile": 7.0}},
+        "parts": {},
+        "asymmetry": {},
+    }
     (run_path(root) / "cohort.json").write_text(json.dumps(cohort))
     table, _, _ = predict(run_command, root, tmp_path / "scans", tmp_path / "out2")
     flags = table.set_index("label").flag
@@ -260,14 +309,18 @@ def test_an_unusual_volume_is_flagged(sure_root: Path, tmp_path: Path, run_comma
 def test_maps_beside_masks_are_not_scored(sure_root: Path, tmp_path: Path, run_command: Command) -> None:
     labels = sure_root / "raw_data" / DATASET
     predict(run_command, sure_root, labels / "imagesTr", tmp_path / "out", "--save-uncertainty", "-f", 0)
-    code, out, err = run_command("evaluate", "-p", tmp_path / "out", "-l", labels / "labelsTr", "-d", "Blob", "--root", sure_root)
+    code, out, err = run_command(
+        "evaluate", "-p", tmp_path / "out", "-l", labels / "labelsTr", "-d", "Blob", "--root", sure_root
+    )
     assert code == 0 and "uncertainty" not in err and "12 cases" in out, err
 
 
 def test_a_stopped_prediction_keeps_what_the_networks_said(
     sure_root: Path, tmp_path: Path, run_command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """SIGTERM within the second of three scans: it is finished, both have their rows, and the same command goes on to the same table."""
+    """SIGTERM within the second of three scans: it is finished, both
+    have their rows, and the same command goes on to the same table.
+    """
     scans = write_scans(tmp_path / "scans", "a.nii.gz", "b.nii.gz", "c.nii.gz")
     whole, _, _ = predict(run_command, sure_root, scans, tmp_path / "whole")
     original = stage._segment
@@ -287,7 +340,11 @@ def test_a_stopped_prediction_keeps_what_the_networks_said(
     assert run_command(*arguments)[0] == 0
     pd.testing.assert_frame_equal(volumes(tmp_path / "parts"), whole)
     code, _, err = run_command(*arguments, "--overwrite")
-    assert code == 143 and "the same command starts over" in err and set(volumes(tmp_path / "parts").scan) == {"a", "b", "c"}
+    assert (
+        code == 143
+        and "the same command starts over" in err
+        and set(volumes(tmp_path / "parts").scan) == {"a", "b", "c"}
+    )
 
 
 def test_tables_are_written_while_scans_are_segmented(
@@ -308,12 +365,16 @@ def test_tables_are_written_while_scans_are_segmented(
     assert seen == [set(), {"a"}, {"a", "b"}]
 
 
-def test_a_calibration_that_tells_nothing_is_not_used(sure_root: Path, scans: Path, tmp_path: Path, run_command: Command) -> None:
+def test_a_calibration_that_tells_nothing_is_not_used(
+    sure_root: Path, scans: Path, tmp_path: Path, run_command: Command
+) -> None:
     root = copied(sure_root, tmp_path)
     judge(root, 0.96)
     table, out, _ = predict(run_command, root, scans, tmp_path / "out")
     assert (table[SURE] == "").all(axis=None) and (table[table.scan == "a"].fold_agreement != "").all()
-    assert "run full: its calibration is not used, since it tells nothing: it does not beat guessing the mean by 5%" in out
+    assert (
+        "run full: its calibration is not used, since it tells nothing: it does not beat guessing the mean by 5%" in out
+    )
     code, out, err = run_command("export", "Blob", tmp_path / "model.zip", "--root", root)
     assert code == 0 and "calibration is not used" in out, err
     with zipfile.ZipFile(tmp_path / "model.zip") as archive:

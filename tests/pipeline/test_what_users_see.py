@@ -44,7 +44,9 @@ def test_all_folds_are_scored_together(trained_root: Path, tmp_path: Path, run_c
     assert code == 0, err
     together = pd.read_csv(run_path(root) / "out_of_fold.csv")
     apart = [pd.read_csv(fold_path(root, fold) / "metrics.csv") for fold in (0, 1)]
-    assert len(together) == sum(map(len, apart)) and set(together.case) == {case for table in apart for case in table.case}
+    assert len(together) == sum(map(len, apart)) and set(together.case) == {
+        case for table in apart for case in table.case
+    }
     assert "out of fold, 2 of" in out
     assert json.loads((run_path(root) / "out_of_fold.json").read_text())
 
@@ -65,7 +67,10 @@ def test_few_subjects_have_no_interval(subjects: int, words: str) -> None:
     mask[1:3, 1:3, 1:3] = 1
     console = SilentConsole()
     scores = tuple(score_case(mask, mask, (1, 1, 1), {"part": 1}))
-    say_summary(summarise(case_table([ScoredCase(f"case_{number}", f"S{number}", scores) for number in range(subjects)])), console)
+    say_summary(
+        summarise(case_table([ScoredCase(f"case_{number}", f"S{number}", scores) for number in range(subjects)])),
+        console,
+    )
     assert all(words in line and "nan" not in line for line in console.lines)
 
 
@@ -77,6 +82,11 @@ def test_a_short_training_is_called_short(workspace: Path, run_command: Command)
 
 
 def test_the_next_command_names_the_data_set_so_that_it_is_found(workspace: Path, run_command: Command) -> None:
-    assert "next: hippopt_train Blob all" in run_command("plan", "7", "--root", workspace, "--device", "cpu", "--set", *TINY)[1]
+    assert (
+        "next: hippopt_train Blob all"
+        in run_command("plan", "7", "--root", workspace, "--device", "cpu", "--set", *TINY)[1]
+    )
     (workspace / "raw_data" / "Dataset008_Blob").mkdir()
-    assert "next: hippopt_train Dataset007_Blob all" in run_command("plan", "7", "--root", workspace, "--device", "cpu")[1]
+    assert (
+        "next: hippopt_train Dataset007_Blob all" in run_command("plan", "7", "--root", workspace, "--device", "cpu")[1]
+    )

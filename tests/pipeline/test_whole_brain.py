@@ -1,4 +1,6 @@
-"""Whole brains through training and prediction: the same anatomy in every orientation, sides never swapped, doubts said aloud."""
+"""Whole brains through training and prediction: the same anatomy in
+every orientation, sides never swapped, doubts said aloud.
+"""
 
 import json
 import shutil
@@ -43,20 +45,29 @@ def found_flags(column: pd.Series) -> set[str]:
 def test_the_plan_locates(head_root: Path) -> None:
     plan = json.loads((head_root / RUN / "plan.json").read_text())
     assert plan["locator"]["regions"] == 2 and "windows around what that finds" in plan["reasons"]["locator"]
-    assert plan["locator"]["offset_mm"][2] == pytest.approx(52, abs=8)  # phantoms' structures lie at about -26 and 26 mm
+    assert plan["locator"]["offset_mm"][2] == pytest.approx(
+        52, abs=8
+    )  # phantoms' structures lie at about -26 and 26 mm
     card = json.loads((head_root / RUN / "fold_0" / "locator.json").read_text())
     assert card["classes"] == ["background", "left", "right"] and len(card["seen_images"]) == 4
 
 
-def test_every_orientation_gives_the_same_anatomy_and_sides(head_root: Path, tmp_path: Path, run_command: Command) -> None:
+def test_every_orientation_gives_the_same_anatomy_and_sides(
+    head_root: Path, tmp_path: Path, run_command: Command
+) -> None:
     image, label = new_head()
     scans = save(tmp_path / "scans", **{code: turned(image, code) for code in CODES})
     table, err = predict(run_command, head_root, scans, tmp_path / "out")
     assert "not located" not in err and not found_flags(table.flag) & LOCATING
     masks = {code: to_ras(tmp_path / "out" / f"{code}.nii.gz") for code in CODES}
     for code, mask in masks.items():
-        assert nibabel.load(tmp_path / "out" / f"{code}.nii.gz").affine.tolist() == nibabel.load(scans / f"{code}.nii.gz").affine.tolist()
-        assert (mask != masks["RAS"]).sum() <= 2, code  # sums in another order may round a voxel on the border otherwise
+        assert (
+            nibabel.load(tmp_path / "out" / f"{code}.nii.gz").affine.tolist()
+            == nibabel.load(scans / f"{code}.nii.gz").affine.tolist()
+        )
+        assert (mask != masks["RAS"]).sum() <= 2, (
+            code
+        )  # sums in another order may round a voxel on the border otherwise
     middle = label.shape[0] // 2
     found = masks["RAS"]
     assert (found[:middle] == 1).any() and (found[middle:] == 2).any()
@@ -76,16 +87,24 @@ def test_a_scan_that_lacks_a_side_has_no_label_there(
     table, err = predict(run_command, head_root, save(tmp_path / "scans", half=turned(half, "PIR")), tmp_path / "out")
     flag = table.loc[("half", f"structure_{missing}"), "flag"]
     assert f"no {missing} side" in flag and f"the {missing} side lies outside the image" in err, (flag, err)
-    assert table.loc[("half", f"structure_{missing}"), "voxels"] == 0 and table.loc[("half", f"structure_{kept}"), "voxels"] > 0
+    assert (
+        table.loc[("half", f"structure_{missing}"), "voxels"] == 0
+        and table.loc[("half", f"structure_{kept}"), "voxels"] > 0
+    )
 
 
-def test_a_scan_without_the_structure_is_looked_at_everywhere_and_flagged(head_root: Path, tmp_path: Path, run_command: Command) -> None:
+def test_a_scan_without_the_structure_is_looked_at_everywhere_and_flagged(
+    head_root: Path, tmp_path: Path, run_command: Command
+) -> None:
     image, _ = new_head()
     noise = np.random.default_rng(0).normal(100, 20, image.shape).astype(np.float32)
     scans = save(tmp_path / "scans", noise=nibabel.Nifti1Image(noise, image.affine), head=image)
     table, err = predict(run_command, head_root, scans, tmp_path / "out", "--save-probabilities")
     assert "noise: not located (" in err and "looked everywhere" in err
-    assert set(table.loc["noise"].flag.str.contains("not located")) == {True} and not found_flags(table.loc["head"].flag) & LOCATING
+    assert (
+        set(table.loc["noise"].flag.str.contains("not located")) == {True}
+        and not found_flags(table.loc["head"].flag) & LOCATING
+    )
     probabilities = np.asarray(nibabel.load(tmp_path / "out" / "head_probabilities.nii.gz").dataobj)
     np.testing.assert_allclose(probabilities.sum(-1), 1, atol=1e-4)
     mask = np.asarray(nibabel.load(tmp_path / "out" / "head.nii.gz").dataobj)
@@ -97,7 +116,11 @@ def test_kept_masks_keep_the_flags_of_the_locator(head_root: Path, tmp_path: Pat
     noise = nibabel.Nifti1Image(np.random.default_rng(0).normal(100, 20, image.shape).astype(np.float32), image.affine)
     scans = save(tmp_path / "scans", noise=noise, half=image.slicer[: image.shape[0] // 2])
     table, _ = predict(run_command, head_root, scans, out)
-    assert set(table.loc["noise"].flag.str.contains("not located")) == set(table.loc["half"].flag.str.contains("no right side")) == {True}
+    assert (
+        set(table.loc["noise"].flag.str.contains("not located"))
+        == set(table.loc["half"].flag.str.contains("no right side"))
+        == {True}
+    )
     assert predict(run_command, head_root, scans, out)[0].equals(table)
     # a label that a person has changed since is not what the locator's flag was said of
     mask = nibabel.load(out / "half.nii.gz")
@@ -124,12 +147,16 @@ def test_a_moved_model_carries_its_locators(head_root: Path, tmp_path: Path, run
     code, _, err = run_command("install", file, "--root", other)
     assert code == 0, err
     scans = save(tmp_path / "scans", head=new_head()[0])
-    here, there = (predict(run_command, root, scans, tmp_path / name)[0] for root, name in ((head_root, "here"), (other, "there")))
+    here, there = (
+        predict(run_command, root, scans, tmp_path / name)[0] for root, name in ((head_root, "here"), (other, "there"))
+    )
     assert here.equals(there)
     assert (tmp_path / "here" / "head.nii.gz").read_bytes() == (tmp_path / "there" / "head.nii.gz").read_bytes()
 
 
-def test_a_damaged_or_missing_locator_stops_prediction_and_export(head_root: Path, tmp_path: Path, run_command: Command) -> None:
+def test_a_damaged_or_missing_locator_stops_prediction_and_export(
+    head_root: Path, tmp_path: Path, run_command: Command
+) -> None:
     root = shutil.copytree(head_root, tmp_path / "workspace")
     scans, fold = save(tmp_path / "scans", head=new_head()[0]), root / RUN / "fold_0"
     data = (fold / "locator.safetensors").read_bytes()
@@ -172,7 +199,10 @@ def test_a_signal_while_the_locator_trains_leaves_something_to_resume(
     head_root: Path, tmp_path: Path, run_command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     root = shutil.copytree(head_root, tmp_path / "workspace", ignore=shutil.ignore_patterns("results"))
-    assert run_command("plan", "--root", root, "--device", "cpu", "--set", "locator.steps=4", "locator.spacing_mm=8")[0] == 0
+    assert (
+        run_command("plan", "--root", root, "--device", "cpu", "--set", "locator.steps=4", "locator.spacing_mm=8")[0]
+        == 0
+    )
     train = ("Head", 0, "--root", root, *TRAIN, "--steps", 2)
     with monkeypatch.context() as patch:
 

@@ -23,7 +23,9 @@ def test_plan_train_predict_evaluate(trained_root: Path, tmp_path: Path, run_com
     scans.mkdir()
     for case in wanted:
         (scans / f"{case}_0000.nii.gz").write_bytes((raw / "imagesTr" / f"{case}_0000.nii.gz").read_bytes())
-    code, _, err = run_command("predict", "-i", scans, "-o", tmp_path / "out", "--root", trained_root, "-f", 0, "--device", "cpu")
+    code, _, err = run_command(
+        "predict", "-i", scans, "-o", tmp_path / "out", "--root", trained_root, "-f", 0, "--device", "cpu"
+    )
     assert code == 0, err
     for case in wanted:  # prediction from raw files gives the masks that validation gave
         predicted, validated = (nibabel.load(folder / f"{case}.nii.gz") for folder in (tmp_path / "out", validation))
@@ -37,7 +39,8 @@ def test_plan_train_predict_evaluate(trained_root: Path, tmp_path: Path, run_com
     scored = pd.read_csv(tmp_path / "out" / "metrics.csv")
     stored = pd.read_csv(validation.parent / "metrics.csv")
     pd.testing.assert_frame_equal(
-        scored.sort_values(["case", "label"], ignore_index=True), stored.sort_values(["case", "label"], ignore_index=True)
+        scored.sort_values(["case", "label"], ignore_index=True),
+        stored.sort_values(["case", "label"], ignore_index=True),
     )
 
 
@@ -45,14 +48,18 @@ def test_a_few_steps_learn_the_blob(workspace: Path, run_command: Command) -> No
     """With the features of the real networks: four are too few for a short run."""
     settings = [*TINY, "network.feature_size=16", "schedule.steps_per_epoch=30"]
     assert run_command("plan", "--root", workspace, "--device", "cpu", "--set", *settings)[0] == 0
-    code, _, err = run_command("train", "Blob", 0, "--root", workspace, "--method", "full", "--steps", 60, "--device", "cpu")
+    code, _, err = run_command(
+        "train", "Blob", 0, "--root", workspace, "--method", "full", "--steps", 60, "--device", "cpu"
+    )
     assert code == 0, err
     metrics = pd.read_csv(workspace / "results" / "Dataset007_Blob" / "full" / "fold_0" / "metrics.csv")
     assert metrics[metrics.label == "mean foreground"].dice.mean() > 0.9
 
 
 def test_scores_over_subjects_need_to_know_them(trained_root: Path, tmp_path: Path, run_command: Command) -> None:
-    """Cases that the data set named does not hold are told; a data set of other labels than the masks' is refused, and nothing written."""
+    """Cases that the data set named does not hold are told; a data set of
+    other labels than the masks' is refused, and nothing written.
+    """
     root = copied(trained_root, tmp_path)
     folder = write_dataset(root, 4, "Dataset008_Test", first=100, per_subject=2)
     masks = tmp_path / "masks"

@@ -21,7 +21,9 @@ PAIR: Boxes = {"hippocampus_left": ((10, 10, 4), (12, 20, 10)), "hippocampus_rig
 
 def sided(boxes: Boxes, sides: dict[str, Side]) -> Plan:
     """The tiny plan of six cases with these boxes and sides."""
-    return decide(fingerprint_of([case_of_boxes(f"case_{i}", boxes, (40, 40, 60)) for i in range(6)], sides), CPU, 0, TINY_NETWORK)
+    return decide(
+        fingerprint_of([case_of_boxes(f"case_{i}", boxes, (40, 40, 60)) for i in range(6)], sides), CPU, 0, TINY_NETWORK
+    )
 
 
 def test_a_data_set_like_the_decathlons() -> None:
@@ -36,8 +38,20 @@ def test_a_data_set_like_the_decathlons() -> None:
     assert plan.augmentation.flip_axes == ("x",) and plan.side_classes is None
     assert plan.largest_scan_mm == (40, 56, 40)
     assert len(plan.folds) == 5
-    assert set(plan.reasons) >= {"target_spacing_mm", "crop", "normalisation", "patch_size", "batch_size", "network", *(f"adapter.{name}" for name in AdapterSettings.__struct_fields__),
-                                 "augmentation", "schedule", "folds", "seed", "foreground_oversampling"}  # fmt: skip
+    assert set(plan.reasons) >= {
+        "target_spacing_mm",
+        "crop",
+        "normalisation",
+        "patch_size",
+        "batch_size",
+        "network",
+        *(f"adapter.{name}" for name in AdapterSettings.__struct_fields__),
+        "augmentation",
+        "schedule",
+        "folds",
+        "seed",
+        "foreground_oversampling",
+    }
     assert broken_rules(plan, front_and_back()) == []
 
 
@@ -103,7 +117,11 @@ def test_no_flip_along_axes_of_order() -> None:
 def test_scans_of_one_side_are_not_flipped(across: list[int], flips: tuple[str, ...]) -> None:
     """The posterior part lies so many voxels right of the anterior one."""
     cases = [
-        case_of_boxes(f"case_{i}", {"anterior": ((9, 28, 12), (20, 21, 16)), "posterior": ((9, 7, 12 + dx), (22, 21, 16))}, (40, 56, 40))
+        case_of_boxes(
+            f"case_{i}",
+            {"anterior": ((9, 28, 12), (20, 21, 16)), "posterior": ((9, 7, 12 + dx), (22, 21, 16))},
+            (40, 56, 40),
+        )
         for i, dx in enumerate(across)
     ]
     plan = decide(fingerprint_of(cases), CPU, 0, TINY_NETWORK)
@@ -112,7 +130,9 @@ def test_scans_of_one_side_are_not_flipped(across: list[int], flips: tuple[str, 
 
 def test_sided_labels_flip_with_their_twin() -> None:
     plan = sided(PAIR, {"hippocampus_left": "left", "hippocampus_right": "right"})
-    assert plan.augmentation.flip_axes == ("x",) and plan.class_sides.pairs == ((1, 2),) and plan.side_classes is not None
+    assert (
+        plan.augmentation.flip_axes == ("x",) and plan.class_sides.pairs == ((1, 2),) and plan.side_classes is not None
+    )
     assert broken_rules(plan) == []
 
 
@@ -121,7 +141,8 @@ def test_a_sided_label_without_twin_is_not_flipped() -> None:
     plan = sided({"hippocampus_left": PAIR["hippocampus_left"]}, sides)
     assert plan.augmentation.flip_axes == () and plan.class_sides.pairs == ()
     fingerprint = fingerprint_of(
-        [case_of_boxes(f"case_{i}", {"hippocampus_left": PAIR["hippocampus_left"]}, (40, 40, 60)) for i in range(6)], sides
+        [case_of_boxes(f"case_{i}", {"hippocampus_left": PAIR["hippocampus_left"]}, (40, 40, 60)) for i in range(6)],
+        sides,
     )
     broken = broken_rules(changed(plan, augmentation__flip_axes=("x",)), fingerprint)
     assert len(broken) == 1 and "augmentation.flip_axes: x" in broken[0] and "no twin" in broken[0]
@@ -129,7 +150,10 @@ def test_a_sided_label_without_twin_is_not_flipped() -> None:
 
 def test_nonzero_boxes_are_cut_and_brains_normalised_by_themselves() -> None:
     cases = [
-        case_of_boxes(f"case_{i}", FRONT_AND_BACK, (60, 80, 60), nonzero=((4, 4, 4), (52, 72, 52)), nonzero_fraction=0.5) for i in range(5)
+        case_of_boxes(
+            f"case_{i}", FRONT_AND_BACK, (60, 80, 60), nonzero=((4, 4, 4), (52, 72, 52)), nonzero_fraction=0.5
+        )
+        for i in range(5)
     ]
     plan = decide(fingerprint_of(cases), CPU, 0, TINY_NETWORK)
     assert plan.crop == "nonzero" and plan.normalisation.region == "nonzero"

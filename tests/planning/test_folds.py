@@ -13,10 +13,14 @@ from tests.records import case_of_boxes, fingerprint_of
 BOX = ((1, 1, 1), (2, 2, 2))
 
 
-def of_subjects(subjects: list[int], absent: set[int] | None = None, duplicates: tuple[tuple[str, ...], ...] = ()) -> Fingerprint:
+def of_subjects(
+    subjects: list[int], absent: set[int] | None = None, duplicates: tuple[tuple[str, ...], ...] = ()
+) -> Fingerprint:
     """Case number i belongs to subject subjects[i]; in the cases `absent` the second label is empty."""
     cases = [
-        case_of_boxes(f"case_{i:02d}", {"first": BOX, "second": None if i in (absent or set()) else BOX}, subject=f"S{subject}")
+        case_of_boxes(
+            f"case_{i:02d}", {"first": BOX, "second": None if i in (absent or set()) else BOX}, subject=f"S{subject}"
+        )
         for i, subject in enumerate(subjects)
     ]
     return fingerprint_of(cases, duplicates=duplicates)
@@ -63,7 +67,14 @@ def test_few_subjects_give_few_folds(subjects: list[int], count: int) -> None:
 
 def test_identical_images_join_their_subjects() -> None:
     fingerprint = of_subjects([0, 0, 1, 2, 3, 4], duplicates=(("case_01", "case_02"), ("case_02", "case_03")))
-    assert fingerprint.groups == {"case_00": "S0", "case_01": "S0", "case_02": "S0", "case_03": "S0", "case_04": "S3", "case_05": "S4"}
+    assert fingerprint.groups == {
+        "case_00": "S0",
+        "case_01": "S0",
+        "case_02": "S0",
+        "case_03": "S0",
+        "case_04": "S3",
+        "case_05": "S4",
+    }
 
 
 def test_folds_share_out_what_labels_are_present() -> None:

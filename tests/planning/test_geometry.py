@@ -10,12 +10,18 @@ from tests.records import FRONT_AND_BACK, Triple, case_of_boxes
 LEFT, RIGHT = ((10, 10, 5), (8, 20, 8)), ((10, 10, 40), (8, 20, 8))
 
 
-def cases_of(first: tuple[Triple, Triple], second: tuple[Triple, Triple], count: int = 20, turned: int = 0) -> list[CaseFingerprint]:
+def cases_of(
+    first: tuple[Triple, Triple], second: tuple[Triple, Triple], count: int = 20, turned: int = 0
+) -> list[CaseFingerprint]:
     """`count` cases, of which in `turned` the labels have changed places."""
     return [
-        case_of_boxes(f"case_{number:02d}", {"a_left": second, "a_right": first} if number < turned else {"a_left": first, "a_right": second}, (40, 40, 60))
+        case_of_boxes(
+            f"case_{number:02d}",
+            {"a_left": second, "a_right": first} if number < turned else {"a_left": first, "a_right": second},
+            (40, 40, 60),
+        )
         for number in range(count)
-    ]  # fmt: skip
+    ]
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,8 @@ def brains(boxes: Boxes = PAIR, sided: bool = True, components: int = 1) -> obje
     cases = [case_of_boxes(f"case_{number}", boxes, BRAIN) for number in range(6)]
     if components > 1:
         cases = [
-            changed(case, labels={name: changed(found, components=components) for name, found in case.labels.items()}) for case in cases
+            changed(case, labels={name: changed(found, components=components) for name, found in case.labels.items()})
+            for case in cases
         ]
     return fingerprint_of(cases, SIDES if sided else None)  # type: ignore[arg-type]
 
@@ -33,7 +34,9 @@ def test_whole_brains_are_located_side_by_side() -> None:
     plan = decide(brains(), CPU, 0, TINY_NETWORK)  # type: ignore[arg-type]
     locator = plan.locator
     # 40 x 52 x 40 mm with its margin: 48 x 64 x 48 voxels, of which 160 x 200 x 170 holds 18 for each of two
-    assert plan.patch_size == (48, 64, 48) and locator is not None and "18 patches a structure" in plan.reasons["locator"]
+    assert (
+        plan.patch_size == (48, 64, 48) and locator is not None and "18 patches a structure" in plan.reasons["locator"]
+    )
     assert locator.spacing_mm == 4.0 and locator.regions == 2
     assert locator.offset_mm == (0, 2, 48)
     volume = 24 * 36 * 24
@@ -51,7 +54,15 @@ def test_a_label_without_a_twin_is_not_mirrored() -> None:
 
 def test_a_small_structure_is_looked_at_more_finely() -> None:
     small: Boxes = {"nucleus_left": ((60, 80, 50), (10, 20, 12)), "nucleus_right": ((60, 80, 98), (10, 20, 12))}
-    plan = decide(fingerprint_of([case_of_boxes(f"case_{i}", small, BRAIN) for i in range(6)], {"nucleus_left": "left", "nucleus_right": "right"}), CPU, 0, TINY_NETWORK)  # fmt: skip
+    plan = decide(
+        fingerprint_of(
+            [case_of_boxes(f"case_{i}", small, BRAIN) for i in range(6)],
+            {"nucleus_left": "left", "nucleus_right": "right"},
+        ),
+        CPU,
+        0,
+        TINY_NETWORK,
+    )
     assert plan.locator is not None and plan.locator.spacing_mm == 2.0  # 10 mm in five voxels
 
 
@@ -67,14 +78,18 @@ def test_labels_without_sides(components: int) -> None:
 @pytest.mark.parametrize(
     ("changes", "key"),
     [
-        ({"locator__spacing_mm": 0.0}, "locator.spacing_mm"), ({"locator__channels": (8,)}, "locator.channels"),
-        ({"locator__steps": 0}, "locator.steps"), ({"locator__learning_rate": -1.0}, "locator.learning_rate"),
-        ({"locator__regions": 3}, "locator.regions"), ({"locator__margin_mm": -1.0}, "locator.margin_mm"),
-        ({"locator__volume_mm3": (5.0, 1.0)}, "locator.volume_mm3"), ({"locator__patches_elsewhere": 1.5}, "locator.patches_elsewhere"),
+        ({"locator__spacing_mm": 0.0}, "locator.spacing_mm"),
+        ({"locator__channels": (8,)}, "locator.channels"),
+        ({"locator__steps": 0}, "locator.steps"),
+        ({"locator__learning_rate": -1.0}, "locator.learning_rate"),
+        ({"locator__regions": 3}, "locator.regions"),
+        ({"locator__margin_mm": -1.0}, "locator.margin_mm"),
+        ({"locator__volume_mm3": (5.0, 1.0)}, "locator.volume_mm3"),
+        ({"locator__patches_elsewhere": 1.5}, "locator.patches_elsewhere"),
         ({"locator": None, "mirror_sides": True}, "mirror_sides"),
         ({"side_classes": SideClasses(left=(1,), right=(2,), twins=()), "augmentation__flip_axes": ()}, "mirror_sides"),
     ],
-)  # fmt: skip
+)
 def test_edits_that_break_a_rule(changes: dict[str, object], key: str) -> None:
     plan = decide(brains(), CPU, 0, TINY_NETWORK)  # type: ignore[arg-type]
     assert [rule.split(":")[0] for rule in broken_rules(changed(plan, **changes), brains())] == [key]  # type: ignore[arg-type]

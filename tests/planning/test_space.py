@@ -13,7 +13,9 @@ ONE_BOX: dict[str, tuple[Triple, Triple] | None] = {"label": ((0, 0, 0), (1, 1, 
 
 
 def of_grids(grids: list[tuple[Triple, Spacing]]) -> Fingerprint:
-    return fingerprint_of([case_of_boxes(f"case_{number}", ONE_BOX, shape, spacing) for number, (shape, spacing) in enumerate(grids)])
+    return fingerprint_of(
+        [case_of_boxes(f"case_{number}", ONE_BOX, shape, spacing) for number, (shape, spacing) in enumerate(grids)]
+    )
 
 
 def nnunet_target_spacing(grids: list[tuple[Triple, Spacing]]) -> np.ndarray:
@@ -32,9 +34,13 @@ def nnunet_target_spacing(grids: list[tuple[Triple, Spacing]]) -> np.ndarray:
 
 spacing_values = st.sampled_from([0.4, 0.5, 0.8, 1.0, 1.2, 2.0, 4.0, 5.0])
 grids = st.lists(
-    st.tuples(st.tuples(*[st.sampled_from([12, 20, 40, 100, 200])] * 3), st.tuples(spacing_values, spacing_values, spacing_values)),
-    min_size=1, max_size=6,
-)  # fmt: skip
+    st.tuples(
+        st.tuples(*[st.sampled_from([12, 20, 40, 100, 200])] * 3),
+        st.tuples(spacing_values, spacing_values, spacing_values),
+    ),
+    min_size=1,
+    max_size=6,
+)
 
 
 @settings(deadline=None, derandomize=True, database=None, max_examples=200)
@@ -49,7 +55,10 @@ def test_target_spacing_follows_nnunet(found: list[tuple[Triple, Spacing]]) -> N
     [
         ([((40, 50, 40), (1.0, 1.0, 1.0))] * 3, (1, 1, 1)),
         # the median of three, axis by axis
-        ([((40, 50, 40), (1.0, 0.9, 0.8)), ((40, 50, 40), (1.2, 0.8, 1.0)), ((40, 50, 40), (1.1, 1.0, 0.9))], (1.1, 0.9, 0.9)),
+        (
+            [((40, 50, 40), (1.0, 0.9, 0.8)), ((40, 50, 40), (1.2, 0.8, 1.0)), ((40, 50, 40), (1.1, 1.0, 0.9))],
+            (1.1, 0.9, 0.9),
+        ),
         # thick slices: 10th percentile of 2, 4, 4, 4, 4 is 2 + 0.4 * 2 = 2.8
         ([((12, 200, 200), (2.0, 0.5, 0.5))] + [((12, 200, 200), (4.0, 0.5, 0.5))] * 4, (2.8, 0.5, 0.5)),
         # thick slices, but many of them: the median stays
@@ -79,28 +88,48 @@ def test_structures_are_measured_side_by_side() -> None:
     }  # fmt: skip
     sides = {"head_left": "left", "body_left": "left", "head_right": "right", "body_right": "right"}
     fingerprint = fingerprint_of([case_of_boxes("case", boxes, (40, 40, 60), (2.0, 1.0, 1.0))], sides)  # type: ignore[arg-type]
-    assert space.structure_extents(fingerprint).tolist() == [[6, 3, 3], [12, 16, 9], [8, 6, 8]]  # mm: without a side, left, right
+    assert space.structure_extents(fingerprint).tolist() == [
+        [6, 3, 3],
+        [12, 16, 9],
+        [8, 6, 8],
+    ]  # mm: without a side, left, right
 
 
 @pytest.mark.parametrize(
     ("shape", "spacing", "wanted"),
     [
-        ((40, 56, 40), (1.0, 1.0, 1.0), (32, 48, 32)),  # 38 x 58 x 40 wanted; inside the image, with all of 22 x 42 x 24
-        ((40, 45, 30), (1.0, 1.0, 1.0), (32, 48, 32)),  # 32 would hold too little of 42 along y; along x one token is too few
+        (
+            (40, 56, 40),
+            (1.0, 1.0, 1.0),
+            (32, 48, 32),
+        ),  # 38 x 58 x 40 wanted; inside the image, with all of 22 x 42 x 24
+        (
+            (40, 45, 30),
+            (1.0, 1.0, 1.0),
+            (32, 48, 32),
+        ),  # 32 would hold too little of 42 along y; along x one token is too few
         ((100, 100, 100), (1.0, 1.0, 1.0), (48, 64, 48)),
         ((48, 48, 48), (1.0, 1.0, 1.0), (48, 48, 48)),
-        ((100, 200, 200), (1.0, 0.5, 0.5), (48, 80, 64)),  # boxes are in voxels: 22 x 21 x 12 mm, with margins 38 x 74 x 56 voxels
+        (
+            (100, 200, 200),
+            (1.0, 0.5, 0.5),
+            (48, 80, 64),
+        ),  # boxes are in voxels: 22 x 21 x 12 mm, with margins 38 x 74 x 56 voxels
         ((12, 49, 33), (1.0, 1.0, 1.0), (16, 48, 32)),
     ],
 )
 def test_patches_cover_the_structure(shape: Triple, spacing: Spacing, wanted: Triple) -> None:
-    fingerprint = fingerprint_of([case_of_boxes(f"case_{number}", FRONT_AND_BACK, shape, spacing) for number in range(3)])
+    fingerprint = fingerprint_of(
+        [case_of_boxes(f"case_{number}", FRONT_AND_BACK, shape, spacing) for number in range(3)]
+    )
     patch, _ = space.patch_size(fingerprint, spacing, "none", lambda _: True)
     assert patch == wanted
 
 
 def test_patches_are_multiples_of_finer_tokens_too() -> None:
-    """38 x 58 x 40 voxels wanted, and there: 40 x 64 x 40 in multiples of 8, and 40 x 56 x 40 where the images end there."""
+    """38 x 58 x 40 voxels wanted, and there: 40 x 64 x 40 in
+    multiples of 8, and 40 x 56 x 40 where the images end there.
+    """
     for shape, wanted in (((100, 100, 100), (40, 64, 40)), ((40, 56, 40), (40, 56, 40)), ((12, 49, 33), (16, 48, 32))):
         fingerprint = fingerprint_of([case_of_boxes(f"case_{number}", FRONT_AND_BACK, shape) for number in range(3)])
         patch, reason = space.patch_size(fingerprint, (1.0, 1.0, 1.0), "none", lambda _: True, 8)
@@ -110,7 +139,11 @@ def test_patches_are_multiples_of_finer_tokens_too() -> None:
 def test_one_outlying_label_does_not_enlarge_the_patch() -> None:
     usual = [case_of_boxes(f"case_{number}", FRONT_AND_BACK, (100, 100, 100)) for number in range(39)]
     outlier = case_of_boxes("outlier", {"anterior": ((0, 0, 0), (90, 90, 90)), "posterior": None}, (100, 100, 100))
-    assert space.patch_size(fingerprint_of([*usual, outlier]), (1.0, 1.0, 1.0), "none", lambda _: True)[0] == (48, 64, 48)
+    assert space.patch_size(fingerprint_of([*usual, outlier]), (1.0, 1.0, 1.0), "none", lambda _: True)[0] == (
+        48,
+        64,
+        48,
+    )
 
 
 def test_patches_shrink_until_they_fit() -> None:
@@ -151,10 +184,24 @@ def test_batches(cases: int, on_cpu: bool, budget: float, wanted: int) -> None:
         ((20, 40, 20), ((2, 4, 2), (16, 32, 16)), (1.0, 1.0, 1.0), None, True, True),  # fills the patch to its faces
         ((20, 40, 20), ((1, 6, 3), (14, 28, 14)), (1.0, 1.0, 1.0), None, True, False),  # one voxel before it
         ((20, 40, 20), ((3, 6, 3), (14, 31, 14)), (1.0, 1.0, 1.0), None, True, False),  # one behind
-        ((16, 32, 16), ((3, 6, 3), (5, 5, 5)), (1.0, 1.0, 1.0), None, True, False),  # the patch holds the image: nothing to save
+        (
+            (16, 32, 16),
+            ((3, 6, 3), (5, 5, 5)),
+            (1.0, 1.0, 1.0),
+            None,
+            True,
+            False,
+        ),  # the patch holds the image: nothing to save
         ((20, 40, 25), ((3, 6, 6), (14, 28, 14)), (1.0, 1.0, 1.0), None, True, False),  # over 1.5 patches
         ((20, 40, 20), ((3, 6, 3), (14, 28, 14)), (1.0, 1.0, 1.0), None, False, False),
-        ((40, 40, 20), ((5, 6, 3), (30, 28, 14)), (0.5, 1.0, 1.0), None, True, True),  # 20 mm along z, of which 2.5 to 17.5 are labelled
+        (
+            (40, 40, 20),
+            ((5, 6, 3), (30, 28, 14)),
+            (0.5, 1.0, 1.0),
+            None,
+            True,
+            True,
+        ),  # 20 mm along z, of which 2.5 to 17.5 are labelled
         (
             (40, 40, 20),
             ((22, 6, 3), (14, 28, 14)),
@@ -166,9 +213,16 @@ def test_batches(cases: int, on_cpu: bool, budget: float, wanted: int) -> None:
     ],
 )
 def test_one_window_in_the_middle(
-    shape: Triple, boxes: tuple[Triple, Triple], spacing: Spacing, nonzero: tuple[Triple, Triple] | None, parts: bool, wanted: bool
+    shape: Triple,
+    boxes: tuple[Triple, Triple],
+    spacing: Spacing,
+    nonzero: tuple[Triple, Triple] | None,
+    parts: bool,
+    wanted: bool,
 ) -> None:
-    fingerprint = fingerprint_of([case_of_boxes(f"case_{i}", {"label": boxes}, shape, spacing, nonzero=nonzero) for i in range(3)])
+    fingerprint = fingerprint_of(
+        [case_of_boxes(f"case_{i}", {"label": boxes}, shape, spacing, nonzero=nonzero) for i in range(3)]
+    )
     crop = "nonzero" if nonzero else "none"
     assert space.centre_window(fingerprint, (1.0, 1.0, 1.0), crop, (16, 32, 16), parts)[0] == wanted
 
@@ -176,7 +230,9 @@ def test_one_window_in_the_middle(
 def test_one_window_in_the_middle_may_miss_a_tenth_of_the_cases() -> None:
     inside, outside = ((3, 6, 3), (14, 28, 14)), ((0, 0, 0), (14, 28, 14))
     for missed, wanted in ((1, True), (2, False)):
-        cases = [case_of_boxes(f"case_{i}", {"label": outside if i < missed else inside}, (20, 40, 20)) for i in range(10)]
+        cases = [
+            case_of_boxes(f"case_{i}", {"label": outside if i < missed else inside}, (20, 40, 20)) for i in range(10)
+        ]
         assert space.centre_window(fingerprint_of(cases), (1.0, 1.0, 1.0), "none", (16, 32, 16), True)[0] == wanted
         cases = [case_of_boxes(f"case_{i}", {"label": inside}, (20, 49 if i < missed else 40, 20)) for i in range(10)]
         assert space.centre_window(fingerprint_of(cases), (1.0, 1.0, 1.0), "none", (16, 32, 16), True)[0] == wanted

@@ -17,7 +17,18 @@ def test_task04(real_data: Path, tmp_path: Path, run_command: Command) -> None:
     source = real_data / "Task04_Hippocampus"
     if not source.is_dir():
         pytest.skip(f"no {source}")
-    command = ("import_dataset", source, "--id", 4, "--name", "Hippocampus", "--subjects", source / "subjects.tsv", "--root", tmp_path)
+    command = (
+        "import_dataset",
+        source,
+        "--id",
+        4,
+        "--name",
+        "Hippocampus",
+        "--subjects",
+        source / "subjects.tsv",
+        "--root",
+        tmp_path,
+    )
     code, out, err = run_command(*command)
     assert code == 0 and "warning" not in err, err
     dataset = load_dataset(tmp_path / "raw_data" / "Dataset004_Hippocampus")
@@ -41,15 +52,29 @@ def test_malc(real_data: Path, tmp_path: Path, run_command: Command) -> None:
     if not source.is_dir():
         pytest.skip(f"no {source}")
     code, _, err = run_command(
-        "import_dataset", source, "--id", 12, "--name", "Malc", "--labels", "hippocampus_left=48", "hippocampus_right=47",
-        "--cases", "1001,1015", "--root", tmp_path,
-    )  # fmt: skip
+        "import_dataset",
+        source,
+        "--id",
+        12,
+        "--name",
+        "Malc",
+        "--labels",
+        "hippocampus_left=48",
+        "hippocampus_right=47",
+        "--cases",
+        "1001,1015",
+        "--root",
+        tmp_path,
+    )
     assert code == 0 and "warning" not in err, err
     dataset = load_dataset(tmp_path / "raw_data" / "Dataset012_Malc")
     assert [case.id for case in dataset.cases] == ["1001", "1015"]
     assert dataset.sides == {"hippocampus_left": "left", "hippocampus_right": "right"}
     for case in dataset.cases:
-        (picked, affine), (parcels, wanted_affine) = read(Path(case.label)), read(source / "labels" / f"{case.id}.nii.gz")
+        (picked, affine), (parcels, wanted_affine) = (
+            read(Path(case.label)),
+            read(source / "labels" / f"{case.id}.nii.gz"),
+        )
         np.testing.assert_array_equal(picked, np.select([parcels == 48, parcels == 47], [1, 2]))
         np.testing.assert_array_equal(affine, wanted_affine)
         assert gzip.decompress(Path(case.channels[0]).read_bytes()) == gzip.decompress(

@@ -24,13 +24,37 @@ def test_unseen_brains_are_located(real_data: Path, tmp_path: Path, run_command:
     source = real_data / "MALC2012_train"
     names = sorted(path.name.removesuffix(".nii.gz") for path in (source / "images").glob("*.nii.gz"))
     code, _, err = run_command(
-        "import_dataset", source, "--id", 12, "--name", "Malc", "--labels", "hippocampus_left=48", "hippocampus_right=47",
-        "--cases", ",".join(names[:TRAINED]), "--root", tmp_path,
-    )  # fmt: skip
+        "import_dataset",
+        source,
+        "--id",
+        12,
+        "--name",
+        "Malc",
+        "--labels",
+        "hippocampus_left=48",
+        "hippocampus_right=47",
+        "--cases",
+        ",".join(names[:TRAINED]),
+        "--root",
+        tmp_path,
+    )
     assert code == 0, err
     assert run_command("plan", "Malc", "--root", tmp_path, "--device", "cpu", "--set", *TINY)[0] == 0
     with without_plots():
-        train = ("Malc", "full-data", "--root", tmp_path, "--method", "full", "--base", "none", "--steps", 1, "--device", "cpu")
+        train = (
+            "Malc",
+            "full-data",
+            "--root",
+            tmp_path,
+            "--method",
+            "full",
+            "--base",
+            "none",
+            "--steps",
+            1,
+            "--device",
+            "cpu",
+        )
         assert run_command("train", *train)[0] == 0
     run = tmp_path / "results" / "Dataset012_Malc" / "full"
     plan = load_plan(run / "plan.json")
@@ -45,5 +69,7 @@ def test_unseen_brains_are_located(real_data: Path, tmp_path: Path, run_command:
         values = np.rint(to_ras(label.array, label.grid))
         for region, value in zip(choice.regions, (48, 47), strict=True):
             box = np.argwhere(values == value)
-            middle = ((box.min(0) + box.max(0) + 1) / 2 - scan_source.properties.crop_start) * scan_source.properties.ras_spacing_mm
+            middle = (
+                (box.min(0) + box.max(0) + 1) / 2 - scan_source.properties.crop_start
+            ) * scan_source.properties.ras_spacing_mm
             assert np.linalg.norm(middle - (np.add(region.low, region.high) / 2)) < NEAR_MM, (name, region)

@@ -29,13 +29,28 @@ def test_a_failure_is_told_and_stops_no_other(tmp_path: Path) -> None:
     log = tmp_path / "logs" / "b.log"
     jobs = [
         Job("a", (python("pass"), python(f"open({str(tmp_path / 'a')!r}, 'w')")), tmp_path / "a.log"),
-        Job("b", (python("import sys; print('words'); print('hippopt_train: no such thing; do this', file=sys.stderr); sys.exit(1)"),
-                  python(f"open({str(tmp_path / 'b')!r}, 'w')")), log),
+        Job(
+            "b",
+            (
+                python(
+                    "import sys; print('words'); print('hippopt_train: no such thing; do this', file=sys.stderr);"
+                    " sys.exit(1)"
+                ),
+                python(f"open({str(tmp_path / 'b')!r}, 'w')"),
+            ),
+            log,
+        ),
         Job("c", (python("raise ValueError('odd')"),), tmp_path / "c.log"),
         Job("d", (python("import os; os.kill(os.getpid(), 9)"),), tmp_path / "d.log"),
         Job("e", (python("pass"),), tmp_path / "e.log"),
-    ]  # fmt: skip
-    assert outcomes(jobs) == {"a": None, "b": "no such thing; do this", "c": "ValueError: odd", "d": "ended by signal 9", "e": None}
+    ]
+    assert outcomes(jobs) == {
+        "a": None,
+        "b": "no such thing; do this",
+        "c": "ValueError: odd",
+        "d": "ended by signal 9",
+        "e": None,
+    }
     assert (tmp_path / "a").exists() and not (tmp_path / "b").exists()  # what follows a failure is not begun
     assert "words" in log.read_text()
     # a log is added to, and an old reason is not told for a new failure
@@ -43,7 +58,10 @@ def test_a_failure_is_told_and_stops_no_other(tmp_path: Path) -> None:
 
 
 def test_as_many_as_asked_for_run_side_by_side_with_their_share_of_threads(tmp_path: Path) -> None:
-    code = "import os, time, pathlib; p = pathlib.Path({0!r}); p.write_text(os.environ['OMP_NUM_THREADS']); time.sleep(.6); n = len(list(p.parent.glob('*.run'))); p.rename(p.with_suffix('.' + str(n)))"
+    code = (
+        "import os, time, pathlib; p = pathlib.Path({0!r}); p.write_text(os.environ['OMP_NUM_THREADS']);"
+        " time.sleep(.6); n = len(list(p.parent.glob('*.run'))); p.rename(p.with_suffix('.' + str(n)))"
+    )
     jobs = [Job(str(n), (python(code.format(str(tmp_path / f"{n}.run"))),), tmp_path / f"{n}.log") for n in range(4)]
     outcomes(jobs)
     seen = sorted(int(path.suffix[1:]) for path in tmp_path.iterdir() if path.suffix not in (".log", ".run"))

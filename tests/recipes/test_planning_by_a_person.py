@@ -1,4 +1,6 @@
-"""hippopt_plan as a person uses it: folds from nnU-Net, keys decided again, steps that count, time, and data that changed since."""
+"""hippopt_plan as a person uses it: folds from nnU-Net, keys decided
+again, steps that count, time, and data that changed since.
+"""
 
 import json
 from pathlib import Path
@@ -10,7 +12,10 @@ from tests.synthetic import TINY, Command, write_dataset
 from tests.trained import DATASET, assert_stopped, copied, edit_json, plan_path, run_path
 
 FAST = ("--device", "cpu", "--no-preprocess")
-SPLITS = [{"train": ["case_000", "case_001"], "val": ["case_002"]}, {"train": ["case_003"], "val": ["case_004", "case_000"]}]
+SPLITS = [
+    {"train": ["case_000", "case_001"], "val": ["case_002"]},
+    {"train": ["case_003"], "val": ["case_004", "case_000"]},
+]
 
 
 def planned(root: Path) -> Any:
@@ -49,13 +54,17 @@ def test_folds_of_nnunet(workspace: Path, run_command: Command) -> None:
         ([{"train": ["case_000"], "val": []}], ["folds[0]", "at least one case"]),
     ],
 )
-def test_folds_that_do_not_fit_leave_the_plan_alone(workspace: Path, run_command: Command, splits: Any, words: list[str]) -> None:
+def test_folds_that_do_not_fit_leave_the_plan_alone(
+    workspace: Path, run_command: Command, splits: Any, words: list[str]
+) -> None:
     assert run_command("plan", "--root", workspace, *FAST, "--set", *TINY)[0] == 0
     before = plan_path(workspace).read_bytes()
     path = write_splits(workspace / "mine.json", splits)
     assert_stopped(run_command("plan", "--root", workspace, *FAST, "--splits", path), *words)
     assert plan_path(workspace).read_bytes() == before
-    assert_stopped(run_command("plan", "--root", workspace, *FAST, "--splits", workspace / "mein.json"), "not found", "mine.json")
+    assert_stopped(
+        run_command("plan", "--root", workspace, *FAST, "--splits", workspace / "mein.json"), "not found", "mine.json"
+    )
 
 
 def test_a_subject_of_both_sides_in_a_file_is_refused(tmp_path: Path, run_command: Command) -> None:
@@ -76,7 +85,9 @@ def test_plans_without_folds_are_refused_and_drawn_again(workspace: Path, run_co
 
 def test_reset_of_the_network_wants_a_new_plan(workspace: Path, run_command: Command) -> None:
     assert run_command("plan", "--root", workspace, *FAST, "--set", *TINY)[0] == 0
-    assert_stopped(run_command("plan", "--root", workspace, *FAST, "--reset", "network"), "another network", "--overwrite")
+    assert_stopped(
+        run_command("plan", "--root", workspace, *FAST, "--reset", "network"), "another network", "--overwrite"
+    )
     code, _, err = run_command("plan", "--root", workspace, *FAST, "--reset", "folds", "--overwrite")
     assert code == 2 and "--reset" in err
 
@@ -86,8 +97,12 @@ def test_the_steps_that_count_are_shown(workspace: Path, run_command: Command) -
     assert code == 0 and "schedule.steps: 1500 from a base (schedule.steps_on_base), 3000 from random weights" in out
     assert "a fold takes about " in out and "3000 steps of " in out  # no base fits the tiny network
     _, out, err = run_command("plan", "--root", workspace, *FAST, "--set", "schedule.steps=70")
-    assert "from a base a fold takes schedule.steps_on_base, which stays 1500" in err and "70 from random weights" in out
-    _, out, err = run_command("plan", "--root", workspace, *FAST, "--set", "schedule.steps=80", "schedule.steps_on_base=40")
+    assert (
+        "from a base a fold takes schedule.steps_on_base, which stays 1500" in err and "70 from random weights" in out
+    )
+    _, out, err = run_command(
+        "plan", "--root", workspace, *FAST, "--set", "schedule.steps=80", "schedule.steps_on_base=40"
+    )
     assert "which stays" not in err and "40 from a base" in out
 
 
@@ -103,7 +118,9 @@ def test_edits_that_planning_anew_drops_are_named_and_no_others(workspace: Path,
     assert code == 0 and "are gone" not in err
 
 
-def test_a_changed_data_set_leaves_its_runs_what_they_need(trained_root: Path, tmp_path: Path, run_command: Command) -> None:
+def test_a_changed_data_set_leaves_its_runs_what_they_need(
+    trained_root: Path, tmp_path: Path, run_command: Command
+) -> None:
     root = copied(trained_root, tmp_path)
     before = (root / "plans" / DATASET / "fingerprint.json").read_bytes()
     write_dataset(root, cases=7)

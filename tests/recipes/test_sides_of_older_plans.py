@@ -1,4 +1,6 @@
-"""Data sets that were planned before their label names were read as sides: their runs go on, and planning anew says what differs."""
+"""Data sets that were planned before their label names were read as
+sides: their runs go on, and planning anew says what differs.
+"""
 
 import json
 from pathlib import Path
@@ -56,7 +58,10 @@ def test_planning_again_says_that_the_sides_are_new(workspace: Path, run_command
     planned_without_sides(workspace, run_command)
     code, _, err = run_command("plan", "--root", workspace, "--device", "cpu", "--no-preprocess")
     assert code == 1 and "(sides of left_x, right_x)" in err and "--overwrite" in err
-    assert run_command("plan", "--root", workspace, "--device", "cpu", "--no-preprocess", "--overwrite", "--set", *TINY)[0] == 0
+    assert (
+        run_command("plan", "--root", workspace, "--device", "cpu", "--no-preprocess", "--overwrite", "--set", *TINY)[0]
+        == 0
+    )
     written = json.loads(plan_path(workspace).read_text())
     assert written["side_classes"]["twins"] == [{"name": "x", "left": 1, "right": 2}]
 

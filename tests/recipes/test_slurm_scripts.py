@@ -28,16 +28,28 @@ def test_the_size_of_an_array_is_what_the_cluster_says(tmp_path: Path, monkeypat
     assert largest_array() == 200
 
 
-def test_a_script_for_a_study(trained_root: Path, tmp_path: Path, run_command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_script_for_a_study(
+    trained_root: Path, tmp_path: Path, run_command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(slurm_scripts, "largest_array", lambda: 1000)
     scans = write_scans(tmp_path / "my scans", "a.nii.gz", "b.nii.gz", "c.nii.gz")
     file = tmp_path / "study.sh"
     options = ("-i", scans, "-o", tmp_path / "out", "--root", trained_root, "--device", "cpu", "--slurm", file)
     code, said, _ = run_command("predict", *options, "--seconds-per-scan", 900)
     assert code == 0 and "3 scans in 2 parts, 900 s a scan assumed" in said
-    assert f"  job=$(sbatch --parsable {file})\n  sbatch --dependency=afterany:$job {tmp_path / 'study_merge.sh'}\n" in said
+    assert (
+        f"  job=$(sbatch --parsable {file})\n  sbatch --dependency=afterany:$job {tmp_path / 'study_merge.sh'}\n"
+        in said
+    )
     text, merge = file.read_text(), (tmp_path / "study_merge.sh").read_text()
-    for option in ("--array=1-2%2", "--requeue", "--signal=B:TERM@120", "--open-mode=append", "--time=02:30:00", "--cpus-per-task=2"):
+    for option in (
+        "--array=1-2%2",
+        "--requeue",
+        "--signal=B:TERM@120",
+        "--open-mode=append",
+        "--time=02:30:00",
+        "--cpus-per-task=2",
+    ):
         assert f"\n#SBATCH {option}\n" in text
     assert "--array" not in merge and "--requeue" not in merge and merge.rstrip().endswith("--merge")
     before = [line for line in text.splitlines() if line.startswith("#SBATCH")]
@@ -57,10 +69,23 @@ def test_a_script_for_a_study(trained_root: Path, tmp_path: Path, run_command: C
 
 
 def test_a_script_for_folds_takes_all(trained_root: Path, tmp_path: Path, run_command: Command) -> None:
-    common = ("--root", trained_root, "--method", "full", "--base", "none", "--minutes", 10, "--slurm", tmp_path / "folds.sh")
+    common = (
+        "--root",
+        trained_root,
+        "--method",
+        "full",
+        "--base",
+        "none",
+        "--minutes",
+        10,
+        "--slurm",
+        tmp_path / "folds.sh",
+    )
     code, _, err = run_command("train", "Blob", 0, *common)
     assert code == 2 and "give all" in err
     code, said, _ = run_command("train", "Blob", "all", *common)
     text = (tmp_path / "folds.sh").read_text()
-    assert code == 0 and "folds_calibrate.sh" in said and ' "$SLURM_ARRAY_TASK_ID"' in text and "--time=00:45:00" in text
+    assert (
+        code == 0 and "folds_calibrate.sh" in said and ' "$SLURM_ARRAY_TASK_ID"' in text and "--time=00:45:00" in text
+    )
     assert " all \\\n" in (tmp_path / "folds_calibrate.sh").read_text() and "--resume" in text

@@ -22,7 +22,9 @@ def written(path: Path, names: list[str]) -> list[Path]:
 
 def test_the_page_asks_for_nothing_from_outside(tmp_path: Path) -> None:
     text = written(tmp_path / "report.html", ["one", "two"])[0].read_text()
-    assert not re.search(r"https?:|//[a-z]|@import|url\(", re.sub(r"base64,[A-Za-z0-9+/=]+", "", text).replace("// ", ""))
+    assert not re.search(
+        r"https?:|//[a-z]|@import|url\(", re.sub(r"base64,[A-Za-z0-9+/=]+", "", text).replace("// ", "")
+    )
     assert "default-src 'none'" in text
 
 

@@ -23,10 +23,21 @@ def test_fences_by_hand() -> None:
 
 def test_worst_first() -> None:
     rows = [
-        scan_row("good", dice=0.95), scan_row("unsure", dice=0.6), scan_row("unknown", dice=None), scan_row("one", flags=("at edge",)),
-        scan_row("two", flags=("at edge", "several parts")), scan_row("grave", dice=0.99, flags=("empty",)),
-    ]  # fmt: skip
-    assert [row.name for row in worst_first(rows, measures(rows), ("empty",))] == ["grave", "two", "one", "unsure", "good", "unknown"]
+        scan_row("good", dice=0.95),
+        scan_row("unsure", dice=0.6),
+        scan_row("unknown", dice=None),
+        scan_row("one", flags=("at edge",)),
+        scan_row("two", flags=("at edge", "several parts")),
+        scan_row("grave", dice=0.99, flags=("empty",)),
+    ]
+    assert [row.name for row in worst_first(rows, measures(rows), ("empty",))] == [
+        "grave",
+        "two",
+        "one",
+        "unsure",
+        "good",
+        "unknown",
+    ]
 
 
 def test_a_scan_apart_from_its_cohort_is_flagged_from_ten_scans_on() -> None:
@@ -45,16 +56,24 @@ def test_predicted_dice_is_no_reason_to_be_apart() -> None:
 
 def test_a_table_of_an_older_version_is_read(tmp_path: Path) -> None:
     path = tmp_path / "volumes.tsv"
-    path.write_text(HEADER + "001\tfront\t1\t10.5\t.8\tat edge; several parts\n001\tback\t2\t0\t\tempty; at edge\nNA\tfront\t1\t9\t\t\n")
+    path.write_text(
+        HEADER
+        + "001\tfront\t1\t10.5\t.8\tat edge; several parts\n001\tback\t2\t0\t\tempty; at edge\nNA\tfront\t1\t9\t\t\n"
+    )
     first, second = read_scans(path)
     assert (first.name, second.name) == ("001", "NA") and first.flags == ("at edge", "several parts", "empty")
     assert first.dice == 0.8 and second.dice is None and first.labels[0].volume_mm3 == 10.5
 
 
-@pytest.mark.parametrize(("text", "words"), [
-    ("scan\tlabel\n1\ta\n", "no column value, volume_mm3"), (HEADER + "1\ta\tone\t3\t\t\n", "line 2"), ("", "not a readable table"),
-    (HEADER + "1\ta\t1\tmany\t\t\n", "line 2"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("scan\tlabel\n1\ta\n", "no column value, volume_mm3"),
+        (HEADER + "1\ta\tone\t3\t\t\n", "line 2"),
+        ("", "not a readable table"),
+        (HEADER + "1\ta\t1\tmany\t\t\n", "line 2"),
+    ],
+)
 def test_a_bad_table_is_named_with_its_fault(tmp_path: Path, text: str, words: str) -> None:
     path = tmp_path / "volumes.tsv"
     path.write_text(text)
@@ -64,7 +83,17 @@ def test_a_bad_table_is_named_with_its_fault(tmp_path: Path, text: str, words: s
 
 
 def test_every_flag_of_volumes_tsv_says_what_to_check() -> None:
-    every = {flags.CONSTANT, flags.UNLIKE, flags.EMPTY, *flags.LOCATING, flags.AT_EDGE, flags.PARTS, flags.VOLUME, flags.ASYMMETRY, APART}
+    every = {
+        flags.CONSTANT,
+        flags.UNLIKE,
+        flags.EMPTY,
+        *flags.LOCATING,
+        flags.AT_EDGE,
+        flags.PARTS,
+        flags.VOLUME,
+        flags.ASYMMETRY,
+        APART,
+    }
     assert every <= set(captions.FLAGS) and captions.of_flag("of a later version") == captions.FURTHER
 
 

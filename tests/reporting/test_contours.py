@@ -18,7 +18,10 @@ def test_reference_and_mask_are_drawn(tmp_path: Path) -> None:
     reference[4:6, 5:18, 6:14] = 1
 
     def colours(mask: np.ndarray) -> tuple[int, int]:
-        plot_contours([Panel("scan", image, reference, mask), Panel("other", image, reference * 0, mask * 0)], tmp_path / "sheet.png")
+        plot_contours(
+            [Panel("scan", image, reference, mask), Panel("other", image, reference * 0, mask * 0)],
+            tmp_path / "sheet.png",
+        )
         pixels = matplotlib.image.imread(tmp_path / "sheet.png")[..., :3]
         near = [np.abs(pixels - to_rgb(colour)).max(-1) < 0.1 for colour in (REFERENCE, MASK)]
         return int(near[0].sum()), int(near[1].sum())
@@ -30,7 +33,9 @@ def test_reference_and_mask_are_drawn(tmp_path: Path) -> None:
 
 
 def test_colours_are_apart_for_colour_blind_eyes() -> None:
-    """Without red cones, and without green ones (Viénot, Brettel and Mollon 1999, on linear RGB), the two still differ by far."""
+    """Without red cones, and without green ones (Viénot, Brettel
+    and Mollon 1999, on linear RGB), the two still differ by far.
+    """
     linear = [np.array(to_rgb(colour)) ** 2.2 for colour in (REFERENCE, MASK)]
     protan = np.array([[0.11238, 0.88762, 0.0], [0.11238, 0.88762, 0.0], [0.00401, -0.00401, 1.0]])
     deutan = np.array([[0.29275, 0.70725, 0.0], [0.29275, 0.70725, 0.0], [-0.02234, 0.02234, 1.0]])

@@ -32,7 +32,10 @@ def area(path: str) -> float:
     """Enclosed area of an SVG path in voxels: holes count against it."""
     total = 0.0
     for x, y, steps in re.findall(r"M(\d+) (\d+)l([-\d ]+)z", path):
-        points = np.cumsum([(int(x), int(y)), *np.reshape([int(step) for step in steps.split()], (-1, 2)).tolist()], axis=0) / 2
+        points = (
+            np.cumsum([(int(x), int(y)), *np.reshape([int(step) for step in steps.split()], (-1, 2)).tolist()], axis=0)
+            / 2
+        )
         total += float(np.sum(points[:, 0] * np.roll(points[:, 1], -1) - points[:, 1] * np.roll(points[:, 0], -1)) / 2)
     return abs(total)
 

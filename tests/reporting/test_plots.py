@@ -13,9 +13,16 @@ from hippopt.reporting.progress import progress_figure
 
 def epochs(count: int) -> list[dict[str, float]]:
     return [
-        {"step": 100 * number, "train_loss": 1 / number, "val_dice": 0.5, "val_dice_smoothed": 0.5, "seconds_a_step": 0.8, "learning_rate": 3e-3}
+        {
+            "step": 100 * number,
+            "train_loss": 1 / number,
+            "val_dice": 0.5,
+            "val_dice_smoothed": 0.5,
+            "seconds_a_step": 0.8,
+            "learning_rate": 3e-3,
+        }
         for number in range(1, count + 1)
-    ]  # fmt: skip
+    ]
 
 
 def legends_beside(figure: Figure) -> None:
@@ -48,7 +55,14 @@ def test_a_learning_curve_can_be_read_from_its_first_epoch(count: int) -> None:
 def test_a_comparison_has_its_legend_outside() -> None:
     table = pd.DataFrame(
         [
-            {"row": f"{method}-r{rank}", "method": method, "trained": 1000 * rank, "dice": 0.8, "dice_low": 0.7, "dice_high": 0.9}
+            {
+                "row": f"{method}-r{rank}",
+                "method": method,
+                "trained": 1000 * rank,
+                "dice": 0.8,
+                "dice_low": 0.7,
+                "dice_high": 0.9,
+            }
             for method in ("lora-pt", "a-method-with-a-long-name")
             for rank in (1, 4, 16)
         ]

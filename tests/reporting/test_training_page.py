@@ -31,11 +31,26 @@ def test_differences_lie_over_their_means_and_limits_around_the_bias() -> None:
 
 def facts(**changed: object) -> MethodsFacts:
     known: dict[str, object] = {
-        "version": "1.0", "versions": "torch 2", "method": "lora-pt", "rank": ", rank 4", "trains": "trained were factors", "base": "small",
-        "network": "hidden size 8", "patch": "1 × 2 × 3", "spacing": "1 × 1 × 1", "steps": "150", "learning_rate": 0.003, "cases": 8, "subjects": 4,
-        "folds": 2, "labels": ["front"], "dice": Scored(0.8712, 0.85, 0.89), "hd95": Scored(1.5, 1.2, 1.9), "nsd": Scored(0.9, math.nan, math.nan),
+        "version": "1.0",
+        "versions": "torch 2",
+        "method": "lora-pt",
+        "rank": ", rank 4",
+        "trains": "trained were factors",
+        "base": "small",
+        "network": "hidden size 8",
+        "patch": "1 × 2 × 3",
+        "spacing": "1 × 1 × 1",
+        "steps": "150",
+        "learning_rate": 0.003,
+        "cases": 8,
+        "subjects": 4,
+        "folds": 2,
+        "labels": ["front"],
+        "dice": Scored(0.8712, 0.85, 0.89),
+        "hd95": Scored(1.5, 1.2, 1.9),
+        "nsd": Scored(0.9, math.nan, math.nan),
         "agreement": [("front", 0.91, -12.0, -100.0, 76.0)],
-    }  # fmt: skip
+    }
     return MethodsFacts(**{**known, **changed})  # type: ignore[arg-type]
 
 
@@ -57,7 +72,9 @@ def test_the_paragraph_holds_the_figures_and_numbers_its_references_in_order() -
 
 
 def test_a_run_from_random_weights_does_not_claim_a_base_or_a_method_of_adapting() -> None:
-    text, references = methods_paragraph(facts(base=None, method="full", rank="", agreement=[("front", math.nan, 0.0, math.nan, math.nan)]))
+    text, references = methods_paragraph(
+        facts(base=None, method="full", rank="", agreement=[("front", math.nan, 0.0, math.nan, math.nan)])
+    )
     assert "random weights" in text and "fine-tuned" not in text and "ICC" not in text
     assert REFERENCES["lora-pt"] not in references and REFERENCES["icc"] not in references
 

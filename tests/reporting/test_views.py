@@ -26,13 +26,25 @@ def block(shape: tuple[int, int, int], *corners: tuple[int, int, int], size: int
     return mask
 
 
-@pytest.mark.parametrize(("plane", "axis", "row_end", "column_end"), [
-    # letters of a neurological picture: L left, R right; a bright end of the scan stands where its letter does
-    (AXIAL, "x", None, 1), (AXIAL, "y", 0, None), (CORONAL, "x", None, 1), (CORONAL, "z", 0, None), (SAGITTAL, "y", None, 0), (SAGITTAL, "z", 0, None),
-])  # fmt: skip
-def test_the_high_end_of_each_axis_stands_where_its_letter_says(plane: str, axis: str, row_end: int | None, column_end: int | None) -> None:
+@pytest.mark.parametrize(
+    ("plane", "axis", "row_end", "column_end"),
+    [
+        # letters of a neurological picture: L left, R right; a bright end of the scan stands where its letter does
+        (AXIAL, "x", None, 1),
+        (AXIAL, "y", 0, None),
+        (CORONAL, "x", None, 1),
+        (CORONAL, "z", 0, None),
+        (SAGITTAL, "y", None, 0),
+        (SAGITTAL, "z", 0, None),
+    ],
+)
+def test_the_high_end_of_each_axis_stands_where_its_letter_says(
+    plane: str, axis: str, row_end: int | None, column_end: int | None
+) -> None:
     shape = (24, 24, 24)
-    image = np.broadcast_to(np.moveaxis(np.arange(24.0)[:, None, None], 0, "zyx".index(axis)), shape)  # brighter to R, A, S
+    image = np.broadcast_to(
+        np.moveaxis(np.arange(24.0)[:, None, None], 0, "zyx".index(axis)), shape
+    )  # brighter to R, A, S
     view = region_view(
         Picture(image, {MASK: block(shape, (9, 9, 9))}, MM, {1: 1}), find_regions(block(shape, (9, 9, 9)), MM, {})[0]
     )  # fmt: skip
@@ -57,7 +69,10 @@ def test_slices_of_the_strip_go_from_front_to_back() -> None:
 def test_sides_by_label_and_by_distance() -> None:
     shape = (30, 40, 120)
     mask = block(shape, (10, 15, 20)) + block(shape, (10, 15, 90), value=2)
-    assert [(region.name, region.values) for region in find_regions(mask, MM, {1: "left", 2: "right"})] == [("left", (1,)), ("right", (2,))]
+    assert [(region.name, region.values) for region in find_regions(mask, MM, {1: "left", 2: "right"})] == [
+        ("left", (1,)),
+        ("right", (2,)),
+    ]
     both = np.minimum(mask, 1)
     found = find_regions(both, MM, {})
     assert [region.name for region in found] == ["left", "right"]
@@ -100,7 +115,9 @@ def test_a_large_volume_is_made_coarser_and_keeps_its_size() -> None:
     count, rows, columns = volume["shape"]
     assert count * rows * columns < 220_000 and len(unpacked(volume["mask"])) == count * rows * columns
     size = [part * step for part, step in zip(region.shape, spacing, strict=True)]
-    assert [rows * volume["spacing"][1], count * volume["spacing"][0], columns * volume["spacing"][2]] == pytest.approx(size, rel=0.03)
+    assert [rows * volume["spacing"][1], count * volume["spacing"][0], columns * volume["spacing"][2]] == pytest.approx(
+        size, rel=0.03
+    )
 
 
 def test_only_scans_larger_than_their_regions_have_an_overview() -> None:

@@ -46,7 +46,8 @@ def test_a_rate_at_the_edge_is_told() -> None:
 def rows_of(**parts: list[pd.DataFrame]) -> pd.DataFrame:
     """Row -> a table a seed."""
     return pd.concat(
-        [one.assign(row=name, seed=seed) for name, tables in parts.items() for seed, one in enumerate(tables)], ignore_index=True
+        [one.assign(row=name, seed=seed) for name, tables in parts.items() for seed, one in enumerate(tables)],
+        ignore_index=True,
     )
 
 
@@ -68,20 +69,30 @@ def test_p_values_are_wilcoxons_adjusted_by_holm_within_a_reference() -> None:
     names = [f"s{number}" for number in range(12)]
     base = rng.uniform(0.6, 0.8, 12)
     shifts = {"lora": 0.02, "dora": 0.005, "pissa": 0.0}
-    tables = {name: [table(dict(zip(names, base + shift + rng.normal(0, 0.01, 12), strict=True)))] for name, shift in shifts.items()}
+    tables = {
+        name: [table(dict(zip(names, base + shift + rng.normal(0, 0.01, 12), strict=True)))]
+        for name, shift in shifts.items()
+    }
     full, decoder = table(dict(zip(names, base + 0.01, strict=True))), table(dict(zip(names, base, strict=True)))
     found = compare(rows_of(**tables, decoder=[decoder], full=[full]), ["decoder", "full"]).set_index("row")
-    raw = {name: wilcoxon(np.round(one[0].dice - decoder.dice, 10)).pvalue for name, one in {**tables, "full": [full]}.items()}
+    raw = {
+        name: wilcoxon(np.round(one[0].dice - decoder.dice, 10)).pvalue
+        for name, one in {**tables, "full": [full]}.items()
+    }
     for name, p in raw.items():
         assert found.to_decoder_p[name] == pytest.approx(p)
         larger = [other for other in raw.values() if other >= p]
-        expected = max(min(1, other * len([q for q in raw.values() if q >= other])) for other in raw.values() if other <= p)
+        expected = max(
+            min(1, other * len([q for q in raw.values() if q >= other])) for other in raw.values() if other <= p
+        )
         assert found.to_decoder_p_holm[name] == pytest.approx(expected), larger
     assert found.to_full_subjects["lora"] == 12 and found.to_full["decoder"] == pytest.approx(-0.01)
 
 
 def test_a_difference_is_taken_on_the_cases_of_both() -> None:
-    found = compare(rows_of(full=[table({"a": 0.5, "b": 0.7})], lora=[table({"b": 0.9, "c": 0.1})]), ["full"]).set_index("row")
+    found = compare(
+        rows_of(full=[table({"a": 0.5, "b": 0.7})], lora=[table({"b": 0.9, "c": 0.1})]), ["full"]
+    ).set_index("row")
     assert found.to_full["lora"] == pytest.approx(0.2) and found.to_full_subjects["lora"] == 1
 
 
@@ -93,6 +104,14 @@ def test_undefined_distances_are_left_out_and_counted() -> None:
 
 
 def test_only_the_mean_foreground_is_compared() -> None:
-    scores = tuple(LabelScore(label, dice, 1.0, 0.9, 0.5, 10.0, 10.0, 0.0, 0.0) for label, dice in (("front", 0.8), ("back", 0.6)))
+    scores = tuple(
+        LabelScore(label, dice, 1.0, 0.9, 0.5, 10.0, 10.0, 0.0, 0.0) for label, dice in (("front", 0.8), ("back", 0.6))
+    )
     found = foreground(case_table([ScoredCase("a", "A", scores)]))
-    assert list(found.dice) == [pytest.approx(0.7)] and list(found.columns) == ["case", "subject", "dice", "hd95_mm", "nsd_1mm"]
+    assert list(found.dice) == [pytest.approx(0.7)] and list(found.columns) == [
+        "case",
+        "subject",
+        "dice",
+        "hd95_mm",
+        "nsd_1mm",
+    ]

@@ -19,7 +19,10 @@ def cases(**rows: list[float]) -> pd.DataFrame:
     return pd.DataFrame(found, columns=["row", "seed", "case", "subject", "dice", "hd95_mm", "nsd_1mm", "outline_dice"])
 
 
-ONE, FIVE = cases(lora=[0.6, 0.5, 0.7, 0.7, 0.6, 0.8], scratch=[0.2, 0.3, 0.5]), cases(lora=[0.8, 0.8, 0.8], scratch=[0.7, 0.7, 0.9])
+ONE, FIVE = (
+    cases(lora=[0.6, 0.5, 0.7, 0.7, 0.6, 0.8], scratch=[0.2, 0.3, 0.5]),
+    cases(lora=[0.8, 0.8, 0.8], scratch=[0.7, 0.7, 0.9]),
+)
 
 
 def test_means_are_over_subjects_and_bands_over_seeds() -> None:

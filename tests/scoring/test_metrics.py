@@ -219,7 +219,9 @@ def test_turning_and_mirroring_both_changes_nothing(
     axes = tuple(axis for axis, flip in enumerate(flips) if flip)
     turned_a, turned_b = (np.flip(array.transpose(order), axes) for array in (a, b))
     spacing = [SPACING[axis] for axis in order]
-    for one, two in zip(score_case(a, b, SPACING, LABELS), score_case(turned_a, turned_b, spacing, LABELS), strict=True):
+    for one, two in zip(
+        score_case(a, b, SPACING, LABELS), score_case(turned_a, turned_b, spacing, LABELS), strict=True
+    ):
         np.testing.assert_allclose(numbers(one), numbers(two), rtol=1e-12, atol=1e-12)
 
 

@@ -76,7 +76,9 @@ def cluster(cpus: int = 8) -> Iterator[dict[str, str]]:
         try:
             for command in (["slurmctld", "-D"], ["slurmd", "-D", "-N", host]):
                 log = (folder / f"{command[0]}.out").open("w")
-                daemons.append(subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True))
+                daemons.append(
+                    subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
+                )
             _wait_for_node(environment, daemons, folder)
             yield environment
             subprocess.run(["scancel", "--full", "--user", "root"], env=environment, capture_output=True, check=False)
@@ -94,11 +96,18 @@ def cluster(cpus: int = 8) -> Iterator[dict[str, str]]:
 def _wait_for_node(environment: dict[str, str], daemons: list["subprocess.Popen[bytes]"], folder: Path) -> None:
     until = time.monotonic() + PATIENCE_S
     while time.monotonic() < until and all(daemon.poll() is None for daemon in daemons):
-        found = subprocess.run(["sinfo", "--noheader", "--format=%T"], env=environment, capture_output=True, text=True, check=False)
+        found = subprocess.run(
+            ["sinfo", "--noheader", "--format=%T"], env=environment, capture_output=True, text=True, check=False
+        )
         if found.stdout.strip() in ("idle", "mixed"):
             return
         time.sleep(0.5)
-    said = [line for path in folder.glob("*.out") for line in path.read_text().splitlines() if "error" in line or "fatal" in line]
+    said = [
+        line
+        for path in folder.glob("*.out")
+        for line in path.read_text().splitlines()
+        if "error" in line or "fatal" in line
+    ]
     raise NoCluster(f"SLURM did not start: {said[-1] if said else 'no node became idle'}")
 
 

@@ -70,7 +70,9 @@ def test_a_study_in_parts_of_which_one_is_queued_again(
     while f"{job}_2 PENDING" not in ask(slurm, "squeue", "-r", "--noheader", "--format=%F_%K %T"):
         assert time.monotonic() < until
         time.sleep(0.1)
-    time.sleep(3)  # SLURM would let it wait for two minutes; within the same second the node takes it for the job that it ended
+    time.sleep(
+        3
+    )  # SLURM would let it wait for two minutes; within the same second the node takes it for the job that it ended
     ask(slurm, "scontrol", "update", f"JobId={job}_2", "StartTime=now")
     wait_until_all_ended(slurm)
     logs = {path.name: path.read_text() for path in (tmp_path / "study_logs").iterdir()}
@@ -86,16 +88,34 @@ def test_a_study_in_parts_of_which_one_is_queued_again(
     assert list(failures(out)) == ["broken"] and volumes(out).scan.nunique() == 5
 
 
-def test_folds_are_trained_in_an_array_and_calibrated(slurm: dict[str, str], tmp_path: Path, run_command: Command) -> None:
+def test_folds_are_trained_in_an_array_and_calibrated(
+    slurm: dict[str, str], tmp_path: Path, run_command: Command
+) -> None:
     write_dataset(tmp_path, cases=10, per_subject=5)  # of two subjects: two folds
     assert run_command("plan", "--root", tmp_path, "--device", "cpu", "--set", *TINY)[0] == 0
     code, said, _ = run_command(
-        "train", "Blob", "all", "--root", tmp_path, "--method", "full", "--base", "none", "--steps", 3, "--device", "cpu", "--slurm", tmp_path / "folds.sh"
-    )  # fmt: skip
+        "train",
+        "Blob",
+        "all",
+        "--root",
+        tmp_path,
+        "--method",
+        "full",
+        "--base",
+        "none",
+        "--steps",
+        3,
+        "--device",
+        "cpu",
+        "--slurm",
+        tmp_path / "folds.sh",
+    )
     assert code == 0 and re.search(r"--array=0-1%2\n", (tmp_path / "folds.sh").read_text())
     submit(slurm, said)
     wait_until_all_ended(slurm)
     logs = {path.name: path.read_text() for path in (tmp_path / "folds_logs").iterdir()}
     assert len(logs) == 3, logs
     assert all((fold_path(tmp_path, fold) / "summary.json").exists() for fold in (0, 1)), logs
-    assert (run_path(tmp_path) / "calibration.json").exists() and (run_path(tmp_path) / "out_of_fold.csv").exists(), logs
+    assert (run_path(tmp_path) / "calibration.json").exists() and (run_path(tmp_path) / "out_of_fold.csv").exists(), (
+        logs
+    )

@@ -27,7 +27,8 @@ def listed(source: Source) -> dict[str, list[str]]:
 
 
 @pytest.mark.parametrize(
-    ("images", "labels"), [("images", "labels"), ("imagesTr", "labelsTr"), ("img", "mask"), ("Image", "Segmentations"), ("imgs", "masks")]
+    ("images", "labels"),
+    [("images", "labels"), ("imagesTr", "labelsTr"), ("img", "mask"), ("Image", "Segmentations"), ("imgs", "masks")],
 )
 def test_pairs_of_folders(tmp_path: Path, images: str, labels: str) -> None:
     touch(tmp_path, f"{images}/a.nii.gz", f"{images}/b.nii", f"{labels}/a.mha", f"{labels}/b.nii.gz", "readme.txt")
@@ -40,7 +41,9 @@ def test_pairs_of_folders(tmp_path: Path, images: str, labels: str) -> None:
 def test_channels_are_grouped_and_ids_may_end_in_four_digits(tmp_path: Path) -> None:
     touch(tmp_path / "two", "images/a_0000.nii.gz", "images/a_0001.nii.gz", "labels/a.nii.gz")
     assert listed(list_source(tmp_path / "two")) == {"a": ["a_0000.nii.gz", "a_0001.nii.gz", "a.nii.gz"]}
-    touch(tmp_path / "one", "images/case_0001.nii", "labels/case_0001.nii", "images/case_0002.nii", "labels/case_0002.nii")
+    touch(
+        tmp_path / "one", "images/case_0001.nii", "labels/case_0001.nii", "images/case_0002.nii", "labels/case_0002.nii"
+    )
     assert listed(list_source(tmp_path / "one")) == {f"case_000{n}": [f"case_000{n}.nii"] * 2 for n in (1, 2)}
 
 
@@ -50,7 +53,14 @@ def test_a_header_and_its_voxels_are_one_image(tmp_path: Path) -> None:
 
 
 def test_case_folders(tmp_path: Path) -> None:
-    touch(tmp_path, "sub1/sub1_img.nii.gz", "sub1/sub1_mask.nii.gz", "x y/x y_image_0000.nrrd", "x y/x y_seg.nrrd", "notes/readme.txt")
+    touch(
+        tmp_path,
+        "sub1/sub1_img.nii.gz",
+        "sub1/sub1_mask.nii.gz",
+        "x y/x y_image_0000.nrrd",
+        "x y/x y_seg.nrrd",
+        "notes/readme.txt",
+    )
     assert listed(list_source(tmp_path)) == {
         "sub1": ["sub1_img.nii.gz", "sub1_mask.nii.gz"],
         "x y": ["x y_image_0000.nrrd", "x y_seg.nrrd"],
@@ -58,7 +68,9 @@ def test_case_folders(tmp_path: Path) -> None:
 
 
 def test_a_case_folder_without_mask_is_a_fault_of_that_case(tmp_path: Path) -> None:
-    source = list_source(touch(tmp_path, "sub1/sub1_img.nii.gz", "sub1/sub1_mask.nii.gz", "sub2/sub2_img.nii.gz", "sub3/sub3_mask.nii"))
+    source = list_source(
+        touch(tmp_path, "sub1/sub1_img.nii.gz", "sub1/sub1_mask.nii.gz", "sub2/sub2_img.nii.gz", "sub3/sub3_mask.nii")
+    )
     assert [case for case, _ in source.faults] == ["sub2", "sub3"]
     assert "0 label files" in source.faults[0][1] and "no image sub3_img" in source.faults[1][1]
     assert source.case_ids == ["sub1", "sub2", "sub3"]
@@ -66,13 +78,18 @@ def test_a_case_folder_without_mask_is_a_fault_of_that_case(tmp_path: Path) -> N
 
 def decathlon(folder: Path, images: list[str], **more: object) -> Path:
     training = [{"image": f"./imagesTr/{name}", "label": f"./labelsTr/{name}"} for name in images]
-    return describe(folder, modality={"0": "T1"}, labels={"0": "background", "2": "Rear", "1": "Front"}, training=training, **more)
+    return describe(
+        folder, modality={"0": "T1"}, labels={"0": "background", "2": "Rear", "1": "Front"}, training=training, **more
+    )
 
 
 def test_decathlon(tmp_path: Path) -> None:
     names = ["h_001.nii.gz", "h_003.nii.gz"]
     decathlon(tmp_path, names, numTraining=2, licence="CC0", tensorImageSize="3D")
-    touch(tmp_path, *(f"{folder}/{prefix}{name}" for folder in ("imagesTr", "labelsTr") for name in names for prefix in ("", "._")))
+    touch(
+        tmp_path,
+        *(f"{folder}/{prefix}{name}" for folder in ("imagesTr", "labelsTr") for name in names for prefix in ("", "._")),
+    )
     touch(tmp_path, "imagesTr/h_009.nii.gz", "imagesTs/h_002.nii.gz")
     source = list_source(tmp_path)
     assert listed(source) == {name[:5]: [name, name] for name in names}
@@ -99,9 +116,23 @@ def test_nnunet_v1_lists_a_case_once_for_its_channels(tmp_path: Path) -> None:
 
 
 def test_nnunet_v2(tmp_path: Path) -> None:
-    describe(tmp_path, channel_names={"0": "T1", "1": "T2"}, labels={"background": 0, "hippocampus_left": 3}, numTraining=4, file_ending=".nrrd",
-             subjects={"a": "S1"}, sides={"hippocampus_left": "left", "gone": "right"})  # fmt: skip
-    touch(tmp_path, "imagesTr/a_0000.nrrd", "imagesTr/a_0001.nrrd", "imagesTr/b_0000.nrrd", "labelsTr/a.nrrd", "labelsTr/b.nrrd")
+    describe(
+        tmp_path,
+        channel_names={"0": "T1", "1": "T2"},
+        labels={"background": 0, "hippocampus_left": 3},
+        numTraining=4,
+        file_ending=".nrrd",
+        subjects={"a": "S1"},
+        sides={"hippocampus_left": "left", "gone": "right"},
+    )
+    touch(
+        tmp_path,
+        "imagesTr/a_0000.nrrd",
+        "imagesTr/a_0001.nrrd",
+        "imagesTr/b_0000.nrrd",
+        "labelsTr/a.nrrd",
+        "labelsTr/b.nrrd",
+    )
     source = list_source(tmp_path)
     assert listed(source) == {"a": ["a_0000.nrrd", "a_0001.nrrd", "a.nrrd"]}
     assert source.faults[0][0] == "b" and "channels 0000, but dataset.json names 0000 0001" in source.faults[0][1]
@@ -110,7 +141,13 @@ def test_nnunet_v2(tmp_path: Path) -> None:
 
 
 def test_region_labels_are_a_fault_that_picks_can_mend(tmp_path: Path) -> None:
-    describe(tmp_path, channel_names={"0": "T1"}, labels={"background": 0, "whole": [1, 2], "core": 2}, numTraining=1, file_ending=".nii")
+    describe(
+        tmp_path,
+        channel_names={"0": "T1"},
+        labels={"background": 0, "whole": [1, 2], "core": 2},
+        numTraining=1,
+        file_ending=".nii",
+    )
     touch(tmp_path, "imagesTr/a_0000.nii", "labelsTr/a.nii")
     description = list_source(tmp_path).description
     assert description.labels is None and "--labels" in description.label_fault

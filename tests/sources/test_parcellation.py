@@ -22,7 +22,20 @@ def test_picks_keep_their_order_and_merge() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["left", "left=", "=17", "left=a", "left=1,", "left=-3", "left=1.5", "left=0", "Background=4", "l\teft=3", "left=²"]
+    "text",
+    [
+        "left",
+        "left=",
+        "=17",
+        "left=a",
+        "left=1,",
+        "left=-3",
+        "left=1.5",
+        "left=0",
+        "Background=4",
+        "l\teft=3",
+        "left=²",
+    ],
 )
 def test_picks_that_do_not_fit_are_named(text: str) -> None:
     with pytest.raises(UsageError, match="--labels"):
@@ -36,7 +49,9 @@ def test_all_faults_of_picks_are_told_together() -> None:
     assert "17 already belongs to 'left'" in str(caught.value)
 
 
-@pytest.mark.parametrize(("low", "high", "dtype"), [(0, 140, np.uint8), (0, 14000, np.int32), (-5, 60, np.int16), (0, 90000, np.int64)])
+@pytest.mark.parametrize(
+    ("low", "high", "dtype"), [(0, 140, np.uint8), (0, 14000, np.int32), (-5, 60, np.int16), (0, 90000, np.int64)]
+)
 def test_picking_is_comparing(low: int, high: int, dtype: type) -> None:
     rng = np.random.default_rng(high)
     label = rng.integers(low, high, (6, 7, 8)).astype(dtype)

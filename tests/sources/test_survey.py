@@ -19,20 +19,29 @@ LABEL[1:3, 2:5, 4:8] = 1
 LABEL[4, 6, 9] = LABEL[0, 0, 0] = 2
 
 
-def survey(tmp_path: Path, image: np.ndarray = IMAGE, label: np.ndarray = LABEL, code: str = "RAS", label_code: str = "RAS") -> CaseSurvey:
+def survey(
+    tmp_path: Path, image: np.ndarray = IMAGE, label: np.ndarray = LABEL, code: str = "RAS", label_code: str = "RAS"
+) -> CaseSurvey:
     """The survey of arrays on RAS axes, stored in another orientation."""
     paths = []
     for name, array, letters in (("image.nii.gz", image, code), ("label.nii.gz", label, label_code)):
         worlds = [("RL", "AP", "SI").index(pair) for letter in letters for pair in ("RL", "AP", "SI") if letter in pair]
         z, y, x = (2 - world for world in reversed(worlds))
-        grid = grid_of_code(letters, (array.shape[z], array.shape[y], array.shape[x]), (SPACING[z], SPACING[y], SPACING[x]))
+        grid = grid_of_code(
+            letters, (array.shape[z], array.shape[y], array.shape[x]), (SPACING[z], SPACING[y], SPACING[x])
+        )
         write_array(tmp_path / name, from_ras(array, grid), grid)
         paths.append(str(tmp_path / name))
     case = Case(id="case", subject="S", channels=(paths[0],), label=paths[1])
     dataset = Dataset(
-        name="Dataset001_One", folder=str(tmp_path), channel_names=("T1",), labels={"background": 0, "body": 1, "dots": 2, "none": 3}, sides={},
-        file_ending=".nii.gz", cases=(case,),
-    )  # fmt: skip
+        name="Dataset001_One",
+        folder=str(tmp_path),
+        channel_names=("T1",),
+        labels={"background": 0, "body": 1, "dots": 2, "none": 3},
+        sides={},
+        file_ending=".nii.gz",
+        cases=(case,),
+    )
     return survey_case(case, dataset)
 
 
@@ -60,7 +69,9 @@ def test_numbers_of_a_case(tmp_path: Path) -> None:
     assert (channel.percentile_00_5, channel.percentile_99_5) == pytest.approx(tuple(np.percentile(IMAGE, (0.5, 99.5))))
     assert channel.foreground_mean == pytest.approx(IMAGE[LABEL > 0].mean(dtype=float))
     assert case.nonzero_fraction == 1.0 and case.nonzero_box.size == SHAPE
-    assert [stamp.size for stamp in case.files] == [(tmp_path / name).stat().st_size for name in ("image.nii.gz", "label.nii.gz")]
+    assert [stamp.size for stamp in case.files] == [
+        (tmp_path / name).stat().st_size for name in ("image.nii.gz", "label.nii.gz")
+    ]
 
 
 @pytest.mark.parametrize("code", ["LPS", "PIR", "ASL"])
@@ -76,7 +87,11 @@ def test_zeros_around_the_head(tmp_path: Path) -> None:
     padded = np.zeros(SHAPE, np.float32)
     padded[1:5, 2:8, 3:10] = IMAGE[1:5, 2:8, 3:10]
     case = found(survey(tmp_path, padded))
-    assert (case.nonzero_box.start, case.nonzero_box.size, case.nonzero_box.size_mm) == ((1, 2, 3), (4, 6, 7), (8.0, 6.0, 3.5))
+    assert (case.nonzero_box.start, case.nonzero_box.size, case.nonzero_box.size_mm) == (
+        (1, 2, 3),
+        (4, 6, 7),
+        (8.0, 6.0, 3.5),
+    )
     assert case.nonzero_fraction == pytest.approx(4 * 6 * 7 / 480, abs=1e-4)
 
 
@@ -114,9 +129,17 @@ def test_all_faults_of_a_case_are_told_together(tmp_path: Path) -> None:
     assert len(survey(tmp_path, changed(IMAGE, np.nan), changed(LABEL, 1.5)).faults) == 2
     (tmp_path / "image.nii.gz").write_bytes(b"")
     (tmp_path / "label.nii.gz").unlink()
-    case = Case(id="case", subject="S", channels=(str(tmp_path / "image.nii.gz"),), label=str(tmp_path / "label.nii.gz"))
+    case = Case(
+        id="case", subject="S", channels=(str(tmp_path / "image.nii.gz"),), label=str(tmp_path / "label.nii.gz")
+    )
     dataset = Dataset(
-        name="D", folder="", channel_names=("T1",), labels={"background": 0, "a": 1}, sides={}, file_ending=".nii.gz", cases=(case,)
+        name="D",
+        folder="",
+        channel_names=("T1",),
+        labels={"background": 0, "a": 1},
+        sides={},
+        file_ending=".nii.gz",
+        cases=(case,),
     )
     faults = survey_case(case, dataset).faults
     assert ["empty file" in faults[0], "not found" in faults[1]] == [True, True]
@@ -124,6 +147,10 @@ def test_all_faults_of_a_case_are_told_together(tmp_path: Path) -> None:
 
 def test_hashes_are_of_values_and_shape() -> None:
     whole = np.arange(24).reshape(2, 3, 4)
-    assert hash_arrays(whole.astype(np.uint8)) == hash_arrays(whole.astype(np.float64)) == hash_arrays(np.asfortranarray(whole))
+    assert (
+        hash_arrays(whole.astype(np.uint8))
+        == hash_arrays(whole.astype(np.float64))
+        == hash_arrays(np.asfortranarray(whole))
+    )
     assert hash_arrays(whole) != hash_arrays(whole.reshape(3, 2, 4))
     assert hash_arrays(whole) != hash_arrays(whole[::-1])

@@ -61,7 +61,9 @@ def cache_path(root: Path) -> Path:
 
 
 def lora(root: Path, fold: int | str, *more: object, base: object = None, steps: int = 1) -> list[str]:
-    return train_arguments(root, "--base", base or fold_path(root), "--allow-seen", *more, fold=fold, method="lora-pt", steps=steps)
+    return train_arguments(
+        root, "--base", base or fold_path(root), "--allow-seen", *more, fold=fold, method="lora-pt", steps=steps
+    )
 
 
 def flip_last_bit(path: Path) -> None:
@@ -72,7 +74,9 @@ def flip_last_bit(path: Path) -> None:
 
 def test_they_are_stored_once_a_run_and_named_in_every_card(lora_root: Path) -> None:
     initial, record = load_factors(initial_path(lora_root))
-    assert set(initial.tensors) == {f"{stack}.{name}" for stack in ("attention", "mlp_up", "mlp_down") for name in "usv"}
+    assert set(initial.tensors) == {
+        f"{stack}.{name}" for stack in ("attention", "mlp_up", "mlp_down") for name in "usv"
+    }
     assert {value.dtype for value in initial.tensors.values()} == {torch.float16} and record.dtype == "float16"
     for fold in (0, 1):
         for name in ("adapter", "adapter_best"):
@@ -91,7 +95,9 @@ def test_another_fold_and_prediction_take_those_of_the_run(root: Path, tmp_path:
     cache_path(root).unlink()
     code, out, err = run_command("train", *lora(root, 2))
     assert code == 0 and "decompos" not in out, err
-    code, _, err = run_predict(run_command, root, write_scans(tmp_path / "in", "a.nii.gz"), tmp_path / "out", "--run", LORA)
+    code, _, err = run_predict(
+        run_command, root, write_scans(tmp_path / "in", "a.nii.gz"), tmp_path / "out", "--run", LORA
+    )
     assert code == 0, err
 
 
@@ -99,7 +105,11 @@ def test_another_fold_and_prediction_take_those_of_the_run(root: Path, tmp_path:
 def test_another_run_of_the_base_takes_them_from_the_cache(root: Path, run_command: Command) -> None:
     code, out, err = run_command("train", *lora(root, 0, "--name", "mine"))
     assert code == 0 and f"taken from {cache_path(root)}" in out, err
-    assert initial_path(root, f"{LORA}-mine").read_bytes() == initial_path(root).read_bytes() == cache_path(root).read_bytes()
+    assert (
+        initial_path(root, f"{LORA}-mine").read_bytes()
+        == initial_path(root).read_bytes()
+        == cache_path(root).read_bytes()
+    )
 
 
 def test_another_rank_is_decomposed_and_said_with_its_seconds(root: Path, run_command: Command) -> None:
@@ -118,7 +128,9 @@ def test_a_damaged_cache_is_computed_anew_with_a_warning(root: Path, run_command
         save_factors(
             cache,
             initial,
-            type(record)(**{name: getattr(record, name) for name in record.__struct_fields__} | {"base_sha256": "0" * 64}),
+            type(record)(
+                **{name: getattr(record, name) for name in record.__struct_fields__} | {"base_sha256": "0" * 64}
+            ),
             True,
         )
     else:
@@ -129,7 +141,9 @@ def test_a_damaged_cache_is_computed_anew_with_a_warning(root: Path, run_command
 
 
 @pytest.mark.parametrize("fault", ["missing", "bit", "others", "not a file of tensors"])
-def test_prediction_refuses_changed_missing_and_other_factors(root: Path, tmp_path: Path, run_command: Command, fault: str) -> None:
+def test_prediction_refuses_changed_missing_and_other_factors(
+    root: Path, tmp_path: Path, run_command: Command, fault: str
+) -> None:
     path = initial_path(root)
     if fault == "missing":
         path.unlink()
@@ -144,7 +158,10 @@ def test_prediction_refuses_changed_missing_and_other_factors(root: Path, tmp_pa
     before = contents(root)
     outcome = run_predict(run_command, root, write_scans(tmp_path / "in", "a.nii.gz"), tmp_path / "out", "--run", LORA)
     assert_stopped(
-        outcome, path, "missing" if fault == "missing" else "not the initial factors" if fault == "others" else "damaged", "copy"
+        outcome,
+        path,
+        "missing" if fault == "missing" else "not the initial factors" if fault == "others" else "damaged",
+        "copy",
     )
     assert contents(root) == before and not list((tmp_path / "out").glob("*.nii.gz"))
 
@@ -224,7 +241,9 @@ def test_an_adapter_of_before_is_told_as_such(root: Path, tmp_path: Path, run_co
     assert_stopped(outcome, "adapter.json", "schema 1", "reads schema 2", "train the fold anew")
 
 
-def test_factors_of_an_earlier_run_in_single_precision_are_kept(lora_root: Path, tmp_path: Path, run_command: Command) -> None:
+def test_factors_of_an_earlier_run_in_single_precision_are_kept(
+    lora_root: Path, tmp_path: Path, run_command: Command
+) -> None:
     """Hippopt before half precision wrote float32: such a run goes on with what its folds began with."""
     root = copied(lora_root, tmp_path)
     initial, record = load_factors(initial_path(root))

@@ -15,13 +15,27 @@ from hippopt.errors import DatasetError
 from hippopt.files.image_io import read_scan
 from hippopt.stages.import_dataset import ImportRequest, ImportSummary, import_dataset
 from hippopt.workspace import Workspace
-from tests.import_sources import AFFINE, SHAPE, labels, made, read, save, scan, unzip, write_case_folders, write_decathlon, write_pair
+from tests.import_sources import (
+    AFFINE,
+    SHAPE,
+    labels,
+    made,
+    read,
+    save,
+    scan,
+    unzip,
+    write_case_folders,
+    write_decathlon,
+    write_pair,
+)
 
 NAME = "Dataset004_Test"
 
 
 def bring(root: Path, source: Path, console: SilentConsole | None = None, **options: Any) -> ImportSummary:
-    return import_dataset(Workspace(root), ImportRequest(source=source, dataset=NAME, **options), console or SilentConsole())
+    return import_dataset(
+        Workspace(root), ImportRequest(source=source, dataset=NAME, **options), console or SilentConsole()
+    )
 
 
 def description(root: Path) -> dict[str, Any]:
@@ -61,7 +75,11 @@ def test_importing_an_imported_data_set_gives_its_bytes(tmp_path: Path) -> None:
     bring(tmp_path, write_decathlon(tmp_path / "in"))
     first = tmp_path / "raw_data" / NAME
     meta = description(tmp_path)
-    meta |= {"subjects": {"task_000": "S1", "task_001": "S1"}, "labels": {"background": 0, "a": 1, "b": 2}, "sides": {"a": "left"}}
+    meta |= {
+        "subjects": {"task_000": "S1", "task_001": "S1"},
+        "labels": {"background": 0, "a": 1, "b": 2},
+        "sides": {"a": "left"},
+    }
     (first / "dataset.json").write_text(json.dumps(meta))
     bring(tmp_path / "two", first)
     assert description(tmp_path / "two") == meta
@@ -175,7 +193,9 @@ def test_structures_are_picked_merged_named_and_sided(tmp_path: Path) -> None:
     values, affine = label(tmp_path, "case_1")
     np.testing.assert_array_equal(values, np.select([stored == 53, np.isin(stored, (17, 18)), stored == 2], [1, 2, 3]))
     np.testing.assert_allclose(affine, AFFINE, atol=1e-6)
-    assert summary.voxels["hippocampus_left"] == sum(int(np.isin(labels(n, (0, 2, 17, 18, 53, 255)), (17, 18)).sum()) for n in range(3))
+    assert summary.voxels["hippocampus_left"] == sum(
+        int(np.isin(labels(n, (0, 2, 17, 18, 53, 255)), (17, 18)).sum()) for n in range(3)
+    )
     assert console.warnings == []
 
 
@@ -249,7 +269,13 @@ def test_all_faults_are_told_together(tmp_path: Path) -> None:
     with pytest.raises(DatasetError) as caught:
         bring(tmp_path, source, subjects=tmp_path / "s.tsv", picks={"a": (1,), "b": (99,)})
     lines = str(caught.value).splitlines()
-    for told in ("case_0.nii.gz: empty file", "case_1.nii.gz: not an image", "no label case_2", "s.tsv: line 1", "b=99: in none of 3"):
+    for told in (
+        "case_0.nii.gz: empty file",
+        "case_1.nii.gz: not an image",
+        "no label case_2",
+        "s.tsv: line 1",
+        "b=99: in none of 3",
+    ):
         assert sum(told in line for line in lines) == 1, lines
     assert lines[-1] == "5 fault(s); nothing was imported"
     assert made(tmp_path) == []

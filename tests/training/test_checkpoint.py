@@ -10,9 +10,16 @@ from hippopt.errors import TrainingError
 from hippopt.training.checkpoint import LoopState, load_resume, restore_optimizer, save_resume
 
 STATE = LoopState(
-    step=12, elapsed_s=3.25, waited_s=0.5, skipped=2, skipped_in_a_row=1, smoothed_dice=0.1 + 0.2, best_dice=1 / 3, best_step=10,
+    step=12,
+    elapsed_s=3.25,
+    waited_s=0.5,
+    skipped=2,
+    skipped_in_a_row=1,
+    smoothed_dice=0.1 + 0.2,
+    best_dice=1 / 3,
+    best_step=10,
     rows=[{"step": 10, "train_loss": 0.7071067811865476}],
-)  # fmt: skip
+)
 
 
 class Fit:
@@ -80,7 +87,9 @@ def test_moments_are_stored_by_name(files: tuple[Path, Path]) -> None:
     save(fit, files)
     tensors, _, _ = load_resume(*files)
     moments = {name for name in tensors if name.startswith("optimizer.")}
-    assert moments == {f"optimizer.{moment}.{name}" for moment in ("exp_avg", "exp_avg_sq") for name in fit.names if name != "unused"}
+    assert moments == {
+        f"optimizer.{moment}.{name}" for moment in ("exp_avg", "exp_avg_sq") for name in fit.names if name != "unused"
+    }
     weight = fit.model[0].weight
     assert torch.equal(tensors["optimizer.exp_avg.0.weight"], fit.optimizer.state[weight]["exp_avg"])
 

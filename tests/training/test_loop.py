@@ -11,7 +11,15 @@ from torch import nn
 
 from hippopt.errors import TrainingError
 from hippopt.training.checkpoint import LoopState
-from hippopt.training.loop import SKIPS_ALLOWED, Budget, LoopHooks, Optimisation, learning_rate, segmentation_loss, train
+from hippopt.training.loop import (
+    SKIPS_ALLOWED,
+    Budget,
+    LoopHooks,
+    Optimisation,
+    learning_rate,
+    segmentation_loss,
+    train,
+)
 from tests.records import changed, small_plan
 
 SCHEDULE = small_plan().schedule  # 5 steps of warm-up, exponent 0.9, 10 steps an epoch
@@ -44,7 +52,8 @@ def test_progress_by_steps_or_by_time() -> None:
 
 
 def test_loss_by_hand() -> None:
-    # one voxel of each class, all probabilities 1/3: cross-entropy is log 3; Dice of a class is 2 * 1/3 / (1 + 3 * 1/3) = 1/3
+    # one voxel of each class, all probabilities 1/3: cross-entropy is log 3; Dice of a class is 2 * 1/3 / (1 + 3 * 1/3)
+    # = 1/3
     label = torch.tensor([0, 1, 2]).reshape(1, 1, 1, 1, 3)
     loss = segmentation_loss()(torch.zeros(1, 3, 1, 1, 3), label)
     assert float(loss) == pytest.approx(math.log(3) + 2 / 3, abs=1e-4)
@@ -77,9 +86,11 @@ class Runner:
 
     def run(self, batches: Iterator[dict[str, Any]], budget: Budget) -> bool:
         hooks = LoopHooks(
-            lambda state, row: self.rows.append(row), lambda state, loss: self.rates.append(self.optimizer.param_groups[0]["lr"]),
-            lambda state, cases: self.skipped.append(cases), lambda: self.stop_at is not None and self.state.step >= self.stop_at,
-        )  # fmt: skip
+            lambda state, row: self.rows.append(row),
+            lambda state, loss: self.rates.append(self.optimizer.param_groups[0]["lr"]),
+            lambda state, cases: self.skipped.append(cases),
+            lambda: self.stop_at is not None and self.state.step >= self.stop_at,
+        )
         return train(self.model, self.optimisation(), batches, budget, self.state, hooks)
 
     def optimisation(self) -> Optimisation:

@@ -1,4 +1,6 @@
-"""LoRA-PT on a UNETR: principal tensor factors of stacks of transformer weights, of kernels of convolutions, or of both."""
+"""LoRA-PT on a UNETR: principal tensor factors of stacks of
+transformer weights, of kernels of convolutions, or of both.
+"""
 
 from collections.abc import Mapping, Sequence
 
@@ -28,9 +30,13 @@ class Maker(Adapter):
         self._adaptation = adapt(model, stacks, ranks, core=settings.core, balance=settings.balance, initial=initial)
 
     @classmethod
-    def weights(cls, method: Method, model: nn.Module, network: NetworkSettings, settings: AdapterSettings) -> list[Stack]:
+    def weights(
+        cls, method: Method, model: nn.Module, network: NetworkSettings, settings: AdapterSettings
+    ) -> list[Stack]:
         """The stacks of the transformer that the plan names, and a stack for each kernel that does not train whole."""
-        return unetr_stacks(network.hidden_size, network.mlp_dim, settings.stacks, settings.attention) + kernel_stacks(model, settings)
+        return unetr_stacks(network.hidden_size, network.mlp_dim, settings.stacks, settings.attention) + kernel_stacks(
+            model, settings
+        )
 
     @property
     def factors(self) -> dict[str, nn.Parameter]:

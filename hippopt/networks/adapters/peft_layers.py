@@ -1,7 +1,8 @@
 """LoRA, DoRA, PiSSA and AdaLoRA, as the peft library makes them, on the weights that LoRA-PT stacks.
 
-Hu et al. 2021 (arXiv 2106.09685), Liu et al. 2024 (2402.09353), Meng et al. 2024 (2404.02948), Zhang et al. 2023 (2303.10512). The
-scale of the product (alpha / rank) is 1 for all of them, so that a learning rate means the same at every rank.
+Hu et al. 2021 (arXiv 2106.09685), Liu et al. 2024 (2402.09353), Meng et al. 2024 (2404.02948), Zhang et al. 2023
+(2303.10512). The scale of the product (alpha / rank) is 1 for all of them, so that a learning rate means the same at
+every rank.
 """
 
 import math
@@ -20,16 +21,17 @@ from hippopt.networks.adapters.protocol import Adapter
 from hippopt.networks.stacks import linear_layers, plain_kernels, stack_ranks
 
 ADAPTER = "default"  # peft's own name for a single adapter
-# AdaLoRA's ranks: from 1.5 times the average at the end, as peft's defaults have it (12 to 8); they stay for a tenth of the steps, then fall
-# until half of them are done; shared out anew some 400 times. The paper's schedules lie in this range
+# AdaLoRA's ranks: from 1.5 times the average at the end, as peft's defaults have it (12 to 8); they stay for a tenth of
+# the steps, then fall until half of them are done; shared out anew some 400 times. The paper's schedules lie in this
+# range
 FIRST_RANK, WARM_SHARE, FINAL_SHARE, ALLOCATIONS = 1.5, 0.1, 0.5, 400
 
 
 class Maker(Adapter):
     """A model with peft's layers in place of the linear layers and the convolutions of `stacks`, in place.
 
-    initial: for pissa, its factors before training, in place of an SVD. Parameters are named as in the model, without peft's adapter
-    name: `vit.blocks.0.attn.qkv.lora_A.weight`. Raises StackError where initial factors do not fit.
+    initial: for pissa, its factors before training, in place of an SVD. Parameters are named as in the model, without
+    peft's adapter name: `vit.blocks.0.attn.qkv.lora_A.weight`. Raises StackError where initial factors do not fit.
     """
 
     def __init__(
@@ -43,7 +45,9 @@ class Maker(Adapter):
         check_library(method)
         super().__init__(model, method, stacks, settings, initial)
         ranks = stack_ranks(settings.rank, stacks)
-        self._convolutions = [path for stack in stacks for path in _layers(stack) if isinstance(model.get_submodule(path), _ConvNd)]
+        self._convolutions = [
+            path for stack in stacks for path in _layers(stack) if isinstance(model.get_submodule(path), _ConvNd)
+        ]
         self._tuner = _inject(model, method, stacks, ranks, plain=initial is not None)
         self._factors = {
             name.replace(f".{ADAPTER}", ""): parameter
@@ -52,23 +56,30 @@ class Maker(Adapter):
         }
         if initial is not None:
             self._start_from(initial, [path for stack in stacks for path in _layers(stack)])
-        self._initial = {name: value.detach().cpu().clone() for name, value in self._factors.items()} if method == "pissa" else {}
-        self._shares_ranks = method == "adalora" and self._tuner.rankallocator.init_bgt > self._tuner.rankallocator.target_bgt
+        self._initial = (
+            {name: value.detach().cpu().clone() for name, value in self._factors.items()} if method == "pissa" else {}
+        )
+        self._shares_ranks = (
+            method == "adalora" and self._tuner.rankallocator.init_bgt > self._tuner.rankallocator.target_bgt
+        )
         self._regularised = method == "adalora"
         self._settled = False
         self._merged = False
 
     @classmethod
-    def weights(cls, method: Method, model: nn.Module, network: NetworkSettings, settings: AdapterSettings) -> list[Stack]:
-        """The linear layers that the plan's stacks name, each whole, and its convolutions; peft adapts no transposed ones: they train whole.
+    def weights(
+        cls, method: Method, model: nn.Module, network: NetworkSettings, settings: AdapterSettings
+    ) -> list[Stack]:
+        """The linear layers that the plan's stacks name, each whole, and its convolutions; peft adapts no transposed
+        ones: they train whole.
 
         Raises UsageError for convolutions with a method whose factors peft does not make for them.
         """
         kernels = plain_kernels(model, settings)
         if kernels and method != "lora":
             raise UsageError(
-                f"method {method}: adapter.stacks names convolutions, which the peft library adapts with lora alone; take --method lora or "
-                "lora-pt, or a plan whose stacks are attention, mlp_up, mlp_down"
+                f"method {method}: adapter.stacks names convolutions, which the peft library adapts with lora alone;"
+                " take --method lora or lora-pt, or a plan whose stacks are attention, mlp_up, mlp_down"
             )
         return linear_layers(network.hidden_size, network.mlp_dim, settings.stacks) + kernels
 
@@ -78,7 +89,9 @@ class Maker(Adapter):
         return dict(self._factors)
 
     def initial_state(self) -> dict[str, Tensor]:
-        """For pissa the factors before training: with them and the base, the residual is restored without a second SVD."""
+        """For pissa the factors before training: with them and the base, the residual is restored without a
+        second SVD.
+        """
         return dict(self._initial)
 
     def merge(self) -> nn.Module:
@@ -91,7 +104,9 @@ class Maker(Adapter):
         return self.model
 
     def penalty(self) -> Tensor | None:
-        """AdaLoRA's orthogonal regularisation (its equation 4), the mean over matrices as peft computes it; None for the others."""
+        """AdaLoRA's orthogonal regularisation (its equation 4), the
+        mean over matrices as peft computes it; None for the others.
+        """
         if not self._regularised:
             return None
         gaps = []
@@ -102,7 +117,9 @@ class Maker(Adapter):
         return self._config.orth_reg_weight * torch.stack(gaps).mean()
 
     def after_update(self, updates: int, total: int) -> None:
-        """Share the ranks out after an update of the weights, while its gradients are there. updates: done so far; total: planned."""
+        """Share the ranks out after an update of the weights, while its
+        gradients are there. updates: done so far; total: planned.
+        """
         if not self._shares_ranks:
             return
         self._to_device()
@@ -110,7 +127,8 @@ class Maker(Adapter):
         config.total_step, config.tfinal, config.tinit = total, int(total * FINAL_SHARE), int(total * WARM_SHARE)
         config.deltaT = max(1, total // ALLOCATIONS)
         last = total - config.tfinal
-        # peft settles the ranks when it is called with that very number, which skipped steps or another total could jump over
+        # peft settles the ranks when it is called with that very number, which skipped steps or another total could
+        # jump over
         step = last + 1 if self._settled else min(updates, last)
         self._tuner.update_and_allocate(step)
         self._settled = step >= last
@@ -143,7 +161,9 @@ class Maker(Adapter):
                 allocator.ipt[name] = torch.zeros_like(averages[name])  # a name that is there is not begun anew
 
     def _merge_convolution(self, path: str) -> None:
-        """The kernel W + B A, B being one by one by one, by our own arithmetic: peft trains kernels of one voxel but fails to merge them."""
+        """The kernel W + B A, B being one by one by one, by our own arithmetic:
+        peft trains kernels of one voxel but fails to merge them.
+        """
         layer: Any = self.model.get_submodule(path)
         down, up = (self._factors[f"{path}.lora_{side}.weight"].detach() for side in "AB")
         with torch.no_grad():
@@ -168,7 +188,9 @@ class Maker(Adapter):
             raise StackError(f"initial factors of other layers ({sorted(set(initial) ^ set(self._factors))[0]})")
         for name, factor in self._factors.items():
             if factor.shape != initial[name].shape:
-                raise StackError(f"{name}: initial factors {tuple(initial[name].shape)} do not fit {tuple(factor.shape)}")
+                raise StackError(
+                    f"{name}: initial factors {tuple(initial[name].shape)} do not fit {tuple(factor.shape)}"
+                )
         with torch.no_grad():
             for name, factor in self._factors.items():
                 factor.copy_(initial[name])
@@ -190,12 +212,23 @@ def _inject(model: nn.Module, method: Method, stacks: Sequence[Stack], ranks: Ma
         sides = [min(model.get_submodule(layer).weight.shape) for layer in layers]  # type: ignore[arg-type, union-attr]
         rank = max(layers.values())
         first = max(rank, min(math.ceil(FIRST_RANK * rank), *sides))
-        settings = {"target_modules": list(layers), "target_r": rank, "init_r": first, "lora_alpha": first, "total_step": 1}
+        settings = {
+            "target_modules": list(layers),
+            "target_r": rank,
+            "init_r": first,
+            "lora_alpha": first,
+            "total_step": 1,
+        }
         return peft.AdaLoraModel(model, peft.AdaLoraConfig(**settings), ADAPTER)
     rank = max(layers.values())
     other = {layer: its for layer, its in layers.items() if its != rank}
     config = peft.LoraConfig(
-        target_modules=list(layers), r=rank, lora_alpha=rank, rank_pattern=other, alpha_pattern=dict(other), use_dora=method == "dora",
+        target_modules=list(layers),
+        r=rank,
+        lora_alpha=rank,
+        rank_pattern=other,
+        alpha_pattern=dict(other),
+        use_dora=method == "dora",
         init_lora_weights="pissa" if method == "pissa" and not plain else True,
-    )  # fmt: skip
+    )
     return peft.LoraModel(model, config, ADAPTER)

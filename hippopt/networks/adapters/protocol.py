@@ -1,4 +1,6 @@
-"""What a way to fine-tune has to say of its factors: what they are, what they start from, and what happens to them in training."""
+"""What a way to fine-tune has to say of its factors: what they
+are, what they start from, and what happens to them in training.
+"""
 
 from collections.abc import Mapping, Sequence
 from importlib import import_module
@@ -14,7 +16,10 @@ RatedNames = list[tuple[float, list[str]]]
 
 
 class Adapter:
-    """Factors that stand in a model in place of some of its weights. This one has none: for ways to fine-tune without."""
+    """Factors that stand in a model in place of some of its weights.
+
+    This one has none: for ways to fine-tune without.
+    """
 
     def __init__(
         self,
@@ -41,7 +46,9 @@ class Adapter:
         self.model = model
 
     @classmethod
-    def weights(cls, method: Method, model: nn.Module, network: NetworkSettings, settings: AdapterSettings) -> list[Stack]:
+    def weights(
+        cls, method: Method, model: nn.Module, network: NetworkSettings, settings: AdapterSettings
+    ) -> list[Stack]:
         """The weights that get factors; `model`: only its shapes are looked at. They train in no other way."""
         return []
 

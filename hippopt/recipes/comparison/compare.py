@@ -1,4 +1,6 @@
-"""Compare ways to fine-tune: train every combination in a process of its own, choose learning rates on cases that are not reported, and write one table."""
+"""Compare ways to fine-tune: train every combination in a process of its own,
+choose learning rates on cases that are not reported, and write one table.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -62,12 +64,17 @@ def run_comparison(
     Raises HippoptError's kinds before anything is trained; Interrupted after a signal, with all that was done kept.
     """
     grid, failed = request.grid, dict[str, str]()
-    reported, choosing = make_cases(workspace, plan, request.test, request.choose, request.folds, bool(grid.to_choose()))
+    reported, choosing = make_cases(
+        workspace, plan, request.test, request.choose, request.folds, bool(grid.to_choose())
+    )
     if request.choose and choosing is None:
         console.warn("--choose is not needed: no method has several learning rates")
     setting = _check(workspace, dataset, plan, fingerprint, request, reported, choosing, console)
     cores = threads_each(request.jobs)
-    console.say(f"{counted(len(grid.rows), 'row')}, {counted(request.jobs, 'training')} side by side, {counted(cores, 'thread')} each")
+    console.say(
+        f"{counted(len(grid.rows), 'row')}, {counted(request.jobs, 'training')} side by side,"
+        f" {counted(cores, 'thread')} each"
+    )
     chosen: dict[str, float] = {}
     choices = pd.DataFrame(columns=list(CHOICE_COLUMNS))
     with StopSignals() as signals, fold_lock(setting.folder.lock):
@@ -86,9 +93,15 @@ def run_comparison(
 
 
 def _check(
-    workspace: Workspace, dataset: str, plan: Plan, fingerprint: Fingerprint, request: ComparisonRequest, reported: Cases,
-    choosing: Cases | None, console: Console,
-) -> Setting:  # fmt: skip
+    workspace: Workspace,
+    dataset: str,
+    plan: Plan,
+    fingerprint: Fingerprint,
+    request: ComparisonRequest,
+    reported: Cases,
+    choosing: Cases | None,
+    console: Console,
+) -> Setting:
     """Everything that can be told beforehand."""
     grid = request.grid
     for row in grid.rows:
@@ -107,7 +120,9 @@ def _check(
     if base is not None and not request.allow_seen:
         check_base_unseen(base[1].seen_images, base[1].name, list(contents.values()))
     steps = request.steps or plan.schedule.steps_from(base is not None)
-    setting = Setting(workspace, dataset, plan, request, steps, base, contents, workspace.comparison(dataset, request.name))
+    setting = Setting(
+        workspace, dataset, plan, request, steps, base, contents, workspace.comparison(dataset, request.name)
+    )
     for row in grid.rows:
         every = [Combination(row, rate, seed) for rate in grid.rates[row.name] or (None,) for seed in grid.seeds]
         for cases in filter(None, (reported, choosing)):
@@ -116,19 +131,29 @@ def _check(
     return setting
 
 
-def _base(workspace: Workspace, plan: Plan, request: ComparisonRequest, console: Console) -> tuple[Path, BaseCard] | None:
+def _base(
+    workspace: Workspace, plan: Plan, request: ComparisonRequest, console: Console
+) -> tuple[Path, BaseCard] | None:
     needing = [row.name for row in request.grid.rows if row.needs_base]
     if not needing:
         return None
     asked = chosen_base(request.base, plan)
     if asked is None:
-        raise UsageError(f"{needing[0]}: starts from pre-trained weights: name them with --base FILE; scratch and no-transformer do not")
+        raise UsageError(
+            f"{needing[0]}: starts from pre-trained weights: name them with --base FILE; scratch and no-transformer"
+            " do not"
+        )
     return adopt_base(asked, plan, workspace, console)
 
 
-def _run(setting: Setting, units: Sequence[Unit], commands: Commands, signals: StopSignals, console: Console) -> dict[str, str]:
+def _run(
+    setting: Setting, units: Sequence[Unit], commands: Commands, signals: StopSignals, console: Console
+) -> dict[str, str]:
     """Train and score what is not there yet. Returns the failures."""
-    jobs = {unit: Job(unit_text(unit), commands_left(setting, unit, commands), setting.folder.log(unit.run, unit.fold)) for unit in units}
+    jobs = {
+        unit: Job(unit_text(unit), commands_left(setting, unit, commands), setting.folder.log(unit.run, unit.fold))
+        for unit in units
+    }
     left = {job.name: unit for unit, job in jobs.items() if job.commands}
     failed: dict[str, str] = {}
     if len(left) < len(units):
@@ -154,7 +179,10 @@ def _run(setting: Setting, units: Sequence[Unit], commands: Commands, signals: S
             failed[job.name] = reason
             console.warn(f"{done} of {len(left)}: {job.name} failed: {reason} (all it said: {job.log})")
         else:
-            console.say(f"{done} of {len(left)}: {job.name}: Dice {mean_dice(case_scores(setting, unit)):.4f}, {seconds / 60:.1f} min")
+            console.say(
+                f"{done} of {len(left)}: {job.name}: Dice {mean_dice(case_scores(setting, unit)):.4f},"
+                f" {seconds / 60:.1f} min"
+            )
 
     try:
         run_jobs([jobs[unit] for unit in left.values()], setting.request.jobs, signals, on_done)
@@ -187,6 +215,7 @@ def _choose(setting: Setting, choosing: Cases, console: Console) -> tuple[dict[s
         ]
         edge = ": no rate beyond it was tried" if at_edge(best, list(scores)) else ""
         console.say(
-            f"{row.name}: rate {best:g}{edge} ({', '.join(f'{rate:g} Dice {mean_dice(table):.4f}' for rate, table in scores.items())})"
+            f"{row.name}: rate {best:g}{edge}"
+            f" ({', '.join(f'{rate:g} Dice {mean_dice(table):.4f}' for rate, table in scores.items())})"
         )
     return chosen, pd.DataFrame(rows, columns=list(CHOICE_COLUMNS))

@@ -1,4 +1,6 @@
-"""Labelled scans against Dice: several comparisons that were reported on the same data set, and the base itself, in one table and one plot."""
+"""Labelled scans against Dice: several comparisons that were reported on
+the same data set, and the base itself, in one table and one plot.
+"""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -29,13 +31,18 @@ def by_scans(prepared: Mapping[str, tuple[Plan, Fingerprint]]) -> dict[int, str]
     for name, (_, fingerprint) in sorted(prepared.items(), key=lambda item: len(item[1][1].cases)):
         scans = len(fingerprint.cases)
         if scans in found:
-            raise UsageError(f"{found[scans]} and {name} both have {scans} labelled scans; compare data sets of different numbers")
+            raise UsageError(
+                f"{found[scans]} and {name} both have {scans} labelled scans; compare data sets of different numbers"
+            )
         found[scans] = name
     return found
 
 
 def write_curve(compared: Mapping[int, Setting], console: Console) -> None:
-    """Write the table and the plot of comparisons that are done, by their number of labelled scans. Raises HippoptError's kinds."""
+    """Write the table and the plot of comparisons that are done, by their number of labelled scans.
+
+    Raises HippoptError's kinds.
+    """
     settings = list(compared.values())
     first = settings[0]
     assert first.request.test is not None
@@ -51,13 +58,18 @@ def write_curve(compared: Mapping[int, Setting], console: Console) -> None:
         return
     notes = _notes(compared, test)
     based = next((setting for setting in settings if setting.base is not None), None)
-    zero = _of_base(based, first.contents[test], folder, console) if based is not None else "no method that starts from a base is compared"
+    zero = (
+        _of_base(based, first.contents[test], folder, console)
+        if based is not None
+        else "no method that starts from a base is compared"
+    )
     if isinstance(zero, str):
         notes.append(f"no row without labels: {zero}")
     else:
         tables[0] = zero
         notes.append(
-            f"`{BASE_ROW}`: the base as it is, each label by the classes that mean it; its parts follow other borders than the labels', so look at all labels as one"
+            f"`{BASE_ROW}`: the base as it is, each label by the classes that mean it; its parts follow other borders"
+            " than the labels', so look at all labels as one"
         )
     cases = joined(tables)
     table = learning_curve(cases, SCRATCH)
@@ -68,7 +80,8 @@ def write_curve(compared: Mapping[int, Setting], console: Console) -> None:
     for line in curve_lines(table):
         console.say(line)
     console.say(
-        f"labelled scans against Dice: {folder.curve.with_suffix('.md')} and .csv; plot: {folder.curve_plot}; a row per case: {folder.curve_cases}"
+        f"labelled scans against Dice: {folder.curve.with_suffix('.md')} and .csv; plot: {folder.curve_plot}; a row per"
+        f" case: {folder.curve_cases}"
     )
 
 
@@ -77,10 +90,16 @@ def _notes(compared: Mapping[int, Setting], test: str) -> list[str]:
     first = next(iter(compared.values()))
     return [
         f"trained on all cases of {trained}",
-        f"reported: {test}, {len(first.contents[test].subjects)} cases of {len(set(first.contents[test].subjects.values()))} subjects",
-        "means over subjects (seeds, scans and sides of a subject averaged first), with 95 % bootstrap intervals over subjects; differences are paired by subject, with "
-        "Wilcoxon's signed-rank p, adjusted by Holm over all rows with as many scans",
-    ]  # fmt: skip
+        (
+            f"reported: {test}, {len(first.contents[test].subjects)} cases of"
+            f" {len(set(first.contents[test].subjects.values()))} subjects"
+        ),
+        (
+            "means over subjects (seeds, scans and sides of a subject averaged first), with 95 % bootstrap intervals"
+            " over subjects; differences are paired by subject, with Wilcoxon's signed-rank p, adjusted by Holm over"
+            " all rows with as many scans"
+        ),
+    ]
 
 
 def _of_base(setting: Setting, contents: Contents, folder: ComparisonFolder, console: Console) -> pd.DataFrame | str:
@@ -90,7 +109,10 @@ def _of_base(setting: Setting, contents: Contents, folder: ComparisonFolder, con
     dataset, plan = contents.dataset, setting.plan
     meant = labels_meant(card, plan)
     if meant is None:
-        return f"base {card.name} has no class that means each of {', '.join(plan.class_names[1:])} in {len(plan.channel_names)} channels"
+        return (
+            f"base {card.name} has no class that means each of {', '.join(plan.class_names[1:])} in"
+            f" {len(plan.channel_names)} channels"
+        )
     masks = folder.masks(dataset.name, f"base-{card.sha256[:12]}")
     if not (masks / METRICS).exists():
         device, _ = choose_device(setting.request.device)
@@ -103,7 +125,9 @@ def _of_base(setting: Setting, contents: Contents, folder: ComparisonFolder, con
 
 
 def _score(masks: Path, dataset: Dataset, contents: Contents, console: Console) -> None:
-    table, _ = evaluate(masks, Path(dataset.cases[0].label).parent, LabelNames(dataset.foreground, contents.subjects), 1, console)
+    table, _ = evaluate(
+        masks, Path(dataset.cases[0].label).parent, LabelNames(dataset.foreground, contents.subjects), 1, console
+    )
     write_csv(masks / METRICS, table)
     write_outlines(masks, dataset)
 

@@ -1,4 +1,6 @@
-"""What a comparison runs: rows, learning rates and seeds, the cases that choose a rate and those that are reported, and whether these are apart."""
+"""What a comparison runs: rows, learning rates and seeds, the cases that
+choose a rate and those that are reported, and whether these are apart.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -59,7 +61,9 @@ class Combination:
 
     @property
     def text(self) -> str:
-        return f"{self.row.name}, {'rate of the plan' if self.rate is None else f'rate {self.rate:g}'}, seed {self.seed}"
+        return (
+            f"{self.row.name}, {'rate of the plan' if self.rate is None else f'rate {self.rate:g}'}, seed {self.seed}"
+        )
 
     def suffix(self, comparison: str) -> str:
         """The --name of the run."""
@@ -107,7 +111,11 @@ def make_grid(methods: Sequence[str], ranks: Sequence[str], rates: Sequence[str]
         raise UsageError(f"--methods {unknown[0]}: choose of {', '.join(ROWS)}")
     ranked = [name for name in methods if name in METHODS and METHODS[name].ranked]  # type: ignore[index]
     by_method = _by_method("--ranks", "a whole number", ranks, ranked, int)
-    rows = [Row(name, rank) for name in dict.fromkeys(methods) for rank in (by_method(name) if name in ranked else ()) or (None,)]
+    rows = [
+        Row(name, rank)
+        for name in dict.fromkeys(methods)
+        for rank in (by_method(name) if name in ranked else ()) or (None,)
+    ]
     rates_of = _by_method("--learning-rates", "a number", rates, methods, float)
     by_row = {row.name: tuple(sorted(rates_of(row.method_name))) for row in rows}
     return Grid(tuple(rows), by_row, tuple(dict.fromkeys(seeds)))
@@ -116,7 +124,9 @@ def make_grid(methods: Sequence[str], ranks: Sequence[str], rates: Sequence[str]
 def _by_method(
     option: str, what: str, texts: Sequence[str], methods: Sequence[str], parse: Callable[[str], Number]
 ) -> Callable[[str], tuple[Number, ...]]:
-    """The numbers of a method, each once: its own, METHOD=NUMBER, where it has some, else those for all. Raises UsageError."""
+    """The numbers of a method, each once: its own, METHOD=NUMBER,
+    where it has some, else those for all. Raises UsageError.
+    """
     general: list[Number] = []
     own: dict[str, list[Number]] = {}
     for text in texts:
@@ -126,14 +136,18 @@ def _by_method(
         except ValueError:
             value = parse("0")
         if not 0 < value < float("inf") or (equals and name not in methods):
-            raise UsageError(f"{option} {text}: {what} above 0, or METHOD=NUMBER of a method that is compared and takes one")
+            raise UsageError(
+                f"{option} {text}: {what} above 0, or METHOD=NUMBER of a method that is compared and takes one"
+            )
         (own.setdefault(name, []) if equals else general).append(value)
     return lambda name: tuple(dict.fromkeys(own.get(name, general)))
 
 
 @dataclass(frozen=True)
 class Cases:
-    """Where scores come from: the scans of a data set that nothing was trained on, or folds, whose runs score their own validation cases."""
+    """Where scores come from: the scans of a data set that nothing was
+    trained on, or folds, whose runs score their own validation cases.
+    """
 
     dataset: str | None
     folds: tuple[str, ...]
@@ -149,16 +163,20 @@ def make_cases(
     """(cases that are reported, cases that choose). chosen: whether a rate is to be chosen. Raises UsageError."""
     if (test is None) == (not folds):
         raise UsageError(
-            "name either --test DATASET, to train on all cases and report on another data set, or --folds, to report on theirs"
+            "name either --test DATASET, to train on all cases and report on another data set, or --folds, to report on"
+            " theirs"
         )
     if chosen and not choose:
         raise UsageError(
-            "several learning rates: name the cases that choose with --choose (a data set beside --test, folds beside --folds)"
+            "several learning rates: name the cases that choose with --choose (a data set beside --test, folds beside"
+            " --folds)"
         )
     if test is not None:
         if len(choose) > 1:
             raise UsageError(f"--choose {' '.join(choose)}: one data set, as --test is given")
-        return Cases(workspace.resolve(test), (FULL_DATA,)), Cases(workspace.resolve(choose[0]), (FULL_DATA,)) if chosen else None
+        return Cases(workspace.resolve(test), (FULL_DATA,)), (
+            Cases(workspace.resolve(choose[0]), (FULL_DATA,)) if chosen else None
+        )
     valid = [str(number) for number in range(len(plan.folds))]
     for option, given in (("--folds", folds), ("--choose", choose)):
         wrong = [fold for fold in given if fold not in valid]
@@ -197,7 +215,9 @@ def contents_of(workspace: Workspace, name: str) -> Contents:
 
 
 def check_apart(contents: Sequence[Contents]) -> None:
-    """Raises DatasetError where two data sets share a scan or a subject: figures on one would flatter what saw the other."""
+    """Raises DatasetError where two data sets share a scan or a
+    subject: figures on one would flatter what saw the other.
+    """
     for first, second in combinations(contents, 2):
         a, b = first.dataset.name, second.dataset.name
         if a == b:
@@ -206,30 +226,36 @@ def check_apart(contents: Sequence[Contents]) -> None:
         same = [(by_image[image], case) for case, image in second.images.items() if image in by_image]
         if same:
             raise DatasetError(
-                f"{a} and {b} share {len(same)} scans ({same[0][0]} is {same[0][1]}, ...); compare on data sets without a common scan"
+                f"{a} and {b} share {len(same)} scans ({same[0][0]} is {same[0][1]}, ...); compare on data sets without"
+                " a common scan"
             )
         people = sorted(set(first.subjects.values()) & set(second.subjects.values()))
         if people:
             raise DatasetError(
-                f"{a} and {b} share {len(people)} subjects ({people[0]}, ...); leave them out of one, or import it with other names of "
-                "subjects where they are other people"
+                f"{a} and {b} share {len(people)} subjects ({people[0]}, ...); leave them out of one, or import it with"
+                " other names of subjects where they are other people"
             )
 
 
 def check_folds_apart(plan: Plan, subjects: Mapping[str, str], reported: Cases, choosing: Cases) -> None:
     """Raises DatasetError where a subject stands in validation folds of both, as in a plan edited so."""
-    found = [{subjects[case] for fold in cases.folds for case in plan.folds[int(fold)].val} for cases in (reported, choosing)]
+    found = [
+        {subjects[case] for fold in cases.folds for case in plan.folds[int(fold)].val} for cases in (reported, choosing)
+    ]
     shared = sorted(found[0] & found[1])
     if shared:
-        raise DatasetError(f"subject {shared[0]} is in validation folds of --folds and of --choose; choose others, or plan the folds anew")
+        raise DatasetError(
+            f"subject {shared[0]} is in validation folds of --folds and of --choose; choose others, or plan the folds"
+            " anew"
+        )
 
 
 def check_labels(plan: Plan, other: Dataset) -> None:
     """Raises DatasetError where masks of the plan's networks could not be held against the data set's labels."""
     if other.labels != plan.labels or len(other.channel_names) != len(plan.channel_names):
         raise DatasetError(
-            f"{other.name}: labels {other.labels} of {len(other.channel_names)} channels, but {plan.dataset} has {plan.labels} of "
-            f"{len(plan.channel_names)}; import it with the same labels (hippopt_import --labels)"
+            f"{other.name}: labels {other.labels} of {len(other.channel_names)} channels, but {plan.dataset} has"
+            f" {plan.labels} of {len(plan.channel_names)}; import it with the same labels (hippopt_import --labels)"
         )
 
 
@@ -239,6 +265,6 @@ def check_base_unseen(seen: Sequence[str] | None, name: str, contents: Sequence[
         known = [case for case, image in each.images.items() if image in set(seen or ())]
         if known:
             raise WeightsError(
-                f"base {name} was trained on {len(known)} scans of {each.dataset.name} ({known[0]}, ...), so its figures would flatter; "
-                "use another base or data set, or add --allow-seen"
+                f"base {name} was trained on {len(known)} scans of {each.dataset.name} ({known[0]}, ...), so its"
+                " figures would flatter; use another base or data set, or add --allow-seen"
             )

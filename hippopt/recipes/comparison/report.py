@@ -21,9 +21,14 @@ from hippopt.scoring.tables import write_csv
 
 
 def write_report(
-    setting: Setting, final: Sequence[Combination], reported: Cases, choosing: Cases | None, choices: pd.DataFrame, failed: dict[str, str],
+    setting: Setting,
+    final: Sequence[Combination],
+    reported: Cases,
+    choosing: Cases | None,
+    choices: pd.DataFrame,
+    failed: dict[str, str],
     console: Console,
-) -> None:  # fmt: skip
+) -> None:
     """Write tables and plot, and say the table."""
     folder, tables, costs = setting.folder, [], []
     for combination in final:
@@ -48,7 +53,9 @@ def write_report(
     write_json(folder.settings, _settings(setting, reported, choosing))
     for line in summary_lines(table, REFERENCES):
         console.say(line)
-    console.say(f"table: {folder.table.with_suffix('.md')} and .csv; plot: {folder.plot}; a row per case: {folder.cases}")
+    console.say(
+        f"table: {folder.table.with_suffix('.md')} and .csv; plot: {folder.plot}; a row per case: {folder.cases}"
+    )
 
 
 def _cost(setting: Setting, unit: Unit) -> dict[str, Any]:
@@ -58,10 +65,18 @@ def _cost(setting: Setting, unit: Unit) -> dict[str, Any]:
     apart = {name: trained.pop(name, 0) for name in ("factors", "decoder", "head")}
     initial = folder.initial_factors.stat().st_size / 1e6 if METHODS[row.method].decomposes else 0.0
     return {
-        "row": row.name, "method": row.method_name, "rank": row.rank, "rate": unit.combination.rate, "trained": sum(card.trained_parameters.values()),
-        **apart, "other": sum(trained.values()), "seconds_a_step": float(pd.read_csv(folder.log).seconds_a_step.median()),
-        "peak_memory_mb": card.settings.get("peak_memory_mb"), "adapter_mb": folder.adapter.stat().st_size / 1e6, "initial_mb": initial,
-    }  # fmt: skip
+        "row": row.name,
+        "method": row.method_name,
+        "rank": row.rank,
+        "rate": unit.combination.rate,
+        "trained": sum(card.trained_parameters.values()),
+        **apart,
+        "other": sum(trained.values()),
+        "seconds_a_step": float(pd.read_csv(folder.log).seconds_a_step.median()),
+        "peak_memory_mb": card.settings.get("peak_memory_mb"),
+        "adapter_mb": folder.adapter.stat().st_size / 1e6,
+        "initial_mb": initial,
+    }
 
 
 def _cost_table(costs: pd.DataFrame) -> pd.DataFrame:
@@ -75,19 +90,32 @@ def _cost_table(costs: pd.DataFrame) -> pd.DataFrame:
     return table.astype({"rate": float})
 
 
-def _notes(setting: Setting, reported: Cases, choosing: Cases | None, tables: Sequence[pd.DataFrame], failed: dict[str, str]) -> list[str]:
+def _notes(
+    setting: Setting, reported: Cases, choosing: Cases | None, tables: Sequence[pd.DataFrame], failed: dict[str, str]
+) -> list[str]:
     request = setting.request
     trained = "all its cases" if reported.dataset else f"the other folds' cases, for fold {' '.join(reported.folds)}"
     notes = [
         f"trained on {setting.dataset}: {trained}; {setting.steps} steps; "
         + (f"base {setting.base[1].name} ({setting.base[1].sha256[:12]})" if setting.base else "from random weights"),
-        f"reported: {reported.text}" + (f", {tables[0].case.nunique()} cases of {tables[0].subject.nunique()} subjects" if tables else ""),
-        f"learning rates chosen on {choosing.text}, with seed {request.grid.seeds[0]}; none of these subjects is reported"
-        if choosing else "learning rates: nothing was chosen",
-        "means over subjects of the mean foreground (seeds, scans and sides of a subject averaged first), with 95 % bootstrap intervals over subjects; differences "
-        "in Dice with Wilcoxon's signed-rank p, adjusted by Holm over all rows compared with that reference",
-        f"seconds per step and peak memory (resident, of the whole process): {request.jobs} trainings side by side, {threads_each(request.jobs)} thread(s) each",
-    ]  # fmt: skip
+        f"reported: {reported.text}"
+        + (f", {tables[0].case.nunique()} cases of {tables[0].subject.nunique()} subjects" if tables else ""),
+        (
+            f"learning rates chosen on {choosing.text}, with seed {request.grid.seeds[0]}; none of these subjects is"
+            " reported"
+            if choosing
+            else "learning rates: nothing was chosen"
+        ),
+        (
+            "means over subjects of the mean foreground (seeds, scans and sides of a subject averaged first), with 95 %"
+            " bootstrap intervals over subjects; differences in Dice with Wilcoxon's signed-rank p, adjusted by Holm"
+            " over all rows compared with that reference"
+        ),
+        (
+            f"seconds per step and peak memory (resident, of the whole process): {request.jobs} trainings side by side,"
+            f" {threads_each(request.jobs)} thread(s) each"
+        ),
+    ]
     return notes + [f"failed: {what}: {reason}" for what, reason in failed.items()]
 
 
@@ -97,12 +125,22 @@ def _settings(setting: Setting, reported: Cases, choosing: Cases | None) -> dict
             return None
         if cases.dataset is not None:
             return {"dataset": cases.dataset, "cases": sorted(setting.contents[cases.dataset].subjects)}
-        return {"folds": list(cases.folds), "cases": [case for fold in cases.folds for case in setting.plan.folds[int(fold)].val]}
+        return {
+            "folds": list(cases.folds),
+            "cases": [case for fold in cases.folds for case in setting.plan.folds[int(fold)].val],
+        }
 
     grid = setting.request.grid
     return {
-        "dataset": setting.dataset, "plan_hash": content_hash(setting.plan), "base_sha256": setting.base[1].sha256 if setting.base else None,
-        "steps": setting.steps, "rows": [row.name for row in grid.rows], "rates": {name: list(rates) for name, rates in grid.rates.items()},
-        "seeds": list(grid.seeds), "reported": described(reported), "choosing": described(choosing), "jobs": setting.request.jobs,
+        "dataset": setting.dataset,
+        "plan_hash": content_hash(setting.plan),
+        "base_sha256": setting.base[1].sha256 if setting.base else None,
+        "steps": setting.steps,
+        "rows": [row.name for row in grid.rows],
+        "rates": {name: list(rates) for name, rates in grid.rates.items()},
+        "seeds": list(grid.seeds),
+        "reported": described(reported),
+        "choosing": described(choosing),
+        "jobs": setting.request.jobs,
         "hippopt": __version__,
-    }  # fmt: skip
+    }

@@ -31,7 +31,10 @@ METRICS, OUTLINES = "metrics.csv", "outlines.csv"  # beside the masks of a data 
 
 @dataclass(frozen=True)
 class ComparisonRequest:
-    """What the user asked of hippopt_compare. `test` or `folds`, never both; None and empty stand for the plan's or the machine's choice."""
+    """What the user asked of hippopt_compare.
+
+    `test` or `folds`, never both; None and empty stand for the plan's or the machine's choice.
+    """
 
     grid: Grid
     test: str | None = None
@@ -47,7 +50,9 @@ class ComparisonRequest:
 
 @dataclass(frozen=True)
 class Commands:
-    """The commands of hippopt as a child process is given them: (data set, fold, request), (data set, request) -> arguments."""
+    """The commands of hippopt as a child process is given them:
+    (data set, fold, request), (data set, request) -> arguments.
+    """
 
     train: Callable[[str, str, TrainingRequest], tuple[str, ...]]
     predict: Callable[[str, PredictionRequest], tuple[str, ...]]
@@ -79,8 +84,10 @@ class Setting:
     def units(self, combinations: Sequence[Combination], cases: Cases) -> list[Unit]:
         """Every fold of every combination."""
         return [
-            Unit(each, each.run(self.request.name, self.plan), fold, cases.dataset) for each in combinations for fold in cases.folds
-        ]  # fmt: skip
+            Unit(each, each.run(self.request.name, self.plan), fold, cases.dataset)
+            for each in combinations
+            for fold in cases.folds
+        ]
 
     def fold(self, unit: Unit) -> FoldFolder:
         return self.workspace.fold(self.dataset, unit.run, unit.fold)
@@ -98,14 +105,22 @@ def check_same(setting: Setting, unit: Unit) -> None:
     row = unit.combination.row
     base = setting.base[1].sha256 if setting.base and row.needs_base else None
     wanted = {
-        "plan_hash": content_hash(adjusted_plan(setting.plan, row.method, row.rank, unit.combination.rate, row.no_transformer)), "seed": unit.combination.seed,
-        "steps": setting.steps, "minutes": None, "base_sha256": base,
-    }  # fmt: skip
+        "plan_hash": content_hash(
+            adjusted_plan(setting.plan, row.method, row.rank, unit.combination.rate, row.no_transformer)
+        ),
+        "seed": unit.combination.seed,
+        "steps": setting.steps,
+        "minutes": None,
+        "base_sha256": base,
+    }
     found = read_card(path).settings
-    changed = [f"{key} {_short(found.get(key))} -> {_short(value)}" for key, value in wanted.items() if found.get(key) != value]
+    changed = [
+        f"{key} {_short(found.get(key))} -> {_short(value)}" for key, value in wanted.items() if found.get(key) != value
+    ]
     if changed:
         raise TrainingError(
-            f"{path.parent}: trained otherwise ({'; '.join(changed)}); remove that folder to train it anew, or give --name for a comparison of its own"
+            f"{path.parent}: trained otherwise ({'; '.join(changed)}); remove that folder to train it anew, or give"
+            " --name for a comparison of its own"
         )
 
 
@@ -125,16 +140,28 @@ def commands_left(setting: Setting, unit: Unit, commands: Commands) -> tuple[tup
     progress = fold_progress(setting.fold(unit), unit.fold.isdigit())
     if progress != "finished":
         training = TrainingRequest(
-            method=combination.row.method, base=str(setting.base[0]) if setting.base and combination.row.needs_base else None,
-            rank=combination.row.rank, name=combination.suffix(request.name), steps=setting.steps, resume=progress != "new",
-            allow_seen=request.allow_seen, device=request.device, seed=combination.seed, learning_rate=combination.rate,
+            method=combination.row.method,
+            base=str(setting.base[0]) if setting.base and combination.row.needs_base else None,
+            rank=combination.row.rank,
+            name=combination.suffix(request.name),
+            steps=setting.steps,
+            resume=progress != "new",
+            allow_seen=request.allow_seen,
+            device=request.device,
+            seed=combination.seed,
+            learning_rate=combination.rate,
             no_transformer=combination.row.no_transformer,
-        )  # fmt: skip
+        )
         needed.append(commands.train(setting.dataset, unit.fold, training))
     if unit.dataset is not None and not is_scored(setting, unit):
         scans = setting.workspace.dataset_folder(unit.dataset) / "imagesTr"
         asked = PredictionRequest(
-            source=scans, output=setting.masks(unit), folds=(unit.fold,), run=unit.run, overwrite=True, device=request.device
+            source=scans,
+            output=setting.masks(unit),
+            folds=(unit.fold,),
+            run=unit.run,
+            overwrite=True,
+            device=request.device,
         )
         needed.append(commands.predict(setting.dataset, asked))
     return tuple(needed)
@@ -167,7 +194,12 @@ def score(setting: Setting, unit: Unit, console: Console) -> None:
     labels = setting.workspace.dataset_folder(unit.dataset) / "labelsTr"
     table, faults = evaluate(setting.masks(unit), labels, names, core_count(), console)
     if faults or set(table.case) != set(contents.subjects):
-        raise DatasetError((faults or [f"{setting.masks(unit)}: {len(contents.subjects) - table.case.nunique()} scans without a mask"])[0])
+        raise DatasetError(
+            (
+                faults
+                or [f"{setting.masks(unit)}: {len(contents.subjects) - table.case.nunique()} scans without a mask"]
+            )[0]
+        )
     write_outlines(setting.masks(unit), contents.dataset)
     write_csv(setting.masks(unit) / METRICS, table)
 

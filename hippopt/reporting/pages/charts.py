@@ -35,7 +35,9 @@ class Chart:
 
 @dataclass(frozen=True)
 class VolumeAgreement:
-    """Volumes of one label, or of several together. pairs: case -> (predicted, reference) mm³; the rest as in scoring/agreement.py."""
+    """Volumes of one label, or of several together. pairs: case ->
+    (predicted, reference) mm³; the rest as in scoring/agreement.py.
+    """
 
     label: str
     pairs: Mapping[str, tuple[float, float]]
@@ -53,7 +55,9 @@ class _Scale:
 
     def at(self, x: float, y: float) -> tuple[float, float]:
         right, down = (x - self.x[0]) / (self.x[-1] - self.x[0]), (y - self.y[0]) / (self.y[-1] - self.y[0])
-        return round(LEFT + right * (WIDTH - LEFT - RIGHT), 1), round(HEIGHT - BOTTOM - down * (HEIGHT - TOP - BOTTOM), 1)
+        return round(LEFT + right * (WIDTH - LEFT - RIGHT), 1), round(
+            HEIGHT - BOTTOM - down * (HEIGHT - TOP - BOTTOM), 1
+        )
 
     def ticks(self) -> tuple[tuple[tuple[float, str], ...], tuple[tuple[float, str], ...]]:
         across = tuple((self.at(tick, self.y[0])[0], f"{tick:g}") for tick in self.x)
@@ -82,7 +86,10 @@ def bland_altman(found: VolumeAgreement) -> Chart | None:
         return None
     limits = [(found.low, "limit", True), (found.bias, "bias", False), (found.high, "limit", True)]
     known = [level for level in limits if math.isfinite(level[0])]
-    scale = _Scale([mean for mean, _ in points.values()], [0.0, *(gap for _, gap in points.values()), *(level for level, _, _ in known)])
+    scale = _Scale(
+        [mean for mean, _ in points.values()],
+        [0.0, *(gap for _, gap in points.values()), *(level for level, _, _ in known)],
+    )
     dots = tuple(
         Dot(case, *scale.at(mean, gap), f"{case}: {gap:+.0f} mm³ of {mean:.0f}", gap < found.low or gap > found.high)
         for case, (mean, gap) in points.items()

@@ -20,7 +20,9 @@ SCRIPTS = ("ratings.js", "viewer.js", "cohort.js")
 
 @dataclass(frozen=True)
 class ScanCard:
-    """The pictures of one scan. mask: short hash of its mask; remarks: lines on what could not be shown, or does not agree."""
+    """The pictures of one scan. mask: short hash of its mask;
+    remarks: lines on what could not be shown, or does not agree.
+    """
 
     name: str
     mask: str = ""
@@ -31,7 +33,9 @@ class ScanCard:
 
 @dataclass(frozen=True)
 class Cohort:
-    """What a page is made of. scans: in the order in which to look at them; labels: name -> number of its colour; id: under which a browser keeps ratings."""
+    """What a page is made of. scans: in the order in which to look at them; labels:
+    name -> number of its colour; id: under which a browser keeps ratings.
+    """
 
     title: str
     summary: str
@@ -43,7 +47,10 @@ class Cohort:
 
 
 def write_cohort(path: Path, cohort: Cohort, draw: Callable[[Sequence[ScanRow]], Iterable[ScanCard]]) -> list[Path]:
-    """Write the page, parts first, and remove parts of an earlier one. `draw` gives a card a scan, in order. Returns the files, the first to open first."""
+    """Write the page, parts first, and remove parts of an earlier one.
+
+    `draw` gives a card a scan, in order. Returns the files, the first to open first.
+    """
     scans = cohort.scans
     if len(scans) <= SCANS_A_FILE:
         cards = list(draw(scans))
@@ -59,7 +66,10 @@ def write_cohort(path: Path, cohort: Cohort, draw: Callable[[Sequence[ScanRow]],
         cards = list(draw(own))
         found = {card.name: card.mask for card in cards}
         anchors = _anchors(own, first + 1)
-        write_page(part, _page(cohort, own, first + 1, found, cards, anchors, parts=_links(path, parts, firsts, len(scans), number)))
+        write_page(
+            part,
+            _page(cohort, own, first + 1, found, cards, anchors, parts=_links(path, parts, firsts, len(scans), number)),
+        )
         masks |= found
         hrefs |= {name: quote(f"{part.parent.name}/{part.name}") + anchor for name, anchor in anchors.items()}
     write_page(path, _page(cohort, scans, 1, masks, (), hrefs, parts=_links(path, parts, firsts, len(scans), None)))
@@ -71,7 +81,9 @@ def _anchors(scans: Sequence[ScanRow], first: int) -> dict[str, str]:
     return {scan.name: f"#scan-{number}" for number, scan in enumerate(scans, start=first)}
 
 
-def _links(path: Path, parts: Sequence[Path], firsts: Sequence[int], count: int, here: int | None) -> list[dict[str, Any]]:
+def _links(
+    path: Path, parts: Sequence[Path], firsts: Sequence[int], count: int, here: int | None
+) -> list[dict[str, Any]]:
     """Of the index (here: None) or of a part to all parts, and of a part back to the index."""
     links = [
         {
@@ -84,22 +96,36 @@ def _links(path: Path, parts: Sequence[Path], firsts: Sequence[int], count: int,
 
 
 def _page(
-    cohort: Cohort, scans: Sequence[ScanRow], first: int, masks: Mapping[str, str], cards: Sequence[ScanCard], hrefs: Mapping[str, str],
+    cohort: Cohort,
+    scans: Sequence[ScanRow],
+    first: int,
+    masks: Mapping[str, str],
+    cards: Sequence[ScanCard],
+    hrefs: Mapping[str, str],
     parts: Sequence[Mapping[str, Any]] = (),
-) -> bytes:  # fmt: skip
+) -> bytes:
     names = {scan.name: (number, scan) for number, scan in enumerate(scans, start=first)}
     whole = len(scans) == len(cohort.scans)
     apart = {measure.key: set(measure.apart) for measure in cohort.measures}
     context = {
-        "title": cohort.title, "summary": cohort.summary, "parts": parts, "index_of": bool(parts) and not cards,
-        "flags": sorted({flag for scan in scans for flag in scan.flags}), "failures": cohort.failures if whole else [],
-        "plots": [strip_plot(measure) for measure in cohort.measures] if whole else [], "hrefs": hrefs, "least": LEAST_SCANS,
-        "fenced": any(measure.fences for measure in cohort.measures), "columns": cohort.measures,
+        "title": cohort.title,
+        "summary": cohort.summary,
+        "parts": parts,
+        "index_of": bool(parts) and not cards,
+        "flags": sorted({flag for scan in scans for flag in scan.flags}),
+        "failures": cohort.failures if whole else [],
+        "plots": [strip_plot(measure) for measure in cohort.measures] if whole else [],
+        "hrefs": hrefs,
+        "least": LEAST_SCANS,
+        "fenced": any(measure.fences for measure in cohort.measures),
+        "columns": cohort.measures,
         "rows": [_row(number, scan, cohort.measures, apart) for number, scan in names.values()],
         "labels": [{"name": name, "colour": colour} for name, colour in cohort.labels.items()],
-        "planes": captions.PLANES, "strip_asks": captions.STRIP, "cards": [_card(*names[card.name], card) for card in cards],
+        "planes": captions.PLANES,
+        "strip_asks": captions.STRIP,
+        "cards": [_card(*names[card.name], card) for card in cards],
         "page": {"id": cohort.id, "masks": dict(masks)},
-    }  # fmt: skip
+    }
     return render("cohort.html.jinja", context, SCRIPTS)
 
 
@@ -118,9 +144,16 @@ def _card(number: int, scan: ScanRow, card: ScanCard) -> dict[str, Any]:
         asks[-1]["text"] += f" ({'; '.join(scan.apart)})"
     volumes = [{"name": view.name, **view.volume} for view in card.regions]
     return {
-        "number": number, "name": scan.name, "flags": scan.flags, "facts": _facts(scan), "asks": asks, "remarks": card.remarks,
-        "regions": card.regions, "overview": card.overview, "volumes": volumes,
-    }  # fmt: skip
+        "number": number,
+        "name": scan.name,
+        "flags": scan.flags,
+        "facts": _facts(scan),
+        "asks": asks,
+        "remarks": card.remarks,
+        "regions": card.regions,
+        "overview": card.overview,
+        "volumes": volumes,
+    }
 
 
 def _facts(scan: ScanRow) -> str:
@@ -128,7 +161,11 @@ def _facts(scan: ScanRow) -> str:
     dice = f"predicted Dice {scan.dice:.2f}" if scan.dice is not None else ""
     volumes = [
         f"{row.label} {row.volume_mm3:.0f} mm³"
-        + (f" ({row.low_mm3:.0f} to {row.high_mm3:.0f})" if row.low_mm3 is not None and row.high_mm3 is not None else "")
+        + (
+            f" ({row.low_mm3:.0f} to {row.high_mm3:.0f})"
+            if row.low_mm3 is not None and row.high_mm3 is not None
+            else ""
+        )
         for row in scan.labels
     ]
     return "; ".join(filter(None, (dice, *volumes)))

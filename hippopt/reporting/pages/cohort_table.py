@@ -34,7 +34,9 @@ class LabelRow:
 
 @dataclass(frozen=True)
 class ScanRow:
-    """One scan. flags: each once, as volumes.tsv has them and the page's own; apart: measures beyond the cohort's fences."""
+    """One scan. flags: each once, as volumes.tsv has them and the
+    page's own; apart: measures beyond the cohort's fences.
+    """
 
     name: str
     labels: tuple[LabelRow, ...]
@@ -119,27 +121,50 @@ def _label_row(fields: Mapping[str, str]) -> LabelRow:
 
     volume, voxels = number("volume_mm3"), number("voxels")
     return LabelRow(
-        label=fields["label"], value=int(fields["value"]), side=fields.get("side", ""), voxels=None if voxels is None else int(voxels),
-        volume_mm3=volume or 0.0, low_mm3=number("volume_low_mm3"), high_mm3=number("volume_high_mm3"), dice=number("predicted_dice"),
-        agreement=number("fold_agreement"), asymmetry=number("asymmetry_percent"), head_of=fields.get("head_size_of", ""),
+        label=fields["label"],
+        value=int(fields["value"]),
+        side=fields.get("side", ""),
+        voxels=None if voxels is None else int(voxels),
+        volume_mm3=volume or 0.0,
+        low_mm3=number("volume_low_mm3"),
+        high_mm3=number("volume_high_mm3"),
+        dice=number("predicted_dice"),
+        agreement=number("fold_agreement"),
+        asymmetry=number("asymmetry_percent"),
+        head_of=fields.get("head_size_of", ""),
         ratio=number("volume_per_head"),
-    )  # fmt: skip
+    )
 
 
 def measures(scans: Sequence[ScanRow]) -> list[Measure]:
-    """What the page plots: volume per label and of a side's labels together, asymmetry, volume over head size, predicted Dice, disagreement."""
+    """What the page plots: volume per label and of a side's labels together,
+    asymmetry, volume over head size, predicted Dice, disagreement.
+    """
     labels = list(dict.fromkeys(row.label for scan in scans for row in scan.labels))
-    found = [_measure(f"volume:{label}", f"Volume, {label}", "mm³", _by_label(scans, label, "volume_mm3", above=0)) for label in labels]
+    found = [
+        _measure(f"volume:{label}", f"Volume, {label}", "mm³", _by_label(scans, label, "volume_mm3", above=0))
+        for label in labels
+    ]
     for side in dict.fromkeys(row.side for scan in scans for row in scan.labels):
         whole = {scan.name: [row.volume_mm3 for row in scan.labels if row.side == side] for scan in scans}
         if max(map(len, whole.values())) > 1:
             sums = {name: sum(parts) for name, parts in whole.items() if sum(parts) > 0}
-            found.append(_measure(f"whole:{side}", f"Volume, {side} labels together".replace("  ", " ").replace(",  ", ", "), "mm³", sums))
+            found.append(
+                _measure(
+                    f"whole:{side}",
+                    f"Volume, {side} labels together".replace("  ", " ").replace(",  ", ", "),
+                    "mm³",
+                    sums,
+                )
+            )
     for label in labels:
         if any(row.side == "left" for scan in scans for row in scan.labels if row.label == label):
             found.append(
                 _measure(
-                    f"asymmetry:{label}", f"Asymmetry, {_without_side(label)}", "% (left larger: +)", _by_label(scans, label, "asymmetry")
+                    f"asymmetry:{label}",
+                    f"Asymmetry, {_without_side(label)}",
+                    "% (left larger: +)",
+                    _by_label(scans, label, "asymmetry"),
                 )
             )
     kinds = [row.head_of for scan in scans for row in scan.labels if row.ratio is not None]
@@ -154,12 +179,19 @@ def measures(scans: Sequence[ScanRow]) -> list[Measure]:
     return [measure for measure in found if measure.values]
 
 
-def _by_label(scans: Iterable[ScanRow], label: str, name: str, kind: str | None = None, above: float | None = None) -> dict[str, float]:
+def _by_label(
+    scans: Iterable[ScanRow], label: str, name: str, kind: str | None = None, above: float | None = None
+) -> dict[str, float]:
     found = {}
     for scan in scans:
         for row in scan.labels:
             value = getattr(row, name)
-            if row.label == label and value is not None and kind in (None, row.head_of) and (above is None or value > above):
+            if (
+                row.label == label
+                and value is not None
+                and kind in (None, row.head_of)
+                and (above is None or value > above)
+            ):
                 found[scan.name] = float(value)
     return found
 
@@ -175,7 +207,9 @@ def _measure(key: str, title: str, unit: str, values: dict[str, float], judged: 
 
 
 def fences_of(values: Sequence[float]) -> Fences | None:
-    """Tukey's inner fences of a cohort: 1.5 interquartile ranges beyond its quartiles; None with fewer than LEAST_SCANS values."""
+    """Tukey's inner fences of a cohort: 1.5 interquartile ranges
+    beyond its quartiles; None with fewer than LEAST_SCANS values.
+    """
     if len(values) < LEAST_SCANS:
         return None
     first, median, third = (float(value) for value in np.percentile(values, (25, 50, 75)))
@@ -185,14 +219,17 @@ def fences_of(values: Sequence[float]) -> Fences | None:
 def worst_first(scans: Sequence[ScanRow], found: Sequence[Measure], severe: Sequence[str]) -> list[ScanRow]:
     """The scans with the cohort's flag where it applies, in the order in which to look at them.
 
-    First those with one of the `severe` flags, then the other flagged ones; of these, those with more flags; then by predicted
-    Dice, the lowest first, scans without one last.
+    First those with one of the `severe` flags, then the other flagged ones; of these, those with more flags; then by
+    predicted Dice, the lowest first, scans without one last.
     """
     apart: dict[str, list[str]] = {}
     for measure in found:
         for name in measure.apart:
             apart.setdefault(name, []).append(measure.title)
-    marked = [replace(scan, apart=tuple(apart[scan.name]), flags=(*scan.flags, APART)) if scan.name in apart else scan for scan in scans]
+    marked = [
+        replace(scan, apart=tuple(apart[scan.name]), flags=(*scan.flags, APART)) if scan.name in apart else scan
+        for scan in scans
+    ]
 
     def key(scan: ScanRow) -> tuple[int, int, float, str]:
         grade = 2 if any(flag in severe for flag in scan.flags) else 1 if scan.flags else 0

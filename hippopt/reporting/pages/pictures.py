@@ -26,7 +26,9 @@ def window_of(values: np.ndarray) -> tuple[float, float]:
 
 
 def picture(grey: np.ndarray, size: tuple[int, int] | None = None, quality: int = QUALITY) -> str:
-    """A (rows, columns) uint8 array as a data URL of WebP. size: (width, height) in pixels to bring it to, by cubic interpolation."""
+    """A (rows, columns) uint8 array as a data URL of WebP. size:
+    (width, height) in pixels to bring it to, by cubic interpolation.
+    """
     from PIL import Image
 
     image = Image.fromarray(np.ascontiguousarray(grey))
@@ -44,11 +46,16 @@ def mosaic(slices: np.ndarray) -> tuple[np.ndarray, int]:
     lines = -(-count // across)
     padded = np.zeros((lines * across, rows, columns), slices.dtype)
     padded[:count] = slices
-    return padded.reshape(lines, across, rows, columns).transpose(0, 2, 1, 3).reshape(lines * rows, across * columns), across
+    return (
+        padded.reshape(lines, across, rows, columns).transpose(0, 2, 1, 3).reshape(lines * rows, across * columns),
+        across,
+    )
 
 
 def runs(values: np.ndarray) -> str:
-    """Values below 256, in C order, as base64 of runs: a byte of the value, then its length as LEB128 (seven bits a byte, low ones first)."""
+    """Values below 256, in C order, as base64 of runs: a byte of the value,
+    then its length as LEB128 (seven bits a byte, low ones first).
+    """
     flat = np.ascontiguousarray(values).ravel()
     if flat.size == 0:
         return ""
@@ -65,7 +72,8 @@ def runs(values: np.ndarray) -> str:
 
 
 def outline(inside: np.ndarray) -> str:
-    """The outlines of a (rows, columns) bool mask as an SVG path in half voxels, the first voxel from 0 to 2; empty where nothing is inside.
+    """The outlines of a (rows, columns) bool mask as an SVG path in half voxels, the first voxel from 0 to 2; empty
+    where nothing is inside.
 
     The contour runs midway between voxels inside and outside.
     """
@@ -76,7 +84,11 @@ def outline(inside: np.ndarray) -> str:
     parts = []
     for line in find_contours(np.pad(inside, 1).astype(np.float32), 0.5):
         points = np.rint(2 * line - 1).astype(int)  # one voxel of padding, and centres at odd numbers
-        middle = [here for before, here, after in zip(points, points[1:], points[2:], strict=False) if _turns(before, here, after)]
+        middle = [
+            here
+            for before, here, after in zip(points, points[1:], points[2:], strict=False)
+            if _turns(before, here, after)
+        ]
         kept = [points[0], *middle]
         steps = " ".join(f"{x - px} {y - py}" for (py, px), (y, x) in pairwise(kept))
         parts.append(f"M{kept[0][1]} {kept[0][0]}l{steps}z")

@@ -26,7 +26,9 @@ class Dot:
 
 @dataclass(frozen=True)
 class Plot:
-    """A strip of dots. lines: of the fences (x); box: (first quartile, median, third quartile) (x); ticks: (x, text)."""
+    """A strip of dots. lines: of the fences (x); box: (first quartile, median, third quartile) (x); ticks:
+    (x, text).
+    """
 
     measure: Measure
     dots: tuple[Dot, ...]
@@ -56,7 +58,13 @@ def strip_plot(measure: Measure) -> Plot:
     )
     fences = measure.fences if measure.judged else None
     box = (at(fences.first_quartile), at(fences.median), at(fences.third_quartile)) if fences else None
-    return Plot(measure, dots, (at(fences.low), at(fences.high)) if fences else (), box, tuple((at(tick), f"{tick:g}") for tick in ticks))
+    return Plot(
+        measure,
+        dots,
+        (at(fences.low), at(fences.high)) if fences else (),
+        box,
+        tuple((at(tick), f"{tick:g}") for tick in ticks),
+    )
 
 
 def nice_ticks(low: float, high: float, count: int = TICKS) -> list[float]:

@@ -14,7 +14,9 @@ APART_MM = 60.0  # a hippocampus is 45 mm long at most: what is wider from left 
 
 @dataclass(frozen=True)
 class Region:
-    """One structure to look at. name: `left`, `right` or ``; box: slices of the (Z, Y, X) array; outside: voxels of the mask beyond the box."""
+    """One structure to look at. name: `left`, `right` or ``; box: slices of
+    the (Z, Y, X) array; outside: voxels of the mask beyond the box.
+    """
 
     name: str
     values: tuple[int, ...]
@@ -35,7 +37,9 @@ def find_regions(mask: np.ndarray, spacing_mm: tuple[float, float, float], sides
         spacing_mm: of its axes (Z, Y, X).
         sides: label value -> `left` or `right`, for labels that have a side.
     """
-    values = [int(value) for value in np.flatnonzero(np.bincount(mask.ravel())) if value]  # faster than unique on whole brains
+    values = [
+        int(value) for value in np.flatnonzero(np.bincount(mask.ravel())) if value
+    ]  # faster than unique on whole brains
     found = []
     for side in (LEFT, RIGHT):
         own = tuple(value for value in values if sides.get(value) == side)
@@ -70,14 +74,18 @@ def _region(name: str, values: tuple[int, ...], inside: np.ndarray, spacing_mm: 
     main = bounding_box(largest_part(inside[around]))
     assert main is not None
     slices = []
-    for (first, count), offset, size, step in zip(zip(*main, strict=True), whole[0], inside.shape, spacing_mm, strict=True):
+    for (first, count), offset, size, step in zip(
+        zip(*main, strict=True), whole[0], inside.shape, spacing_mm, strict=True
+    ):
         margin = max(2, round(MARGIN_MM / step))
         slices.append(slice(max(0, offset + first - margin), min(size, offset + first + count + margin)))
     box = (slices[0], slices[1], slices[2])
     return Region(name, values, box, int(np.count_nonzero(inside)) - int(np.count_nonzero(inside[box])))
 
 
-def _middle(shape: tuple[int, ...], spacing_mm: tuple[float, float, float], size_mm: float = 120.0) -> tuple[slice, slice, slice]:
+def _middle(
+    shape: tuple[int, ...], spacing_mm: tuple[float, float, float], size_mm: float = 120.0
+) -> tuple[slice, slice, slice]:
     slices = []
     for size, step in zip(shape, spacing_mm, strict=True):
         half = min(size, max(4, round(size_mm / step))) / 2

@@ -23,7 +23,9 @@ def _environment() -> "Environment":
     from markupsafe import Markup
 
     loader = PackageLoader("hippopt.reporting.pages", "assets")
-    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment = Environment(
+        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
 
     def asset(name: str) -> Markup:
         return Markup(loader.get_source(environment, name)[0])  # our own file, with no text of a user in it
@@ -46,7 +48,9 @@ def check_page(path: Path, overwrite: bool) -> None:
         return
     with path.open("rb") as stream:
         if MARK not in stream.read(HEAD_BYTES):
-            raise OutputError(f"{path}: is there already and no page of hippopt; choose another -o, or replace it with --overwrite")
+            raise OutputError(
+                f"{path}: is there already and no page of hippopt; choose another -o, or replace it with --overwrite"
+            )
 
 
 def write_page(path: Path, page: bytes) -> int:

@@ -1,4 +1,6 @@
-"""The page of a training: curves, out-of-fold scores, agreement of volumes, the worst cases, gains, and the paragraph for the paper."""
+"""The page of a training: curves, out-of-fold scores, agreement of
+volumes, the worst cases, gains, and the paragraph for the paper.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,9 +21,12 @@ if TYPE_CHECKING:
 SCRIPTS = ("viewer.js", "training.js")
 WORST = 8
 SHOWN = {
-    "dice": ("Dice", 3), "hd95_mm": ("HD95, mm", 2), "nsd_1mm": ("NSD at 1 mm", 3), "volume_difference_mm3": ("volume error, mm³", 0),
+    "dice": ("Dice", 3),
+    "hd95_mm": ("HD95, mm", 2),
+    "nsd_1mm": ("NSD at 1 mm", 3),
+    "volume_difference_mm3": ("volume error, mm³", 0),
     "volume_difference_percent": ("volume error, %", 1),
-}  # fmt: skip
+}
 
 
 @dataclass(frozen=True)
@@ -35,7 +40,9 @@ class WorstCase:
 
 @dataclass(frozen=True)
 class Gain:
-    """What a run is worth beside another on the cases of both: difference in mean foreground Dice, with its interval and Wilcoxon's p."""
+    """What a run is worth beside another on the cases of both: difference in
+    mean foreground Dice, with its interval and Wilcoxon's p.
+    """
 
     run: str
     what: str
@@ -49,7 +56,9 @@ class Gain:
 
 @dataclass(frozen=True)
 class Training:
-    """What the page is made of. scores: case table with a column `fold`; summary: of scoring/tables.py; logs: fold -> its log.csv as a table."""
+    """What the page is made of. scores: case table with a column `fold`;
+    summary: of scoring/tables.py; logs: fold -> its log.csv as a table.
+    """
 
     title: str
     summary_line: str
@@ -74,15 +83,31 @@ def worst_cases(scores: "pd.DataFrame", count: int = WORST) -> list[str]:
 def write_training(path: Path, training: Training, worst: Sequence[WorstCase]) -> int:
     """Write the page; its size in bytes."""
     cards = {case.case: f"#case-{number}" for number, case in enumerate(worst, start=1)}
-    hrefs = {str(case): cards.get(str(case), f"#row-{number}") for number, case in enumerate(dict.fromkeys(training.scores.case), start=1)}
+    hrefs = {
+        str(case): cards.get(str(case), f"#row-{number}")
+        for number, case in enumerate(dict.fromkeys(training.scores.case), start=1)
+    }
     context = {
-        "title": training.title, "summary": training.summary_line, "shown": SHOWN, "rows": _summary(training.summary),
-        "curves": _curves(training.logs), "plots": [strip_plot(measure) for measure in _measures(training.scores)], "hrefs": hrefs,
-        "agreements": [{"icc": _number(found.icc, 3), "chart": bland_altman(found), "found": found} for found in training.volumes],
-        "cases": _cases(training.scores), "worst": _cards(training, worst), "planes": captions.PLANES, "gains": training.gains,
-        "labels": [{"name": name, "colour": colour} for name, colour in training.labels.items()], "facts": training.facts,
-        "commands": training.commands, "paragraph": training.paragraph, "references": training.references,
-    }  # fmt: skip
+        "title": training.title,
+        "summary": training.summary_line,
+        "shown": SHOWN,
+        "rows": _summary(training.summary),
+        "curves": _curves(training.logs),
+        "plots": [strip_plot(measure) for measure in _measures(training.scores)],
+        "hrefs": hrefs,
+        "agreements": [
+            {"icc": _number(found.icc, 3), "chart": bland_altman(found), "found": found} for found in training.volumes
+        ],
+        "cases": _cases(training.scores),
+        "worst": _cards(training, worst),
+        "planes": captions.PLANES,
+        "gains": training.gains,
+        "labels": [{"name": name, "colour": colour} for name, colour in training.labels.items()],
+        "facts": training.facts,
+        "commands": training.commands,
+        "paragraph": training.paragraph,
+        "references": training.references,
+    }
     return write_page(path, render("training.html.jinja", context, SCRIPTS))
 
 
@@ -97,7 +122,9 @@ def _summary(summary: "pd.DataFrame") -> list[dict[str, Any]]:
         cells = []
         for metric, (_, digits) in SHOWN.items():
             row = rows.loc[(label, metric)]
-            interval = f"{row.ci95_low:.{digits}f} to {row.ci95_high:.{digits}f}" if row.ci95_low == row.ci95_low else ""
+            interval = (
+                f"{row.ci95_low:.{digits}f} to {row.ci95_high:.{digits}f}" if row.ci95_low == row.ci95_low else ""
+            )
             cells.append({"mean": _number(float(row["mean"]), digits), "interval": interval})
         found.append({"label": label, "cells": cells, "cases": int(rows.loc[(label, "dice")].n_cases)})
     return found
@@ -107,7 +134,12 @@ def _curves(logs: Mapping[str, "pd.DataFrame"]) -> list[Chart]:
     columns = (("train_loss", "Training loss"), ("val_dice_smoothed", "Quick Dice on validation cases, smoothed"))
     charts = [
         line_chart(
-            title, "step", {f"fold {fold}": list(zip(log.step.tolist(), log[column].tolist(), strict=True)) for fold, log in logs.items()}
+            title,
+            "step",
+            {
+                f"fold {fold}": list(zip(log.step.tolist(), log[column].tolist(), strict=True))
+                for fold, log in logs.items()
+            },
         )
         for column, title in columns
     ]
@@ -119,9 +151,13 @@ def _measures(scores: "pd.DataFrame") -> list[Measure]:
     for label, rows in scores.groupby("label", sort=False):
         wanted = ("dice", "hd95_mm", "nsd_1mm") if label == MEAN_FOREGROUND else ("dice", "volume_difference_mm3")
         for metric in wanted:
-            values = {str(case): float(value) for case, value in zip(rows.case, rows[metric], strict=True) if value == value}
+            values = {
+                str(case): float(value) for case, value in zip(rows.case, rows[metric], strict=True) if value == value
+            }
             if values:
-                found.append(Measure(f"{metric}:{label}", f"{SHOWN[metric][0]}, {label}", "", values, None, judged=False))
+                found.append(
+                    Measure(f"{metric}:{label}", f"{SHOWN[metric][0]}, {label}", "", values, None, judged=False)
+                )
     return found
 
 
@@ -130,7 +166,10 @@ def _cases(scores: "pd.DataFrame") -> list[dict[str, Any]]:
     for number, (case, part) in enumerate(scores.groupby("case", sort=False), start=1):
         for _, row in part.iterrows():
             cells = [
-                {"value": float(row[metric]) if row[metric] == row[metric] else "", "text": _number(float(row[metric]), digits)}
+                {
+                    "value": float(row[metric]) if row[metric] == row[metric] else "",
+                    "text": _number(float(row[metric]), digits),
+                }
                 for metric, (_, digits) in SHOWN.items()
             ]
             rows.append(
@@ -151,7 +190,10 @@ def _cards(training: Training, worst: Sequence[WorstCase]) -> list[dict[str, Any
     cards = []
     for number, case in enumerate(worst, start=1):
         rows = training.scores[training.scores.case == case.case]
-        said = [f"{row.label}: Dice {row.dice:.3f}, volume {row.volume_difference_mm3:+.0f} mm³" for row in rows.itertuples()]
+        said = [
+            f"{row.label}: Dice {row.dice:.3f}, volume {row.volume_difference_mm3:+.0f} mm³"
+            for row in rows.itertuples()
+        ]
         volumes = [{"name": view.name, **view.volume} for view in case.regions]
         fold = str(rows.fold.iloc[0])
         cards.append(

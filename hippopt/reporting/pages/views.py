@@ -1,6 +1,8 @@
-"""What a page shows of one region: three planes, coronal slices from head to tail, and the volume that can be scrolled through.
+"""What a page shows of one region: three planes, coronal slices from head to tail, and the volume that can be scrolled
+through.
 
-Pictures are neurological, the patient's left on the left; a page turns them round for the radiological view. Sagittal ones look to the left.
+Pictures are neurological, the patient's left on the left; a page turns them round for the radiological view. Sagittal
+ones look to the left.
 """
 
 from collections.abc import Mapping, Sequence
@@ -33,7 +35,9 @@ class Outline:
 
 @dataclass(frozen=True)
 class Tile:
-    """One picture with its outlines. rows, columns: voxels; width_mm, height_mm: what it covers; marks: columns at which the strip's slices lie."""
+    """One picture with its outlines. rows, columns: voxels; width_mm, height_mm:
+    what it covers; marks: columns at which the strip's slices lie.
+    """
 
     plane: str
     image: str
@@ -63,7 +67,9 @@ class RegionView:
 
 @dataclass(frozen=True)
 class Picture:
-    """A scan to draw. image, masks (by MASK and REFERENCE): (Z, Y, X) on RAS axes; colours: label value -> its number, from 1."""
+    """A scan to draw. image, masks (by MASK and REFERENCE): (Z, Y,
+    X) on RAS axes; colours: label value -> its number, from 1.
+    """
 
     image: np.ndarray
     masks: Mapping[str, np.ndarray]
@@ -77,27 +83,39 @@ def region_view(scan: Picture, region: Region) -> RegionView:
     window = window_of(image)
     grey = to_bytes(image, window)
     masks = {kind: _numbered(mask[region.box], scan.colours) for kind, mask in scan.masks.items()}
-    inside = masks[MASK] > 0 if masks[MASK].any() else next((mask > 0 for mask in masks.values() if mask.any()), masks[MASK] > 0)
+    inside = (
+        masks[MASK] > 0
+        if masks[MASK].any()
+        else next((mask > 0 for mask in masks.values() if mask.any()), masks[MASK] > 0)
+    )
     z, y, x = (_fullest(inside, axis) for axis in range(3))
     slices = strip_slices(inside)
     marks = tuple(2 * (inside.shape[1] - 1 - index) + 1 for index in slices)
     draw = _Drawing(grey, masks, scan.spacing_mm)
     planes = (draw.tile(SAGITTAL, x, marks=marks), draw.tile(CORONAL, y), draw.tile(AXIAL, z))
     names = ("head", "", "body", "", "tail")
-    strip = tuple(draw.tile(CORONAL, index, caption=name) for index, name in zip(slices, names, strict=True)) if slices else ()
+    strip = (
+        tuple(draw.tile(CORONAL, index, caption=name) for index, name in zip(slices, names, strict=True))
+        if slices
+        else ()
+    )
     return RegionView(region.name, planes, strip, _volume(grey, masks, scan.spacing_mm, (z, y, x)), region.outside)
 
 
 def overview(scan: Picture, regions: Sequence[Region]) -> Tile | None:
     """The whole axial slice through the first region's middle, where the regions are a small part of it; else None."""
     if all(
-        2 * (part.stop - part.start) > size for region in regions for part, size in zip(region.box[1:], scan.image.shape[1:], strict=True)
+        2 * (part.stop - part.start) > size
+        for region in regions
+        for part, size in zip(region.box[1:], scan.image.shape[1:], strict=True)
     ):
         return None
     middle = int(np.mean([(region.box[0].start + region.box[0].stop) / 2 for region in regions]))
     plane = scan.image[middle : middle + 1]
     masks = {kind: _numbered(mask[middle : middle + 1], scan.colours) for kind, mask in scan.masks.items()}
-    return _Drawing(to_bytes(plane, window_of(plane)), masks, scan.spacing_mm).tile(AXIAL, 0, "whole slice", pixel_mm=OVERVIEW_PIXEL_MM)
+    return _Drawing(to_bytes(plane, window_of(plane)), masks, scan.spacing_mm).tile(
+        AXIAL, 0, "whole slice", pixel_mm=OVERVIEW_PIXEL_MM
+    )
 
 
 def strip_slices(inside: np.ndarray) -> list[int]:
@@ -139,11 +157,23 @@ class _Drawing:
         for kind, mask in self.masks.items():
             flat = cut_plane(mask, plane, index)
             outlines += [Outline(kind, int(number), outline(flat == number)) for number in np.unique(flat) if number]
-        return Tile(plane, picture(grey, size), rows, columns, columns * column_mm, rows * row_mm, tuple(outlines), caption, marks)
+        return Tile(
+            plane,
+            picture(grey, size),
+            rows,
+            columns,
+            columns * column_mm,
+            rows * row_mm,
+            tuple(outlines),
+            caption,
+            marks,
+        )
 
 
 def cut_plane(array: np.ndarray, plane: str, index: int) -> np.ndarray:
-    """A (rows, columns) slice of (Z, Y, X) on RAS axes: superior or anterior above, left (axial, coronal) or anterior (sagittal) on the left."""
+    """A (rows, columns) slice of (Z, Y, X) on RAS axes: superior or anterior
+    above, left (axial, coronal) or anterior (sagittal) on the left.
+    """
     if plane == AXIAL:
         return array[index, ::-1]
     if plane == CORONAL:
@@ -154,7 +184,9 @@ def cut_plane(array: np.ndarray, plane: str, index: int) -> np.ndarray:
 def _volume(
     grey: np.ndarray, masks: Mapping[str, np.ndarray], spacing_mm: tuple[float, float, float], at: tuple[int, int, int]
 ) -> dict[str, Any]:  # fmt: skip
-    """The box as coronal slices from front to back, for the scroller: shape, spacing and start in the order (slice, row, column)."""
+    """The box as coronal slices from front to back, for the scroller:
+    shape, spacing and start in the order (slice, row, column).
+    """
     from scipy import ndimage
 
     step = [1.0, 1.0, 1.0]
@@ -164,7 +196,9 @@ def _volume(
     factors = [1 / value for value in step]
     if max(step) > 1:
         grey = ndimage.zoom(grey, factors, order=1, grid_mode=True, mode="nearest")
-        masks = {kind: ndimage.zoom(mask, factors, order=0, grid_mode=True, mode="nearest") for kind, mask in masks.items()}
+        masks = {
+            kind: ndimage.zoom(mask, factors, order=0, grid_mode=True, mode="nearest") for kind, mask in masks.items()
+        }
     z, y, x = (min(int(index / value), count - 1) for index, value, count in zip(at, step, grey.shape, strict=True))
     spacing = [round(length * value, 4) for length, value in zip(spacing_mm, step, strict=True)]
     sheet, across = mosaic(_front_to_back(grey))

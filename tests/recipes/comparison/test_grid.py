@@ -42,16 +42,29 @@ def test_ranks_multiply_the_methods_that_have_them_alone() -> None:
 def test_rows_of_method_full_differ_in_base_transformer_and_name() -> None:
     rows = make_grid(["full", "scratch", "no-transformer", "no-transformer-base"], [], [], [0]).rows
     assert {row.method for row in rows} == {"full"}
-    assert [(row.needs_base, row.no_transformer) for row in rows] == [(True, False), (False, False), (False, True), (True, True)]
+    assert [(row.needs_base, row.no_transformer) for row in rows] == [
+        (True, False),
+        (False, False),
+        (False, True),
+        (True, True),
+    ]
     runs = [Combination(row, None, 0).run("compare", small_plan()) for row in rows]
-    assert runs == ["full-compare-s0", "full-scratch-compare-s0", "full-no-transformer-compare-s0", "full-no-transformer-base-compare-s0"]
+    assert runs == [
+        "full-compare-s0",
+        "full-scratch-compare-s0",
+        "full-no-transformer-compare-s0",
+        "full-no-transformer-base-compare-s0",
+    ]
 
 
 def test_rates_are_for_all_methods_or_for_one() -> None:
     grid = make_grid(["decoder", "full", "lora"], ["2"], ["1e-3", "3e-4", "full=2e-3"], [5, 6])
     assert grid.rates == {"decoder": (3e-4, 1e-3), "full": (2e-3,), "lora r2": (3e-4, 1e-3)}
     assert [row.name for row in grid.to_choose()] == ["decoder", "lora r2"]
-    assert [(each.rate, each.seed) for each in grid.candidates(grid.rows[0])] == [(3e-4, 5), (1e-3, 5)]  # one seed chooses
+    assert [(each.rate, each.seed) for each in grid.candidates(grid.rows[0])] == [
+        (3e-4, 5),
+        (1e-3, 5),
+    ]  # one seed chooses
     assert [(each.rate, each.seed) for each in grid.reported(grid.rows[0], 1e-3)] == [(1e-3, 5), (1e-3, 6)]
     assert [(each.rate, each.seed) for each in grid.reported(grid.rows[1], None)] == [(2e-3, 5), (2e-3, 6)]
 
@@ -81,7 +94,12 @@ def test_an_unknown_method_is_refused_with_those_that_there_are() -> None:
 
 def test_every_combination_has_a_run_of_its_own() -> None:
     rows = [Row("lora", 4), Row("lora", 1), Row("full", None), Row("scratch", None)]
-    runs = [Combination(row, rate, seed).run("mine", PLAN) for row in rows for rate in (None, 1e-3, 25e-4) for seed in (0, 1)]
+    runs = [
+        Combination(row, rate, seed).run("mine", PLAN)
+        for row in rows
+        for rate in (None, 1e-3, 25e-4)
+        for seed in (0, 1)
+    ]
     assert len(set(runs)) == len(runs) == 24
     assert Combination(Row("lora", 4), 25e-4, 1).run("mine", PLAN) == "lora-r4-mine-lr25e-4-s1"
     assert Combination(Row("scratch", None), None, 0).run("mine", PLAN) == "full-scratch-mine-s0"
@@ -129,7 +147,9 @@ def test_data_sets_that_share_scans_or_subjects_are_refused(workspace: Workspace
     test, choose = (contents_of(workspace, name) for name in ("Dataset001_Test", "Dataset002_Choose"))
     check_apart([test, choose])
     same_scan = Contents(choose.dataset, {**choose.images, "case_010": test.images["case_002"]}, choose.subjects)
-    with pytest.raises(DatasetError, match=r"Dataset001_Test and Dataset002_Choose share 1 scans \(case_002 is case_010"):
+    with pytest.raises(
+        DatasetError, match=r"Dataset001_Test and Dataset002_Choose share 1 scans \(case_002 is case_010"
+    ):
         check_apart([test, same_scan])
     same_person = Contents(choose.dataset, choose.images, {**choose.subjects, "case_011": "S01"})
     with pytest.raises(DatasetError, match=r"share 1 subjects \(S01"):
@@ -142,7 +162,9 @@ def test_copied_scans_are_found_under_other_names(workspace: Workspace, tmp_path
     folder = write_dataset(tmp_path, 1, "Dataset003_Copy", first=2)
     for path in folder.rglob("case_002*"):
         path.rename(path.with_name(path.name.replace("case_002", "other")))
-    (folder / "dataset.json").write_text((folder / "dataset.json").read_text().replace("case_002", "other").replace("S02", "X"))
+    (folder / "dataset.json").write_text(
+        (folder / "dataset.json").read_text().replace("case_002", "other").replace("S02", "X")
+    )
     with pytest.raises(DatasetError, match=r"case_002 is other"):
         check_apart([contents_of(workspace, name) for name in ("Dataset001_Test", "Dataset003_Copy")])
 
