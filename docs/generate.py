@@ -19,6 +19,7 @@ ROOMS = (
     "inference",
     "scoring",
     "reporting",
+    "jobs",
     "networks",
     "sources",
     "batches",

@@ -12,9 +12,7 @@ from hippopt.artifacts.plan_rules import load_plan
 from hippopt.console import Console, counted
 from hippopt.errors import UsageError
 from hippopt.files.scan_listing import list_scans
-from hippopt.networks.memory import training_bytes
-from hippopt.recipes.prediction import PredictionRequest, check_output, choose_folds, choose_run
-from hippopt.recipes.slurm_scripts import (
+from hippopt.jobs.slurm_scripts import (
     AT_ONCE,
     TASK,
     ArrayJob,
@@ -25,6 +23,8 @@ from hippopt.recipes.slurm_scripts import (
     seconds_of_scan,
     write_scripts,
 )
+from hippopt.networks.memory import training_bytes
+from hippopt.recipes.prediction import PredictionRequest, check_output, choose_folds, choose_run
 from hippopt.recipes.training import PROCESS_BYTES
 from hippopt.training.request import TrainingRequest
 from hippopt.workspace import Workspace

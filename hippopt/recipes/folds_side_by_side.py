@@ -11,12 +11,12 @@ from dataclasses import dataclass, replace
 
 from hippopt.console import Console
 from hippopt.errors import TrainingError
-from hippopt.recipes.child_processes import Job, run_jobs, threads_each
+from hippopt.jobs.child_processes import Job, run_jobs, threads_each
 from hippopt.recipes.training_inputs import FoldJob
 from hippopt.scoring.comparison import foreground, mean_dice
 from hippopt.scoring.tables import read_case_table
+from hippopt.stop_signals import StopSignals
 from hippopt.training.request import TrainingRequest
-from hippopt.training.signals import StopSignals
 
 LOG = "output.log"  # in a fold's folder: what its process said
 

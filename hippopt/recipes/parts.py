@@ -1,13 +1,13 @@
-"""A study in parts: which part this process is, the list that they share, and what is missing when they are merged."""
+"""A study in parts: the list that all parts share, the scans of one, and what is missing when they are merged."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from hippopt.artifacts.codec import parse_json
 from hippopt.artifacts.plan_rules import load_plan
 from hippopt.console import Console, counted
-from hippopt.errors import OutputError, PlanError, UsageError
+from hippopt.errors import OutputError, PlanError
 from hippopt.files.scan_listing import ScanFiles, list_scans
 from hippopt.inference.journal import Part
 from hippopt.inference.scan_list import SCAN_LIST, ScanList, write_list
@@ -16,37 +16,8 @@ from hippopt.recipes.standards import load_standards, with_head_sizes
 from hippopt.stages.merge_parts import Merged, MergeRequest, merge_parts
 from hippopt.workspace import PROVENANCE, Workspace
 
-# variable of a scheduler -> the number of its first task
-TASK_VARIABLES = {
-    "SLURM_ARRAY_TASK_ID": 1,
-    "PBS_ARRAY_INDEX": 1,
-    "PBS_ARRAYID": 1,
-    "SGE_TASK_ID": 1,
-    "LSB_JOBINDEX": 1,
-    "OAR_ARRAY_INDEX": 1,
-    "AWS_BATCH_JOB_ARRAY_INDEX": 0,
-    "JOB_COMPLETION_INDEX": 0,
-}
 LIST_KEYS = ("parts", "scans", "scans_sha256")  # of prediction.json, where the scans were dealt out
 NAMED = 10  # of missing scans a part, and parts in lines of their own
-
-
-def part_number(parts: int, part: int | None, environment: Mapping[str, str]) -> int:
-    """The part asked for, or the scheduler's number of this task. Raises UsageError."""
-    if parts < 1:
-        raise UsageError(f"--parts {parts}: must be above 0")
-    said = f"--part {part}"
-    if part is None:
-        name = next((name for name in TASK_VARIABLES if environment.get(name, "").isdigit()), None)
-        if name is None:
-            raise UsageError(
-                f"--parts {parts}: which of them? give --part, or run it as an array job ({', '.join(TASK_VARIABLES)})"
-            )
-        part = int(environment[name]) + 1 - TASK_VARIABLES[name]
-        said = f"{name}={environment[name]}"
-    if not 1 <= part <= parts:
-        raise UsageError(f"{said}: parts are numbered from 1 to {parts}")
-    return part
 
 
 def deal(scans: Sequence[ScanFiles], part: Part) -> list[ScanFiles]:

@@ -28,12 +28,13 @@ from hippopt.inference.part_borders import learned_borders
 from hippopt.inference.segmentation import Wanted
 from hippopt.inference.volumes import Standards
 from hippopt.inference.windows import WindowSettings, flip_combinations
+from hippopt.jobs.array_tasks import part_number
 from hippopt.networks.convolution import quicken
 from hippopt.networks.device import choose_device
 from hippopt.networks.lean_import import import_monai
 from hippopt.networks.locator import read_locator
 from hippopt.networks.restoring import read_card, restore
-from hippopt.recipes.parts import LIST_KEYS, deal, known_identity, merge_study, open_list, part_number
+from hippopt.recipes.parts import LIST_KEYS, deal, known_identity, merge_study, open_list
 from hippopt.recipes.standards import load_standards, with_head_sizes
 from hippopt.stages.adopt_base import load_known_base
 from hippopt.stages.predict import PredictionSettings, predict

@@ -31,12 +31,12 @@ from hippopt.networks.unetr import SIZES
 from hippopt.recipes.training_inputs import check_cache, load_unchanged, training_cases
 from hippopt.reporting.contours import Panel, plot_contours
 from hippopt.stages.pretrain import check_pretraining, pretrain
+from hippopt.stop_signals import StopSignals
 from hippopt.training.lock import fold_lock
 from hippopt.training.precision import use_bfloat16
 from hippopt.training.pretraining import SYNTHETIC_SCHEDULE, PretrainInputs, PretrainRequest
 from hippopt.training.processes import join_processes
 from hippopt.training.quick_validation import region_windows, windows_around
-from hippopt.training.signals import StopSignals
 from hippopt.workspace import Workspace
 
 Base = tuple[Mapping[str, torch.Tensor], BaseCard]

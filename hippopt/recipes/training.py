@@ -29,11 +29,11 @@ from hippopt.stages.calibrate_run import calibrate_run
 from hippopt.stages.decompose_base import decompose_base
 from hippopt.stages.train_fold import check_start, clear_fold, fold_progress, train_fold
 from hippopt.stages.validate_fold import ValidationInputs, validate_fold
+from hippopt.stop_signals import StopSignals
 from hippopt.training.fold import FoldInputs, FoldRequest, fold_cases, request_of_fold
 from hippopt.training.lock import fold_lock
 from hippopt.training.precision import use_bfloat16
 from hippopt.training.request import TrainingRequest
-from hippopt.training.signals import StopSignals
 from hippopt.training.start import with_earlier_settings
 from hippopt.workspace import Workspace
 

@@ -27,7 +27,7 @@ from hippopt.inference.volume_table import Lines, fields_of, lines_of
 from hippopt.inference.volumes import Standards
 from hippopt.inference.windows import WindowSettings
 from hippopt.machine import machine_bytes
-from hippopt.training.signals import StopSignals
+from hippopt.stop_signals import StopSignals
 
 SAVE_EVERY_S = 10.0  # the tables, while scans are segmented
 SAVE_SHARE = 0.05  # of the time, at most: large tables are written more seldom

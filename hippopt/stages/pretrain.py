@@ -18,13 +18,13 @@ from hippopt.networks.base_weights import load_base
 from hippopt.networks.tensor_files import check_space, file_sha256, tensor_bytes, to_bytes
 from hippopt.networks.unetr import UNUSED, build_unetr
 from hippopt.reporting.progress import plot_progress
+from hippopt.stop_signals import StopSignals
 from hippopt.training.checkpoint import LoopState, load_resume, restore_optimizer, save_resume
 from hippopt.training.loop import Budget, LoopHooks, Optimisation, train
 from hippopt.training.pace import ProgressBar
 from hippopt.training.pretraining import PretrainInputs, PretrainRequest, peak_rate, settings_of
 from hippopt.training.processes import ProcessGroup
 from hippopt.training.quick_validation import QuickValidation, mean_present
-from hippopt.training.signals import StopSignals
 from hippopt.training.start import check_settings
 from hippopt.workspace import PretrainingFolder
 

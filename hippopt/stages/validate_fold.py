@@ -31,7 +31,7 @@ from hippopt.networks.restoring import read_card, restore
 from hippopt.reporting.scores import say_summary
 from hippopt.scoring.metrics import score_case
 from hippopt.scoring.tables import ScoredCase, case_table, summarise, write_csv, write_json
-from hippopt.training.signals import StopSignals
+from hippopt.stop_signals import StopSignals
 from hippopt.workspace import FoldFolder
 
 

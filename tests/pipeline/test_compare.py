@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from hippopt.recipes.child_processes import Job
+from hippopt.jobs.child_processes import Job
 from tests.synthetic import Command, write_dataset
 from tests.trained import (
     DATASET,

@@ -11,7 +11,7 @@ import pytest
 
 from hippopt.errors import UsageError
 from hippopt.inference import kept_masks
-from hippopt.recipes.parts import part_number
+from hippopt.jobs.array_tasks import part_number
 from tests.synthetic import Command, blob_case, failures, read_mask, run_predict, save_nifti, volumes, write_scans
 from tests.trained import contents, running
 

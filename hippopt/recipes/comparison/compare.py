@@ -13,8 +13,8 @@ from hippopt.artifacts.plan import Plan
 from hippopt.artifacts.weights import BaseCard
 from hippopt.console import Console, counted
 from hippopt.errors import HippoptError, UsageError
+from hippopt.jobs.child_processes import Job, run_jobs, threads_each
 from hippopt.networks.base_files import chosen_base
-from hippopt.recipes.child_processes import Job, run_jobs, threads_each
 from hippopt.recipes.comparison.grid import (
     Cases,
     Combination,
@@ -43,8 +43,8 @@ from hippopt.recipes.comparison.units import (
 from hippopt.recipes.training import adjusted_plan
 from hippopt.scoring.comparison import at_edge, choose_rate, mean_dice
 from hippopt.stages.adopt_base import adopt_base
+from hippopt.stop_signals import StopSignals
 from hippopt.training.lock import fold_lock
-from hippopt.training.signals import StopSignals
 from hippopt.workspace import Workspace
 
 CHOICE_COLUMNS = ("row", "rate", "dice", "cases", "subjects", "chosen", "at_edge")

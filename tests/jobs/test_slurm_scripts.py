@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from hippopt.recipes import slurm_scripts
-from hippopt.recipes.slurm_scripts import choose_parts, largest_array, part_minutes
+from hippopt.jobs import slurm_scripts
+from hippopt.jobs.slurm_scripts import choose_parts, largest_array, part_minutes
 from tests.synthetic import Command, write_scans
 
 

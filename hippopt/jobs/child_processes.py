@@ -15,7 +15,7 @@ import hippopt
 from hippopt.errors import Interrupted
 from hippopt.machine import THREADS, core_count, threads_asked
 from hippopt.parent_process import PARENT
-from hippopt.training.signals import StopSignals
+from hippopt.stop_signals import StopSignals
 
 POLL_S = 0.2
 OUR_LINE = re.compile(r"hippopt_\w+: (.*)")  # how a command says why it failed

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from hippopt.errors import Interrupted
-from hippopt.recipes.child_processes import Job, run_jobs, threads_each
-from hippopt.training.signals import StopSignals
+from hippopt.jobs.child_processes import Job, run_jobs, threads_each
+from hippopt.stop_signals import StopSignals
 
 
 def python(code: str) -> tuple[str, ...]:
