@@ -107,22 +107,18 @@ def _work(options: argparse.Namespace, workspace: Workspace, console: TerminalCo
         raise UsageError(
             f"{' '.join(options.datasets)}: several data sets are reported on another one; name it with --test"
         )
-    from hippopt.artifacts.codec import load_record
-    from hippopt.artifacts.fingerprint import Fingerprint
-    from hippopt.artifacts.plan_rules import load_plan
+    from hippopt.planned_dataset import load_planned_dataset
     from hippopt.recipes.comparison.compare import run_comparison
     from hippopt.recipes.comparison.curve import by_scans, write_curve
     from hippopt.recipes.comparison.grid import make_grid
     from hippopt.recipes.comparison.units import Commands, ComparisonRequest
 
-    prepared = {}
-    for name in datasets:
-        fingerprint = load_record(workspace.fingerprint(name), Fingerprint, f"hippopt_plan {name}")
-        prepared[name] = (load_plan(workspace.plan(name), fingerprint), fingerprint)
+    prepared = [load_planned_dataset(workspace, name) for name in datasets]
     ordered = by_scans(prepared)
-    first = prepared[datasets[0]][0]
     request = ComparisonRequest(
-        grid=make_grid(options.methods, options.ranks, options.learning_rates, options.seeds or [first.seed]),
+        grid=make_grid(
+            options.methods, options.ranks, options.learning_rates, options.seeds or [prepared[0].plan.seed]
+        ),
         test=options.test,
         folds=tuple(options.folds),
         choose=tuple(options.choose),
@@ -138,10 +134,10 @@ def _work(options: argparse.Namespace, workspace: Workspace, console: TerminalCo
         lambda name, asked: predict_command(workspace, name, asked),
     )
     failed, compared = False, {}
-    for scans, name in ordered.items():
+    for scans, planned in ordered.items():
         if len(ordered) > 1:
-            console.say(f"{name}: {counted(scans, 'labelled scan')}")
-        reasons, compared[scans] = run_comparison(workspace, name, *prepared[name], request, commands, console)
+            console.say(f"{planned.name}: {counted(scans, 'labelled scan')}")
+        reasons, compared[scans] = run_comparison(planned, request, commands, console)
         for what, reason in reasons.items():
             failed = True
             console.warn(f"failed: {what}: {reason}")

@@ -118,12 +118,11 @@ def _work(options: argparse.Namespace, workspace: Workspace, console: TerminalCo
     if options.name and not re.fullmatch(r"[A-Za-z0-9_-]+", options.name):  # it becomes part of a folder's name
         raise UsageError(f"--name {options.name!r}: letters, digits, - and _ only")
     dataset_name = workspace.resolve(options.dataset)
-    from hippopt.artifacts.codec import load_record
-    from hippopt.artifacts.fingerprint import Fingerprint
-    from hippopt.artifacts.plan_rules import default_method, load_plan
+    from hippopt.artifacts.plan_rules import default_method
+    from hippopt.planned_dataset import load_planned_dataset
 
-    fingerprint = load_record(workspace.fingerprint(dataset_name), Fingerprint, f"hippopt_plan {dataset_name}")
-    plan = load_plan(workspace.plan(dataset_name), fingerprint)
+    planned = load_planned_dataset(workspace, dataset_name)
+    plan = planned.plan
     folds = fold_names(options.fold, len(plan.folds), options.fits)
     from hippopt.networks.base_files import chosen_base
 
@@ -134,9 +133,11 @@ def _work(options: argparse.Namespace, workspace: Workspace, console: TerminalCo
         raise UsageError(
             f"--method {method} adapts pre-trained weights: name them with --base FILE, or use --method full"
         )
+    from hippopt.planning.run_plan import run_name
     from hippopt.recipes.folds_side_by_side import SideBySide
-    from hippopt.recipes.training import folds_at_once, run_name, train_folds
+    from hippopt.recipes.training import train_folds
     from hippopt.recipes.training_inputs import base_of_run
+    from hippopt.training.machine_limits import folds_at_once
     from hippopt.training.request import TrainingRequest
 
     if options.base is None and base is not None and not options.overwrite:
@@ -154,7 +155,7 @@ def _work(options: argparse.Namespace, workspace: Workspace, console: TerminalCo
         if at_once > 1
         else None
     )
-    train_folds(workspace, dataset_name, plan, fingerprint, folds, request, console, started, apart)
+    train_folds(planned, folds, request, console, started, apart)
     short, run = workspace.short_name(dataset_name), run_name(method, options.rank or plan.adapter.rank, options.name)
     trained = workspace.trained_folds(dataset_name, run)
     left = [str(number) for number in range(len(plan.folds)) if str(number) not in trained]

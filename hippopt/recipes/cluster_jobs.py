@@ -25,7 +25,7 @@ from hippopt.jobs.slurm_scripts import (
 )
 from hippopt.networks.memory import training_bytes
 from hippopt.recipes.prediction import PredictionRequest, check_output, choose_folds, choose_run
-from hippopt.recipes.training import PROCESS_BYTES
+from hippopt.training.machine_limits import PROCESS_BYTES
 from hippopt.training.request import TrainingRequest
 from hippopt.workspace import Workspace
 

@@ -21,9 +21,11 @@ from hippopt.imaging.preparation import prepare
 from hippopt.networks.base_files import chosen_base
 from hippopt.phantoms.baseline import Scan, threshold_baseline
 from hippopt.phantoms.phantom import draw_phantom, render
+from hippopt.planned_dataset import PlannedDataset
+from hippopt.planning.run_plan import run_name
 from hippopt.recipes.planning import PlanningRequest, plan_dataset
 from hippopt.recipes.prediction import PredictionRequest, predict_scans
-from hippopt.recipes.training import run_name, train_folds
+from hippopt.recipes.training import train_folds
 from hippopt.reporting.contours import Panel, plot_contours
 from hippopt.reporting.scores import say_summary
 from hippopt.scoring.tables import summarise, write_csv
@@ -139,7 +141,7 @@ def _train(workspace: Workspace, plan: Plan, base: str | None, minutes: float, c
     method = default_method(plan, base is not None)
     request = TrainingRequest(method=method, base=base, minutes=minutes, overwrite=True)
     folds = [str(number) for number in range(len(plan.folds))]
-    train_folds(workspace, DATASET, plan, fingerprint, folds, request, console, time.perf_counter())
+    train_folds(PlannedDataset(workspace, DATASET, plan, fingerprint), folds, request, console, time.perf_counter())
     return run_name(method, plan.adapter.rank, "")
 
 

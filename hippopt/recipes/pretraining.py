@@ -12,11 +12,8 @@ import msgspec
 import numpy as np
 import torch
 
-from hippopt.artifacts.codec import load_record
-from hippopt.artifacts.fingerprint import Fingerprint
 from hippopt.artifacts.plan import NetworkSettings, NormalisationSettings, Triple
 from hippopt.artifacts.plan_edits import apply_synthesis_settings
-from hippopt.artifacts.plan_rules import load_plan
 from hippopt.artifacts.synthesis import SynthesisSettings
 from hippopt.artifacts.weights import BaseCard
 from hippopt.batches.augmentation import open_batches
@@ -28,6 +25,7 @@ from hippopt.networks.base_files import read_base, shipped_base
 from hippopt.networks.device import choose_device
 from hippopt.networks.tensor_files import file_sha256
 from hippopt.networks.unetr import SIZES
+from hippopt.planned_dataset import load_planned_dataset
 from hippopt.recipes.training_inputs import check_cache, load_unchanged, training_cases
 from hippopt.reporting.contours import Panel, plot_contours
 from hippopt.stages.pretrain import check_pretraining, pretrain
@@ -233,10 +231,10 @@ def _dataset_inputs(
     workspace: Workspace, source: SourceRequest, request: PretrainRequest, device: torch.device, console: Console
 ) -> PretrainInputs:
     name = workspace.resolve(source.dataset)
-    fingerprint = load_record(workspace.fingerprint(name), Fingerprint, f"hippopt_plan {name}")
-    plan = load_plan(workspace.plan(name), fingerprint)
+    planned = load_planned_dataset(workspace, name)
+    plan, fingerprint = planned.plan, planned.fingerprint
     load_unchanged(workspace, name, fingerprint)
-    check_cache(workspace, name, plan, fingerprint)
+    check_cache(planned)
     start = _start(source)
     plan = msgspec.structs.replace(
         plan, network=_network(source, start[1].network if start else plan.network, plan.patch_size)
@@ -262,8 +260,8 @@ def _dataset_inputs(
         class_names=plan.network_classes,
         command=_command(),
     )
-    cases = training_cases(workspace, name, train)
-    shown = training_cases(workspace, name, validation or train)
+    cases = training_cases(planned, train)
+    shown = training_cases(planned, validation or train)
 
     @contextlib.contextmanager
     def batches(first: int, step: int) -> Iterator[Iterator[dict[str, Any]]]:

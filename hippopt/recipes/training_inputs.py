@@ -8,7 +8,6 @@ import msgspec
 from hippopt.artifacts.codec import parse_json
 from hippopt.artifacts.dataset import Dataset, load_dataset
 from hippopt.artifacts.fingerprint import CaseFingerprint, Fingerprint
-from hippopt.artifacts.plan import Plan
 from hippopt.artifacts.plan_edits import plan_changes
 from hippopt.artifacts.plan_rules import load_plan
 from hippopt.artifacts.properties import CacheEntry
@@ -17,10 +16,12 @@ from hippopt.batches.patches import TrainingCase, file_state
 from hippopt.errors import DatasetError, StaleArtifactError, TrainingError
 from hippopt.networks.base_files import known_base_file
 from hippopt.networks.restoring import read_card
+from hippopt.planned_dataset import PlannedDataset
 from hippopt.sources.survey import same_stamps, survey_case
 from hippopt.stages.extract_fingerprint import dataset_hash
 from hippopt.stages.preprocess import CachePaths, cache_key, cached_entry
 from hippopt.training.fold import FoldInputs, FoldRequest
+from hippopt.training.request import TrainingRequest
 from hippopt.workspace import FoldFolder, Workspace
 
 
@@ -82,14 +83,15 @@ def _as_planned(dataset: Dataset, fingerprint: Fingerprint) -> Dataset:
     )
 
 
-def check_cache(workspace: Workspace, dataset: str, plan: Plan, fingerprint: Fingerprint) -> dict[str, CacheEntry]:
+def check_cache(planned: PlannedDataset) -> dict[str, CacheEntry]:
     """The record of every case.
 
     Raises StaleArtifactError when one is missing or was made with other decisions or data.
     """
-    folder = workspace.preprocessed(dataset)
+    plan, dataset = planned.plan, planned.name
+    folder = planned.workspace.preprocessed(dataset)
     entries = {}
-    for case in fingerprint.cases:
+    for case in planned.fingerprint.cases:
         entry = cached_entry(folder, case.id)
         if entry is None:
             raise StaleArtifactError(f"{folder / case.id}.npy: not preprocessed; run `hippopt_plan {dataset}`")
@@ -102,43 +104,35 @@ def check_cache(workspace: Workspace, dataset: str, plan: Plan, fingerprint: Fin
     return entries
 
 
-def training_cases(workspace: Workspace, dataset: str, cases: Sequence[str]) -> list[TrainingCase]:
+def training_cases(planned: PlannedDataset, cases: Sequence[str]) -> list[TrainingCase]:
     """The preprocessed arrays of the cases."""
-    paths = [CachePaths(workspace.preprocessed(dataset), case) for case in cases]
+    paths = [CachePaths(planned.workspace.preprocessed(planned.name), case) for case in cases]
     return [
         TrainingCase(case, path.image, path.label, (file_state(path.image), file_state(path.label)))
         for case, path in zip(cases, paths, strict=True)
     ]
 
 
-def check_run_plan(
-    workspace: Workspace,
-    dataset: str,
-    run: str,
-    plan: Plan,
-    folds: Sequence[str],
-    resume: bool,
-    overwrite: bool,
-    allow_change: bool,
-) -> None:
-    """All folds of a run share one plan. Raises TrainingError, with the differences, where `plan` is another one.
+def check_run_plan(planned: PlannedDataset, run: str, folds: Sequence[str], request: TrainingRequest) -> None:
+    """All folds of a run share one plan. Raises TrainingError, with the differences, where it is another one.
 
     Finished folds bind the plan unless they are trained anew now; begun ones unless `allow_change` is given.
     """
-    path = workspace.run_plan(dataset, run)
+    path = planned.workspace.run_plan(planned.name, run)
     if not path.exists():
         return
-    changes = plan_changes(load_plan(path), plan)
+    changes = plan_changes(load_plan(path), planned.plan)
     if not changes:
         return
     shown = "; ".join(changes[:5]) + (f"; and {len(changes) - 5} more" if len(changes) > 5 else "")
-    bound = [fold for fold in workspace.trained_folds(dataset, run) if not (overwrite and fold in folds)]
+    trained = planned.workspace.trained_folds(planned.name, run)
+    bound = [fold for fold in trained if not (request.overwrite and fold in folds)]
     if bound:
         raise TrainingError(
             f"{path}: fold {' '.join(bound)} of run {run} was trained with another plan ({shown}); keep runs apart with"
             " --name, or train all its folds anew with --overwrite"
         )
-    if resume and not allow_change:
+    if request.resume and not request.allow_change:
         raise TrainingError(
             f"{path}: the plan changed since run {run} began ({shown}); restore it, or add --allow-change"
         )

@@ -30,27 +30,21 @@ from hippopt.networks.stacks import planned_name
 from hippopt.networks.tensor_files import tensors_sha256
 from hippopt.networks.tuning import tune
 from hippopt.networks.unetr import build_unetr
+from hippopt.planned_dataset import PlannedDataset
 from hippopt.workspace import Workspace
 
 Base = tuple[Mapping[str, torch.Tensor], BaseCard]
 
 
 def decompose_base(
-    workspace: Workspace,
-    dataset: str,
-    run: str,
-    method: Method,
-    plan: Plan,
-    base: Base,
-    anew: Collection[str],
-    console: Console,
+    planned: PlannedDataset, run: str, method: Method, base: Base, anew: Collection[str], console: Console
 ) -> InitialFactors:
     """The factors that all folds of the run start from; written to the run's folder where they are not there yet.
 
     anew: the folds that are now trained from the beginning. Every other fold of the run keeps the factors that it began
     with. Raises WeightsError where those are lost, or were made of another base, rank, stacks or form of S.
     """
-    path = workspace.initial_factors(dataset, run)
+    plan, path = planned.plan, planned.workspace.initial_factors(planned.name, run)
     with torch.device("meta"):
         shapes = build_unetr(len(plan.channel_names), len(plan.network_classes), plan.patch_size, plan.network)
     wanted = factors_record(method, base[1].sha256, shapes, plan.network, plan.adapter)
@@ -64,12 +58,10 @@ def decompose_base(
             else:
                 if same_decomposition(record, wanted):
                     return found
-                _check_free(
-                    workspace, dataset, run, anew, path, f"it was made otherwise ({differences(record, wanted)})"
-                )
+                _check_free(planned, run, anew, f"it was made otherwise ({differences(record, wanted)})")
             replace = True
-        initial = _kept_or_computed(workspace, method, plan, base, wanted, console)
-        _check_same(workspace, dataset, run, anew, path, initial)
+        initial = _kept_or_computed(planned.workspace, method, plan, base, wanted, console)
+        _check_same(planned, run, anew, initial)
         save_factors(path, initial, wanted, replace)
         found, record = load_factors(path)  # where directories cannot be locked, another process may have been first
         if not same_decomposition(record, wanted):
@@ -115,29 +107,30 @@ def _decompose(method: Method, plan: Plan, base: Base) -> InitialFactors:
     return InitialFactors(tensors, tensors_sha256(tensors))
 
 
-def _others(workspace: Workspace, dataset: str, run: str, anew: Collection[str]) -> list[str]:
+def _others(planned: PlannedDataset, run: str, anew: Collection[str]) -> list[str]:
     """Folds that are begun, finished or being trained, and not trained from the beginning now."""
-    names = [fold for fold in workspace.begun_folds(dataset, run) if fold not in anew]
-    return sorted({*names, *(fold for fold in workspace.trained_folds(dataset, run) if fold not in anew)})
+    workspace = planned.workspace
+    names = [fold for fold in workspace.begun_folds(planned.name, run) if fold not in anew]
+    return sorted({*names, *(fold for fold in workspace.trained_folds(planned.name, run) if fold not in anew)})
 
 
-def _check_free(workspace: Workspace, dataset: str, run: str, anew: Collection[str], path: Path, reason: str) -> None:
-    others = _others(workspace, dataset, run, anew)
+def _check_free(planned: PlannedDataset, run: str, anew: Collection[str], reason: str) -> None:
+    others = _others(planned, run, anew)
     if others:
+        path = planned.workspace.initial_factors(planned.name, run)
         raise WeightsError(
             f"{path}: {reason}, and fold {' '.join(others)} of this run began with it; give --name for a run of its"
             " own, or train all folds anew with --overwrite"
         )
 
 
-def _check_same(
-    workspace: Workspace, dataset: str, run: str, anew: Collection[str], path: Path, initial: InitialFactors
-) -> None:
+def _check_same(planned: PlannedDataset, run: str, anew: Collection[str], initial: InitialFactors) -> None:
     """Raises WeightsError where a finished fold was trained from other factors: written, they would pass
     for its own.
     """
-    for fold in _others(workspace, dataset, run, anew):
-        card = workspace.fold(dataset, run, fold).adapter_card
+    path = planned.workspace.initial_factors(planned.name, run)
+    for fold in _others(planned, run, anew):
+        card = planned.fold(run, fold).adapter_card
         if card.exists() and read_card(card).initial_sha256 != initial.sha256:
             raise WeightsError(
                 f"{path}: missing or damaged, and fold {fold} was trained from other factors than a decomposition gives"

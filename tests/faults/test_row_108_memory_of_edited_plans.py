@@ -28,7 +28,7 @@ def test_row_108_a_plan_edited_by_hand_is_told_by_planning_and_refused_by_traini
     edit_json(plan_path(root), lambda plan: plan | {"patch_size": [160, 160, 160], "batch_size": 8})
     code, _, err = run_command("plan", "--root", root, "--device", "cpu", "--memory-gb", 4)
     assert code == 0 and "need about" in err and "4.0 GB to plan with" in err
-    monkeypatch.setattr("hippopt.recipes.training.machine_bytes", lambda: 4e9)
+    monkeypatch.setattr("hippopt.training.machine_limits.machine_bytes", lambda: 4e9)
     assert_stopped(run_command("train", *train_arguments(root)), "memory: batch_size 8", "hippopt_plan", code=1)
     assert not run_path(root).exists()
 

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pandas as pd
 
-from hippopt.artifacts.fingerprint import Fingerprint
 from hippopt.artifacts.methods import check_library
-from hippopt.artifacts.plan import Plan
 from hippopt.artifacts.weights import BaseCard
 from hippopt.console import Console, counted
 from hippopt.errors import HippoptError, UsageError
 from hippopt.jobs.child_processes import Job, run_jobs, threads_each
 from hippopt.networks.base_files import chosen_base
+from hippopt.planned_dataset import PlannedDataset
+from hippopt.planning.run_plan import adjusted_plan
 from hippopt.recipes.comparison.grid import (
     Cases,
     Combination,
@@ -40,24 +40,16 @@ from hippopt.recipes.comparison.units import (
     score,
     unit_text,
 )
-from hippopt.recipes.training import adjusted_plan
 from hippopt.scoring.comparison import at_edge, choose_rate, mean_dice
 from hippopt.stages.adopt_base import adopt_base
 from hippopt.stop_signals import StopSignals
 from hippopt.training.lock import fold_lock
-from hippopt.workspace import Workspace
 
 CHOICE_COLUMNS = ("row", "rate", "dice", "cases", "subjects", "chosen", "at_edge")
 
 
 def run_comparison(
-    workspace: Workspace,
-    dataset: str,
-    plan: Plan,
-    fingerprint: Fingerprint,
-    request: ComparisonRequest,
-    commands: Commands,
-    console: Console,
+    planned: PlannedDataset, request: ComparisonRequest, commands: Commands, console: Console
 ) -> tuple[dict[str, str], Setting]:
     """Run what is not there yet, and write the table. Returns what failed, each with its reason, and what was compared.
 
@@ -65,11 +57,11 @@ def run_comparison(
     """
     grid, failed = request.grid, dict[str, str]()
     reported, choosing = make_cases(
-        workspace, plan, request.test, request.choose, request.folds, bool(grid.to_choose())
+        planned.workspace, planned.plan, request.test, request.choose, request.folds, bool(grid.to_choose())
     )
     if request.choose and choosing is None:
         console.warn("--choose is not needed: no method has several learning rates")
-    setting = _check(workspace, dataset, plan, fingerprint, request, reported, choosing, console)
+    setting = _check(planned, request, reported, choosing, console)
     cores = threads_each(request.jobs)
     console.say(
         f"{counted(len(grid.rows), 'row')}, {counted(request.jobs, 'training')} side by side,"
@@ -93,17 +85,10 @@ def run_comparison(
 
 
 def _check(
-    workspace: Workspace,
-    dataset: str,
-    plan: Plan,
-    fingerprint: Fingerprint,
-    request: ComparisonRequest,
-    reported: Cases,
-    choosing: Cases | None,
-    console: Console,
+    planned: PlannedDataset, request: ComparisonRequest, reported: Cases, choosing: Cases | None, console: Console
 ) -> Setting:
     """Everything that can be told beforehand."""
-    grid = request.grid
+    grid, workspace, plan = request.grid, planned.workspace, planned.plan
     for row in grid.rows:
         check_library(row.method)
         for rate in grid.rates[row.name] or (None,):
@@ -111,18 +96,16 @@ def _check(
     others = [cases.dataset for cases in (reported, choosing) if cases is not None and cases.dataset is not None]
     contents = {name: contents_of(workspace, name) for name in others}
     if others:
-        check_apart([contents_of(workspace, dataset), *(contents[name] for name in others)])
+        check_apart([contents_of(workspace, planned.name), *(contents[name] for name in others)])
         for name in others:
             check_labels(plan, contents[name].dataset)
     elif choosing is not None:
-        check_folds_apart(plan, {case.id: case.subject for case in fingerprint.cases}, reported, choosing)
-    base = _base(workspace, plan, request, console)
+        check_folds_apart(plan, {case.id: case.subject for case in planned.fingerprint.cases}, reported, choosing)
+    base = _base(planned, request, console)
     if base is not None and not request.allow_seen:
         check_base_unseen(base[1].seen_images, base[1].name, list(contents.values()))
     steps = request.steps or plan.schedule.steps_from(base is not None)
-    setting = Setting(
-        workspace, dataset, plan, request, steps, base, contents, workspace.comparison(dataset, request.name)
-    )
+    setting = Setting(planned, request, steps, base, contents, workspace.comparison(planned.name, request.name))
     for row in grid.rows:
         every = [Combination(row, rate, seed) for rate in grid.rates[row.name] or (None,) for seed in grid.seeds]
         for cases in filter(None, (reported, choosing)):
@@ -131,19 +114,17 @@ def _check(
     return setting
 
 
-def _base(
-    workspace: Workspace, plan: Plan, request: ComparisonRequest, console: Console
-) -> tuple[Path, BaseCard] | None:
+def _base(planned: PlannedDataset, request: ComparisonRequest, console: Console) -> tuple[Path, BaseCard] | None:
     needing = [row.name for row in request.grid.rows if row.needs_base]
     if not needing:
         return None
-    asked = chosen_base(request.base, plan)
+    asked = chosen_base(request.base, planned.plan)
     if asked is None:
         raise UsageError(
             f"{needing[0]}: starts from pre-trained weights: name them with --base FILE; scratch and no-transformer"
             " do not"
         )
-    return adopt_base(asked, plan, workspace, console)
+    return adopt_base(asked, planned.plan, planned.workspace, console)
 
 
 def _run(

@@ -9,12 +9,11 @@ import pandas as pd
 
 from hippopt.artifacts.codec import write_bytes
 from hippopt.artifacts.dataset import Dataset
-from hippopt.artifacts.fingerprint import Fingerprint
-from hippopt.artifacts.plan import Plan
 from hippopt.console import Console
 from hippopt.errors import UsageError
 from hippopt.networks.base_files import read_base
 from hippopt.networks.device import choose_device
+from hippopt.planned_dataset import PlannedDataset
 from hippopt.recipes.comparison.grid import SCRATCH, Contents
 from hippopt.recipes.comparison.units import METRICS, Setting, scores_of_masks, write_outlines
 from hippopt.reporting.learning_curve import curve_lines, curve_markdown, plot_curve
@@ -25,16 +24,17 @@ from hippopt.stages.segment_by_base import labels_meant, segment_by_base
 from hippopt.workspace import ComparisonFolder
 
 
-def by_scans(prepared: Mapping[str, tuple[Plan, Fingerprint]]) -> dict[int, str]:
+def by_scans(prepared: Sequence[PlannedDataset]) -> dict[int, PlannedDataset]:
     """Data sets by their number of labelled scans, rising. Raises UsageError where two have as many."""
-    found: dict[int, str] = {}
-    for name, (_, fingerprint) in sorted(prepared.items(), key=lambda item: len(item[1][1].cases)):
-        scans = len(fingerprint.cases)
+    found: dict[int, PlannedDataset] = {}
+    for planned in sorted(prepared, key=lambda each: len(each.fingerprint.cases)):
+        scans = len(planned.fingerprint.cases)
         if scans in found:
             raise UsageError(
-                f"{found[scans]} and {name} both have {scans} labelled scans; compare data sets of different numbers"
+                f"{found[scans].name} and {planned.name} both have {scans} labelled scans; compare data sets of"
+                " different numbers"
             )
-        found[scans] = name
+        found[scans] = planned
     return found
 
 
@@ -46,8 +46,8 @@ def write_curve(compared: Mapping[int, Setting], console: Console) -> None:
     settings = list(compared.values())
     first = settings[0]
     assert first.request.test is not None
-    test = first.workspace.resolve(first.request.test)
-    folder = first.workspace.comparison(test, first.request.name)
+    test = first.planned.workspace.resolve(first.request.test)
+    folder = first.planned.workspace.comparison(test, first.request.name)
     tables = {
         scans: pd.read_csv(setting.folder.cases, dtype={"case": str, "subject": str})
         for scans, setting in compared.items()
@@ -86,7 +86,7 @@ def write_curve(compared: Mapping[int, Setting], console: Console) -> None:
 
 
 def _notes(compared: Mapping[int, Setting], test: str) -> list[str]:
-    trained = ", ".join(f"{setting.dataset} ({scans}; {setting.steps} steps)" for scans, setting in compared.items())
+    trained = ", ".join(f"{each.planned.name} ({scans}; {each.steps} steps)" for scans, each in compared.items())
     first = next(iter(compared.values()))
     return [
         f"trained on all cases of {trained}",
@@ -106,7 +106,7 @@ def _of_base(setting: Setting, contents: Contents, folder: ComparisonFolder, con
     """Scores of the base itself on the reported scans, made once; or why there are none."""
     assert setting.base is not None
     path, card = setting.base
-    dataset, plan = contents.dataset, setting.plan
+    dataset, plan = contents.dataset, setting.planned.plan
     meant = labels_meant(card, plan)
     if meant is None:
         return (

@@ -16,7 +16,7 @@ from hippopt.artifacts.fold_names import FULL_DATA
 from hippopt.artifacts.methods import METHODS, VARIANTS, Method
 from hippopt.artifacts.plan import Plan
 from hippopt.errors import DatasetError, UsageError, WeightsError
-from hippopt.recipes.training import run_name
+from hippopt.planning.run_plan import run_name
 from hippopt.recipes.training_inputs import load_unchanged
 from hippopt.sources.survey import survey_case
 from hippopt.workspace import Workspace

@@ -96,7 +96,7 @@ def _notes(
     request = setting.request
     trained = "all its cases" if reported.dataset else f"the other folds' cases, for fold {' '.join(reported.folds)}"
     notes = [
-        f"trained on {setting.dataset}: {trained}; {setting.steps} steps; "
+        f"trained on {setting.planned.name}: {trained}; {setting.steps} steps; "
         + (f"base {setting.base[1].name} ({setting.base[1].sha256[:12]})" if setting.base else "from random weights"),
         f"reported: {reported.text}"
         + (f", {tables[0].case.nunique()} cases of {tables[0].subject.nunique()} subjects" if tables else ""),
@@ -127,13 +127,13 @@ def _settings(setting: Setting, reported: Cases, choosing: Cases | None) -> dict
             return {"dataset": cases.dataset, "cases": sorted(setting.contents[cases.dataset].subjects)}
         return {
             "folds": list(cases.folds),
-            "cases": [case for fold in cases.folds for case in setting.plan.folds[int(fold)].val],
+            "cases": [case for fold in cases.folds for case in setting.planned.plan.folds[int(fold)].val],
         }
 
     grid = setting.request.grid
     return {
-        "dataset": setting.dataset,
-        "plan_hash": content_hash(setting.plan),
+        "dataset": setting.planned.name,
+        "plan_hash": content_hash(setting.planned.plan),
         "base_sha256": setting.base[1].sha256 if setting.base else None,
         "steps": setting.steps,
         "rows": [row.name for row in grid.rows],

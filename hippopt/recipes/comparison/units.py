@@ -9,22 +9,22 @@ import pandas as pd
 
 from hippopt.artifacts.codec import content_hash, parse_json
 from hippopt.artifacts.dataset import Dataset
-from hippopt.artifacts.plan import Plan
 from hippopt.artifacts.weights import BaseCard
 from hippopt.console import Console
 from hippopt.errors import DatasetError, PlanError, TrainingError
 from hippopt.machine import core_count
 from hippopt.networks.restoring import read_card
+from hippopt.planned_dataset import PlannedDataset
+from hippopt.planning.run_plan import adjusted_plan
 from hippopt.recipes.comparison.grid import Cases, Combination, Contents, Grid
 from hippopt.recipes.prediction import PredictionRequest
-from hippopt.recipes.training import adjusted_plan
 from hippopt.scoring.comparison import foreground
 from hippopt.scoring.tables import read_case_table, write_csv
 from hippopt.stages.evaluate import LabelNames, evaluate
 from hippopt.stages.score_outlines import score_outlines
 from hippopt.stages.train_fold import fold_progress
 from hippopt.training.request import TrainingRequest
-from hippopt.workspace import PROVENANCE, ComparisonFolder, FoldFolder, Workspace
+from hippopt.workspace import PROVENANCE, ComparisonFolder, FoldFolder
 
 METRICS, OUTLINES = "metrics.csv", "outlines.csv"  # beside the masks of a data set
 
@@ -72,9 +72,7 @@ class Unit:
 class Setting:
     """What all units share. contents: by data set, of those that are predicted."""
 
-    workspace: Workspace
-    dataset: str
-    plan: Plan
+    planned: PlannedDataset
     request: ComparisonRequest
     steps: int
     base: tuple[Path, BaseCard] | None
@@ -84,13 +82,13 @@ class Setting:
     def units(self, combinations: Sequence[Combination], cases: Cases) -> list[Unit]:
         """Every fold of every combination."""
         return [
-            Unit(each, each.run(self.request.name, self.plan), fold, cases.dataset)
+            Unit(each, each.run(self.request.name, self.planned.plan), fold, cases.dataset)
             for each in combinations
             for fold in cases.folds
         ]
 
     def fold(self, unit: Unit) -> FoldFolder:
-        return self.workspace.fold(self.dataset, unit.run, unit.fold)
+        return self.planned.fold(unit.run, unit.fold)
 
     def masks(self, unit: Unit) -> Path:
         assert unit.dataset is not None
@@ -106,7 +104,7 @@ def check_same(setting: Setting, unit: Unit) -> None:
     base = setting.base[1].sha256 if setting.base and row.needs_base else None
     wanted = {
         "plan_hash": content_hash(
-            adjusted_plan(setting.plan, row.method, row.rank, unit.combination.rate, row.no_transformer)
+            adjusted_plan(setting.planned.plan, row.method, row.rank, unit.combination.rate, row.no_transformer)
         ),
         "seed": unit.combination.seed,
         "steps": setting.steps,
@@ -152,9 +150,9 @@ def commands_left(setting: Setting, unit: Unit, commands: Commands) -> tuple[tup
             learning_rate=combination.rate,
             no_transformer=combination.row.no_transformer,
         )
-        needed.append(commands.train(setting.dataset, unit.fold, training))
+        needed.append(commands.train(setting.planned.name, unit.fold, training))
     if unit.dataset is not None and not is_scored(setting, unit):
-        scans = setting.workspace.dataset_folder(unit.dataset) / "imagesTr"
+        scans = setting.planned.workspace.dataset_folder(unit.dataset) / "imagesTr"
         asked = PredictionRequest(
             source=scans,
             output=setting.masks(unit),
@@ -163,7 +161,7 @@ def commands_left(setting: Setting, unit: Unit, commands: Commands) -> tuple[tup
             overwrite=True,
             device=request.device,
         )
-        needed.append(commands.predict(setting.dataset, asked))
+        needed.append(commands.predict(setting.planned.name, asked))
     return tuple(needed)
 
 
@@ -191,7 +189,7 @@ def score(setting: Setting, unit: Unit, console: Console) -> None:
         return
     contents = setting.contents[unit.dataset]
     names = LabelNames(contents.dataset.foreground, contents.subjects)
-    labels = setting.workspace.dataset_folder(unit.dataset) / "labelsTr"
+    labels = setting.planned.workspace.dataset_folder(unit.dataset) / "labelsTr"
     table, faults = evaluate(setting.masks(unit), labels, names, core_count(), console)
     if faults or set(table.case) != set(contents.subjects):
         raise DatasetError(

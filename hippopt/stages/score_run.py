@@ -1,0 +1,27 @@
+"""Stage: the scores of all validated folds of a run together, and their means."""
+
+import pandas as pd
+
+from hippopt.console import Console
+from hippopt.planned_dataset import PlannedDataset
+from hippopt.reporting.scores import say_summary
+from hippopt.scoring.tables import read_case_table, summarise, write_csv, write_json
+
+
+def score_run(planned: PlannedDataset, run: str, console: Console) -> None:
+    """Scores of every finished fold of the run together: written beside the folds, and said where there are several."""
+    folds = [planned.fold(run, str(number)) for number in range(len(planned.plan.folds))]
+    tables = [
+        read_case_table(folder.metrics) for folder in folds if folder.summary.exists() and folder.metrics.exists()
+    ]
+    if len(tables) < 2:
+        return
+    table = pd.concat(tables, ignore_index=True)
+    summary = summarise(table)
+    path = planned.workspace.out_of_fold(planned.name, run)
+    write_csv(path, table)
+    write_json(
+        path.with_suffix(".json"), summary, {"folds": len(tables), "of": len(planned.plan.folds), "checkpoint": "last"}
+    )
+    console.say(f"out of fold, {len(tables)} of {len(planned.plan.folds)} folds, {table.case.nunique()} cases: {path}")
+    say_summary(summary, console)
