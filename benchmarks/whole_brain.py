@@ -126,7 +126,9 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     from hippopt.artifacts.plan_rules import load_plan
     from hippopt.console import SilentConsole
-    from hippopt.recipes.prediction import PredictionRequest, choose_run, predict_scans
+    from hippopt.inference.request import PredictionRequest
+    from hippopt.recipes.chosen_run import choose_run
+    from hippopt.recipes.prediction import predict_scans
     from hippopt.workspace import Workspace
 
     workspace = Workspace(options.root)

@@ -17,5 +17,5 @@ def __getattr__(name: str) -> Any:
     if name in ("Predictor", "Prediction"):
         from importlib import import_module
 
-        return getattr(import_module("hippopt.recipes.predictor"), name)
+        return getattr(import_module("hippopt.predictor"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

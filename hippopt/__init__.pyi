@@ -1,4 +1,4 @@
-from hippopt.recipes.predictor import Prediction as Prediction
-from hippopt.recipes.predictor import Predictor as Predictor
+from hippopt.predictor import Prediction as Prediction
+from hippopt.predictor import Predictor as Predictor
 
 __version__: str

@@ -81,9 +81,9 @@ def _parser() -> argparse.ArgumentParser:
 def _work(options: argparse.Namespace, workspace: Workspace, console: TerminalConsole) -> int:
     started = time.perf_counter()
     from hippopt.files.bids_layout import BidsRequest
+    from hippopt.inference.request import PredictionRequest
     from hippopt.recipes.bids import BidsApp, run_group, run_participants, work_folder
     from hippopt.recipes.chosen_model import chosen_model
-    from hippopt.recipes.prediction import PredictionRequest
 
     settings = PredictionRequest(
         source=options.bids_dir,

@@ -134,7 +134,8 @@ def _work(options: argparse.Namespace, workspace: Workspace, console: TerminalCo
             "--model with --merge or --slurm: install the model first with hippopt_install, so that all parts find it"
         )
     dataset = "" if options.model is not None else _dataset(options, workspace)
-    from hippopt.recipes.prediction import PredictionRequest, merge_scans, predict_scans
+    from hippopt.inference.request import PredictionRequest
+    from hippopt.recipes.prediction import merge_scans, predict_scans
 
     request = read_request(PredictionRequest, options)
     if options.slurm is not None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from hippopt.workspace import Workspace
 
 if TYPE_CHECKING:
-    from hippopt.recipes.prediction import PredictionRequest
+    from hippopt.inference.request import PredictionRequest
     from hippopt.training.request import TrainingRequest
 
 Request = TypeVar("Request")

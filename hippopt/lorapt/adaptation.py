@@ -3,7 +3,8 @@ residual and trainable principal factors, and merge them back.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, TypedDict, Unpack
 
 import torch
 from torch import Tensor, nn
@@ -175,23 +176,53 @@ class Adaptation:
         delattr(self.model, MODULE)
 
 
+class FormOptions(TypedDict, total=False):
+    """The options of `adapt` that say which form the factors have and how they are computed with."""
+
+    core: Core
+    balance: bool
+    path: Path
+
+
+@dataclass(frozen=True)
+class _Form:
+    """`FormOptions` with its defaults. A name that is none of them raises TypeError."""
+
+    core: Core = "diagonal"
+    balance: bool = True
+    path: Path = "auto"
+
+
 def adapt(
     model: nn.Module,
     stacks: Sequence[Stack],
     rank: int | Mapping[str, int],
-    core: Core = "diagonal",
-    balance: bool = True,
     initial: Mapping[str, Tensor] | None = None,
     trained: Mapping[str, Tensor] | None = None,
-    path: Path = "auto",
+    **form: Unpack[FormOptions],
 ) -> Adaptation:
     """Adapt `model` in place: its function stays the same to rounding until the factors move.
 
-    stacks: rows of linear layers, or the kernels of convolutions (`kernel_stack`). rank: one tubal rank, or one per
-    stack by its name. initial: factors of an earlier adaptation of the same weights, in place of an SVD, in any
-    precision; trained: the values to go on from. The stacked weights stop requiring gradients; what else trains is the
-    caller's choice. path: of linear layers; kernels are always built. Raises RankError, StackError.
+    The stacked weights stop requiring gradients; what else trains is the caller's choice.
+
+    Args:
+        model: any module; its stacked layers are replaced.
+        stacks: rows of linear layers, or the kernels of convolutions (`kernel_stack`).
+        rank: one tubal rank, or one per stack by its name.
+        initial: factors of an earlier adaptation of the same weights, in place of an SVD, in any precision.
+        trained: the values to go on from.
+        **form: `core`, the form of S: "diagonal" (default) or "dense". `balance` (default True): whether the singular
+            values are shared between U, S and V. `path`, by which linear layers compute: "auto" (default), "weights" or
+            "activations"; kernels are always built.
+
+    Returns:
+        The adaptation: its factors, and the way back to plain weights.
+
+    Raises:
+        RankError: a rank that a stack cannot have.
+        StackError: stacks that overlap, or factors that do not fit them.
     """
+    how = _Form(**form)
     check_apart(stacks)
     parameters = dict(model.named_parameters())
     values: dict[str, Tensor] = {}
@@ -201,12 +232,12 @@ def adapt(
         wanted = rank if isinstance(rank, int) else rank[stack.name]
         check_rank(wanted, m, n, stack.name)
         if initial is None:
-            found = initial_factors(t_svd(weights, wanted, stack.group), core, balance)
+            found = initial_factors(t_svd(weights, wanted, stack.group), how.core, how.balance)
         else:
             found = {name: initial[f"{stack.name}.{name}"].float() for name in NAMES}
             _check_shapes(stack, (len(weights), m, n), found)
         values |= {f"{stack.name}.{name}": value for name, value in found.items()}
-    adaptation = Adaptation(model, stacks, values, path)
+    adaptation = Adaptation(model, stacks, values, how.path)
     if trained is not None:
         adaptation.load(trained)
     return adaptation

@@ -2,6 +2,7 @@
 
 import platform
 from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
@@ -69,28 +70,29 @@ def coarse_probabilities(models: list[nn.Module], image: np.ndarray, plan: Plan)
     return total.numpy()[(slice(None), *inside)]
 
 
-def write_locator(
-    weights: Path,
-    card: Path,
-    model: nn.Module,
-    plan: Plan,
-    fold: str,
-    seed: int,
-    seen_images: tuple[str, ...],
-    seconds: float,
-) -> None:
+@dataclass(frozen=True)
+class LocatorTraining:
+    """How a locator came about. seen_images: content hashes of the scans; seconds: that it took."""
+
+    fold: str
+    seed: int
+    seen_images: tuple[str, ...]
+    seconds: float
+
+
+def write_locator(weights: Path, card: Path, model: nn.Module, plan: Plan, made: LocatorTraining) -> None:
     """Write the tensors, then the card that makes them count."""
     tensors = dict(model.state_dict())
     save_tensors(weights, tensors)
     about = LocatorCard(
         plan_hash=content_hash(plan),
-        fold=fold,
-        seed=seed,
+        fold=made.fold,
+        seed=made.seed,
         in_channels=len(plan.channel_names),
         classes=("background", *region_classes(plan)),
-        seen_images=tuple(sorted(set(seen_images))),
+        seen_images=tuple(sorted(set(made.seen_images))),
         sha256=tensors_sha256(tensors),
-        seconds=round(seconds, 1),
+        seconds=round(made.seconds, 1),
         versions={
             "hippopt": __version__,
             "python": platform.python_version(),

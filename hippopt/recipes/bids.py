@@ -12,13 +12,13 @@ from typing import Any
 from hippopt import __version__
 from hippopt.artifacts.codec import write_bytes, write_json
 from hippopt.artifacts.plan import Plan
-from hippopt.artifacts.plan_rules import load_plan
 from hippopt.artifacts.writable_folder import check_writable
 from hippopt.console import Console, counted
 from hippopt.errors import HippoptError, OutputError
 from hippopt.files.bids_layout import SEGMENTATION, BidsRequest, bids_description, bids_scans
 from hippopt.files.scan_listing import ScanFiles
 from hippopt.inference.label_tables import FILES, bids_table, write_label_tables
+from hippopt.inference.request import PredictionRequest
 from hippopt.inference.volume_table import (
     FAILURES,
     VOLUMES,
@@ -28,13 +28,11 @@ from hippopt.inference.volume_table import (
     write_failures,
     write_volumes,
 )
-from hippopt.networks.restoring import read_card
+from hippopt.recipes.chosen_run import chosen_run
 from hippopt.recipes.cohort_report import CohortReportRequest, report_on
 from hippopt.recipes.prediction import (
     Batch,
-    PredictionRequest,
     check_identity,
-    choose_folds,
     run_identity,
     segment_batch,
 )
@@ -79,21 +77,20 @@ def work_folder(output: Path) -> Path:
 def run_participants(workspace: Workspace, dataset: str, run: str, app: BidsApp, console: Console) -> int:
     """Segment the scans. Returns how many failed. Raises HippoptError's kinds before anything is computed."""
     scans = _listed(app)
-    plan = load_plan(workspace.run_plan(dataset, run))
-    _write_description(plan, app)
+    chosen = chosen_run(workspace, dataset, run, app.settings.folds, console)
+    _write_description(chosen.plan, app)
     # one part, whatever its participants: processes side by side have journals of their own, and `group` joins them
-    return segment_batch(workspace, dataset, run, Batch(scans, (1, 1)), app.settings, console)
+    return segment_batch(chosen, Batch(scans, (1, 1)), app.settings, console)
 
 
 def run_group(workspace: Workspace, dataset: str, run: str, app: BidsApp, console: Console) -> int:
     """Write the table of all scans. Returns how many are missing. Raises HippoptError's kinds."""
     scans = _listed(app)
-    plan = load_plan(workspace.run_plan(dataset, run))
-    folds = choose_folds(workspace, dataset, run, app.settings.folds, len(plan.folds), console)
-    if not check_identity(app.settings, run_identity(workspace, dataset, run, folds, app.settings)):
+    chosen = chosen_run(workspace, dataset, run, app.settings.folds, console)
+    plan = chosen.plan
+    if not check_identity(app.settings, run_identity(chosen, app.settings)):
         raise OutputError(f"{app.output}: nothing is segmented there yet; run hippopt_bids with participant first")
-    cards = [read_card(workspace.fold(dataset, run, fold).adapter_card) for fold in folds]
-    standards = load_standards(workspace, dataset, run, plan, cards, console)
+    standards = load_standards(chosen, chosen.cards(), console)
     standards = with_head_sizes(standards, app.settings.head_size, scans, console)
     work = work_folder(app.output)
     merged = merge_parts(

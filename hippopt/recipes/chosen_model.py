@@ -9,8 +9,8 @@ from pathlib import Path
 
 from hippopt.console import SilentConsole
 from hippopt.errors import UsageError
+from hippopt.recipes.chosen_run import choose_run
 from hippopt.recipes.model_files import InstallRequest, install_file
-from hippopt.recipes.prediction import choose_run
 from hippopt.workspace import Workspace
 
 Chosen = tuple[Workspace, str, str]  # workspace, data set, run

@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hippopt.artifacts.plan import Plan
-from hippopt.artifacts.plan_rules import load_plan
 from hippopt.console import Console, counted
 from hippopt.errors import UsageError
 from hippopt.files.scan_listing import list_scans
+from hippopt.inference.output_checks import check_output
+from hippopt.inference.request import PredictionRequest
 from hippopt.jobs.slurm_scripts import (
     AT_ONCE,
     TASK,
@@ -24,7 +25,7 @@ from hippopt.jobs.slurm_scripts import (
     write_scripts,
 )
 from hippopt.networks.memory import training_bytes
-from hippopt.recipes.prediction import PredictionRequest, check_output, choose_folds, choose_run
+from hippopt.recipes.chosen_run import chosen_run
 from hippopt.training.machine_limits import PROCESS_BYTES
 from hippopt.training.request import TrainingRequest
 from hippopt.workspace import Workspace
@@ -55,9 +56,8 @@ def write_study(
 
     Raises HippoptError's kinds before anything is written.
     """
-    run = choose_run(workspace, dataset, request.run)
-    plan = load_plan(workspace.run_plan(dataset, run))
-    folds = choose_folds(workspace, dataset, run, request.folds, len(plan.folds), console)
+    chosen = chosen_run(workspace, dataset, request.run, request.folds, console)
+    plan, folds = chosen.plan, chosen.folds
     scans, notes = list_scans(request.source, plan.channel_names)
     for note in notes:
         console.warn(note)
@@ -78,8 +78,8 @@ def write_study(
         parts=parts,
         part=None,
         head_size=request.head_size and request.head_size.absolute(),
-        run=run,
-        folds=tuple(folds),
+        run=chosen.name,
+        folds=folds,
     )
     made = command(asked)
     resources = Resources(

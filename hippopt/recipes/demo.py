@@ -18,13 +18,14 @@ from hippopt.files.image_io import read_scan, write_array
 from hippopt.files.nifti_header import grid_of
 from hippopt.imaging.orientation import orientation_code
 from hippopt.imaging.preparation import prepare
+from hippopt.inference.request import PredictionRequest
 from hippopt.networks.base_files import chosen_base
 from hippopt.phantoms.baseline import Scan, threshold_baseline
 from hippopt.phantoms.phantom import draw_phantom, render
 from hippopt.planned_dataset import PlannedDataset
 from hippopt.planning.run_plan import run_name
 from hippopt.recipes.planning import PlanningRequest, plan_dataset
-from hippopt.recipes.prediction import PredictionRequest, predict_scans
+from hippopt.recipes.prediction import predict_scans
 from hippopt.recipes.training import train_folds
 from hippopt.reporting.contours import Panel, plot_contours
 from hippopt.reporting.scores import say_summary

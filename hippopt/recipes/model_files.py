@@ -18,9 +18,10 @@ from hippopt.artifacts.plan_rules import load_plan
 from hippopt.artifacts.writable_folder import check_writable
 from hippopt.console import Console, SilentConsole
 from hippopt.errors import OutputError, UsageError, WeightsError
-from hippopt.networks.restoring import read_card
+from hippopt.inference.request import PredictionRequest
 from hippopt.networks.tensor_files import parse_state
-from hippopt.recipes.prediction import PredictionRequest, choose_run, predict_scans
+from hippopt.recipes.chosen_run import ChosenRun, choose_run
+from hippopt.recipes.prediction import predict_scans
 from hippopt.recipes.standards import judging_records
 from hippopt.scoring.tables import read_case_table, summarise
 from hippopt.stages.adopt_base import kept_bytes, load_known_base
@@ -56,10 +57,11 @@ def export_run(
         console.warn(
             f"run {run}: {len(numbered)} of {len(plan.folds)} folds are trained; the model is fold {' '.join(folds)}"
         )
-    cards = [read_card(workspace.fold(dataset, run, fold).adapter_card) for fold in folds]
+    chosen = ChosenRun(workspace, dataset, run, plan, tuple(folds))
+    cards = chosen.cards()
     sha256 = cards[0].base_sha256
     base = load_known_base(sha256, workspace) if sha256 else None
-    judged_by = judging_records(workspace, dataset, run, plan, cards, console)
+    judged_by = judging_records(chosen, cards, console)
     if "contrast.json" not in judged_by:
         console.warn(
             "the training scans' fingerprint is gone: where this model is installed, no scan unlike them will be"

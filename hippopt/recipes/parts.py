@@ -5,16 +5,16 @@ from pathlib import Path
 from typing import Any
 
 from hippopt.artifacts.codec import parse_json
-from hippopt.artifacts.plan_rules import load_plan
 from hippopt.console import Console, counted
 from hippopt.errors import OutputError, PlanError
 from hippopt.files.scan_listing import ScanFiles, list_scans
 from hippopt.inference.journal import Part
+from hippopt.inference.request import PredictionRequest
 from hippopt.inference.scan_list import SCAN_LIST, ScanList, write_list
-from hippopt.networks.restoring import read_card
+from hippopt.recipes.chosen_run import ChosenRun
 from hippopt.recipes.standards import load_standards, with_head_sizes
 from hippopt.stages.merge_parts import Merged, MergeRequest, merge_parts
-from hippopt.workspace import PROVENANCE, Workspace
+from hippopt.workspace import PROVENANCE
 
 LIST_KEYS = ("parts", "scans", "scans_sha256")  # of prediction.json, where the scans were dealt out
 NAMED = 10  # of missing scans a part, and parts in lines of their own
@@ -63,11 +63,9 @@ def open_list(source: Path, output: Path, scans: Sequence[ScanFiles], parts: int
     return found
 
 
-def merge_study(
-    workspace: Workspace, dataset: str, run: str, folds: Sequence[str], request: Any, console: Console
-) -> int:
+def merge_study(chosen: ChosenRun, request: PredictionRequest, console: Console) -> int:
     """Join the tables of a folder. Returns how many scans are missing. Raises HippoptError's kinds."""
-    plan = load_plan(workspace.run_plan(dataset, run))
+    plan = chosen.plan
     old = known_identity(request.output)
     if old is None:
         raise OutputError(
@@ -79,9 +77,8 @@ def merge_study(
         console.warn(note)
     listed = ScanList(request.output, request.source, found) if (request.output / SCAN_LIST).exists() else None
     scans = [*listed.scans, *(files for files in found if files.id in set(listed.new))] if listed else found
-    cards = [read_card(workspace.fold(dataset, run, fold).adapter_card) for fold in folds]
     calibrated = old.get("checkpoint") != "best"
-    standards = load_standards(workspace, dataset, run, plan, cards, console, calibrated)
+    standards = load_standards(chosen, chosen.cards(), console, calibrated)
     standards = with_head_sizes(standards, request.head_size, scans, console)
     merged = merge_parts(
         scans, plan, MergeRequest(request.source, request.output, standards, request.volume, request.verify), console

@@ -13,9 +13,9 @@ from hippopt.console import Console, counted
 from hippopt.errors import PlanError
 from hippopt.files.scan_listing import ScanFiles
 from hippopt.inference.cohort import Pairs, known_cohort
-from hippopt.inference.contrast import known_contrast
+from hippopt.inference.contrast import UsualContrast, known_contrast
 from hippopt.inference.volumes import Standards
-from hippopt.workspace import Workspace
+from hippopt.recipes.chosen_run import ChosenRun
 
 
 def side_pairs(plan: Plan) -> Pairs:
@@ -23,31 +23,25 @@ def side_pairs(plan: Plan) -> Pairs:
     return tuple((plan.class_names[left], plan.class_names[right]) for left, right in plan.class_sides.pairs)
 
 
-def _fingerprint(workspace: Workspace, dataset: str, run: str) -> Path:
+def _fingerprint(run: ChosenRun) -> Path:
     """Of the run, where the data set has had another one since."""
-    kept = workspace.run_fingerprint(dataset, run)
-    return kept if kept.exists() else workspace.fingerprint(dataset)
+    kept = run.workspace.run_fingerprint(run.dataset, run.name)
+    return kept if kept.exists() else run.workspace.fingerprint(run.dataset)
 
 
 def load_standards(
-    workspace: Workspace,
-    dataset: str,
-    run: str,
-    plan: Plan,
-    cards: Sequence[AdapterCard],
-    console: Console,
-    calibrated: bool = True,
+    run: ChosenRun, cards: Sequence[AdapterCard], console: Console, calibrated: bool = True
 ) -> Standards:
-    """As far as they are known here. calibrated: whether the
-    networks are those whose signals a calibration was fitted to.
+    """As far as they are known here.
+
+    calibrated: whether the networks are those whose signals a calibration was fitted to.
     """
-    pairs = side_pairs(plan)
-    fingerprint = _fingerprint(workspace, dataset, run)
-    contrast = known_contrast(workspace.run_contrast(dataset, run), fingerprint, plan.fingerprint_hash)
+    pairs, fingerprint, contrast = side_pairs(run.plan), _fingerprint(run), _contrast(run)
+    cohort = run.workspace.run_cohort(run.dataset, run.name)
     return Standards(
         contrast=(contrast.low, contrast.high) if contrast else None,
-        cohort=known_cohort(workspace.run_cohort(dataset, run), fingerprint, plan.fingerprint_hash, pairs),
-        calibration=_calibration(workspace, dataset, run, cards, console) if calibrated else None,
+        cohort=known_cohort(cohort, fingerprint, run.plan.fingerprint_hash, pairs),
+        calibration=_calibration(run, cards, console) if calibrated else None,
         pairs=pairs,
         seen=frozenset(seen for card in cards for seen in card.seen_images),
     )
@@ -69,14 +63,17 @@ def with_head_sizes(
     return replace(standards, head_sizes=sizes)
 
 
-def _calibration(
-    workspace: Workspace, dataset: str, run: str, cards: Sequence[AdapterCard], console: Console
-) -> Calibration | None:
+def _contrast(run: ChosenRun) -> UsualContrast | None:
+    there = run.workspace.run_contrast(run.dataset, run.name)
+    return known_contrast(there, _fingerprint(run), run.plan.fingerprint_hash)
+
+
+def _calibration(run: ChosenRun, cards: Sequence[AdapterCard], console: Console) -> Calibration | None:
     """None, said once, where there is none that fits the networks."""
-    path = workspace.run_calibration(dataset, run)
+    path = run.workspace.run_calibration(run.dataset, run.name)
     if not path.exists():
         console.say(
-            f"run {run} has no calibration (it takes two validated folds of one plan, and ten cases): no predicted"
+            f"run {run.name} has no calibration (it takes two validated folds of one plan, and ten cases): no predicted"
             " Dice, no intervals of volumes"
         )
         return None
@@ -93,22 +90,18 @@ def _calibration(
         return None
     if not found.useful:
         console.say(
-            f"run {run}: its calibration is not used, since {found.verdict}: no predicted Dice, no intervals of volumes"
+            f"run {run.name}: its calibration is not used, since {found.verdict}: no predicted Dice, no intervals of"
+            " volumes"
         )
         return None
     return found
 
 
-def judging_records(
-    workspace: Workspace, dataset: str, run: str, plan: Plan, cards: Sequence[AdapterCard], console: Console
-) -> dict[str, Record]:
+def judging_records(run: ChosenRun, cards: Sequence[AdapterCard], console: Console) -> dict[str, Record]:
     """What a model file takes along of it: file name -> record."""
-    standards = load_standards(workspace, dataset, run, plan, cards, console)
-    contrast = known_contrast(
-        workspace.run_contrast(dataset, run), _fingerprint(workspace, dataset, run), plan.fingerprint_hash
-    )
+    standards = load_standards(run, cards, console)
     found: dict[str, Record | None] = {
-        "contrast.json": contrast,
+        "contrast.json": _contrast(run),
         "cohort.json": standards.cohort,
         "calibration.json": standards.calibration,
     }

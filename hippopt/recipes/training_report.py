@@ -14,7 +14,7 @@ from hippopt.console import Console, counted
 from hippopt.errors import DatasetError, HippoptError, UsageError
 from hippopt.files.image_io import mask_ending
 from hippopt.networks.restoring import read_card
-from hippopt.recipes.prediction import choose_run
+from hippopt.recipes.chosen_run import choose_run
 from hippopt.reporting.pages.charts import VolumeAgreement
 from hippopt.reporting.pages.methods_text import MethodsFacts, Scored, methods_paragraph
 from hippopt.reporting.pages.rendering import check_page

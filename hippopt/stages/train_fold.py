@@ -12,7 +12,7 @@ from hippopt.batches.augmentation import open_batches
 from hippopt.console import Console
 from hippopt.errors import HippoptError, TrainingError
 from hippopt.networks.base_weights import KeyReport
-from hippopt.networks.locator import read_locator, write_locator
+from hippopt.networks.locator import LocatorTraining, read_locator, write_locator
 from hippopt.networks.restoring import build_with_base
 from hippopt.networks.tuning import Tuned, is_factor, tune
 from hippopt.networks.unetr import HEAD
@@ -194,7 +194,8 @@ def _ensure_locator(
     if trained is None:
         return False
     model, seconds = trained
-    write_locator(folder.locator, folder.locator_card, model, plan, request.fold, request.seed, seen, seconds)
+    made = LocatorTraining(request.fold, request.seed, seen, seconds)
+    write_locator(folder.locator, folder.locator_card, model, plan, made)
     console.say(f"fold {request.fold}: locator trained in {seconds:.0f} s")
     return True
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from hippopt.cli.requests import option_of, predict_command, read_request, request_arguments, train_command
-from hippopt.recipes.prediction import PredictionRequest
+from hippopt.inference.request import PredictionRequest
 from hippopt.training.fold import request_of_fold
 from hippopt.training.request import TrainingRequest
 from hippopt.workspace import Workspace

@@ -20,7 +20,7 @@ def test_row_13_prediction_stops_before_the_networks_are_loaded(
     trained_root: Path, place: Path, run_command: Command, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
     scans = write_scans(place / "scans", "a.nii.gz")
-    monkeypatch.setattr("hippopt.recipes.prediction.load_models", lambda *_: pytest.fail("computed"))
+    monkeypatch.setattr("hippopt.recipes.open_run.load_models", lambda *_: pytest.fail("computed"))
     output = place / "out"
     if kind == "a file":
         output.write_text("my notes")

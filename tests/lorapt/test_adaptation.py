@@ -267,6 +267,13 @@ def test_law_9_the_bound_is_the_smaller_side_of_every_stack(blocks: Blocks, stac
         adapt(blocks, [chosen], BOUND + 1)
 
 
+def test_an_option_that_there_is_not_is_refused_before_anything_changes(blocks: Blocks) -> None:
+    before = {name: value.clone() for name, value in blocks.state_dict().items()}
+    with pytest.raises(TypeError, match="balanced"):
+        adapt(blocks, blocks.stacks(), 2, balanced=False)  # type: ignore[call-arg]
+    assert all(torch.equal(value, before[name]) for name, value in blocks.state_dict().items())
+
+
 def test_a_rank_for_each_stack(blocks: Blocks, tokens: Tensor) -> None:
     before = blocks(tokens)
     adaptation = adapt(blocks, blocks.stacks(), {"attention": 1, "up": 2, "down": 3})

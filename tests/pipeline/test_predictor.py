@@ -219,6 +219,8 @@ def test_what_cannot_be_loaded_is_said_in_one_line(trained_root: Path, lora_root
             Predictor.load(*arguments, **{"device": "cpu", **options})
         assert "\n" not in str(raised.value)
     assert DATASET in str(trained_root / "results" / DATASET)
+    with pytest.raises(TypeError, match="tta_flips"):
+        Predictor.load(trained_root, tta_flips=True)
 
 
 def test_a_prediction_shows_itself_in_three_lines(predictor: Predictor, scans: Path) -> None:

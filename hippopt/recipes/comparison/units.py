@@ -12,12 +12,12 @@ from hippopt.artifacts.dataset import Dataset
 from hippopt.artifacts.weights import BaseCard
 from hippopt.console import Console
 from hippopt.errors import DatasetError, PlanError, TrainingError
+from hippopt.inference.request import PredictionRequest
 from hippopt.machine import core_count
 from hippopt.networks.restoring import read_card
 from hippopt.planned_dataset import PlannedDataset
 from hippopt.planning.run_plan import adjusted_plan
 from hippopt.recipes.comparison.grid import Cases, Combination, Contents, Grid
-from hippopt.recipes.prediction import PredictionRequest
 from hippopt.scoring.comparison import foreground
 from hippopt.scoring.tables import read_case_table, write_csv
 from hippopt.stages.evaluate import LabelNames, evaluate

@@ -4,12 +4,11 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict, Unpack
 
 import numpy as np
 
 from hippopt.artifacts.grid import Grid
-from hippopt.artifacts.plan_rules import load_plan
 from hippopt.console import SilentConsole
 from hippopt.errors import HippoptError, UsageError
 from hippopt.files.array_scan import is_nibabel, scan_of_array, scan_of_nibabel
@@ -22,8 +21,9 @@ from hippopt.inference.located import Ensemble
 from hippopt.inference.segmentation import Wanted, segment
 from hippopt.machine import machine_bytes
 from hippopt.networks.device import choose_device
+from hippopt.recipes.chosen_run import chosen_run
 from hippopt.recipes.model_files import InstallRequest, install_file
-from hippopt.recipes.prediction import OpenRun, choose_folds, choose_run, open_run
+from hippopt.recipes.open_run import OpenRun, open_run
 from hippopt.workspace import Workspace
 
 # a path, a SimpleITK image, a nibabel image or a numpy array (Z, Y, X); one per channel, in a list, where there are
@@ -88,6 +88,25 @@ def _found(row: dict[str, Any]) -> str:
     )
 
 
+class LoadOptions(TypedDict, total=False):
+    """The options of `Predictor.load` that are given by name."""
+
+    device: Literal["auto", "cpu", "cuda"]
+    tta: bool
+    checkpoint: Literal["last", "best"]
+    base: str | Path | None
+
+
+@dataclass(frozen=True)
+class _Settings:
+    """`LoadOptions` with its defaults."""
+
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    tta: bool = False
+    checkpoint: Literal["last", "best"] = "last"
+    base: str | Path | None = None
+
+
 class Predictor:
     """The networks of one trained run, in memory. Make it with `Predictor.load`."""
 
@@ -98,7 +117,7 @@ class Predictor:
     @property
     def labels(self) -> dict[str, int]:
         """Label name -> value in the mask."""
-        return dict(self._run.plan.labels)
+        return dict(self._run.chosen.plan.labels)
 
     @classmethod
     def load(
@@ -107,10 +126,7 @@ class Predictor:
         dataset: str | None = None,
         run: str | None = None,
         folds: Sequence[int | str] | int | str | None = None,
-        device: Literal["auto", "cpu", "cuda"] = "auto",
-        tta: bool = False,
-        checkpoint: Literal["last", "best"] = "last",
-        base: str | Path | None = None,
+        **how: Unpack[LoadOptions],
     ) -> "Predictor":
         """Load the networks of a trained run.
 
@@ -120,10 +136,9 @@ class Predictor:
             dataset: as hippopt_predict's -d; needless where there is one.
             run: as hippopt_predict's --run; needless where there is one.
             folds: as hippopt_predict's -f; default: all that are trained.
-            device: where the networks compute.
-            tta: average over flips too.
-            checkpoint: the last checkpoint of each fold, or the best.
-            base: as hippopt_install's --base: a file of the base, for a model that was exported without it.
+            **how: `device`, where the networks compute: "auto" (default), "cpu" or "cuda". `tta=True` averages over
+                flips too. `checkpoint`: the "last" of each fold (default) or its "best". `base`, as hippopt_install's
+                --base: a file of the base, for a model that was exported without it.
 
         Returns:
             A predictor that segments any number of scans.
@@ -131,7 +146,7 @@ class Predictor:
         Raises:
             HippoptError: one of its kinds, in one line.
         """
-        path = Path(source)
+        path, settings = Path(source), _Settings(**how)
         if not path.exists():
             raise UsageError(f"{path}: not found; give a workspace, a run's folder or a file of hippopt_export")
         if path.is_file():
@@ -139,12 +154,13 @@ class Predictor:
                 raise UsageError(f"{path}: a model file holds one run; leave dataset and run out")
             with tempfile.TemporaryDirectory() as folder:
                 workspace = Workspace(Path(folder))
-                request = InstallRequest(path, base=None if base is None else Path(base))
+                request = InstallRequest(path, base=None if settings.base is None else Path(settings.base))
                 manifest, name = install_file(workspace, request, SilentConsole())
-                return cls._open(workspace, manifest.dataset, name, folds, device, tta, checkpoint)
-        if base is not None:
+                return cls._open(workspace, manifest.dataset, name, folds, settings)
+        if settings.base is not None:
             raise UsageError(
-                f"base {base}: only for a file of hippopt_export; a workspace has its bases under results/bases"
+                f"base {settings.base}: only for a file of hippopt_export; a workspace has its bases under"
+                " results/bases"
             )
         if (path / "plan.json").is_file() and any(path.glob("*/adapter.json")):
             whole = path.resolve()
@@ -154,9 +170,7 @@ class Predictor:
                 raise UsageError(
                     f"{path}: a run's folder lies under results/DATASET/ of its workspace, with its base; give it there"
                 )
-            return cls._open(
-                Workspace(whole.parent.parent.parent), whole.parent.name, whole.name, folds, device, tta, checkpoint
-            )
+            return cls._open(Workspace(whole.parent.parent.parent), whole.parent.name, whole.name, folds, settings)
         workspace = Workspace(path)
         if not workspace.datasets():
             raise UsageError(
@@ -164,7 +178,7 @@ class Predictor:
                 " hippopt_export"
             )
         found = workspace.resolve(dataset)
-        return cls._open(workspace, found, run, folds, device, tta, checkpoint)
+        return cls._open(workspace, found, run, folds, settings)
 
     @classmethod
     def _open(
@@ -173,20 +187,16 @@ class Predictor:
         dataset: str,
         run: str | None,
         folds: Sequence[int | str] | int | str | None,
-        device: str,
-        tta: bool,
-        checkpoint: str,
+        how: "_Settings",
     ) -> "Predictor":
-        if checkpoint not in ("last", "best"):
-            raise UsageError(f"checkpoint {checkpoint!r}: last or best")
-        if device not in ("auto", "cpu", "cuda"):
-            raise UsageError(f"device {device!r}: auto, cpu or cuda")
+        if how.checkpoint not in ("last", "best"):
+            raise UsageError(f"checkpoint {how.checkpoint!r}: last or best")
+        if how.device not in ("auto", "cpu", "cuda"):
+            raise UsageError(f"device {how.device!r}: auto, cpu or cuda")
         console = SilentConsole()
-        name = choose_run(workspace, dataset, run)
-        plan = load_plan(workspace.run_plan(dataset, name))
         asked = None if folds is None else tuple(str(fold) for fold in np.atleast_1d(folds).tolist())
-        chosen = choose_folds(workspace, dataset, name, asked, len(plan.folds), console)
-        opened = open_run(workspace, dataset, name, plan, chosen, choose_device(device)[0], checkpoint, tta, console)
+        chosen = chosen_run(workspace, dataset, run, asked, console)
+        opened = open_run(chosen, choose_device(how.device)[0], how.checkpoint, how.tta, console)
         return cls(opened, [*console.lines, *console.warnings])
 
     def predict(
@@ -221,15 +231,17 @@ class Predictor:
             UsageError: it is not known how the array's voxels lie.
         """
         sources = list(scan) if isinstance(scan, list | tuple) else [scan]
-        wanted = self._run.plan.channel_names
+        wanted = self._run.chosen.plan.channel_names
         if len(sources) != len(wanted):
             raise UsageError(
                 f"{len(sources)} images given, but the network takes {len(wanted)} ({', '.join(wanted)}), in a list"
             )
         scans = [self._scan(source, spacing_mm, affine, volume, name or "scan") for source in sources]
         files = ScanFiles(name or scan_name(scans[0].path), tuple(found.path for found in scans))
-        loaded = prepare_scan(files, scans, self._run.plan, machine_bytes(), self._run.locators)
-        ensemble = Ensemble(self._run.models, self._run.plan, self._run.windows, self._run.device, self._run.borders)
+        loaded = prepare_scan(files, scans, self._run.chosen.plan, machine_bytes(), self._run.locators)
+        ensemble = Ensemble(
+            self._run.models, self._run.chosen.plan, self._run.windows, self._run.device, self._run.borders
+        )
         found = segment(loaded, ensemble, self._run.standards, Wanted(probabilities, uncertainty))
         return Prediction(
             found.mask,
