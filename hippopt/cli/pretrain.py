@@ -118,8 +118,9 @@ def _work(options: argparse.Namespace, workspace: Workspace, console: TerminalCo
         raise UsageError(f"--name {options.name!r}: letters, digits, - and _ only")
     if options.seed < 0:
         raise UsageError(f"--seed {options.seed}: not below 0")
-    from hippopt.recipes.pretraining import SourceRequest, pretrain_base, preview
+    from hippopt.recipes.pretraining import pretrain_base, preview
     from hippopt.training.pretraining import PretrainRequest
+    from hippopt.training.pretraining_sources import SourceRequest
 
     name = options.name or (
         f"synthetic-{options.size or 'small'}" if options.synthetic else workspace.resolve(options.dataset)

@@ -1,30 +1,20 @@
 """Pre-train a base: on a planned data set, or on scans made from label maps."""
 
 import contextlib
-import shlex
-import sys
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 import numpy as np
 import torch
 
-from hippopt.artifacts.plan import NetworkSettings, NormalisationSettings, Triple
-from hippopt.artifacts.plan_edits import apply_synthesis_settings
-from hippopt.artifacts.synthesis import SynthesisSettings
 from hippopt.artifacts.weights import BaseCard
 from hippopt.batches.augmentation import open_batches
-from hippopt.batches.label_maps import ANTERIOR, CLASSES, POSTERIOR, LabelMaps, read_label_maps, read_table
-from hippopt.batches.synthesis import Synthesiser, synthetic_batch, synthetic_batches
+from hippopt.batches.label_maps import ANTERIOR, POSTERIOR, read_label_maps, read_table
+from hippopt.batches.synthesis import Synthesiser, synthetic_batch
 from hippopt.console import Console, SilentConsole
-from hippopt.errors import UsageError
-from hippopt.networks.base_files import read_base, shipped_base
 from hippopt.networks.device import choose_device
-from hippopt.networks.tensor_files import file_sha256
-from hippopt.networks.unetr import SIZES
 from hippopt.planned_dataset import load_planned_dataset
 from hippopt.recipes.training_inputs import check_cache, load_unchanged, training_cases
 from hippopt.reporting.contours import Panel, plot_contours
@@ -32,40 +22,22 @@ from hippopt.stages.pretrain import check_pretraining, pretrain
 from hippopt.stop_signals import StopSignals
 from hippopt.training.lock import fold_lock
 from hippopt.training.precision import use_bfloat16
-from hippopt.training.pretraining import SYNTHETIC_SCHEDULE, PretrainInputs, PretrainRequest
+from hippopt.training.pretraining import PretrainInputs, PretrainRequest
+from hippopt.training.pretraining_sources import (
+    SourceRequest,
+    all_seen,
+    asked_network,
+    begun_from,
+    command_line,
+    start_of,
+    synthesis_of,
+    synthetic_inputs,
+)
 from hippopt.training.processes import join_processes
 from hippopt.training.quick_validation import region_windows, windows_around
 from hippopt.workspace import Workspace
 
-Base = tuple[Mapping[str, torch.Tensor], BaseCard]
-VALIDATION_SEED = 2**31  # keys the fixed scans made from the maps that are held out
-VALIDATION_BATCHES = 8
 PREVIEW_BATCHES = 8
-ALVEUS_SHARE = 0.7  # bases from before it had none, and their cards do not name it
-
-
-@dataclass(frozen=True)
-class SourceRequest:
-    """What to learn from: a data set by its name, or folders of label maps; and how the base is to be described.
-
-    size, token_size: of the network, None for the plan's or the base's, or "small" and 16. synthesis: edits `key=value`
-    of SynthesisSettings. hold_out: label maps of each folder kept for validation.
-    """
-
-    dataset: str | None = None
-    label_maps: tuple[Path, ...] = ()
-    label_table: Path | None = None
-    size: str | None = None
-    token_size: int | None = None
-    patch_size: Triple = (48, 64, 48)
-    synthesis: tuple[str, ...] = ()
-    batch_size: int = 2
-    hold_out: int = 2
-    base: Path | None = None
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    workers: int = 0
-    licence: str = "unknown"
-    attribution: str = ""
 
 
 def pretrain_base(
@@ -79,8 +51,10 @@ def pretrain_base(
     check_pretraining(request, folder)
     device, note = choose_device(source.device)
     with StopSignals() as signals:
-        make = _synthetic_inputs if source.label_maps else _dataset_inputs
-        inputs = make(workspace, source, request, device, console)
+        if source.label_maps:
+            inputs = synthetic_inputs(source, request, device, console)
+        else:
+            inputs = _dataset_inputs(workspace, source, request, device)
         group = join_processes(device.type)
         try:
             if group.first:
@@ -108,7 +82,7 @@ def preview(source: SourceRequest, seed: int, path: Path, console: Console) -> N
     """
     assert source.label_maps
     maps = read_label_maps(source.label_maps, read_table(source.label_table), console)
-    made = Synthesiser(maps, _synthesis(source), torch.device("cpu"))
+    made = Synthesiser(maps, synthesis_of(source), torch.device("cpu"))
     panels = []
     for index in range(PREVIEW_BATCHES):
         batch = synthetic_batch(made, 2, seed, index)
@@ -119,125 +93,17 @@ def preview(source: SourceRequest, seed: int, path: Path, console: Console) -> N
     plot_contours(panels, path, "synthetic scans: halves of the hippocampus in blue, its neighbours in orange")
 
 
-def _synthesis(source: SourceRequest) -> SynthesisSettings:
-    return apply_synthesis_settings(
-        SynthesisSettings(patch_size=source.patch_size, alveus=ALVEUS_SHARE), list(source.synthesis)
-    )
-
-
-def _start(source: SourceRequest) -> Base | None:
-    if source.base is None:
-        return None
-    return read_base(source.base if source.base.exists() else shipped_base(str(source.base)) or source.base)
-
-
-def _all_seen(own: Sequence[str], start: Base | None) -> tuple[str, ...] | None:
-    """The scans that a base has seen: its own and those of the base it began from; None where the latter
-    are not known.
-    """
-    if start is None:
-        return tuple(sorted(own))
-    earlier = start[1].seen_images
-    return None if earlier is None else tuple(sorted({*own, *earlier}))
-
-
-def _begun_from(start: Base | None) -> str:
-    return (
-        ""
-        if start is None
-        else f"; begun from base {start[1].name} {start[1].sha256}, {start[1].licence}, {start[1].attribution}"
-    )
-
-
-def _network(source: SourceRequest, otherwise: NetworkSettings, patch: Triple) -> NetworkSettings:
-    """The network asked for; what is not asked for is as in `otherwise`.
-
-    Raises UsageError where the patch is no multiple of its tokens.
-    """
-    if source.size is not None and source.size not in SIZES:
-        raise UsageError(f"--size {source.size}: choose one of {', '.join(SIZES)}")
-    chosen = otherwise if source.size is None else SIZES[source.size]
-    token = source.token_size or otherwise.token_size
-    if any(size <= 0 or size % token for size in patch):
-        raise UsageError(
-            f"a patch of {' x '.join(map(str, patch))}: the rule: multiples of the token size, {token}; give another"
-            " --patch or --token-size, or plan the data set anew"
-        )
-    return msgspec.structs.replace(chosen, token_size=token)
-
-
-def _synthetic_inputs(
-    workspace: Workspace, source: SourceRequest, request: PretrainRequest, device: torch.device, console: Console
-) -> PretrainInputs:
-    assert source.label_maps
-    start = _start(source)
-    network = _network(source, start[1].network if start else SIZES["small"], source.patch_size)
-    maps = read_label_maps(source.label_maps, read_table(source.label_table), console)
-    least = min(maps.sizes)
-    if not 0 < source.hold_out < least:
-        raise UsageError(
-            f"--hold-out {source.hold_out}: from 1 to {least - 1} of the {least}"
-            f" maps{' of the smallest folder' if len(maps.sizes) > 1 else ''}"
-        )
-    trained, unseen = maps.split(source.hold_out)
-    settings = _synthesis(source)
-    synthesiser = Synthesiser(trained, settings, device)
-    card = BaseCard(
-        name=request.name,
-        sha256="",
-        network=network,
-        in_channels=1,
-        out_channels=len(CLASSES),
-        patch_size=source.patch_size,
-        spacing_mm=settings.spacing_mm,
-        normalisation=NormalisationSettings(scheme="zscore", region="image", clip_percentiles=(0.5, 99.5)),
-        label_values=tuple(range(len(CLASSES))),
-        seen_images=_all_seen((), start),
-        licence=source.licence,
-        attribution=source.attribution,
-        origin=f"scans made from {len(trained.maps)} label maps; {len(unseen.maps)} more were kept for validation"
-        + _begun_from(start),
-        channel_names=("T1",),
-        class_names=CLASSES,
-        synthesis=settings,
-        label_maps={m.name: file_sha256(m.path) for m in trained.maps},
-        command=_command(),
-    )
-
-    @contextlib.contextmanager
-    def batches(first: int, step: int) -> Iterator[Iterator[dict[str, Any]]]:
-        yield synthetic_batches(synthesiser, source.batch_size, request.seed, first, step)
-
-    return PretrainInputs(
-        card=card,
-        batches=batches,
-        batch_size=source.batch_size,
-        windows=_synthetic_windows(unseen, settings),
-        schedule=SYNTHETIC_SCHEDULE,
-        start=start,
-        device=device,
-        autocast=use_bfloat16(device, source.patch_size, network)[0],
-    )
-
-
-def _synthetic_windows(unseen: LabelMaps, settings: SynthesisSettings) -> tuple[torch.Tensor, torch.Tensor]:
-    """Fixed scans of maps that are not trained on, with T1-like contrast, since that is what users have."""
-    made = Synthesiser(unseen, msgspec.structs.replace(settings, share_t1=1.0), torch.device("cpu"))
-    drawn = [synthetic_batch(made, 2, VALIDATION_SEED, index) for index in range(VALIDATION_BATCHES)]
-    return torch.cat([batch["image"] for batch in drawn]), torch.cat([batch["label"][:, 0] for batch in drawn])
-
-
 def _dataset_inputs(
-    workspace: Workspace, source: SourceRequest, request: PretrainRequest, device: torch.device, console: Console
+    workspace: Workspace, source: SourceRequest, request: PretrainRequest, device: torch.device
 ) -> PretrainInputs:
     name = workspace.resolve(source.dataset)
     planned = load_planned_dataset(workspace, name)
     plan, fingerprint = planned.plan, planned.fingerprint
     load_unchanged(workspace, name, fingerprint)
     check_cache(planned)
-    start = _start(source)
+    start = start_of(source)
     plan = msgspec.structs.replace(
-        plan, network=_network(source, start[1].network if start else plan.network, plan.patch_size)
+        plan, network=asked_network(source, start[1].network if start else plan.network, plan.patch_size)
     )
     validation = plan.folds[0].val if plan.folds else ()
     train = [case.id for case in fingerprint.cases if case.id not in set(validation)]
@@ -252,13 +118,13 @@ def _dataset_inputs(
         spacing_mm=plan.target_spacing_mm,
         normalisation=plan.normalisation,
         label_values=tuple(range(len(plan.network_classes))) if plan.mirror_sides else plan.label_values,
-        seen_images=_all_seen([hashes[case] for case in train], start),
+        seen_images=all_seen([hashes[case] for case in train], start),
         licence=source.licence,
         attribution=source.attribution,
-        origin=f"{len(train)} cases of {name}; fold 0's validation cases were not trained on" + _begun_from(start),
+        origin=f"{len(train)} cases of {name}; fold 0's validation cases were not trained on" + begun_from(start),
         channel_names=plan.channel_names,
         class_names=plan.network_classes,
-        command=_command(),
+        command=command_line(),
     )
     cases = training_cases(planned, train)
     shown = training_cases(planned, validation or train)
@@ -278,13 +144,3 @@ def _dataset_inputs(
         device=device,
         autocast=use_bfloat16(device, plan.patch_size, plan.network)[0],
     )
-
-
-def _command() -> str:
-    """The command line that began this, without the folders of this machine."""
-    words = [
-        Path(word).name if "/" in word and " " not in word else word
-        for word in sys.argv[1:]
-        if word not in ("--resume", "--overwrite")
-    ]
-    return shlex.join(["hippopt_pretrain", *words])

@@ -14,17 +14,10 @@ from hippopt.errors import HippoptError, UsageError
 from hippopt.jobs.child_processes import Job, run_jobs, threads_each
 from hippopt.networks.base_files import chosen_base
 from hippopt.planned_dataset import PlannedDataset
+from hippopt.planning.cases_apart import check_apart, check_base_unseen, check_folds_apart, check_labels
+from hippopt.planning.comparison_grid import Cases, Combination
 from hippopt.planning.run_plan import adjusted_plan
-from hippopt.recipes.comparison.grid import (
-    Cases,
-    Combination,
-    check_apart,
-    check_base_unseen,
-    check_folds_apart,
-    check_labels,
-    contents_of,
-    make_cases,
-)
+from hippopt.recipes.comparison.cases import contents_of, make_cases
 from hippopt.recipes.comparison.report import write_report
 from hippopt.recipes.comparison.units import (
     METRICS,

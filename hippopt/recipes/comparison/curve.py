@@ -14,7 +14,8 @@ from hippopt.errors import UsageError
 from hippopt.networks.base_files import read_base
 from hippopt.networks.device import choose_device
 from hippopt.planned_dataset import PlannedDataset
-from hippopt.recipes.comparison.grid import SCRATCH, Contents
+from hippopt.planning.cases_apart import Contents
+from hippopt.planning.comparison_grid import SCRATCH
 from hippopt.recipes.comparison.units import METRICS, Setting, scores_of_masks, write_outlines
 from hippopt.reporting.learning_curve import curve_lines, curve_markdown, plot_curve
 from hippopt.scoring.learning_curve import BASE_ROW, joined, learning_curve

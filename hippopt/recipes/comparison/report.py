@@ -13,7 +13,7 @@ from hippopt.artifacts.model_file import LEAST_SUBJECTS
 from hippopt.console import Console
 from hippopt.jobs.child_processes import threads_each
 from hippopt.networks.restoring import read_card
-from hippopt.recipes.comparison.grid import REFERENCES, Cases, Combination
+from hippopt.planning.comparison_grid import REFERENCES, Cases, Combination
 from hippopt.recipes.comparison.units import Setting, Unit, all_case_scores
 from hippopt.reporting.comparison import markdown, plot_comparison, summary_lines
 from hippopt.scoring.comparison import compare

@@ -16,8 +16,9 @@ from hippopt.inference.request import PredictionRequest
 from hippopt.machine import core_count
 from hippopt.networks.restoring import read_card
 from hippopt.planned_dataset import PlannedDataset
+from hippopt.planning.cases_apart import Contents
+from hippopt.planning.comparison_grid import Cases, Combination, Grid
 from hippopt.planning.run_plan import adjusted_plan
-from hippopt.recipes.comparison.grid import Cases, Combination, Contents, Grid
 from hippopt.scoring.comparison import foreground
 from hippopt.scoring.tables import read_case_table, write_csv
 from hippopt.stages.evaluate import LabelNames, evaluate

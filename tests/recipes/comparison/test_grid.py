@@ -4,25 +4,19 @@ from pathlib import Path
 
 import pytest
 
+from hippopt.artifacts.fold_names import FULL_DATA
 from hippopt.artifacts.methods import METHODS
 from hippopt.artifacts.plan import Fold
 from hippopt.errors import DatasetError, UsageError, WeightsError
-from hippopt.recipes.comparison.grid import (
-    FULL_DATA,
-    ROWS,
-    Cases,
-    Combination,
+from hippopt.planning.cases_apart import (
     Contents,
-    Row,
     check_apart,
     check_base_unseen,
     check_folds_apart,
     check_labels,
-    contents_of,
-    make_cases,
-    make_grid,
-    rate_text,
 )
+from hippopt.planning.comparison_grid import ROWS, Cases, Combination, Row, make_grid, rate_text
+from hippopt.recipes.comparison.cases import contents_of, make_cases
 from hippopt.workspace import Workspace
 from tests.records import changed, small_plan
 from tests.synthetic import write_dataset
