@@ -43,35 +43,34 @@ def make_study(scans: list[Path], folder: Path, count: int, broken: int) -> Path
 
 
 class Watched:
-    """hippopt_predict as a process whose resident memory is noted twice a second: (time in s, MB)."""
+    """hippopt_predict as a process that is looked at twice a second.
+
+    seen: rows of time in s, resident memory in MB, and processor time used so far in s.
+    """
 
     def __init__(self, root: Path, source: Path, output: Path, *more: str) -> None:
-        command = [
-            sys.executable,
-            "-m",
-            "hippopt.cli.predict",
-            "--root",
-            root,
-            "-i",
-            source,
-            "-o",
-            output,
-            "--device",
-            "cpu",
-            *more,
-        ]
-        self.memory: list[tuple[float, float]] = []
+        command = [sys.executable, "-m", "hippopt.cli.predict", "--device", "cpu"]
+        command += ["--root", str(root), "-i", str(source), "-o", str(output), *more]
+        self.seen: list[tuple[float, float, float]] = []
         self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         threading.Thread(target=self._watch, daemon=True).start()
 
     def _watch(self) -> None:
+        proc = Path(f"/proc/{self.process.pid}")
         while self.process.poll() is None:
             try:
-                pages = int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1])
-            except (OSError, IndexError):
+                pages = int((proc / "statm").read_text().split()[1])
+                user, system = (proc / "stat").read_text().rpartition(")")[2].split()[11:13]
+            except (OSError, IndexError, ValueError):
                 return
-            self.memory.append((time.time(), pages * os.sysconf("SC_PAGE_SIZE") / 1e6))
+            used = (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+            self.seen.append((time.time(), pages * os.sysconf("SC_PAGE_SIZE") / 1e6, used))
             time.sleep(0.5)
+
+    def seconds_per_scan(self, journal: Path) -> np.ndarray:
+        """Processor time from each scan of the journal to its next; the clock's would be that of other work, too."""
+        times, _, used = np.array(self.seen).T
+        return np.diff(np.interp(found_at(journal), times, used))
 
 
 def found_at(journal: Path) -> list[float]:
@@ -114,18 +113,21 @@ def study(options: argparse.Namespace, scans: list[Path], folder: Path) -> bool:
         f"tables and {len(masks)} masks of {options.parts} parts, one killed: {'those' if same else 'NOT THOSE'} of"
         " one run"
     )
-    series = []
+    series: list[tuple[str, np.ndarray]] = []
+    by_number = {str(each.process.pid): each for each in watched}
     for journal in part_journals(parted):
-        times = np.diff(found_at(journal))
+        times = by_number[journal.stem.split(".")[-2]].seconds_per_scan(journal)
         quarter = max(1, len(times) // 4)
         if len(times) >= 8:
-            series.append((journal.name.split(".")[0], times))
+            name = journal.name.split(".")[0].replace("-", " ")
+            name += ", another process" if name in dict(series) else ""
+            series.append((name, times))
             print(
-                f"{journal.name.split('.')[0]}: {np.median(times[:quarter]):.2f} s a scan in its first quarter,"
+                f"{name}: {np.median(times[:quarter]):.2f} s per scan in its first quarter,"
                 f" {np.median(times[-quarter:]):.2f} in its last"
             )
     for number, process in enumerate(watched):
-        values = np.array([value for _, value in process.memory])
+        values = np.array(process.seen)[:, 1]
         quarter = max(1, len(values) // 4)
         print(
             f"process {number}: {values[quarter : 2 * quarter].mean():.0f} MB in its second quarter,"
@@ -137,7 +139,7 @@ def study(options: argparse.Namespace, scans: list[Path], folder: Path) -> bool:
 
 
 def draw(series: list[tuple[str, np.ndarray]], watched: list[Watched], path: Path) -> None:
-    """Seconds a scan (median of 15 around it) and memory, over scans and over time."""
+    """Processor time per scan (median of 15 around it) and memory, over scans and over time."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -146,15 +148,13 @@ def draw(series: list[tuple[str, np.ndarray]], watched: list[Watched], path: Pat
     figure, (left, right) = pyplot.subplots(1, 2, figsize=(10, 3.5), layout="constrained")
     for name, times in series:
         left.plot([np.median(times[max(0, at - 7) : at + 8]) for at in range(len(times))], label=name)
-    left.set(xlabel="scans of the part", ylabel="seconds per scan (median of 15)", ylim=(0, None))
-    left.legend(fontsize="small")
+    left.set(xlabel="scans of the part", ylabel="processor time per scan, s (median of 15)", ylim=(0, None))
+    left.legend(fontsize="small", loc="lower right")
     for number, process in enumerate(watched):
-        times = np.array(process.memory)
-        right.plot(
-            (times[:, 0] - times[0, 0]) / 60, times[:, 1], label="one run" if number == 0 else f"part, process {number}"
-        )
+        times, memory, _ = np.array(process.seen).T
+        right.plot((times - times[0]) / 60, memory, label="one run" if number == 0 else f"part, process {number}")
     right.set(xlabel="minutes", ylabel="resident memory, MB", ylim=(0, None))
-    right.legend(fontsize="small")
+    right.legend(fontsize="small", loc="lower right")
     figure.savefig(path, dpi=110)
 
 

@@ -1,7 +1,8 @@
-"""Import MONAI without packages that it imports and hippopt never
+"""Import MONAI without what it brings along and hippopt never
 uses: this saves over two seconds of a command that may need ten.
 """
 
+import pkgutil
 import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -16,12 +17,16 @@ NEEDLESS = ("transformers", "matplotlib", "pandas", "sklearn", "skimage", "scipy
 
 
 def import_monai() -> None:
-    """Import MONAI as if NEEDLESS were not installed; afterwards they can be imported as ever.
+    """Import MONAI's networks and inferers, without its other parts and as if NEEDLESS were not installed.
 
-    For commands only: in their process MONAI's own uses of them stay unavailable, which a caller from Python may want.
+    Everything can be imported as ever afterwards. For commands only: in their process MONAI's own uses of NEEDLESS stay
+    unavailable, which a caller from Python may want.
     """
     if "monai" not in sys.modules:
         with _hidden(NEEDLESS):
+            with _without_walk():
+                import monai
+            import monai.apps  # first, as MONAI's own walk has it: its parts import each other in a circle
             import monai.inferers
             import monai.networks.nets  # noqa: F401
 
@@ -35,3 +40,17 @@ def _hidden(names: tuple[str, ...]) -> "Iterator[None]":
     finally:
         for name in names:
             del sys.modules[name]
+
+
+@contextmanager
+def _without_walk() -> "Iterator[None]":
+    """Let `import monai` find no modules of its own to import: it walks over all of them otherwise, 430 and more."""
+    walk = pkgutil.walk_packages
+    pkgutil.walk_packages = lambda *_, **__: iter(())  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        pkgutil.walk_packages = walk
+        module = sys.modules.get("monai.utils.module")
+        if module is not None and hasattr(module, "walk_packages"):
+            module.walk_packages = walk  # MONAI took the name while it stood for nothing

@@ -8,9 +8,15 @@ import sys
 from hippopt.networks.lean_import import import_monai
 import_monai()
 assert "monai.networks.nets" in sys.modules
+assert "monai.engines" not in sys.modules, "all of MONAI was imported"
 assert "transformers" not in sys.modules and "matplotlib" not in sys.modules, "left behind"
 import_monai()
 import transformers, matplotlib.pyplot
+import pkgutil
+import monai.utils.module
+from monai.losses import DiceCELoss
+from monai.networks.nets import UNETR
+assert pkgutil.walk_packages is monai.utils.module.walk_packages and "monai.losses" in sys.modules
 print(transformers.HERE)
 """
 

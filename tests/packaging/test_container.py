@@ -2,6 +2,7 @@
 everywhere.
 """
 
+import os
 import re
 import shutil
 import subprocess
@@ -15,6 +16,7 @@ from tests.synthetic import blob_case, save_nifti
 from tests.trained import REPOSITORY, run_path
 
 RECIPES = ("Dockerfile", "apptainer.def")
+INDEXES = ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_FIND_LINKS")
 
 
 def engine() -> str:
@@ -34,7 +36,9 @@ def engine() -> str:
 @pytest.mark.slow
 def test_the_image_segments_a_bids_data_set(trained_root: Path, tmp_path: Path) -> None:
     program, tag = engine(), "hippopt-test"
-    subprocess.run([program, "build", "-t", tag, REPOSITORY], check=True)
+    # the package indexes of this machine, where pip is told of others than its own
+    indexes = [f"--build-arg={name}" for name in INDEXES if name in os.environ]
+    subprocess.run([program, "build", *indexes, "-t", tag, REPOSITORY], check=True)
     save_nifti(tmp_path / "bids/sub-01/anat/sub-01_T1w.nii.gz", blob_case(100)[0])
     (tmp_path / "bids/dataset_description.json").write_text('{"Name": "Blobs", "BIDSVersion": "1.10.0"}')
     (tmp_path / "out").mkdir()
