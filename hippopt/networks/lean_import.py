@@ -53,4 +53,4 @@ def _without_walk() -> "Iterator[None]":
         pkgutil.walk_packages = walk
         module = sys.modules.get("monai.utils.module")
         if module is not None and hasattr(module, "walk_packages"):
-            module.walk_packages = walk  # MONAI took the name while it stood for nothing
+            module.walk_packages = walk  # type: ignore[attr-defined]  # MONAI took the name while it stood for nothing
