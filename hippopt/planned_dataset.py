@@ -8,7 +8,8 @@ from hippopt.artifacts.codec import load_record
 from hippopt.artifacts.fingerprint import Fingerprint
 from hippopt.artifacts.plan import Plan
 from hippopt.artifacts.plan_rules import load_plan
-from hippopt.workspace import FoldFolder, Workspace
+from hippopt.result_folders import FoldFolder
+from hippopt.workspace import Workspace
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,6 @@
-"""Workspace: the only place that knows a folder or file name under raw_data/, plans/, preprocessed/ and results/."""
+"""Workspace: with result_folders, the only place that knows a folder or file name under raw_data/, plans/,
+preprocessed/ and results/.
+"""
 
 import re
 from dataclasses import dataclass
@@ -7,8 +9,8 @@ from pathlib import Path
 from hippopt.artifacts.dataset import FOLDER_PATTERN
 from hippopt.artifacts.fold_names import fold_of_folder, folder_of_fold
 from hippopt.errors import DatasetError, UsageError
+from hippopt.result_folders import INITIAL_FACTORS, ComparisonFolder, FoldFolder, PretrainingFolder
 
-INITIAL_FACTORS = "initial.safetensors"
 PROVENANCE = "prediction.json"  # beside the masks of hippopt_predict: what made them
 
 
@@ -91,20 +93,20 @@ class Workspace:
         alike = [name for name in self.datasets() if name[11:] == dataset[11:]]
         return dataset[11:] if len(alike) <= 1 else dataset
 
-    def fold(self, dataset: str, run: str, fold: str) -> "FoldFolder":
+    def fold(self, dataset: str, run: str, fold: str) -> FoldFolder:
         return FoldFolder(self.run(dataset, run) / folder_of_fold(fold))
 
     def base(self, sha256: str) -> Path:
         return self.bases / f"{sha256[:12]}.safetensors"
 
-    def pretraining(self, name: str) -> "PretrainingFolder":
+    def pretraining(self, name: str) -> PretrainingFolder:
         return PretrainingFolder(self.root / "results" / "pretraining" / name)
 
     def decomposition(self, base_sha256: str, rank: str, key: str) -> Path:
         """Initial factors of a base, kept for later runs. `key`: hash of all that they depend on."""
         return self.bases / f"{base_sha256[:12]}-rank{rank}-{key[:8]}.safetensors"
 
-    def comparison(self, dataset: str, name: str) -> "ComparisonFolder":
+    def comparison(self, dataset: str, name: str) -> ComparisonFolder:
         return ComparisonFolder(self.dataset_results(dataset) / "comparisons" / name)
 
     def compared_runs(self, dataset: str) -> set[str]:
@@ -171,166 +173,6 @@ class Workspace:
         # a hidden folder is one that is being built, or was when its process was killed
         whole = (path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
         return sorted(path.name for path in whole if any(path.glob("*/adapter.json")))
-
-
-@dataclass(frozen=True)
-class TrainingFolder:
-    """The files that every training keeps while it runs, and how it went."""
-
-    path: Path
-
-    @property
-    def resume(self) -> Path:
-        return self.path / "resume.safetensors"
-
-    @property
-    def resume_previous(self) -> Path:
-        return self.path / "resume_previous.safetensors"
-
-    @property
-    def run_settings(self) -> Path:
-        return self.path / "run.json"
-
-    @property
-    def lock(self) -> Path:
-        return self.path / "lock.json"
-
-    @property
-    def log(self) -> Path:
-        return self.path / "log.csv"
-
-    @property
-    def progress(self) -> Path:
-        return self.path / "progress.png"
-
-
-@dataclass(frozen=True)
-class FoldFolder(TrainingFolder):
-    """The files of one trained fold."""
-
-    @property
-    def adapter(self) -> Path:
-        return self.path / "adapter.safetensors"
-
-    @property
-    def adapter_card(self) -> Path:
-        return self.path / "adapter.json"
-
-    @property
-    def initial_factors(self) -> Path:
-        """Of the run that the fold belongs to."""
-        return self.path.parent / INITIAL_FACTORS
-
-    @property
-    def best_adapter(self) -> Path:
-        return self.path / "adapter_best.safetensors"
-
-    @property
-    def best_adapter_card(self) -> Path:
-        return self.path / "adapter_best.json"
-
-    @property
-    def locator(self) -> Path:
-        return self.path / "locator.safetensors"
-
-    @property
-    def locator_card(self) -> Path:
-        return self.path / "locator.json"
-
-    @property
-    def base_report(self) -> Path:
-        return self.path / "base_report.csv"
-
-    @property
-    def validation(self) -> Path:
-        return self.path / "validation"
-
-    @property
-    def metrics(self) -> Path:
-        return self.path / "metrics.csv"
-
-    @property
-    def signals(self) -> Path:
-        """Signals of the network's own probabilities for its validation cases, beside their true Dice."""
-        return self.path / "signals.csv"
-
-    @property
-    def summary(self) -> Path:
-        return self.path / "summary.json"
-
-
-@dataclass(frozen=True)
-class PretrainingFolder(TrainingFolder):
-    """The files of one pre-training."""
-
-    @property
-    def base(self) -> Path:
-        return self.path / "base.safetensors"
-
-    @property
-    def card(self) -> Path:
-        return self.path / "base.json"
-
-
-@dataclass(frozen=True)
-class ComparisonFolder:
-    """The files of one comparison of methods. What it trained are runs like others."""
-
-    path: Path
-
-    @property
-    def table(self) -> Path:
-        """As CSV; the same as Markdown beside it, as `.md`."""
-        return self.path / "comparison.csv"
-
-    @property
-    def settings(self) -> Path:
-        return self.path / "comparison.json"
-
-    @property
-    def plot(self) -> Path:
-        return self.path / "comparison.png"
-
-    @property
-    def cases(self) -> Path:
-        """Scores of every case, row and seed that the table is made of."""
-        return self.path / "cases.csv"
-
-    @property
-    def lock(self) -> Path:
-        return self.path / "lock.json"
-
-    @property
-    def choices(self) -> Path:
-        """Dice of every learning rate on the cases that choose."""
-        return self.path / "choices.csv"
-
-    @property
-    def failures(self) -> Path:
-        return self.path / "failures.csv"
-
-    @property
-    def curve(self) -> Path:
-        """Labelled scans against Dice, of several comparisons on the data
-        set to which the folder belongs; as Markdown beside it, as `.md`.
-        """
-        return self.path / "curve.csv"
-
-    @property
-    def curve_plot(self) -> Path:
-        return self.path / "curve.png"
-
-    @property
-    def curve_cases(self) -> Path:
-        """Scores of every case, number of scans, row and seed."""
-        return self.path / "curve_cases.csv"
-
-    def masks(self, dataset: str, run: str) -> Path:
-        """Of a data set's scans by a run."""
-        return self.path / "masks" / dataset / run
-
-    def log(self, run: str, fold: str) -> Path:
-        return self.path / "logs" / f"{run}-{fold}.log"
 
 
 def dataset_name(number: int, name: str) -> str:

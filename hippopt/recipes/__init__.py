@@ -1,1 +1,1 @@
-"""What strings several stages together."""
+"""Load what a command needs, check that it belongs together, and string stages together."""

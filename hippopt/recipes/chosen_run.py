@@ -9,7 +9,8 @@ from hippopt.artifacts.weights import AdapterCard
 from hippopt.console import Console
 from hippopt.errors import UsageError
 from hippopt.networks.restoring import read_card
-from hippopt.workspace import FoldFolder, Workspace
+from hippopt.result_folders import FoldFolder
+from hippopt.workspace import Workspace
 
 
 @dataclass(frozen=True)

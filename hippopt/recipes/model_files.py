@@ -19,6 +19,7 @@ from hippopt.artifacts.writable_folder import check_writable
 from hippopt.console import Console, SilentConsole
 from hippopt.errors import OutputError, UsageError, WeightsError
 from hippopt.inference.request import PredictionRequest
+from hippopt.networks.model_archive import ModelFile, Tensors, open_model
 from hippopt.networks.tensor_files import parse_state
 from hippopt.recipes.chosen_run import ChosenRun, choose_run
 from hippopt.recipes.prediction import predict_scans
@@ -26,7 +27,7 @@ from hippopt.recipes.standards import judging_records
 from hippopt.scoring.tables import read_case_table, summarise
 from hippopt.stages.adopt_base import kept_bytes, load_known_base
 from hippopt.stages.export_model import ExportRequest, check_target, export_model
-from hippopt.stages.install_model import ModelFile, Tensors, check_place, install_model, open_model
+from hippopt.stages.install_model import check_place, install_model
 from hippopt.workspace import Workspace
 
 

@@ -1,6 +1,5 @@
 """Verify, fingerprint, plan and preprocess a data set."""
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -12,13 +11,13 @@ from hippopt.artifacts.corrections import read_corrections
 from hippopt.artifacts.dataset import load_dataset
 from hippopt.artifacts.fingerprint import Fingerprint
 from hippopt.artifacts.plan import Plan
-from hippopt.artifacts.plan_edits import BY_USER
 from hippopt.artifacts.plan_rules import load_plan
 from hippopt.artifacts.writable_folder import check_writable
 from hippopt.console import Console, counted
 from hippopt.errors import HippoptError
 from hippopt.planning.fold_coverage import uncovered_labels
 from hippopt.planning.growth import grew_by_corrections, joined_folds, where_joined
+from hippopt.planning.plan_in_words import say_decisions
 from hippopt.planning.splits import SPLITS
 from hippopt.stages.extract_fingerprint import extract_fingerprint
 from hippopt.stages.verify_dataset import verify_dataset
@@ -26,7 +25,7 @@ from hippopt.training.lock import check_free
 from hippopt.workspace import Workspace
 
 if TYPE_CHECKING:
-    import torch
+    pass
 
 
 @dataclass(frozen=True)
@@ -73,6 +72,7 @@ def plan_dataset(workspace: Workspace, name: str, request: PlanningRequest, cons
     from hippopt.planning.decisions import Machine
     from hippopt.stages.make_plan import PlanEdits, make_plan
     from hippopt.stages.preprocess import preprocess
+    from hippopt.training.duration import say_duration
 
     device, note = choose_device(request.device)
     machine = Machine("cuda" if device.type == "cuda" else "cpu", request.memory_gb or memory_gb(device))
@@ -88,8 +88,8 @@ def plan_dataset(workspace: Workspace, name: str, request: PlanningRequest, cons
     for warning in uncovered_labels(plan.folds, fingerprint):
         console.warn(warning)
     console.say(f"plan for {machine.memory_gb:.1f} GB {note}: {workspace.plan(name)}")
-    _say_decisions(plan, console)
-    _say_duration(plan, device, console)
+    say_decisions(plan, console)
+    say_duration(plan, device, console)
     if request.preprocess:
         made, kept = preprocess(
             dataset, fingerprint, plan, workspace.preprocessed(name), request.jobs, console, request.overwrite
@@ -133,89 +133,6 @@ def _grown(workspace: Workspace, name: str, fingerprint: Fingerprint, console: C
             " on all cases"
         )
     return msgspec.structs.replace(plan, fingerprint_hash=fingerprint.dataset_hash, folds=folds)
-
-
-def _network(plan: Plan) -> str:
-    """Its size, and what is not as usual."""
-    network = plan.network
-    tokens = f", tokens of {network.token_size}" if network.token_size != 16 else ""
-    return f"{network.size}{tokens}{'' if network.transformer else ', no transformer'}"
-
-
-def _say_decisions(plan: Plan, console: Console) -> None:
-    spacing, patch = (
-        " x ".join(f"{value:g}" for value in triple) for triple in (plan.target_spacing_mm, plan.patch_size)
-    )
-    for key, value in (
-        ("target_spacing_mm", f"{spacing} (Z, Y, X)"),
-        ("crop", plan.crop),
-        ("normalisation", f"z-score over {plan.normalisation.region}"),
-        ("patch_size", f"{patch} (Z, Y, X)"),
-        ("batch_size", plan.batch_size),
-        ("network", _network(plan)),
-        ("augmentation", f"flips {list(plan.flip_axes)}"),
-        ("folds", len(plan.folds)),
-        ("locator", f"{plan.locator.spacing_mm:g} mm" if plan.locator else "none"),
-        ("mirror_sides", str(plan.mirror_sides).lower()),
-        ("part_borders", str(plan.part_borders).lower()),
-        ("straighten_degrees", plan.straighten_degrees),
-        ("schedule.steps", _steps(plan)),
-    ):
-        edited = [name for name, reason in plan.reasons.items() if name.startswith(f"{key}.") and reason == BY_USER]
-        why = f"set by the user: {', '.join(edited)}" if edited else plan.reasons.get(key, "")
-        console.say(f"  {key}: {value} -- {why}")
-
-
-def _steps(plan: Plan) -> str:
-    """What a fold takes, by what it starts from: with a base, as
-    it mostly does, the plan's `steps` are not what counts.
-    """
-    schedule = plan.schedule
-    if schedule.steps_on_base is None:
-        return str(schedule.steps)
-    return f"{schedule.steps_on_base} from a base (schedule.steps_on_base), {schedule.steps} from random weights"
-
-
-def _say_duration(plan: Plan, device: "torch.device", console: Console) -> None:
-    """How long a fold will take here, by steps that are timed now."""
-    from hippopt.networks.base_files import default_base
-    from hippopt.networks.device import memory_gb
-    from hippopt.networks.memory import training_bytes
-    from hippopt.networks.step_time import seconds_a_step
-    from hippopt.training.precision import use_bfloat16
-
-    needed = training_bytes(
-        plan.network, len(plan.channel_names), len(plan.network_classes), plan.patch_size, plan.batch_size
-    )
-    if needed > memory_gb(device) * 1e9:  # planned for another machine, or edited
-        return
-    seconds = seconds_a_step(plan, device.type, use_bfloat16(device, plan.patch_size, plan.network)[0])
-    if seconds is None:
-        return
-    base = default_base(plan)
-    steps = plan.schedule.steps_from(base is not None)
-    locator = ", without its locator" if plan.locator else ""
-    console.say(
-        f"a fold takes about {_minutes(steps * seconds)} here by itself: {steps} steps of {seconds:.2g} s "
-        f"{'from the shipped base' if base else 'from random weights'}{locator}; validation comes on top{_busy()}"
-    )
-
-
-def _busy() -> str:
-    """A word on other work, which the figure shares the machine with."""
-    load, cores = (
-        os.getloadavg()[0],
-        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
-    )
-    return (
-        f" (the machine is busy, so that less may be enough: load {load:.0f} on {cores} cores)"
-        if load > 1.5 * cores
-        else ""
-    )
-
-
-def _minutes(seconds: float) -> str:
-    return f"{seconds / 60:.0f} min" if seconds >= 90 else "a minute" if seconds >= 30 else "half a minute or less"
 
 
 def _earlier_fingerprint(workspace: Workspace, name: str) -> Fingerprint | None:

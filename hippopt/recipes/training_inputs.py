@@ -12,17 +12,18 @@ from hippopt.artifacts.plan_edits import plan_changes
 from hippopt.artifacts.plan_rules import load_plan
 from hippopt.artifacts.properties import CacheEntry
 from hippopt.artifacts.sides import sides_of_names
+from hippopt.batches.cache import CachePaths, cache_key, cached_entry
 from hippopt.batches.patches import TrainingCase, file_state
 from hippopt.errors import DatasetError, StaleArtifactError, TrainingError
 from hippopt.networks.base_files import known_base_file
 from hippopt.networks.restoring import read_card
 from hippopt.planned_dataset import PlannedDataset
+from hippopt.result_folders import FoldFolder
 from hippopt.sources.survey import same_stamps, survey_case
 from hippopt.stages.extract_fingerprint import dataset_hash
-from hippopt.stages.preprocess import CachePaths, cache_key, cached_entry
 from hippopt.training.fold import FoldInputs, FoldRequest
 from hippopt.training.request import TrainingRequest
-from hippopt.workspace import FoldFolder, Workspace
+from hippopt.workspace import Workspace
 
 
 @dataclass(frozen=True)

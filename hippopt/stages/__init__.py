@@ -2,4 +2,5 @@
 predict, evaluate.
 
 A recipe loads inputs and checks that they belong together; a stage computes and writes. Stages never import each other.
+What is neither stands in the room that is about it (docs/decisions/0016-rooms-below-an-eighth.md).
 """

@@ -25,7 +25,8 @@ from hippopt.networks.locator import read_locator
 from hippopt.networks.restoring import read_card
 from hippopt.networks.tensor_files import check_space, read_state
 from hippopt.networks.whole_model import AdapterParts, check_model
-from hippopt.workspace import FoldFolder, Workspace
+from hippopt.result_folders import FoldFolder
+from hippopt.workspace import Workspace
 
 
 @dataclass(frozen=True)

@@ -2,71 +2,26 @@
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from hippopt.artifacts.codec import content_hash, decode, parse_json, write_atomically, write_json
+from hippopt.artifacts.codec import content_hash, write_atomically, write_json
 from hippopt.artifacts.dataset import Case, Dataset
 from hippopt.artifacts.fingerprint import CaseFingerprint, Fingerprint
 from hippopt.artifacts.plan import Plan
 from hippopt.artifacts.properties import CacheEntry
+from hippopt.batches.cache import CachePaths, cache_key, cached_entry
 from hippopt.console import Console
-from hippopt.errors import DatasetError, ImageError, PlanError, StaleArtifactError
+from hippopt.errors import DatasetError, ImageError, StaleArtifactError
 from hippopt.files.image_io import read_scan
 from hippopt.files.label_reading import label_on_grid, read_label
 from hippopt.files.scan import turned_to
 from hippopt.imaging.memory_budget import SHARE, check_memory
 from hippopt.imaging.orientation import to_ras
 from hippopt.imaging.preparation import preparation_bytes, prepare
-from hippopt.imaging.straightening import straight_for
 from hippopt.machine import machine_bytes
 from hippopt.sources.survey import hash_arrays
-
-
-@dataclass(frozen=True)
-class CachePaths:
-    """The three files of a preprocessed case; `entry` is written last, so a killed run leaves no case that
-    looks whole.
-    """
-
-    folder: Path
-    case: str
-
-    @property
-    def image(self) -> Path:
-        return self.folder / f"{self.case}.npy"
-
-    @property
-    def label(self) -> Path:
-        return self.folder / f"{self.case}_label.npy"
-
-    @property
-    def entry(self) -> Path:
-        return self.folder / f"{self.case}.json"
-
-
-def cache_key(plan: Plan, case: CaseFingerprint) -> str:
-    """Hash of all that shapes the arrays of a case: its voxel data and the plan's decisions on preparation."""
-    more = (
-        ["16-bit classes"] if len(plan.label_values) > 256 else []
-    )  # earlier versions kept these in 8 bits, and mixed them up
-    straight = straight_for(case.grid, plan.target_spacing_mm, plan.straighten_degrees)
-    turned = (
-        [list(case.grid.affine)] if straight is not None else []
-    )  # voxel values alone do not tell how a tilted scan lies
-    return content_hash([plan.preparation_hash, case.image_hash, case.label_hash, *more, *turned])
-
-
-def cached_entry(folder: Path, case: str) -> CacheEntry | None:
-    """The record of a preprocessed case, or None where it is missing or unreadable."""
-    paths = CachePaths(folder, case)
-    try:
-        entry = decode(parse_json(paths.entry.read_bytes(), paths.entry), CacheEntry, paths.entry)
-    except (OSError, PlanError):
-        return None
-    return entry if paths.image.is_file() and paths.label.is_file() else None
 
 
 def preprocess(

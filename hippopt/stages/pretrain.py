@@ -18,6 +18,7 @@ from hippopt.networks.base_weights import load_base
 from hippopt.networks.tensor_files import check_space, file_sha256, tensor_bytes, to_bytes
 from hippopt.networks.unetr import UNUSED, build_unetr
 from hippopt.reporting.progress import plot_progress
+from hippopt.result_folders import PretrainingFolder
 from hippopt.stop_signals import StopSignals
 from hippopt.training.checkpoint import LoopState, load_resume, restore_optimizer, save_resume
 from hippopt.training.loop import Budget, LoopHooks, Optimisation, train
@@ -26,7 +27,6 @@ from hippopt.training.pretraining import PretrainInputs, PretrainRequest, peak_r
 from hippopt.training.processes import ProcessGroup
 from hippopt.training.quick_validation import QuickValidation, mean_present
 from hippopt.training.start import check_settings
-from hippopt.workspace import PretrainingFolder
 
 SMOOTHING = 0.9
 RESUME_EVERY_S = 60.0  # a whole network with its optimiser is large: not after every epoch

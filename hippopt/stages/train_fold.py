@@ -17,6 +17,7 @@ from hippopt.networks.restoring import build_with_base
 from hippopt.networks.tuning import Tuned, is_factor, tune
 from hippopt.networks.unetr import HEAD
 from hippopt.reporting.progress import plot_progress
+from hippopt.result_folders import FoldFolder
 from hippopt.stop_signals import StopSignals
 from hippopt.training.adapter_file import write_adapter
 from hippopt.training.checkpoint import LoopState, load_resume, restore_optimizer, save_resume
@@ -27,7 +28,6 @@ from hippopt.training.pace import ProgressBar, make_budget
 from hippopt.training.part_borders import fit_part_borders
 from hippopt.training.quick_validation import QuickValidation, region_windows, windows_around
 from hippopt.training.start import Progress, check_arrays, check_disk, check_progress, check_settings, check_unseen
-from hippopt.workspace import FoldFolder
 
 SMOOTHING = 0.9  # of the quick validation Dice, as nnU-Net smooths its own
 

@@ -29,10 +29,10 @@ from hippopt.inference.windows import Look, WindowSettings, predict_probabilitie
 from hippopt.networks.locator import read_locator
 from hippopt.networks.restoring import read_card, restore
 from hippopt.reporting.scores import say_summary
+from hippopt.result_folders import FoldFolder
 from hippopt.scoring.metrics import score_case
 from hippopt.scoring.tables import ScoredCase, case_table, summarise, write_csv, write_json
 from hippopt.stop_signals import StopSignals
-from hippopt.workspace import FoldFolder
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parents[2] / "hippopt"
 MOST_PARAMETERS = 7  # more belong into a record
+LARGEST_ROOM = 1 / 8  # of the code: a larger one holds things of more than one kind
 Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 
 
@@ -49,3 +50,11 @@ def lines_by_room() -> Counter[str]:
         room, _, rest = str(module.relative_to(PACKAGE)).partition("/")
         found[room if rest else ""] += sum(bool(line.strip()) for line in module.read_text().splitlines())
     return found
+
+
+def test_no_room_holds_more_than_an_eighth_of_the_code() -> None:
+    lines = lines_by_room()
+    total = sum(lines.values())
+    assert len(lines) > 10 and total > 20_000  # all of the package is counted
+    large = {room: f"{count / total:.1%}" for room, count in lines.items() if count > LARGEST_ROOM * total}
+    assert not large, f"{large} of {total} lines; docs/decisions/0016-rooms-below-an-eighth.md says what belongs where"

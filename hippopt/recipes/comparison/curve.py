@@ -18,11 +18,11 @@ from hippopt.planning.cases_apart import Contents
 from hippopt.planning.comparison_grid import SCRATCH
 from hippopt.recipes.comparison.units import METRICS, Setting, scores_of_masks, write_outlines
 from hippopt.reporting.learning_curve import curve_lines, curve_markdown, plot_curve
+from hippopt.result_folders import ComparisonFolder
 from hippopt.scoring.learning_curve import BASE_ROW, joined, learning_curve
 from hippopt.scoring.tables import write_csv
 from hippopt.stages.evaluate import LabelNames, evaluate
 from hippopt.stages.segment_by_base import labels_meant, segment_by_base
-from hippopt.workspace import ComparisonFolder
 
 
 def by_scans(prepared: Sequence[PlannedDataset]) -> dict[int, PlannedDataset]:

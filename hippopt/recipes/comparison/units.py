@@ -19,13 +19,14 @@ from hippopt.planned_dataset import PlannedDataset
 from hippopt.planning.cases_apart import Contents
 from hippopt.planning.comparison_grid import Cases, Combination, Grid
 from hippopt.planning.run_plan import adjusted_plan
+from hippopt.result_folders import ComparisonFolder, FoldFolder
 from hippopt.scoring.comparison import foreground
 from hippopt.scoring.tables import read_case_table, write_csv
 from hippopt.stages.evaluate import LabelNames, evaluate
 from hippopt.stages.score_outlines import score_outlines
 from hippopt.stages.train_fold import fold_progress
 from hippopt.training.request import TrainingRequest
-from hippopt.workspace import PROVENANCE, ComparisonFolder, FoldFolder
+from hippopt.workspace import PROVENANCE
 
 METRICS, OUTLINES = "metrics.csv", "outlines.csv"  # beside the masks of a data set
 
