@@ -20,7 +20,8 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from hippopt.artifacts.plan import PLANNED_ADAPTER, AdapterSettings, Triple
+from hippopt.artifacts.plan import PLANNED_ADAPTER, AdapterSettings
+from hippopt.artifacts.triples import Voxels
 from hippopt.lorapt import gather, t_svd
 from hippopt.networks.base_files import shipped_bases
 from hippopt.networks.device import bfloat16_pays
@@ -35,7 +36,7 @@ def settings(rank: int) -> AdapterSettings:
     return msgspec.structs.replace(PLANNED_ADAPTER, rank=rank, stacks=("convolutions",), also_trained=("head", "norms"))
 
 
-def network(base: Path, patch: Triple) -> nn.Module:
+def network(base: Path, patch: Voxels) -> nn.Module:
     """The default network with the base's kernels."""
     model = build_unetr(1, 3, patch, SIZE)
     kernels = {

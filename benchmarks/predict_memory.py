@@ -56,7 +56,7 @@ def measure(scan: Path, crop: str, uncertainty: bool) -> dict[str, float]:
     from hippopt.files.image_io import write_mask
     from hippopt.files.scan_listing import ScanFiles
     from hippopt.inference.loading import load_scan
-    from hippopt.inference.located import Ensemble
+    from hippopt.inference.region_windows import Ensemble
     from hippopt.inference.segmentation import Wanted, segment
     from hippopt.inference.volumes import Standards
     from hippopt.inference.windows import WindowSettings

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal, TypedDict, Unpack
 
 import numpy as np
+import numpy.typing as npt
 
 from hippopt.artifacts.grid import Grid
 from hippopt.console import SilentConsole
@@ -17,8 +18,9 @@ from hippopt.files.itk_reading import is_itk, scan_of_itk, unset_geometry
 from hippopt.files.scan import Scan
 from hippopt.files.scan_listing import ScanFiles, scan_name
 from hippopt.inference.loading import prepare_scan
-from hippopt.inference.located import Ensemble
+from hippopt.inference.region_windows import Ensemble
 from hippopt.inference.segmentation import Wanted, segment
+from hippopt.inference.volumes import VolumeRow
 from hippopt.machine import machine_bytes
 from hippopt.networks.device import choose_device
 from hippopt.recipes.chosen_run import chosen_run
@@ -36,31 +38,31 @@ class Prediction:
     """One segmented scan. Arrays (Z, Y, X) lie in its own grid, on its own axes, as SimpleITK's GetArrayFromImage gives
     them.
 
-    mask: label values. volumes: the rows of volumes.tsv, one per label; what is not known is None. predicted_dice and
-    volumes_mm3: by label; flags: what is odd, by label; warnings: what hippopt_predict would have printed. uncertainty:
-    float32, 0 (certain) to 1; probabilities: (L, Z, Y, X), classes by rising label value; both None unless asked for,
-    or where the scan is constant.
+    mask: (Z, Y, X) label values. volumes: the rows of volumes.tsv, one record per label; what is not known is None.
+    predicted_dice and volumes_mm3: by label; flags: what is odd, by label; warnings: what hippopt_predict would have
+    printed. uncertainty: (Z, Y, X), 0 (certain) to 1; probabilities: (L, Z, Y, X), classes by rising label value; both
+    None unless asked for, or where the scan is constant.
     """
 
-    mask: np.ndarray
+    mask: npt.NDArray[np.unsignedinteger[Any]]
     grid: Grid
-    volumes: tuple[dict[str, Any], ...]
+    volumes: tuple[VolumeRow, ...]
     warnings: tuple[str, ...]
-    uncertainty: np.ndarray | None
-    probabilities: np.ndarray | None
+    uncertainty: npt.NDArray[np.float32] | None
+    probabilities: npt.NDArray[np.float32] | None
     scan: Scan
 
     @property
     def volumes_mm3(self) -> dict[str, float]:
-        return {row["label"]: row["volume_mm3"] for row in self.volumes}
+        return {row.label: row.volume_mm3 for row in self.volumes}
 
     @property
     def predicted_dice(self) -> dict[str, float | None]:
-        return {row["label"]: row["predicted_dice"] for row in self.volumes}
+        return {row.label: row.predicted_dice for row in self.volumes}
 
     @property
     def flags(self) -> dict[str, tuple[str, ...]]:
-        return {row["label"]: tuple(flag for flag in row["flag"].split("; ") if flag) for row in self.volumes}
+        return {row.label: row.flags for row in self.volumes}
 
     def __repr__(self) -> str:
         """Three lines: the scan, what was found in it, and what is odd."""
@@ -79,11 +81,11 @@ class Prediction:
         return itk_of(self.mask, self.scan)
 
 
-def _found(row: dict[str, Any]) -> str:
+def _found(row: VolumeRow) -> str:
     """One label of a prediction in words."""
-    low, high, dice = (row[name] for name in ("volume_low_mm3", "volume_high_mm3", "predicted_dice"))
+    low, high, dice = row.volume_low_mm3, row.volume_high_mm3, row.predicted_dice
     interval = f" ({low:.0f} to {high:.0f})" if low is not None and high is not None else ""
-    return f"{row['label']} {row['volume_mm3']:.0f} mm3{interval}" + (
+    return f"{row.label} {row.volume_mm3:.0f} mm3{interval}" + (
         f", predicted Dice {dice:.2f}" if dice is not None else ""
     )
 

@@ -11,16 +11,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hippopt.phantoms.anatomy import Anatomy, FloatArray, Triple, Waves, paint, sample_waves
+from hippopt.artifacts.triples import Millimetres
+from hippopt.phantoms.anatomy import Anatomy, FloatArray, Waves, paint, sample_waves
 from hippopt.phantoms.phantom import EDGE_VOXELS, Scanner, acquire, axis_order, draw_anatomy, draw_scanner
 
 LEFT_VALUE, RIGHT_VALUE = 1, 2
-PLACE_MM: Triple = (
+PLACE_MM: Millimetres = (
     -26.0,
     -8.0,
     -12.0,
 )  # of the left structure, from the middle of the brain; the right one's x is the opposite
-FIELD_MM: Triple = (19.0, 27.0, 20.0)  # half of the box that a structure's own anatomy fills
+FIELD_MM: Millimetres = (19.0, 27.0, 20.0)  # half of the box that a structure's own anatomy fills
 FADE_MM = 3.0
 MARGIN_MM = 4.0  # of zeros around the brain
 
@@ -32,7 +33,7 @@ class Head:
     """
 
     noise_seed: int
-    radii_mm: Triple
+    radii_mm: Millimetres
     left: Anatomy
     right: Anatomy
     scanner: Scanner
@@ -49,7 +50,7 @@ def draw_head(rng: np.random.Generator) -> Head:
 
 
 def render_head(
-    head: Head, spacing_mm: Triple = (2.0, 2.0, 2.0), orientation: str = "RAS"
+    head: Head, spacing_mm: Millimetres = (2.0, 2.0, 2.0), orientation: str = "RAS"
 ) -> tuple[FloatArray, NDArray[np.uint8], NDArray[np.float64]]:
     """Image [i, j, k] float32, zero outside the brain; label [i, j, k] uint8 (1 left, 2 right); affine to RAS+ mm.
 

@@ -18,16 +18,17 @@ from hippopt.artifacts.plan import (
     ScheduleSettings,
 )
 from hippopt.artifacts.sides import Side
+from hippopt.artifacts.triples import Voxels
+from hippopt.inference.volumes import COLUMNS, VolumeRow
 from hippopt.planning.geometry import geometric_sides, ordered_axes
 
-Triple = tuple[int, int, int]
 Spacing = tuple[float, float, float]
 LETTERS = {"R": (0, 1), "L": (0, -1), "A": (1, 1), "P": (1, -1), "S": (2, 1), "I": (2, -1)}
 TINY_NETWORK = NetworkSettings(size="tiny", hidden_size=48, mlp_dim=96, num_heads=3, feature_size=4)
 
 
 def grid_of_code(
-    code: str, shape: Triple, spacing_mm: Spacing = (1.0, 1.0, 1.0), origin: Spacing = (0.0, 0.0, 0.0)
+    code: str, shape: Voxels, spacing_mm: Spacing = (1.0, 1.0, 1.0), origin: Spacing = (0.0, 0.0, 0.0)
 ) -> Grid:
     """A grid whose file axes (x, y, z) point as the letters say. Shape and spacing are of the file's axes, reversed."""
     affine = np.eye(4)
@@ -39,7 +40,7 @@ def grid_of_code(
     return Grid(shape=shape, affine=affine_rows(affine))
 
 
-def box(start: Triple, size: Triple, spacing_mm: Spacing = (1.0, 1.0, 1.0)) -> Box:
+def box(start: Voxels, size: Voxels, spacing_mm: Spacing = (1.0, 1.0, 1.0)) -> Box:
     """A box with its size in mm."""
     z, y, x = (count * step for count, step in zip(size, spacing_mm, strict=True))
     return Box(start=start, size=size, size_mm=(z, y, x))
@@ -47,11 +48,11 @@ def box(start: Triple, size: Triple, spacing_mm: Spacing = (1.0, 1.0, 1.0)) -> B
 
 def case_of_boxes(
     name: str,
-    boxes: dict[str, tuple[Triple, Triple] | None],
-    shape: Triple = (40, 56, 40),
+    boxes: dict[str, tuple[Voxels, Voxels] | None],
+    shape: Voxels = (40, 56, 40),
     spacing_mm: Spacing = (1.0, 1.0, 1.0),
     subject: str | None = None,
-    nonzero: tuple[Triple, Triple] | None = None,
+    nonzero: tuple[Voxels, Voxels] | None = None,
     nonzero_fraction: float = 1.0,
 ) -> CaseFingerprint:
     """A case on RAS axes whose labels fill boxes of (start, size); None for a label that is absent."""
@@ -127,13 +128,13 @@ def fingerprint_of(
 
 
 # one hippocampus a scan, its anterior part (+y) before its posterior one: 22 x 42 x 24 mm
-FRONT_AND_BACK: dict[str, tuple[Triple, Triple] | None] = {
+FRONT_AND_BACK: dict[str, tuple[Voxels, Voxels] | None] = {
     "anterior": ((9, 28, 8), (20, 21, 24)),
     "posterior": ((9, 7, 8), (22, 21, 24)),
 }
 
 
-def front_and_back(count: int = 10, shape: Triple = (40, 56, 40)) -> Fingerprint:
+def front_and_back(count: int = 10, shape: Voxels = (40, 56, 40)) -> Fingerprint:
     """A data set like the Decathlon's hippocampi: 1 mm, two labels ordered along y, no sides."""
     return fingerprint_of([case_of_boxes(f"case_{number:02d}", FRONT_AND_BACK, shape) for number in range(count)])
 
@@ -206,3 +207,17 @@ def changed(record: Any, **changes: Any) -> Any:
         first, _, rest = key.partition("__")
         direct[first] = changed(direct.get(first, getattr(record, first)), **{rest: value}) if rest else value
     return msgspec.structs.replace(record, **direct)
+
+
+def volume_row(**known: Any) -> VolumeRow:
+    """A row of volumes.tsv; what is not given is empty, or not known."""
+    blank = {
+        "scan": "scan",
+        "label": "front",
+        "value": 1,
+        "side": "",
+        "voxels": 0,
+        "components": 0,
+        "head_size_of": "-",
+    }
+    return VolumeRow(**dict.fromkeys(name for name in COLUMNS if name != "flag") | blank | known)

@@ -11,8 +11,8 @@ import msgspec
 from hippopt.artifacts.codec import SCHEMA, Record, content_hash
 from hippopt.artifacts.methods import METHODS, Method
 from hippopt.artifacts.sides import Side, SideClasses, side_classes_of_old_plan
+from hippopt.artifacts.triples import Voxels
 
-Triple = tuple[int, int, int]
 StackName = Literal["attention", "mlp_up", "mlp_down", "convolutions"]
 TRANSFORMER_STACKS: tuple[StackName, ...] = ("attention", "mlp_up", "mlp_down")
 CONVOLUTIONS: StackName = "convolutions"
@@ -218,7 +218,7 @@ class Plan(Record, frozen=True, kw_only=True):
     crop: Literal["none", "nonzero"]
     normalisation: NormalisationSettings
     largest_scan_mm: tuple[float, float, float]
-    patch_size: Triple
+    patch_size: Voxels
     batch_size: int
     foreground_oversampling: float
     network: NetworkSettings

@@ -22,7 +22,8 @@ from batchgeneratorsv2.transforms.utils.compose import ComposeTransforms
 from batchgeneratorsv2.transforms.utils.random import RandomTransform
 
 from hippopt.artifacts.plan import AugmentationSettings, Plan
-from hippopt.batches.patches import TrainingCase, Triple, cut, draw_start
+from hippopt.artifacts.triples import Voxels
+from hippopt.batches.patches import TrainingCase, cut, draw_start
 from hippopt.batches.region_patches import as_network_sees, draw_place
 from hippopt.batches.worker_processes import open_workers
 from hippopt.imaging.orientation import AXIS_INDEX
@@ -60,7 +61,7 @@ def swap_classes(label: torch.Tensor, pairs: tuple[tuple[int, int], ...]) -> tor
 
 
 def build_transforms(
-    settings: AugmentationSettings, patch: Triple, flip_axes: tuple[str, ...], swap: tuple[tuple[int, int], ...]
+    settings: AugmentationSettings, patch: Voxels, flip_axes: tuple[str, ...], swap: tuple[tuple[int, int], ...]
 ) -> ComposeTransforms:
     """nnU-Net's order of transforms, with the plan's probabilities and ranges."""
     angle = float(np.deg2rad(settings.rotation_degrees))

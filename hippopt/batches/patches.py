@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
+from hippopt.artifacts.triples import Voxels
 from hippopt.errors import StaleArtifactError
 
-Triple = tuple[int, int, int]
 FOREGROUND_SAMPLE = 5000  # voxels kept a class to centre patches on
 JITTER_VOXELS = 4  # around the centred place of an image that is smaller than the patch, where prediction will put it
 
@@ -70,7 +70,7 @@ class TrainingCase:
         return found
 
 
-def draw_start(case: TrainingCase, patch: Triple, on_foreground: bool, rng: np.random.Generator) -> Triple:
+def draw_start(case: TrainingCase, patch: Voxels, on_foreground: bool, rng: np.random.Generator) -> Voxels:
     """First voxel of a patch; negative where the patch begins before the image.
 
     On an axis where the image is smaller than the patch it lies within JITTER_VOXELS of the middle: prediction centres
@@ -93,7 +93,7 @@ def draw_start(case: TrainingCase, patch: Triple, on_foreground: bool, rng: np.r
     return (start[0], start[1], start[2])
 
 
-def centre_start(shape: Triple, patch: Triple, centre: Triple | None = None) -> Triple:
+def centre_start(shape: Voxels, patch: Voxels, centre: Voxels | None = None) -> Voxels:
     """First voxel of the patch around the centre of the image, or around `centre` but inside the image."""
     start = []
     for axis in range(3):
@@ -104,7 +104,7 @@ def centre_start(shape: Triple, patch: Triple, centre: Triple | None = None) -> 
     return (start[0], start[1], start[2])
 
 
-def cut(array: np.ndarray, start: Triple, size: Triple) -> np.ndarray:
+def cut(array: np.ndarray, start: Voxels, size: Voxels) -> np.ndarray:
     """(..., Z, Y, X) -> (..., *size): the window at `start`, zeros outside the array."""
     lead = array.shape[:-3]
     out = np.zeros((*lead, *size), dtype=array.dtype)

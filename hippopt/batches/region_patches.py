@@ -4,14 +4,15 @@ elsewhere.
 
 import numpy as np
 
-from hippopt.artifacts.plan import Plan, Triple
+from hippopt.artifacts.plan import Plan
 from hippopt.artifacts.regions import ANY, is_mirrored, network_classes, region_classes
+from hippopt.artifacts.triples import Voxels
 from hippopt.batches.patches import TrainingCase, centre_start, draw_start
 
 PART_SHARE = 0.2  # a part of a label without sides that has this share of the largest is a structure of its own
 
 
-def region_middles(case: TrainingCase, plan: Plan) -> list[tuple[str, Triple]]:
+def region_middles(case: TrainingCase, plan: Plan) -> list[tuple[str, Voxels]]:
     """(region, middle voxel of its box) of each region that the case holds; kept with the case."""
     kept = case.__dict__.setdefault("region_middles", {})
     key = (plan.locator.regions if plan.locator else 0, tuple(plan.sides.items()))
@@ -26,7 +27,7 @@ def region_middles(case: TrainingCase, plan: Plan) -> list[tuple[str, Triple]]:
     return kept[key]
 
 
-def _middles(inside: np.ndarray, most: int) -> list[Triple]:
+def _middles(inside: np.ndarray, most: int) -> list[Voxels]:
     from scipy import ndimage
 
     if most > 1:
@@ -39,7 +40,7 @@ def _middles(inside: np.ndarray, most: int) -> list[Triple]:
     return [_triple([(part.start + part.stop) // 2 for part in box]) for box in boxes]
 
 
-def draw_place(case: TrainingCase, plan: Plan, rng: np.random.Generator) -> tuple[Triple, str]:
+def draw_place(case: TrainingCase, plan: Plan, rng: np.random.Generator) -> tuple[Voxels, str]:
     """(first voxel of a patch, the region that it is for): near a
     region's middle, or for a share of the patches elsewhere.
     """
@@ -55,7 +56,7 @@ def draw_place(case: TrainingCase, plan: Plan, rng: np.random.Generator) -> tupl
     return window_start(case, plan, _triple(np.rint(moved))), name
 
 
-def window_start(case: TrainingCase, plan: Plan, middle: Triple) -> Triple:
+def window_start(case: TrainingCase, plan: Plan, middle: Voxels) -> Voxels:
     """First voxel of the patch around a voxel, inside the image where that is larger."""
     shape = case.label.shape
     return centre_start((shape[0], shape[1], shape[2]), plan.patch_size, middle)
@@ -71,6 +72,6 @@ def as_network_sees(image: np.ndarray, label: np.ndarray, plan: Plan, region: st
     return image, classes
 
 
-def _triple(values: object) -> Triple:
+def _triple(values: object) -> Voxels:
     z, y, x = (int(value) for value in values)  # type: ignore[attr-defined]
     return (z, y, x)

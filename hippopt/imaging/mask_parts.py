@@ -2,10 +2,10 @@
 
 import numpy as np
 
-Triple = tuple[int, int, int]
+from hippopt.artifacts.triples import Voxels
 
 
-def bounding_box(mask: np.ndarray) -> tuple[Triple, Triple] | None:
+def bounding_box(mask: np.ndarray) -> tuple[Voxels, Voxels] | None:
     """(start, size) of the true voxels of a (Z, Y, X) mask, or None when there are none."""
     starts, sizes = [], []
     for axis in range(3):

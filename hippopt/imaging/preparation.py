@@ -15,7 +15,6 @@ from hippopt.imaging.orientation import from_ras, ras_shape, ras_triple, to_ras
 from hippopt.imaging.ringing import without_ringing
 from hippopt.imaging.straightening import Part, straight_for, straightened_image, straightened_label, tilted_parts
 
-Triple = tuple[int, int, int]
 SMALLEST_SHARE = float(np.finfo(np.float32).eps)  # of a value: the next one that float32 tells apart
 PIECE = 2**22  # values that are worked on at a time, of an image that has more
 

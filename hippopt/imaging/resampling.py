@@ -10,7 +10,8 @@ from functools import lru_cache
 
 import numpy as np
 
-Triple = tuple[int, int, int]
+from hippopt.artifacts.triples import Voxels
+
 NEGLIGIBLE = 1e-7  # weights of a sample in another that single precision does not show
 SLAB_VALUES = 1 << 23  # of a resized array that are made at a time
 ANISOTROPY_LIMIT = 3.0  # nnU-Net's: beyond it, the coarse axis is resampled apart and by nearest neighbour
@@ -31,12 +32,12 @@ def resize_matrix(old: int, new: int, order: int) -> np.ndarray:
     return result
 
 
-def resize(array: np.ndarray, shape: Triple, order: int) -> np.ndarray:
+def resize(array: np.ndarray, shape: Voxels, order: int) -> np.ndarray:
     """(..., Z, Y, X) -> (..., *shape) float32 by spline order `order` on every axis."""
     return resize_axes(array, shape, (order, order, order))
 
 
-def resize_axes(array: np.ndarray, shape: Triple, orders: Triple) -> np.ndarray:
+def resize_axes(array: np.ndarray, shape: Voxels, orders: Voxels) -> np.ndarray:
     """As `resize`, with an order for each axis. Shrinking axes go first, since that spares work."""
     array = np.asarray(array, dtype=np.float32)
     for axis in _steps(array.shape[-3:], shape):
@@ -81,7 +82,7 @@ def average_matrix(old: int, new: int) -> np.ndarray:
 
 
 def resize_slabs(
-    array: np.ndarray, shape: Triple, order: int
+    array: np.ndarray, shape: Voxels, order: int
 ) -> Iterator[tuple[tuple[slice, slice, slice], np.ndarray]]:
     """`resize` piece by piece, to the last bit: (where in the result, values (..., Z, Y, X) there). Together they cover
     it once.
@@ -108,7 +109,7 @@ def resize_slabs(
         yield ((slab, whole, whole) if across == 0 else (whole, slab, whole)), values
 
 
-def _steps(old: tuple[int, ...], new: Triple) -> list[int]:
+def _steps(old: tuple[int, ...], new: Voxels) -> list[int]:
     """The axes to resize, in their order."""
     return [axis for axis in sorted(range(3), key=lambda index: new[index] / old[index]) if old[axis] != new[axis]]
 
@@ -120,8 +121,8 @@ def _resize_axis(array: np.ndarray, axis: int, size: int, order: int) -> np.ndar
 
 
 def resampled_shape(
-    shape: Triple, spacing_mm: tuple[float, float, float], target_mm: tuple[float, float, float]
-) -> Triple:
+    shape: Voxels, spacing_mm: tuple[float, float, float], target_mm: tuple[float, float, float]
+) -> Voxels:
     """Shape at the target spacing of the same field of view, at least 1 an axis (nnU-Net's rule)."""
     z, y, x = (max(1, round(n * s / t)) for n, s, t in zip(shape, spacing_mm, target_mm, strict=True))
     return (z, y, x)
@@ -137,12 +138,12 @@ def separate_axis(spacing_mm: tuple[float, float, float], target_mm: tuple[float
     return None
 
 
-def resample_image(image: np.ndarray, shape: Triple, apart: int | None) -> np.ndarray:
+def resample_image(image: np.ndarray, shape: Voxels, apart: int | None) -> np.ndarray:
     """(C, Z, Y, X) -> (C, *shape): cubic; along the axis resampled apart by nearest neighbour."""
     return resize_axes(image, shape, image_orders(apart))
 
 
-def image_orders(apart: int | None) -> Triple:
+def image_orders(apart: int | None) -> Voxels:
     """Spline order of each axis of an image."""
     z, y, x = (0 if axis == apart else 3 for axis in range(3))
     return (z, y, x)
@@ -153,7 +154,7 @@ def class_dtype(classes: int) -> type[np.uint8] | type[np.uint16]:
     return np.uint8 if classes <= 256 else np.uint16
 
 
-def resample_label(label: np.ndarray, shape: Triple, classes: int, apart: int | None) -> np.ndarray:
+def resample_label(label: np.ndarray, shape: Voxels, classes: int, apart: int | None) -> np.ndarray:
     """(Z, Y, X) class indices -> (*shape) uint8, or uint16 of more than 256 classes: linear on one-hot, then argmax."""
     if label.shape == shape:
         return label.astype(class_dtype(classes))

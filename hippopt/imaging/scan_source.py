@@ -12,6 +12,7 @@ import numpy as np
 from hippopt.artifacts.grid import Grid
 from hippopt.artifacts.plan import Plan
 from hippopt.artifacts.properties import CaseProperties
+from hippopt.artifacts.triples import Voxels
 from hippopt.imaging.preparation import (
     PIECE,
     IntensityScale,
@@ -33,16 +34,15 @@ from hippopt.imaging.resampling import (
 )
 from hippopt.imaging.ringing import without_ringing
 
-Triple = tuple[int, int, int]
 Slices = tuple[slice, slice, slice]
 
 
-def coarse_shape(shape: Triple, spacing_mm: tuple[float, float, float], coarse_mm: float) -> Triple:
+def coarse_shape(shape: Voxels, spacing_mm: tuple[float, float, float], coarse_mm: float) -> Voxels:
     """Shape at an isotropic spacing of about `coarse_mm`, over the same field of view."""
     return resampled_shape(shape, spacing_mm, (coarse_mm, coarse_mm, coarse_mm))
 
 
-def coarsen(array: np.ndarray, shape: Triple) -> np.ndarray:
+def coarsen(array: np.ndarray, shape: Voxels) -> np.ndarray:
     """(..., Z, Y, X) -> (..., *shape) float32: means over the new voxels."""
     old = array.shape[-3:]
     z, y, x = (average_matrix(before, after) for before, after in zip(old, shape, strict=True))
@@ -94,7 +94,7 @@ class ScanSource:
             total[:, touched] += np.einsum("ij,cjyx->ciyx", rows[touched, first:stop], slab)
         return total
 
-    def box(self, start: Triple, size: Triple) -> np.ndarray:
+    def box(self, start: Voxels, size: Voxels) -> np.ndarray:
         """(C, *size) float32: a box of the prepared image, zeros outside it."""
         out = np.zeros((len(self.cropped), *size), np.float32)
         orders = image_orders(separate_axis(self.properties.ras_spacing_mm, self.plan.target_spacing_mm))
@@ -118,7 +118,7 @@ class ScanSource:
 
 
 def restore_box(
-    probabilities: np.ndarray, start: Triple, properties: CaseProperties
+    probabilities: np.ndarray, start: Voxels, properties: CaseProperties
 ) -> tuple[np.ndarray, CaseProperties]:
     """Class probabilities (L, z, y, x) of a box of the prepared image that begins at `start`, all else being
     background, -> (the same at the scan's spacing, properties whose crop is the box there).

@@ -12,13 +12,13 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from hippopt.artifacts.grid import Grid, affine_rows
+from hippopt.artifacts.triples import Millimetres
 from hippopt.imaging.orientation import axis_codes, ras_shape
 
 TILT_DEGREES = 10.0  # beyond it; augmentation turns by 20 degrees and more
 EDGE = 1e-4  # of a voxel: what rounding of headers may add to a field of view
 SLAB_VALUES = 1 << 22  # of the result that are made at a time
 
-Triple = tuple[float, float, float]
 Part = tuple[tuple[slice, ...], np.ndarray]  # (where, values (L, Z, Y, X) there)
 
 
@@ -32,7 +32,7 @@ def tilt_degrees(grid: Grid) -> float:
     return math.degrees(math.acos(min(1.0, max(-1.0, (float(np.trace(turned)) - 1) / 2))))
 
 
-def straight_grid(grid: Grid, spacing_mm: Triple) -> Grid:
+def straight_grid(grid: Grid, spacing_mm: Millimetres) -> Grid:
     """The grid on RAS axes at `spacing_mm` (Z, Y, X) that covers the whole field of view of `grid`, around
     its middle.
     """
@@ -46,7 +46,7 @@ def straight_grid(grid: Grid, spacing_mm: Triple) -> Grid:
     return Grid(shape=(int(counts[2]), int(counts[1]), int(counts[0])), affine=affine_rows(straight))
 
 
-def straight_for(grid: Grid, spacing_mm: Triple, beyond_degrees: float | None) -> Grid | None:
+def straight_for(grid: Grid, spacing_mm: Millimetres, beyond_degrees: float | None) -> Grid | None:
     """`straight_grid` for a grid that is tilted by more than `beyond_degrees` (None: never); else None."""
     return (
         straight_grid(grid, spacing_mm) if beyond_degrees is not None and tilt_degrees(grid) > beyond_degrees else None

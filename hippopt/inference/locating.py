@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from torch import nn
 
-from hippopt.artifacts.plan import Plan, Triple
+from hippopt.artifacts.plan import Plan
 from hippopt.artifacts.regions import region_classes
+from hippopt.artifacts.triples import Voxels
 from hippopt.batches.patches import centre_start
 from hippopt.inference.regions import Choice, Region, choose_regions
 from hippopt.networks.locator import coarse_probabilities
@@ -25,7 +26,7 @@ class RegionWindow:
     """
 
     region: int
-    start: Triple
+    start: Voxels
     image: np.ndarray
 
 
@@ -39,8 +40,8 @@ class Located:
 
 
 def locate(
-    models: Sequence[nn.Module], coarse: np.ndarray, size_mm: tuple[float, float, float], prepared_shape: Triple,
-    box: Callable[[Triple, Triple], np.ndarray], plan: Plan,
+    models: Sequence[nn.Module], coarse: np.ndarray, size_mm: tuple[float, float, float], prepared_shape: Voxels,
+    box: Callable[[Voxels, Voxels], np.ndarray], plan: Plan,
 ) -> Located:  # fmt: skip
     """coarse: (C, z, y, x) of a field of view of size_mm; box(start, size): a part of the prepared image (C, *size)."""
     assert plan.locator is not None
@@ -56,7 +57,7 @@ def locate(
     return Located(choice, tuple(windows), size_mm)
 
 
-def region_starts(region: Region, size_mm: tuple[float, float, float], shape: Triple, plan: Plan) -> list[Triple]:
+def region_starts(region: Region, size_mm: tuple[float, float, float], shape: Voxels, plan: Plan) -> list[Voxels]:
     """First voxels of the windows that cover a region with its
     margin: one around the middle of its box where that is enough.
     """

@@ -4,8 +4,10 @@ volumes.tsv, and what else is wanted. Nothing is written.
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from hippopt.artifacts.calibration import Calibration
 from hippopt.artifacts.plan import Plan
@@ -14,12 +16,11 @@ from hippopt.imaging.preparation import own_parts, place_in_scan, restored_slabs
 from hippopt.inference.calibration import predicted_dice
 from hippopt.inference.flags import CONSTANT, SEEN, UNLIKE
 from hippopt.inference.loading import LoadedScan
-from hippopt.inference.located import Ensemble, segment_located
-from hippopt.inference.located import Segmentation as LocatedSegmentation
 from hippopt.inference.locating import Located
 from hippopt.inference.part_borders import place_borders
+from hippopt.inference.region_windows import Ensemble, LocatedProbabilities, segment_located
 from hippopt.inference.signals import FLIPPED_NETWORKS, SignalCollector, Signals, normalised_entropy, signal_flips
-from hippopt.inference.volumes import Row, Standards, Sureness, contrast_warning, volume_rows
+from hippopt.inference.volumes import Standards, Sureness, VolumeRow, contrast_warning, volume_rows
 from hippopt.inference.windows import predict_probabilities
 
 Part = tuple[tuple[slice, ...], np.ndarray]  # (where in the crop, probabilities (L, Z, Y, X) there)
@@ -42,11 +43,11 @@ class Segmentation:
     X). Both None where they are not wanted, or nothing can be found since the scan is constant.
     """
 
-    mask: np.ndarray
-    rows: list[Row]
+    mask: npt.NDArray[np.unsignedinteger[Any]]
+    rows: list[VolumeRow]
     warnings: list[str]
-    uncertainty: np.ndarray | None = None
-    probabilities: np.ndarray | None = None
+    uncertainty: npt.NDArray[np.float32] | None = None
+    probabilities: npt.NDArray[np.float32] | None = None
 
 
 def segment(loaded: LoadedScan, ensemble: Ensemble, standards: Standards, wanted: Wanted) -> Segmentation:
@@ -115,7 +116,7 @@ def _looked_at(image: np.ndarray, ensemble: Ensemble, calibration: Calibration |
 
 def _located(
     loaded: LoadedScan, located: Located, ensemble: Ensemble, calibration: Calibration | None
-) -> tuple[LocatedSegmentation, Sureness]:
+) -> tuple[LocatedProbabilities, Sureness]:
     """As `_looked_at`, in windows around what was located; no flips are shown there, nor were they in validation."""
     collector = SignalCollector(_labels(ensemble.plan), ())
     seen = segment_located(ensemble, located, loaded.image, loaded.properties, collector.look)

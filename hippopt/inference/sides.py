@@ -6,15 +6,16 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from hippopt.artifacts.plan import Plan, Triple
+from hippopt.artifacts.plan import Plan
 from hippopt.artifacts.regions import LEFT, RIGHT
+from hippopt.artifacts.triples import Voxels
 from hippopt.inference.regions import Region
 
 Point = tuple[float, float, float]
 
 
 def right_half(
-    start: Triple, shape: Triple, step_mm: Sequence[float], left: Point | None, right: Point | None
+    start: Voxels, shape: Voxels, step_mm: Sequence[float], left: Point | None, right: Point | None
 ) -> np.ndarray:
     """(Z, Y, X) bool of a box: true on the right of the plane halfway
     between both centres (mm); with one centre, all is its side.

@@ -4,12 +4,13 @@ import csv
 import io
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from hippopt.artifacts.codec import write_bytes
 from hippopt.inference.flags import LOCATING
-from hippopt.inference.volumes import COLUMNS, SURE, Row
+from hippopt.inference.volumes import COLUMNS, SURE, VolumeRow
 
 Lines = tuple[str, ...]  # rows of one scan, each as it stands in the table, by rising value of their labels
 VOLUMES, FAILURES = "volumes.tsv", "failures.tsv"
@@ -47,9 +48,11 @@ def as_text(value: object) -> str:
     return "" if value is None or value != value else str(value).encode(errors="backslashreplace").decode()
 
 
-def lines_of(rows: Iterable[Row]) -> Lines:
+def lines_of(rows: Iterable[VolumeRow]) -> Lines:
     """Rows of volumes.tsv as text."""
-    return tuple(_line([as_text(row[name]) for name in COLUMNS]) for row in rows)
+    return tuple(
+        _line([*(as_text(getattr(row, name)) for name in COLUMNS[:-1]), as_text("; ".join(row.flags))]) for row in rows
+    )
 
 
 def fields_of(lines: Lines) -> list[dict[str, str]]:
@@ -110,23 +113,29 @@ def write_failures(failed: Mapping[str, Failure], path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def keep_known(rows: Sequence[Row], before: Lines) -> list[Row]:
+def keep_known(rows: Sequence[VolumeRow], before: Lines) -> list[VolumeRow]:
     """Rows of a mask that was kept, with what only its networks could
     tell, where the mask still has as many voxels as in `before`.
     """
     known = {fields["label"]: fields for fields in fields_of(before)}
     kept = []
     for row in rows:
-        old = known.get(as_text(row["label"]))
-        if old is None or old["voxels"] != str(row["voxels"]):
+        old = known.get(as_text(row.label))
+        if old is None or old["voxels"] != str(row.voxels):
             kept.append(row)
             continue
         flags = [flag for flag in old["flag"].split("; ") if flag in LOCATING]
         # the locator's come first, as where they were made
-        kept.append(
-            {**row, **{name: old[name] for name in SURE}, "flag": "; ".join(filter(None, (*flags, str(row["flag"]))))}
-        )
+        sure: dict[str, Any] = {name: _number(old[name]) for name in SURE}
+        kept.append(replace(row, **sure, flags=(*flags, *row.flags)))
     return kept
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
 
 
 def _line(fields: Sequence[str]) -> str:

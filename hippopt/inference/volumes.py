@@ -4,7 +4,7 @@ interval, the predicted Dice, the head's size, and what is odd.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
 
@@ -20,25 +20,36 @@ from hippopt.inference.cohort import Pairs, asymmetry_percent
 from hippopt.inference.contrast import contrast
 from hippopt.inference.flags import asymmetry_flags, label_flags, touches_edge
 
-Row = dict[str, object]
-COLUMNS = (
-    "scan",
-    "label",
-    "value",
-    "side",
-    "voxels",
-    "volume_mm3",
-    "volume_low_mm3",
-    "volume_high_mm3",
-    "predicted_dice",
-    "fold_agreement",
-    "components",
-    "asymmetry_percent",
-    "head_size_mm3",
-    "head_size_of",
-    "volume_per_head",
-    "flag",
-)
+
+@dataclass(frozen=True)
+class VolumeRow:
+    """One label of one scan: a row of volumes.tsv, whose columns are these fields. None stands for what is not known.
+
+    volume_low_mm3, volume_high_mm3: the interval that holds the true volume in 95 % of cases. fold_agreement: mean Dice
+    of the folds' masks with the common one. components: 26-connected parts. asymmetry_percent: of the pair of left and
+    right. head_size_of: "head", "brain" or "given". flags: what is odd, one remark each; the file's column `flag` joins
+    them with semicolons.
+    """
+
+    scan: str
+    label: str
+    value: int
+    side: str
+    voxels: int
+    volume_mm3: float
+    volume_low_mm3: float | None
+    volume_high_mm3: float | None
+    predicted_dice: float | None
+    fold_agreement: float | None
+    components: int
+    asymmetry_percent: float | None
+    head_size_mm3: float | None
+    head_size_of: str
+    volume_per_head: float | None
+    flags: tuple[str, ...] = ()
+
+
+COLUMNS = (*(each.name for each in fields(VolumeRow) if each.name != "flags"), "flag")
 SURE = ("volume_low_mm3", "volume_high_mm3", "predicted_dice", "fold_agreement")  # columns that no mask tells by itself
 
 
@@ -98,14 +109,14 @@ def volume_rows(
     standards: Standards,
     sureness: Sureness,
     flags: Sequence[str] = (),
-) -> list[Row]:
-    """One row per label, with COLUMNS. flags: of the whole scan.
+) -> list[VolumeRow]:
+    """Describe each label of a mask (Z, Y, X). flags: of the whole scan, which stand first in every row.
 
-    components: 26-connected parts; two of a structure may be both sides, or an island.
+    Two parts of a structure may be both sides, or an island.
     """
     head_mm3, head_of = standards.head(name, scan)
     volumes, notes = {}, {}
-    rows: list[Row] = []
+    rows: list[VolumeRow] = []
     for label, value in sorted(plan.labels.items(), key=lambda item: item[1]):
         if value == 0:
             continue
@@ -117,31 +128,33 @@ def volume_rows(
         interval = volume_interval(standards.calibration, volume, dice) if standards.calibration else None
         volumes[label], notes[label] = volume, label_flags(label, volume, parts, at_edge, plan.sides, standards.cohort)
         rows.append(
-            {
-                "scan": name,
-                "label": label,
-                "value": value,
-                "side": plan.sides.get(label, ""),
-                "voxels": voxels,
-                "volume_mm3": round(volume, 2),
-                "volume_low_mm3": _rounded(interval and interval[0], 2),
-                "volume_high_mm3": _rounded(interval and interval[1], 2),
-                "predicted_dice": _rounded(dice, 4),
-                "fold_agreement": _rounded(sureness.agreement.get(label), 4),
-                "components": parts,
-                "asymmetry_percent": None,
-                "head_size_mm3": head_mm3,
-                "head_size_of": head_of,
-                "volume_per_head": _rounded(volume / head_mm3 if head_mm3 else None, 7),
-            }
+            VolumeRow(
+                scan=name,
+                label=label,
+                value=value,
+                side=plan.sides.get(label, ""),
+                voxels=voxels,
+                volume_mm3=round(volume, 2),
+                volume_low_mm3=_rounded(interval and interval[0], 2),
+                volume_high_mm3=_rounded(interval and interval[1], 2),
+                predicted_dice=_rounded(dice, 4),
+                fold_agreement=_rounded(sureness.agreement.get(label), 4),
+                components=parts,
+                asymmetry_percent=None,
+                head_size_mm3=head_mm3,
+                head_size_of=head_of,
+                volume_per_head=_rounded(volume / head_mm3 if head_mm3 else None, 7),
+            )
         )
+    asymmetries: dict[str, float | None] = {}
     for pair in standards.pairs:
         asymmetry = asymmetry_percent(volumes[pair[0]], volumes[pair[1]])
-        for row in rows:
-            if row["label"] in pair:
-                row["asymmetry_percent"] = _rounded(asymmetry, 2)
-                notes[str(row["label"])] += asymmetry_flags(pair, asymmetry, standards.cohort)
-    return [{**row, "flag": "; ".join((*flags, *notes[str(row["label"])]))} for row in rows]
+        for label in pair:
+            asymmetries[label] = _rounded(asymmetry, 2)
+            notes[label] += asymmetry_flags(pair, asymmetry, standards.cohort)
+    return [
+        replace(row, asymmetry_percent=asymmetries.get(row.label), flags=(*flags, *notes[row.label])) for row in rows
+    ]
 
 
 def _describe(inside: np.ndarray) -> tuple[int, int, bool]:

@@ -8,7 +8,8 @@ import torch
 from torch import nn
 
 from hippopt.artifacts.plan import CENTRE_REACH
-from hippopt.batches.patches import Triple, centre_start, cut
+from hippopt.artifacts.triples import Voxels
+from hippopt.batches.patches import centre_start, cut
 from hippopt.imaging.orientation import AXIS_INDEX
 
 OVERLAP = 0.5  # nnU-Net's: windows at half steps
@@ -28,7 +29,7 @@ class WindowSettings:
     reach the window's faces.
     """
 
-    patch_size: Triple
+    patch_size: Voxels
     classes: int
     flips: tuple[tuple[str, ...], ...] = ((),)
     swap: tuple[tuple[int, int], ...] = ()

@@ -54,7 +54,9 @@ class Position:
             not 0 <= at < size for at, size in zip(self.position, sizes, strict=True)
         ):
             return None
-        matrix = weight[(slice(None), slice(None), *self.position)]
+        matrix = weight
+        for at in reversed(self.position):
+            matrix = matrix.select(-1, at)  # a view, axis by axis from the last
         return matrix.mT if self.transposed else matrix
 
     def __str__(self) -> str:

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hippopt.artifacts.plan import NetworkSettings, Triple
+from hippopt.artifacts.plan import NetworkSettings
+from hippopt.artifacts.triples import Voxels
 from hippopt.errors import WeightsError
 from hippopt.networks.unetr import UNUSED, token_grid
 
@@ -34,8 +35,8 @@ class KeyReport:
 def load_base(
     model: "torch.nn.Module",
     state: Mapping[str, "torch.Tensor"],
-    base_patch: Triple | None,
-    patch_size: Triple,
+    base_patch: Voxels | None,
+    patch_size: Voxels,
     source: str,
 ) -> list[KeyReport]:
     """Copy a base's weights into `model` in place, and report every key.
@@ -162,7 +163,7 @@ def _why_unused(key: str, transformer: bool) -> str:
 
 
 def _modernise(
-    state: dict[str, "torch.Tensor"], base_patch: Triple | None, token: int
+    state: dict[str, "torch.Tensor"], base_patch: Voxels | None, token: int
 ) -> tuple[dict[str, "torch.Tensor"], dict[str, str]]:
     """Older key names and shapes to today's: (state, key -> what was done)."""
     done = {}
@@ -206,7 +207,7 @@ def _fit(key: str, found: "torch.Tensor", target: "torch.Tensor") -> tuple["torc
     return None, "re-made", f"shape {tuple(found.shape)} in the base, {tuple(target.shape)} here"
 
 
-def interpolate_positions(embeddings: "torch.Tensor", old_grid: Triple, new_grid: Triple) -> "torch.Tensor":
+def interpolate_positions(embeddings: "torch.Tensor", old_grid: Voxels, new_grid: Voxels) -> "torch.Tensor":
     """(1, old tokens, hidden) -> (1, new tokens, hidden), trilinear over the token grid."""
     import torch.nn.functional as functional
 
@@ -217,7 +218,7 @@ def interpolate_positions(embeddings: "torch.Tensor", old_grid: Triple, new_grid
 
 
 def _fit_positions(
-    state: Mapping[str, "torch.Tensor"], base_patch: Triple | None, patch_size: Triple, token: int
+    state: Mapping[str, "torch.Tensor"], base_patch: Voxels | None, patch_size: Voxels, token: int
 ) -> tuple[dict[str, "torch.Tensor"], str]:
     """The state with position embeddings brought to the token grid of `patch_size`: (state, what was done or "").
 

@@ -19,7 +19,8 @@ class _OneDnnConv3d(nn.Conv3d):
         )
         if len(input) > 1 or input.dim() != 5 or not plain:
             return super()._conv_forward(input, weight, bias)
-        return torch.mkldnn_convolution(input, weight, bias, self.padding, self.stride, self.dilation, self.groups)  # type: ignore[attr-defined, no-any-return]
+        assert not isinstance(self.padding, str)  # `quicken` leaves such layers as they are
+        return torch.mkldnn_convolution(input, weight, bias, self.padding, self.stride, self.dilation, self.groups)
 
 
 def quicken(model: nn.Module) -> nn.Module:

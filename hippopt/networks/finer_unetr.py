@@ -2,7 +2,8 @@
 
 from torch import Tensor, nn
 
-from hippopt.artifacts.plan import LAYERS, NetworkSettings, Triple
+from hippopt.artifacts.plan import LAYERS, NetworkSettings
+from hippopt.artifacts.triples import Voxels
 
 TOKEN = 8
 SKIPS = (
@@ -25,7 +26,7 @@ class FinerUNETR(nn.Module):
         network: sizes.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, patch_size: Triple, network: NetworkSettings) -> None:
+    def __init__(self, in_channels: int, out_channels: int, patch_size: Voxels, network: NetworkSettings) -> None:
         from monai.networks.blocks.dynunet_block import UnetOutBlock
         from monai.networks.blocks.unetr_block import UnetrBasicBlock, UnetrPrUpBlock, UnetrUpBlock
         from monai.networks.nets.vit import ViT

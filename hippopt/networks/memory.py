@@ -3,7 +3,8 @@
 from functools import lru_cache
 from typing import Any
 
-from hippopt.artifacts.plan import NetworkSettings, Triple
+from hippopt.artifacts.plan import NetworkSettings
+from hippopt.artifacts.triples import Voxels
 from hippopt.networks.unetr import build_unetr
 
 # gradients in flight and convolution workspaces: real steps peaked at 1.1 to 1.9 times the saved bytes
@@ -13,7 +14,7 @@ BYTES_A_PARAMETER = 16  # weight, gradient and AdamW's two moments, float32
 
 
 @lru_cache(maxsize=64)
-def saved_bytes(network: NetworkSettings, in_channels: int, out_channels: int, patch_size: Triple) -> tuple[int, int]:
+def saved_bytes(network: NetworkSettings, in_channels: int, out_channels: int, patch_size: Voxels) -> tuple[int, int]:
     """(bytes that autograd saves for one sample, bytes of weights, gradients and optimiser).
 
     The forward pass runs on the meta device; the hooks that autograd calls for each saved tensor count its bytes, each
@@ -41,7 +42,7 @@ def saved_bytes(network: NetworkSettings, in_channels: int, out_channels: int, p
 
 
 def training_bytes(
-    network: NetworkSettings, in_channels: int, out_channels: int, patch_size: Triple, batch_size: int
+    network: NetworkSettings, in_channels: int, out_channels: int, patch_size: Voxels, batch_size: int
 ) -> int:
     """Estimated peak bytes of a full training step."""
     activations, parameters = saved_bytes(network, in_channels, out_channels, patch_size)

@@ -8,7 +8,8 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from hippopt.artifacts.plan import LAYERS, NetworkSettings, Triple
+from hippopt.artifacts.plan import LAYERS, NetworkSettings
+from hippopt.artifacts.triples import Voxels
 
 if TYPE_CHECKING:
     import torch
@@ -36,7 +37,7 @@ SIZES = {
 }
 
 
-def build_unetr(in_channels: int, out_channels: int, patch_size: Triple, network: NetworkSettings) -> "torch.nn.Module":
+def build_unetr(in_channels: int, out_channels: int, patch_size: Voxels, network: NetworkSettings) -> "torch.nn.Module":
     """Build a UNETR with random weights: (B, C, Z, Y, X) -> logits (B, classes, Z, Y, X). patch_size: multiples of the
     network's token size.
 
@@ -77,7 +78,7 @@ def also_trained(names: Sequence[str], parts: Sequence[str]) -> list[str]:
     return [name for name in names if any(pattern.match(name) for pattern in patterns)]
 
 
-def token_grid(patch_size: Triple, token_size: int) -> Triple:
+def token_grid(patch_size: Voxels, token_size: int) -> Voxels:
     """Number of tokens along Z, Y, X."""
     z, y, x = (size // token_size for size in patch_size)
     return (z, y, x)

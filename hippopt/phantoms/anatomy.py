@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-Triple = tuple[float, float, float]
+from hippopt.artifacts.triples import Millimetres
+
 FloatArray = NDArray[np.float32]
 
 ANTERIOR, POSTERIOR = 1, 2
@@ -19,7 +20,7 @@ TEXTURE_IN_FLUID = 0.3  # fluid is smoother than tissue
 class Wave:
     """amplitude * sin(vector . point + phase); vector in radians per mm. A few of them make a smooth random field."""
 
-    vector: Triple
+    vector: Millimetres
     phase: float
     amplitude: float
 
@@ -31,8 +32,8 @@ Waves = tuple[Wave, ...]
 class Pose:
     """Where the anatomy lies in the crop: turned (radians about x, y, z), moved, scaled, then warped (mm per axis)."""
 
-    rotation_rad: Triple
-    shift_mm: Triple
+    rotation_rad: Millimetres
+    shift_mm: Millimetres
     scale: float
     warp: tuple[Waves, Waves, Waves]
 
@@ -61,8 +62,8 @@ class Tube:
 class Surroundings:
     """The neighbours. The amygdala's offset is from the centre of the head, the other centres are from the origin."""
 
-    amygdala_offset_mm: Triple
-    amygdala_radii_mm: Triple
+    amygdala_offset_mm: Millimetres
+    amygdala_radii_mm: Millimetres
     gyrus_depth_mm: float
     cortex_thickness_mm: float
     sulcus_width_mm: float
@@ -70,10 +71,10 @@ class Surroundings:
     horn_radius_mm: float
     atrium_radius_mm: float
     cistern_x_mm: float
-    thalamus_centre_mm: Triple
-    thalamus_radii_mm: Triple
-    blob_centre_mm: Triple
-    blob_radii_mm: Triple
+    thalamus_centre_mm: Millimetres
+    thalamus_radii_mm: Millimetres
+    blob_centre_mm: Millimetres
+    blob_radii_mm: Millimetres
 
 
 @dataclass(frozen=True)
@@ -186,7 +187,7 @@ def _centre_line(tube: Tube, t: FloatArray) -> tuple[FloatArray, FloatArray, Flo
     return x.astype(np.float32), y.astype(np.float32), z.astype(np.float32)
 
 
-def _point_on_line(tube: Tube, t: float) -> Triple:
+def _point_on_line(tube: Tube, t: float) -> Millimetres:
     x, y, z = _centre_line(tube, np.asarray(t, np.float32))
     return (float(x), float(y), float(z))
 
@@ -219,7 +220,7 @@ def _tube_distance(tube: Tube, here: FloatArray) -> tuple[FloatArray, FloatArray
     return np.minimum(distance, _ellipsoid_distance(here, knob, radii)), t
 
 
-def _ellipsoid_distance(here: FloatArray, centre_mm: Triple, radii_mm: Triple) -> FloatArray:
+def _ellipsoid_distance(here: FloatArray, centre_mm: Millimetres, radii_mm: Millimetres) -> FloatArray:
     """Signed distance, exact for a sphere and to first order at the surface of an ellipsoid: f / |grad f|."""
     scaled = [(here[axis] - centre_mm[axis]) / radii_mm[axis] for axis in range(3)]
     norm = np.sqrt(scaled[0] ** 2 + scaled[1] ** 2 + scaled[2] ** 2)
@@ -228,5 +229,5 @@ def _ellipsoid_distance(here: FloatArray, centre_mm: Triple, radii_mm: Triple) -
     return distance
 
 
-def _sum(first: Triple, second: Triple) -> Triple:
+def _sum(first: Millimetres, second: Millimetres) -> Millimetres:
     return (first[0] + second[0], first[1] + second[1], first[2] + second[2])

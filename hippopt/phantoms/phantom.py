@@ -9,13 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from hippopt.artifacts.triples import Millimetres
 from hippopt.phantoms.anatomy import (
     Anatomy,
     FloatArray,
     Pose,
     Surroundings,
     Tissues,
-    Triple,
     Tube,
     Wave,
     Waves,
@@ -23,7 +23,7 @@ from hippopt.phantoms.anatomy import (
     sample_waves,
 )
 
-CROP_CENTRE_MM: Triple = (-26.0, -20.0, -15.0)  # about where a left hippocampus lies, RAS+ mm
+CROP_CENTRE_MM: Millimetres = (-26.0, -20.0, -15.0)  # about where a left hippocampus lies, RAS+ mm
 EDGE_VOXELS = 1.2  # width of a border's ramp: one voxel of partial volume and a little of the scanner's own blur
 DIRECTIONS = ("LR", "PA", "IS")  # per RAS axis: the letters of its low and high end
 
@@ -50,8 +50,8 @@ class Phantom:
 
     noise_seed: int
     mirrored: bool
-    centre_mm: Triple
-    field_of_view_mm: Triple
+    centre_mm: Millimetres
+    field_of_view_mm: Millimetres
     anatomy: Anatomy
     scanner: Scanner
 
@@ -140,7 +140,7 @@ def _near(rng: np.random.Generator, middle: float, spread: float) -> float:
     return float(rng.uniform(middle - spread, middle + spread))
 
 
-def _around(rng: np.random.Generator, middle: Triple, spread: float) -> Triple:
+def _around(rng: np.random.Generator, middle: Millimetres, spread: float) -> Millimetres:
     return (_near(rng, middle[0], spread), _near(rng, middle[1], spread), _near(rng, middle[2], spread))
 
 
@@ -157,9 +157,9 @@ def _waves(rng: np.random.Generator, count: int, wavelength_mm: tuple[float, flo
 
 def render(
     phantom: Phantom,
-    spacing_mm: Triple = (1.0, 1.0, 1.0),
+    spacing_mm: Millimetres = (1.0, 1.0, 1.0),
     orientation: str = "RAS",
-    field_of_view_mm: Triple | None = None,
+    field_of_view_mm: Millimetres | None = None,
 ) -> tuple[FloatArray, NDArray[np.uint8], NDArray[np.float64]]:
     """Sample the phantom on a grid about the middle of its crop.
 

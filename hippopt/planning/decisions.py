@@ -16,9 +16,9 @@ from hippopt.artifacts.plan import (
     NormalisationSettings,
     Plan,
     ScheduleSettings,
-    Triple,
 )
 from hippopt.artifacts.sides import SideClasses, side_classes
+from hippopt.artifacts.triples import Voxels
 from hippopt.errors import PlanError
 from hippopt.imaging.straightening import TILT_DEGREES, tilt_degrees
 from hippopt.networks.memory import training_bytes
@@ -70,7 +70,7 @@ def decide(
     channels, classes = len(fingerprint.channel_names), len(fingerprint.labels)
     budget = machine.memory_gb * 1e9
 
-    def needed(patch: Triple, batch: int) -> int:
+    def needed(patch: Voxels, batch: int) -> int:
         return training_bytes(chosen, channels, classes, patch, batch)
 
     try:
@@ -298,7 +298,7 @@ def _adapter(reasons: dict[str, str]) -> AdapterSettings:
     return PLANNED_ADAPTER
 
 
-def _schedule(reasons: dict[str, str], cases: int, patch: Triple) -> ScheduleSettings:
+def _schedule(reasons: dict[str, str], cases: int, patch: Voxels) -> ScheduleSettings:
     few = cases <= FEW_CASES
     small = min(2.0, math.prod(FULL_PATCH) / math.prod(patch))
     steps = 3000 if few else round(4000 * max(1.0, small))

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from hippopt.artifacts.fingerprint import CaseFingerprint, Fingerprint
-from hippopt.artifacts.plan import LocatorSettings, Triple
+from hippopt.artifacts.plan import LocatorSettings
 from hippopt.artifacts.regions import ANY, LEFT, MIDDLE, RIGHT
+from hippopt.artifacts.triples import Voxels
 
 SMALL_SHARE = 4.0  # an image that holds fewer patches than this a structure is quickly seen as a whole
 COARSEST_MM, LEAST_VOXELS = 4.0, 5  # a structure is to be this many coarse voxels long on its shortest axis
@@ -21,7 +22,7 @@ APART = (0.6, 1.6)  # of the training scans' distances between both sides
 
 
 def plan_locator(
-    fingerprint: Fingerprint, shapes: Sequence[Triple], spacing: tuple[float, float, float], patch: Triple
+    fingerprint: Fingerprint, shapes: Sequence[Voxels], spacing: tuple[float, float, float], patch: Voxels
 ) -> tuple[LocatorSettings | None, str]:
     """(settings, or None for crops; the reason). shapes: of the prepared cases."""
     boxes = [found for case in fingerprint.cases if (found := _structures(case, fingerprint))]

@@ -7,7 +7,8 @@ from typing import Literal
 import numpy as np
 
 from hippopt.artifacts.fingerprint import CaseFingerprint, Fingerprint
-from hippopt.artifacts.plan import CENTRE_REACH, Triple
+from hippopt.artifacts.plan import CENTRE_REACH
+from hippopt.artifacts.triples import Voxels
 
 Spacing = tuple[float, float, float]
 MARGIN_MM = 8.0  # context on each side of the structure: half a token of 16 mm
@@ -51,7 +52,7 @@ def crop_rule(fingerprint: Fingerprint) -> tuple[Literal["none", "nonzero"], Lit
     return crop, region, crop_reason, region_reason
 
 
-def prepared_shape(case: CaseFingerprint, spacing: Spacing, crop: str) -> Triple:
+def prepared_shape(case: CaseFingerprint, spacing: Spacing, crop: str) -> Voxels:
     """Shape of a case after crop and resampling."""
     size = case.nonzero_box.size if crop == "nonzero" else case.ras_shape
     z, y, x = (max(1, round(n * s / t)) for n, s, t in zip(size, case.ras_spacing_mm, spacing, strict=True))
@@ -91,8 +92,8 @@ class NothingFitsError(Exception):
 
 
 def patch_size(
-    fingerprint: Fingerprint, spacing: Spacing, crop: str, fits: Callable[[Triple], bool], token: int = 16
-) -> tuple[Triple, str]:
+    fingerprint: Fingerprint, spacing: Spacing, crop: str, fits: Callable[[Voxels], bool], token: int = 16
+) -> tuple[Voxels, str]:
     """Smallest multiples of `token` voxels that cover the structure with its margin, or less where an image ends
     before.
 
@@ -133,7 +134,7 @@ def patch_size(
 
 
 def centre_window(
-    fingerprint: Fingerprint, spacing: Spacing, crop: str, patch: Triple, part_borders: bool
+    fingerprint: Fingerprint, spacing: Spacing, crop: str, patch: Voxels, part_borders: bool
 ) -> tuple[bool, str]:
     """Whether a window in the middle of a scan is enough: the scans are crops somewhat larger than the patch, with the
     structure in their middle, and the borders between its parts are found otherwise.
@@ -167,7 +168,7 @@ def centre_window(
     )
 
 
-def _held(case: CaseFingerprint, spacing: Spacing, crop: str, patch: Triple) -> bool:
+def _held(case: CaseFingerprint, spacing: Spacing, crop: str, patch: Voxels) -> bool:
     """Whether the patch, in the middle of the prepared image, holds all labelled voxels of a case."""
     assert case.foreground_box is not None
     step, box = np.array(case.ras_spacing_mm), case.foreground_box
@@ -178,7 +179,7 @@ def _held(case: CaseFingerprint, spacing: Spacing, crop: str, patch: Triple) -> 
 
 
 def batch_size(
-    shapes: Sequence[Triple], patch: Triple, on_cpu: bool, needed_bytes: Callable[[int], int], budget_bytes: float
+    shapes: Sequence[Voxels], patch: Voxels, on_cpu: bool, needed_bytes: Callable[[int], int], budget_bytes: float
 ) -> tuple[int, str]:
     """As many samples as fit the memory, at most 5 % of all voxels, at least 2 where they fit; 2 on a CPU."""
     voxels = sum(math.prod(shape) for shape in shapes)

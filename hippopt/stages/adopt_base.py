@@ -8,7 +8,8 @@ import msgspec
 import torch
 
 from hippopt.artifacts.codec import decode, load_record, parse_json, write_bytes, write_json
-from hippopt.artifacts.plan import NetworkSettings, Plan, Triple
+from hippopt.artifacts.plan import NetworkSettings, Plan
+from hippopt.artifacts.triples import Voxels
 from hippopt.artifacts.weights import AdapterCard, BaseCard
 from hippopt.console import Console
 from hippopt.errors import PlanError, WeightsError
@@ -197,7 +198,7 @@ def _card_from_shapes(path: Path, state: dict[str, torch.Tensor], plan: Plan) ->
     )  # fmt: skip
 
 
-def _patch_of(tokens: int, of_image: int, planned: Triple, token: int) -> Triple:
+def _patch_of(tokens: int, of_image: int, planned: Voxels, token: int) -> Voxels:
     """The patch size that a number of tokens stands for: the plan's where it fits, else a cube."""
     side = round(of_image ** (1 / 3))
     if math.prod(token_grid(planned, token)) in (tokens, of_image) or side**3 != of_image:

@@ -20,8 +20,8 @@ from hippopt.inference.flags import CONSTANT, SEEN
 from hippopt.inference.journal import Part
 from hippopt.inference.kept_masks import KeptMasks
 from hippopt.inference.loading import LoadedScan, load_scan
-from hippopt.inference.located import Ensemble
 from hippopt.inference.outcomes import PROBABILITIES, UNCERTAINTY, Outcomes, map_path, mask_path
+from hippopt.inference.region_windows import Ensemble
 from hippopt.inference.segmentation import Segmentation, Wanted, segment
 from hippopt.inference.volume_table import Lines, fields_of, lines_of
 from hippopt.inference.volumes import Standards

@@ -12,17 +12,18 @@ from hippopt.artifacts.codec import remove_leftovers
 from hippopt.artifacts.dataset import Dataset
 from hippopt.artifacts.plan import Plan
 from hippopt.artifacts.properties import CacheEntry
+from hippopt.artifacts.triples import Voxels
 from hippopt.artifacts.weights import BaseCard
-from hippopt.batches.patches import TrainingCase, Triple, cut
+from hippopt.batches.patches import TrainingCase, cut
 from hippopt.console import Console
 from hippopt.errors import ImageError
 from hippopt.files.image_io import mask_ending, write_mask
 from hippopt.files.label_reading import label_on_grid, read_label
 from hippopt.imaging.preparation import mask_of_parts, restore_mask
 from hippopt.imaging.scan_source import coarse_shape, coarsen
-from hippopt.inference.located import Ensemble, segment_located
 from hippopt.inference.locating import locate
 from hippopt.inference.part_borders import learned_borders, place_borders
+from hippopt.inference.region_windows import Ensemble, segment_located
 from hippopt.inference.signal_table import ScoredSignals, write_signals
 from hippopt.inference.signals import SignalCollector, signal_flips
 from hippopt.inference.windows import Look, WindowSettings, predict_probabilities
@@ -146,7 +147,7 @@ def _locate_and_segment(
     z, y, x = (count * step for count, step in zip(properties.crop_shape, properties.ras_spacing_mm, strict=True))
     shape = coarse_shape(properties.crop_shape, properties.ras_spacing_mm, plan.locator.spacing_mm)
 
-    def box(start: Triple, size: Triple) -> np.ndarray:
+    def box(start: Voxels, size: Voxels) -> np.ndarray:
         return cut(case.image, start, size)
 
     located = locate([locator], coarsen(case.image, shape), (z, y, x), properties.prepared_shape, box, plan)

@@ -3,13 +3,14 @@
 import torch
 import torch.nn.functional as functional
 
-from hippopt.artifacts.plan import NetworkSettings, Triple
+from hippopt.artifacts.plan import NetworkSettings
+from hippopt.artifacts.triples import Voxels
 from hippopt.networks.device import bfloat16_pays
 
 TOLERANCE = 0.05  # relative; rounding to bfloat16 gives 0.003
 
 
-def use_bfloat16(device: torch.device, patch_size: Triple, network: NetworkSettings) -> tuple[bool, str]:
+def use_bfloat16(device: torch.device, patch_size: Voxels, network: NetworkSettings) -> tuple[bool, str]:
     """(whether to, in words): where it pays, and a probe finds the gradients sound."""
     if not bfloat16_pays(device):
         return False, "float32"
@@ -18,7 +19,7 @@ def use_bfloat16(device: torch.device, patch_size: Triple, network: NetworkSetti
     return True, "bfloat16"
 
 
-def weight_gradient_error(device: torch.device, patch_size: Triple, network: NetworkSettings) -> float:
+def weight_gradient_error(device: torch.device, patch_size: Voxels, network: NetworkSettings) -> float:
     """Relative error of the weight gradient of the decoder's deepest convolution in bfloat16, against float32.
 
     oneDNN's kernels for AVX-512 read memory that was never written when the image is two voxels deep, as it is there

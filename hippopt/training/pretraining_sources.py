@@ -11,9 +11,10 @@ from typing import Any, Literal
 import msgspec
 import torch
 
-from hippopt.artifacts.plan import NetworkSettings, NormalisationSettings, Triple
+from hippopt.artifacts.plan import NetworkSettings, NormalisationSettings
 from hippopt.artifacts.plan_edits import apply_synthesis_settings
 from hippopt.artifacts.synthesis import SynthesisSettings
+from hippopt.artifacts.triples import Voxels
 from hippopt.artifacts.weights import BaseCard
 from hippopt.batches.label_maps import CLASSES, LabelMaps, read_label_maps, read_table
 from hippopt.batches.synthesis import Synthesiser, synthetic_batch, synthetic_batches
@@ -44,7 +45,7 @@ class SourceRequest:
     label_table: Path | None = None
     size: str | None = None
     token_size: int | None = None
-    patch_size: Triple = (48, 64, 48)
+    patch_size: Voxels = (48, 64, 48)
     synthesis: tuple[str, ...] = ()
     batch_size: int = 2
     hold_out: int = 2
@@ -88,7 +89,7 @@ def begun_from(start: Base | None) -> str:
     )
 
 
-def asked_network(source: SourceRequest, otherwise: NetworkSettings, patch: Triple) -> NetworkSettings:
+def asked_network(source: SourceRequest, otherwise: NetworkSettings, patch: Voxels) -> NetworkSettings:
     """The network asked for; what is not asked for is as in `otherwise`.
 
     Raises UsageError where the patch is no multiple of its tokens.

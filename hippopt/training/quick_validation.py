@@ -8,13 +8,14 @@ from torch import nn
 
 from hippopt.artifacts.plan import Plan
 from hippopt.artifacts.regions import region_classes
-from hippopt.batches.patches import TrainingCase, Triple, centre_start, cut
+from hippopt.artifacts.triples import Voxels
+from hippopt.batches.patches import TrainingCase, centre_start, cut
 from hippopt.batches.region_patches import as_network_sees, region_middles, window_start
 
 CASES = 8
 
 
-def windows_around(cases: list[TrainingCase], patch: Triple) -> tuple[torch.Tensor, torch.Tensor]:
+def windows_around(cases: list[TrainingCase], patch: Voxels) -> tuple[torch.Tensor, torch.Tensor]:
     """(images (N, C, Z, Y, X), labels (N, Z, Y, X)): a window around the structure of up to CASES cases,
     evenly chosen.
     """

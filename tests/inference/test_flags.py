@@ -90,9 +90,13 @@ def test_rows_hold_sides_asymmetry_and_flags() -> None:
     mask[0, 0, 0] = 2
     scan = scan_of_array(np.zeros(mask.shape, np.float32), (1, 1, 2), None, "scan")
     left, right = volume_rows("scan", mask, scan, plan, Standards(pairs=(PAIR,), cohort=sided_cohort()), Sureness())
-    assert (left["side"], left["voxels"], left["volume_mm3"], left["components"]) == ("left", 140, 280.0, 1)
-    assert (right["side"], right["voxels"], right["components"]) == ("right", 76, 2)
-    assert left["asymmetry_percent"] == right["asymmetry_percent"] == round(200 * 64 / 216, 2)
-    assert left["flag"] == "volume unusual"  # beyond 265
-    assert right["flag"] == "at edge; several parts; volume unusual"
-    assert left["predicted_dice"] is None and left["head_size_of"] == "-"
+    assert (left.side, left.voxels, left.volume_mm3, left.components) == ("left", 140, 280.0, 1)
+    assert (right.side, right.voxels, right.components) == ("right", 76, 2)
+    assert left.asymmetry_percent == right.asymmetry_percent == round(200 * 64 / 216, 2)
+    assert left.flags == ("volume unusual",)  # beyond 265
+    assert right.flags == (
+        "at edge",
+        "several parts",
+        "volume unusual",
+    )
+    assert left.predicted_dice is None and left.head_size_of == "-"

@@ -1,6 +1,7 @@
 """Journals and tables: what is read is what was written, whatever was cut off."""
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,24 +10,18 @@ from hippopt.artifacts.codec import TEMPORARY
 from hippopt.inference.journal import Journal, is_left_over, part_journals, read_journals, single_journals
 from hippopt.inference.volume_table import Failure, fields_of, lines_of, read_volumes, write_volumes
 from hippopt.inference.volumes import COLUMNS
+from tests.records import volume_row
 
-ROW = {
-    **dict.fromkeys(COLUMNS),
-    "scan": 'odd\t"name"\nof two lines',
-    "label": "front",
-    "value": 1,
-    "volume_mm3": 12.5,
-    "flag": "",
-}
+ROW = volume_row(scan='odd\t"name"\nof two lines', volume_mm3=12.5)
 
 
 def test_a_table_of_odd_names_is_read_as_it_was_written(tmp_path: Path) -> None:
-    lines = lines_of([ROW, {**ROW, "value": 2}])
-    write_volumes({str(ROW["scan"]): lines, "b": lines_of([{**ROW, "scan": "b"}])}, tmp_path / "t.tsv")
+    lines = lines_of([ROW, replace(ROW, value=2)])
+    write_volumes({ROW.scan: lines, "b": lines_of([replace(ROW, scan="b")])}, tmp_path / "t.tsv")
     with (tmp_path / "t.tsv").open(newline="") as stream:
         rows = list(csv.reader(stream, delimiter="\t"))
-    assert rows[0] == list(COLUMNS) and [row[0] for row in rows[1:]] == ["b", ROW["scan"], ROW["scan"]]
-    assert read_volumes(tmp_path / "t.tsv")[str(ROW["scan"])] == lines
+    assert rows[0] == list(COLUMNS) and [row[0] for row in rows[1:]] == ["b", ROW.scan, ROW.scan]
+    assert read_volumes(tmp_path / "t.tsv")[ROW.scan] == lines
     assert fields_of(lines)[1]["value"] == "2" and fields_of(lines)[0]["volume_low_mm3"] == ""
 
 

@@ -12,8 +12,8 @@ from hippopt.artifacts.properties import CaseProperties
 from hippopt.artifacts.regions import LEFT, MIDDLE, RIGHT, is_mirrored, network_classes, region_classes
 from hippopt.artifacts.sides import Side, side_classes
 from hippopt.inference.flags import NOT_LOCATED, OTHER_SIDE
-from hippopt.inference.located import Ensemble, segment_located, window_probabilities
 from hippopt.inference.locating import Located, RegionWindow, region_starts
+from hippopt.inference.region_windows import Ensemble, segment_located, window_probabilities
 from hippopt.inference.regions import Choice, Region
 from hippopt.inference.sides import give_sides, right_half
 from hippopt.inference.windows import WindowSettings

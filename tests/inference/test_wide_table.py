@@ -4,20 +4,13 @@ import csv
 from pathlib import Path
 
 from hippopt.inference.volume_table import OF_A_LABEL, lines_of, write_wide
-from hippopt.inference.volumes import COLUMNS, Row
+from hippopt.inference.volumes import VolumeRow
+from tests.records import volume_row
 
 
-def row(scan: str, label: str, value: int, volume: float | None, flag: str = "") -> Row:
-    known = {
-        "scan": scan,
-        "label": label,
-        "value": value,
-        "volume_mm3": volume,
-        "head_size_mm3": 1.5e6,
-        "head_size_of": "head",
-        "flag": flag,
-    }
-    return {name: known.get(name) for name in COLUMNS}
+def row(scan: str, label: str, value: int, volume: float | None, *flags: str) -> VolumeRow:
+    known = {"scan": scan, "label": label, "value": value, "volume_mm3": volume, "flags": flags}
+    return volume_row(**known, head_size_mm3=1.5e6, head_size_of="head")
 
 
 def read(path: Path) -> list[dict[str, str]]:
@@ -27,7 +20,7 @@ def read(path: Path) -> list[dict[str, str]]:
 
 def test_one_row_per_scan_with_columns_per_label(tmp_path: Path) -> None:
     found = {
-        "b": lines_of([row("b", "tail, or so", 2, 20.5), row("b", "head", 10, 7.0, "at edge; seen in training")]),
+        "b": lines_of([row("b", "tail, or so", 2, 20.5), row("b", "head", 10, 7.0, "at edge", "seen in training")]),
         "001": lines_of([row("001", "tail, or so", 2, None)]),  # of another plan: without a head
     }
     write_wide(found, tmp_path / "wide.tsv")

@@ -8,15 +8,16 @@ import torch
 from monai.inferers.utils import sliding_window_inference
 from torch import nn
 
+from hippopt.artifacts.triples import Voxels
 from hippopt.inference.windows import WindowSettings, flip_combinations, predict_probabilities
 from hippopt.networks.unetr import build_unetr
-from tests.records import TINY_NETWORK, Triple
+from tests.records import TINY_NETWORK
 
 PATCH = (16, 32, 16)
 CPU = torch.device("cpu")
 
 
-def noise(shape: Triple, seed: int = 0) -> np.ndarray:
+def noise(shape: Voxels, seed: int = 0) -> np.ndarray:
     """(1, Z, Y, X)."""
     return np.random.default_rng(seed).normal(size=(1, *shape)).astype(np.float32)
 
@@ -57,12 +58,12 @@ def predict(models: Sequence[nn.Module], image: np.ndarray, **changes: object) -
     return predict_probabilities(models, image, WindowSettings(**{"patch_size": PATCH, "classes": 3, **changes}), CPU)  # type: ignore[arg-type]
 
 
-SHAPES: list[Triple] = [(16, 32, 16), (3, 7, 5), (1, 1, 1), (16, 33, 16), (20, 40, 30), (17, 65, 10), (40, 20, 50)]
+SHAPES: list[Voxels] = [(16, 32, 16), (3, 7, 5), (1, 1, 1), (16, 33, 16), (20, 40, 30), (17, 65, 10), (40, 20, 50)]
 
 
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("flips", [(), ("x",), ("x", "y", "z")])
-def test_every_voxel_is_covered_whatever_the_shape(shape: Triple, flips: tuple[str, ...]) -> None:
+def test_every_voxel_is_covered_whatever_the_shape(shape: Voxels, flips: tuple[str, ...]) -> None:
     image = noise(shape)
     wanted = torch.softmax(torch.from_numpy(np.stack([np.zeros(shape, np.float32), image[0], image[0] ** 2 - 1])), 0)
     found = predict([Pointwise()], image, flips=flip_combinations(flips))
@@ -71,14 +72,14 @@ def test_every_voxel_is_covered_whatever_the_shape(shape: Triple, flips: tuple[s
 
 
 @pytest.mark.parametrize("shape", [(16, 32, 16), (9, 20, 30)])
-def test_probabilities_sum_to_one(shape: Triple) -> None:
+def test_probabilities_sum_to_one(shape: Voxels) -> None:
     found = predict([random_network(0), random_network(1)], noise(shape), flips=flip_combinations(("x", "y")))
     np.testing.assert_allclose(found.sum(0), 1, atol=1e-5)
     assert found.min() >= 0
 
 
 @pytest.mark.parametrize("shape", [(16, 32, 16), (14, 20, 8), (2, 32, 16)])
-def test_one_window_is_what_sliding_gives(shape: Triple) -> None:
+def test_one_window_is_what_sliding_gives(shape: Voxels) -> None:
     image, model = noise(shape), random_network().eval()
     with torch.inference_mode():
         wanted = sliding_window_inference(
@@ -97,7 +98,7 @@ def test_small_images_take_one_pass_and_large_ones_batches() -> None:
 
 
 @pytest.mark.parametrize("shape", [(16, 32, 16), (12, 20, 10), (16, 32, 32)])
-def test_sides_are_swapped_back(shape: Triple) -> None:
+def test_sides_are_swapped_back(shape: Voxels) -> None:
     image = noise(shape)
     plain = predict([Sides()], image, classes=4)
     # this network is its own mirror image once 1 and 2 are exchanged: flips along x change nothing
@@ -174,7 +175,7 @@ class Bright(nn.Module):
         return torch.cat([-9 * x, 9 * x, torch.full_like(x, -99)], 1)
 
 
-def blob(shape: Triple, low: Triple, high: Triple) -> np.ndarray:
+def blob(shape: Voxels, low: Voxels, high: Voxels) -> np.ndarray:
     """(1, Z, Y, X), -1 but for a box of 1."""
     image = np.full((1, *shape), -1, np.float32)
     image[(0, *(slice(first, last) for first, last in zip(low, high, strict=True)))] = 1
@@ -182,7 +183,7 @@ def blob(shape: Triple, low: Triple, high: Triple) -> np.ndarray:
 
 
 # a patch of 16 x 32 x 16 in the middle of 20 x 40 x 16 holds rows 2 to 17 and 4 to 35, all of x
-ROOMY: Triple = (20, 40, 16)
+ROOMY: Voxels = (20, 40, 16)
 
 
 @pytest.mark.parametrize(
@@ -196,7 +197,7 @@ ROOMY: Triple = (20, 40, 16)
         ((0, 0, 0), (1, 3, 3), False),  # nothing in the middle
     ],
 )
-def test_the_middle_alone_where_what_it_shows_stays_clear_of_the_faces(low: Triple, high: Triple, alone: bool) -> None:
+def test_the_middle_alone_where_what_it_shows_stays_clear_of_the_faces(low: Voxels, high: Voxels, alone: bool) -> None:
     models = [Bright(), Bright(), Bright()]
     image = blob(ROOMY, low, high)
     found = predict(models, image, centre=True)

@@ -4,10 +4,9 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hippopt.artifacts.triples import Voxels
 from hippopt.batches.patches import JITTER_VOXELS, TrainingCase, centre_start, draw_start
 from tests.laws.strategies import labels, seeds, shapes
-
-Triple = tuple[int, int, int]
 
 
 def case_of(label: np.ndarray) -> TrainingCase:
@@ -17,7 +16,7 @@ def case_of(label: np.ndarray) -> TrainingCase:
     return case
 
 
-def check_place(start: Triple, shape: Triple, patch: Triple) -> None:
+def check_place(start: Voxels, shape: Voxels, patch: Voxels) -> None:
     for first, size, want in zip(start, shape, patch, strict=True):
         if size >= want:
             assert 0 <= first <= size - want  # inside
@@ -26,7 +25,7 @@ def check_place(start: Triple, shape: Triple, patch: Triple) -> None:
 
 
 @given(shape=shapes(1, 12), patch=shapes(1, 12), seed=seeds, on_foreground=st.booleans())
-def test_a_drawn_patch_stays_inside_or_covers(shape: Triple, patch: Triple, seed: int, on_foreground: bool) -> None:
+def test_a_drawn_patch_stays_inside_or_covers(shape: Voxels, patch: Voxels, seed: int, on_foreground: bool) -> None:
     case = case_of(labels(seed, shape))
     start = draw_start(case, patch, on_foreground, np.random.default_rng(seed))
     check_place(start, shape, patch)
@@ -34,7 +33,7 @@ def test_a_drawn_patch_stays_inside_or_covers(shape: Triple, patch: Triple, seed
 
 
 @given(shape=shapes(1, 12), patch=shapes(1, 12), seed=seeds)
-def test_a_foreground_patch_holds_foreground(shape: Triple, patch: Triple, seed: int) -> None:
+def test_a_foreground_patch_holds_foreground(shape: Voxels, patch: Voxels, seed: int) -> None:
     label = np.zeros(shape, np.uint8)
     rng = np.random.default_rng(seed)
     label[tuple(int(rng.integers(size)) for size in shape)] = 2
@@ -52,7 +51,7 @@ def test_every_class_is_drawn_alike_however_small() -> None:
 
 
 @given(shape=shapes(1, 12), patch=shapes(1, 30), seed=seeds)
-def test_a_smaller_image_lies_near_the_middle_of_its_patch(shape: Triple, patch: Triple, seed: int) -> None:
+def test_a_smaller_image_lies_near_the_middle_of_its_patch(shape: Voxels, patch: Voxels, seed: int) -> None:
     rng = np.random.default_rng(seed)
     case = case_of(labels(seed, shape))
     for _ in range(5):
@@ -68,7 +67,7 @@ def test_places_in_a_larger_patch_vary() -> None:
 
 
 @given(shape=shapes(1, 12), patch=shapes(1, 12), centre=st.tuples(*[st.integers(0, 11)] * 3))
-def test_the_central_patch(shape: Triple, patch: Triple, centre: Triple) -> None:
+def test_the_central_patch(shape: Voxels, patch: Voxels, centre: Voxels) -> None:
     check_place(centre_start(shape, patch), shape, patch)
     inside = (min(centre[0], shape[0] - 1), min(centre[1], shape[1] - 1), min(centre[2], shape[2] - 1))
     start = centre_start(shape, patch, inside)

@@ -7,7 +7,7 @@ import torch
 from monai.networks.blocks import PatchEmbeddingBlock
 from torch import nn
 
-from hippopt.artifacts.plan import Triple
+from hippopt.artifacts.triples import Voxels
 from hippopt.errors import WeightsError
 from hippopt.networks.base_weights import (
     INPUT_CONVOLUTIONS,
@@ -25,7 +25,7 @@ PATCH = (16, 32, 16)
 State = dict[str, torch.Tensor]
 
 
-def network(channels: int = 1, classes: int = 3, patch: Triple = PATCH, seed: int = 0) -> nn.Module:
+def network(channels: int = 1, classes: int = 3, patch: Voxels = PATCH, seed: int = 0) -> nn.Module:
     """The tiny UNETR; no weight is 0, so that one left out shows."""
     torch.manual_seed(seed)
     model = build_unetr(channels, classes, patch, TINY_NETWORK).eval()
@@ -39,7 +39,7 @@ def state_of(model: nn.Module) -> State:
     return {key: value.clone() for key, value in model.state_dict().items()}
 
 
-def statuses(model: nn.Module, state: State, base_patch: Triple | None = PATCH) -> dict[str, str]:
+def statuses(model: nn.Module, state: State, base_patch: Voxels | None = PATCH) -> dict[str, str]:
     """Key -> status; every key of both sides is reported once."""
     reports = load_base(model, state, base_patch, PATCH, "base")
     keys = [report.key for report in reports]
@@ -47,7 +47,7 @@ def statuses(model: nn.Module, state: State, base_patch: Triple | None = PATCH) 
     return {report.key: report.status for report in reports}
 
 
-def image(channels: int = 1, patch: Triple = PATCH) -> torch.Tensor:
+def image(channels: int = 1, patch: Voxels = PATCH) -> torch.Tensor:
     return torch.randn(1, channels, *patch, generator=torch.Generator().manual_seed(3))
 
 
@@ -135,13 +135,13 @@ def test_other_channels_keep_the_response_to_a_replicated_image(have: int, want:
 
 
 @pytest.mark.parametrize("grid", [(1, 2, 1), (3, 4, 3), (2, 2, 2)])
-def test_positions_on_their_own_grid_stay(grid: Triple) -> None:
+def test_positions_on_their_own_grid_stay(grid: Voxels) -> None:
     embeddings = torch.randn(1, grid[0] * grid[1] * grid[2], 5)
     torch.testing.assert_close(interpolate_positions(embeddings, grid, grid), embeddings)
 
 
 @pytest.mark.parametrize(("old", "new"), [((6, 6, 6), (3, 4, 3)), ((2, 2, 2), (3, 4, 5)), ((1, 1, 1), (2, 3, 4))])
-def test_constant_positions_stay_constant(old: Triple, new: Triple) -> None:
+def test_constant_positions_stay_constant(old: Voxels, new: Voxels) -> None:
     constant = torch.randn(5)
     found = interpolate_positions(constant.expand(1, old[0] * old[1] * old[2], 5), old, new)
     torch.testing.assert_close(found, constant.expand(1, new[0] * new[1] * new[2], 5))
@@ -172,7 +172,7 @@ def test_a_cubic_grid_is_assumed_where_the_patch_is_unknown() -> None:
 
 
 @pytest.mark.parametrize("base_patch", [None, (32, 32, 32)])
-def test_the_class_tokens_embedding_is_dropped(base_patch: Triple | None) -> None:
+def test_the_class_tokens_embedding_is_dropped(base_patch: Voxels | None) -> None:
     base = state_of(network(patch=(32, 32, 32)))
     plain = dict(base)
     base[POSITION] = torch.cat([torch.full((1, 1, 48), 100.0), base[POSITION]], 1)

@@ -8,7 +8,8 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from hippopt.artifacts.plan import NetworkSettings, Triple
+from hippopt.artifacts.plan import NetworkSettings
+from hippopt.artifacts.triples import Voxels
 from hippopt.networks import memory
 from hippopt.networks.memory import BYTES_A_PARAMETER, saved_bytes, training_bytes
 from hippopt.networks.unetr import SIZES, build_unetr
@@ -17,7 +18,7 @@ from tests.records import TINY_NETWORK, changed
 PATCH = (16, 32, 16)
 
 
-def counted_on_the_cpu(network: NetworkSettings, channels: int, classes: int, patch: Triple) -> int:
+def counted_on_the_cpu(network: NetworkSettings, channels: int, classes: int, patch: Voxels) -> int:
     """Bytes of the distinct storages that a real forward pass saves, parameters left out."""
     model = build_unetr(channels, classes, patch, network)
     own = {parameter.untyped_storage().data_ptr() for parameter in model.parameters()}
@@ -43,7 +44,7 @@ def counted_on_the_cpu(network: NetworkSettings, channels: int, classes: int, pa
         (1, 3, PATCH, changed(TINY_NETWORK, transformer=False)),
     ],
 )
-def test_the_count_is_that_of_a_real_pass(channels: int, classes: int, patch: Triple, network: NetworkSettings) -> None:
+def test_the_count_is_that_of_a_real_pass(channels: int, classes: int, patch: Voxels, network: NetworkSettings) -> None:
     activations, parameters = saved_bytes(network, channels, classes, patch)
     assert activations == counted_on_the_cpu(network, channels, classes, patch)
     model = build_unetr(channels, classes, patch, network)

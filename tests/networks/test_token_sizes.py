@@ -10,18 +10,19 @@ import torch
 from torch import nn
 
 from hippopt.artifacts.codec import content_hash, decode
-from hippopt.artifacts.plan import NetworkSettings, Triple
+from hippopt.artifacts.plan import NetworkSettings
+from hippopt.artifacts.triples import Voxels
 from hippopt.errors import WeightsError
 from hippopt.networks.base_weights import PATCH_WEIGHT, POSITION, check_network, load_base, token_size_of
 from hippopt.networks.unetr import PARTS, UNUSED, also_trained, build_unetr
 from tests.records import TINY_NETWORK, changed
 
-PATCH: Triple = (16, 24, 32)
+PATCH: Voxels = (16, 24, 32)
 FINE = changed(TINY_NETWORK, token_size=8)
 BARE = changed(TINY_NETWORK, transformer=False)
 
 
-def network(settings: NetworkSettings, patch: Triple = PATCH, seed: int = 0) -> nn.Module:
+def network(settings: NetworkSettings, patch: Voxels = PATCH, seed: int = 0) -> nn.Module:
     torch.manual_seed(seed)
     return build_unetr(1, 3, patch, settings).eval()
 

@@ -10,6 +10,7 @@ import SimpleITK as sitk
 
 from hippopt import Predictor
 from hippopt.errors import HippoptError, ImageError, UsageError
+from hippopt.inference.volume_table import fields_of, lines_of
 from tests.records import LETTERS
 from tests.synthetic import Command, blob_case, read_mask, save_nifti, volumes
 from tests.trained import DATASET, LORA, contents, fold_path, run_path
@@ -98,7 +99,7 @@ def test_every_kind_of_input_gives_the_voxels_of_the_file(
     assert contents(scans) == before
     if kind != "itk":  # and keeps spacings with other rounding
         table = volumes(predicted)
-        ours = [{key: "" if value is None else str(value) for key, value in row.items()} for row in found.volumes]
+        ours = fields_of(lines_of(found.volumes))
         assert ours == table[table.scan == name].astype(str).to_dict("records")
 
 
@@ -121,7 +122,7 @@ def test_an_array_on_ras_axes_needs_its_spacing_alone(predictor: Predictor, pred
     array = np.asarray(nibabel.load(scans / "RAS.nii.gz").dataobj).T
     found = predictor.predict(array, spacing_mm=(1, 1, 1))
     np.testing.assert_array_equal(found.mask, read_mask(predicted / "RAS.nii.gz").T)
-    assert found.uncertainty is None and found.probabilities is None and found.volumes[0]["scan"] == "scan"
+    assert found.uncertainty is None and found.probabilities is None and found.volumes[0].scan == "scan"
     assert (
         set(found.flags)
         == set(found.predicted_dice)
@@ -229,7 +230,6 @@ def test_a_prediction_shows_itself_in_three_lines(predictor: Predictor, scans: P
     assert first == "Prediction: mask of 14 x 26 x 18 voxels (Z, Y, X) of 1 x 1 x 1 mm"
     assert f"front {found.volumes_mm3['front']:.0f} mm3" in second and "; back " in second
     assert third.strip().startswith("flags: ") and third.endswith(f"warnings: {len(found.warnings)}")
-    sure = replace(
-        found, volumes=({**found.volumes[0], "predicted_dice": 0.871, "volume_low_mm3": 1.2, "volume_high_mm3": 3.4},)
-    )
+    known = replace(found.volumes[0], predicted_dice=0.871, volume_low_mm3=1.2, volume_high_mm3=3.4)
+    sure = replace(found, volumes=(known,))
     assert repr(sure).splitlines()[1].endswith("mm3 (1 to 3), predicted Dice 0.87")

@@ -6,15 +6,16 @@ import pytest
 from hippopt.artifacts.plan import AdapterSettings, Plan
 from hippopt.artifacts.plan_rules import broken_rules, check_plan
 from hippopt.artifacts.sides import Side
+from hippopt.artifacts.triples import Voxels
 from hippopt.errors import PlanError, StaleArtifactError
 from hippopt.networks.base_files import default_base
 from hippopt.networks.memory import training_bytes
 from hippopt.networks.unetr import SIZES
 from hippopt.planning.decisions import Machine, decide
-from tests.records import FRONT_AND_BACK, TINY_NETWORK, Triple, case_of_boxes, changed, fingerprint_of, front_and_back
+from tests.records import FRONT_AND_BACK, TINY_NETWORK, case_of_boxes, changed, fingerprint_of, front_and_back
 
 CPU = Machine("cpu", 8.0)
-Boxes = dict[str, tuple[Triple, Triple] | None]
+Boxes = dict[str, tuple[Voxels, Voxels] | None]
 # left (-x) and right (+x) of the midplane, with a wider gap than needed
 PAIR: Boxes = {"hippocampus_left": ((10, 10, 4), (12, 20, 10)), "hippocampus_right": ((10, 10, 40), (12, 20, 10))}
 

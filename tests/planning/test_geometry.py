@@ -4,14 +4,15 @@ import pytest
 
 from hippopt.artifacts.fingerprint import CaseFingerprint
 from hippopt.artifacts.sides import Side, sides_of_names
+from hippopt.artifacts.triples import Voxels
 from hippopt.planning.geometry import geometric_sides, ordered_axes, side_warnings
-from tests.records import FRONT_AND_BACK, Triple, case_of_boxes
+from tests.records import FRONT_AND_BACK, case_of_boxes
 
 LEFT, RIGHT = ((10, 10, 5), (8, 20, 8)), ((10, 10, 40), (8, 20, 8))
 
 
 def cases_of(
-    first: tuple[Triple, Triple], second: tuple[Triple, Triple], count: int = 20, turned: int = 0
+    first: tuple[Voxels, Voxels], second: tuple[Voxels, Voxels], count: int = 20, turned: int = 0
 ) -> list[CaseFingerprint]:
     """`count` cases, of which in `turned` the labels have changed places."""
     return [
@@ -35,7 +36,7 @@ def cases_of(
         (((10, 10, 10), (8, 8, 8)), ()),
     ],
 )
-def test_order(second: tuple[Triple, Triple], axes: tuple[str, ...]) -> None:
+def test_order(second: tuple[Voxels, Voxels], axes: tuple[str, ...]) -> None:
     assert ordered_axes(cases_of(((10, 10, 10), (8, 8, 8)), second), ["a_left", "a_right"]) == axes
 
 

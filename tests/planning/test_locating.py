@@ -4,14 +4,15 @@ import pytest
 
 from hippopt.artifacts.plan_rules import broken_rules
 from hippopt.artifacts.sides import SideClasses
+from hippopt.artifacts.triples import Voxels
 from hippopt.planning.decisions import Machine, decide
-from tests.records import TINY_NETWORK, Triple, case_of_boxes, changed, fingerprint_of, front_and_back
+from tests.records import TINY_NETWORK, case_of_boxes, changed, fingerprint_of, front_and_back
 
 CPU = Machine("cpu", 8.0)
-Boxes = dict[str, tuple[Triple, Triple] | None]
+Boxes = dict[str, tuple[Voxels, Voxels] | None]
 # 24 x 36 x 24 mm each, 12 mm apart: their middles are 48 mm apart along x, 2 mm along y
 PAIR: Boxes = {"hippocampus_left": ((60, 80, 50), (24, 36, 24)), "hippocampus_right": ((60, 82, 98), (24, 36, 24))}
-BRAIN: Triple = (160, 200, 170)
+BRAIN: Voxels = (160, 200, 170)
 SIDES = {"hippocampus_left": "left", "hippocampus_right": "right"}
 
 

@@ -6,19 +6,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hippopt.artifacts.fingerprint import Fingerprint
+from hippopt.artifacts.triples import Voxels
 from hippopt.planning import space
-from tests.records import FRONT_AND_BACK, Spacing, Triple, case_of_boxes, fingerprint_of
+from tests.records import FRONT_AND_BACK, Spacing, case_of_boxes, fingerprint_of
 
-ONE_BOX: dict[str, tuple[Triple, Triple] | None] = {"label": ((0, 0, 0), (1, 1, 1))}
+ONE_BOX: dict[str, tuple[Voxels, Voxels] | None] = {"label": ((0, 0, 0), (1, 1, 1))}
 
 
-def of_grids(grids: list[tuple[Triple, Spacing]]) -> Fingerprint:
+def of_grids(grids: list[tuple[Voxels, Spacing]]) -> Fingerprint:
     return fingerprint_of(
         [case_of_boxes(f"case_{number}", ONE_BOX, shape, spacing) for number, (shape, spacing) in enumerate(grids)]
     )
 
 
-def nnunet_target_spacing(grids: list[tuple[Triple, Spacing]]) -> np.ndarray:
+def nnunet_target_spacing(grids: list[tuple[Voxels, Spacing]]) -> np.ndarray:
     """`determine_fullres_target_spacing` of nnU-Net v2 (ExperimentPlanner), with its threshold of 3."""
     spacings, sizes = np.vstack([spacing for _, spacing in grids]), np.vstack([shape for shape, _ in grids])
     target, target_size = np.percentile(spacings, 50, 0), np.percentile(sizes, 50, 0)
@@ -45,7 +46,7 @@ grids = st.lists(
 
 @settings(deadline=None, derandomize=True, database=None, max_examples=200)
 @given(grids)
-def test_target_spacing_follows_nnunet(found: list[tuple[Triple, Spacing]]) -> None:
+def test_target_spacing_follows_nnunet(found: list[tuple[Voxels, Spacing]]) -> None:
     spacing, _ = space.target_spacing(of_grids(found))
     np.testing.assert_allclose(spacing, nnunet_target_spacing(found), atol=1e-4)
 
@@ -68,7 +69,7 @@ def test_target_spacing_follows_nnunet(found: list[tuple[Triple, Spacing]]) -> N
         ([((12, 200, 200), (0.4, 1.0, 1.0))] * 2 + [((12, 200, 200), (4.0, 1.0, 1.0))] * 3, (1.0, 1.0, 1.0)),
     ],
 )
-def test_target_spacing_by_hand(grids: list[tuple[Triple, Spacing]], wanted: Spacing) -> None:
+def test_target_spacing_by_hand(grids: list[tuple[Voxels, Spacing]], wanted: Spacing) -> None:
     spacing, reason = space.target_spacing(of_grids(grids))
     assert spacing == pytest.approx(wanted, abs=1e-4)
     assert ("10th percentile" in reason) == (spacing[0] != np.median([grid[1][0] for grid in grids]))
@@ -81,7 +82,7 @@ def test_prepared_shapes() -> None:
 
 
 def test_structures_are_measured_side_by_side() -> None:
-    boxes: dict[str, tuple[Triple, Triple] | None] = {
+    boxes: dict[str, tuple[Voxels, Voxels] | None] = {
         "head_left": ((10, 20, 5), (4, 6, 8)), "body_left": ((8, 10, 6), (4, 12, 8)),  # together 6 x 16 x 9
         "head_right": ((10, 20, 40), (4, 6, 8)), "body_right": None,
         "stem": ((0, 0, 25), (3, 3, 3)),
@@ -118,7 +119,7 @@ def test_structures_are_measured_side_by_side() -> None:
         ((12, 49, 33), (1.0, 1.0, 1.0), (16, 48, 32)),
     ],
 )
-def test_patches_cover_the_structure(shape: Triple, spacing: Spacing, wanted: Triple) -> None:
+def test_patches_cover_the_structure(shape: Voxels, spacing: Spacing, wanted: Voxels) -> None:
     fingerprint = fingerprint_of(
         [case_of_boxes(f"case_{number}", FRONT_AND_BACK, shape, spacing) for number in range(3)]
     )
@@ -148,9 +149,9 @@ def test_one_outlying_label_does_not_enlarge_the_patch() -> None:
 
 def test_patches_shrink_until_they_fit() -> None:
     fingerprint = fingerprint_of([case_of_boxes("case", FRONT_AND_BACK, (100, 100, 100))])
-    seen: list[Triple] = []
+    seen: list[Voxels] = []
 
-    def fits(patch: Triple) -> bool:
+    def fits(patch: Voxels) -> bool:
         seen.append(patch)
         return np.prod(patch) <= 32 * 48 * 32
 
@@ -213,10 +214,10 @@ def test_batches(cases: int, on_cpu: bool, budget: float, wanted: int) -> None:
     ],
 )
 def test_one_window_in_the_middle(
-    shape: Triple,
-    boxes: tuple[Triple, Triple],
+    shape: Voxels,
+    boxes: tuple[Voxels, Voxels],
     spacing: Spacing,
-    nonzero: tuple[Triple, Triple] | None,
+    nonzero: tuple[Voxels, Voxels] | None,
     parts: bool,
     wanted: bool,
 ) -> None:

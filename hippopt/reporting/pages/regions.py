@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from hippopt.artifacts.regions import LEFT, RIGHT
-from hippopt.imaging.mask_parts import Triple, bounding_box, largest_part
+from hippopt.artifacts.triples import Voxels
+from hippopt.imaging.mask_parts import bounding_box, largest_part
 
 MARGIN_MM = 9.0
 APART_MM = 60.0  # a hippocampus is 45 mm long at most: what is wider from left to right is both
@@ -24,7 +25,7 @@ class Region:
     outside: int
 
     @property
-    def shape(self) -> Triple:
+    def shape(self) -> Voxels:
         z, y, x = (part.stop - part.start for part in self.box)
         return z, y, x
 

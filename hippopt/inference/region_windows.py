@@ -1,5 +1,5 @@
-"""Class probabilities of a scan whose regions were located, from
-windows around them; or from everywhere, where they were not.
+"""Class probabilities of a scan whose regions were located, from windows around them; or from everywhere, where they
+were not.
 """
 
 from collections.abc import Sequence
@@ -10,9 +10,10 @@ import torch
 from torch import nn
 
 from hippopt.artifacts.part_borders import PartBorders
-from hippopt.artifacts.plan import Plan, Triple
+from hippopt.artifacts.plan import Plan
 from hippopt.artifacts.properties import CaseProperties
 from hippopt.artifacts.regions import LEFT, RIGHT, is_mirrored, network_classes, region_classes
+from hippopt.artifacts.triples import Voxels
 from hippopt.imaging.mask_parts import bounding_box
 from hippopt.imaging.scan_source import restore_box
 from hippopt.inference.flags import NO_SIDE, NOT_LOCATED, OTHER_SIDE
@@ -42,8 +43,10 @@ class Ensemble:
 
 
 @dataclass(frozen=True)
-class Segmentation:
-    """probabilities: (L, Z, Y, X) at the scan's spacing over the crop of `properties`; all else is background.
+class LocatedProbabilities:
+    """What the networks find where a scan was located.
+
+    probabilities: (L, Z, Y, X) at the scan's spacing over the crop of `properties`; all else is background.
 
     mean: at the target spacing, where and as the networks saw it.
     """
@@ -57,7 +60,7 @@ class Segmentation:
 
 def segment_located(
     ensemble: Ensemble, located: Located, image: np.ndarray, properties: CaseProperties, look: Look | None = None
-) -> Segmentation:
+) -> LocatedProbabilities:
     """Class probabilities from windows around what was located, or from everywhere where the locator was unsure.
 
     image: (C, Z, Y, X) prepared, needed only where the locator was unsure. look: is shown what each network finds in
@@ -68,7 +71,9 @@ def segment_located(
     return _everywhere(ensemble, located, image, properties, look)
 
 
-def _by_windows(ensemble: Ensemble, located: Located, properties: CaseProperties, look: Look | None) -> Segmentation:
+def _by_windows(
+    ensemble: Ensemble, located: Located, properties: CaseProperties, look: Look | None
+) -> LocatedProbabilities:
     models, plan, settings, device = ensemble.models, ensemble.plan, ensemble.windows, ensemble.device
     regions = located.choice.regions
     shape, patch = properties.prepared_shape, plan.patch_size
@@ -113,7 +118,7 @@ def _by_windows(ensemble: Ensemble, located: Located, properties: CaseProperties
             "the network takes most of what it finds for the other side; was the scan flipped left to right?"
         )
     probabilities, within = restore_box(total, first, properties)
-    return Segmentation(probabilities, within, total, tuple(flags), tuple(warnings))
+    return LocatedProbabilities(probabilities, within, total, tuple(flags), tuple(warnings))
 
 
 def _mean(each: Sequence[np.ndarray]) -> np.ndarray:
@@ -166,7 +171,7 @@ def _adder(total: np.ndarray, inside: tuple[slice, ...], part: tuple[slice, ...]
 
 def _everywhere(
     ensemble: Ensemble, located: Located, image: np.ndarray, properties: CaseProperties, look: Look | None
-) -> Segmentation:
+) -> LocatedProbabilities:
     """Sliding windows over the whole image; sides by what is found left and right of the middle of it."""
     models, plan, settings, device = ensemble.models, ensemble.plan, ensemble.windows, ensemble.device
     shape = properties.prepared_shape
@@ -196,7 +201,7 @@ def _everywhere(
     first, last = _box_of(found[1:].max(0) > SOME)
     inside = tuple(slice(a, b) for a, b in zip(first, last, strict=True))
     probabilities, within = restore_box(found[(slice(None), *inside)], first, properties)
-    return Segmentation(probabilities, within, found, tuple(flags), tuple(warnings))
+    return LocatedProbabilities(probabilities, within, found, tuple(flags), tuple(warnings))
 
 
 def _sides_everywhere(found: np.ndarray, plan: Plan) -> str | None:
@@ -221,13 +226,13 @@ def _sides_everywhere(found: np.ndarray, plan: Plan) -> str | None:
     return "the network takes most of what it finds for the other side" if moved > DOUBTFUL else None
 
 
-def _gaussian(patch: Triple) -> np.ndarray:
+def _gaussian(patch: Voxels) -> np.ndarray:
     lines = [np.exp(-0.5 * ((np.arange(size) - (size - 1) / 2) / (SIGMA * size)) ** 2) for size in patch]
     weight = lines[0][:, None, None] * lines[1][:, None] * lines[2]
     return np.maximum(weight, 1e-6).astype(np.float32)
 
 
-def _overlap(start: Triple, patch: Triple, first: Triple, size: Triple) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
+def _overlap(start: Voxels, patch: Voxels, first: Voxels, size: Voxels) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
     """(where a window lies in the box of first and size, which part of the window that is)."""
     inside, part = [], []
     for axis in range(3):
@@ -238,12 +243,12 @@ def _overlap(start: Triple, patch: Triple, first: Triple, size: Triple) -> tuple
     return tuple(inside), tuple(part)
 
 
-def _box_of(mask: np.ndarray) -> tuple[Triple, Triple]:
+def _box_of(mask: np.ndarray) -> tuple[Voxels, Voxels]:
     """(first, last + 1) of the true voxels; one voxel where there is none."""
     start, size = bounding_box(mask) or ((0, 0, 0), (1, 1, 1))
     return start, _triple(first + count for first, count in zip(start, size, strict=True))
 
 
-def _triple(values: object) -> Triple:
+def _triple(values: object) -> Voxels:
     z, y, x = (int(value) for value in values)  # type: ignore[attr-defined]
     return (z, y, x)
