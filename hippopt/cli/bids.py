@@ -7,6 +7,8 @@ from pathlib import Path
 
 from hippopt.cli.command import make_parser, run
 from hippopt.cli.console import TerminalConsole
+from hippopt.cli.requests import read_shared_request
+from hippopt.cli.shared_options import add_prediction_options
 from hippopt.workspace import Workspace
 
 
@@ -46,35 +48,7 @@ def _parser() -> argparse.ArgumentParser:
             " only one"
         ),
     )
-    parser.add_argument(
-        "-f", "--folds", nargs="+", metavar="FOLD", help="folds to ensemble; default: all that are trained"
-    )
-    parser.add_argument("--tta", action="store_true", help="average over the flips of training too")
-    parser.add_argument(
-        "--save-probabilities",
-        action="store_true",
-        help="write probability maps too (_probseg, 4D, one volume per class)",
-    )
-    parser.add_argument(
-        "--save-uncertainty", action="store_true", help="write maps of the entropy too (_desc-entropy_probseg)"
-    )
-    parser.add_argument("--verify", action="store_true", help="open and measure every mask that is there already")
-    parser.add_argument("--overwrite", action="store_true", help="segment scans anew whose mask is there already")
-    parser.add_argument(
-        "--head-size",
-        type=Path,
-        metavar="TABLE",
-        help=(
-            "table of intracranial volumes in mm³ from elsewhere (such as FreeSurfer's eTIV), by scan or participant,"
-            " in place of measured head sizes"
-        ),
-    )
-    parser.add_argument(
-        "--device",
-        choices=("auto", "cpu", "cuda"),
-        default="auto",
-        help="where to compute; auto: on the GPU where there is one",
-    )
+    add_prediction_options(parser, "probability maps (_probseg)", "maps (_desc-entropy_probseg)")
     return parser
 
 
@@ -85,17 +59,8 @@ def _work(options: argparse.Namespace, workspace: Workspace, console: TerminalCo
     from hippopt.recipes.bids import BidsApp, run_group, run_participants, work_folder
     from hippopt.recipes.chosen_model import chosen_model
 
-    settings = PredictionRequest(
-        source=options.bids_dir,
-        output=work_folder(options.output_dir),
-        folds=tuple(options.folds) if options.folds else None,
-        tta=options.tta,
-        save_probabilities=options.save_probabilities,
-        save_uncertainty=options.save_uncertainty,
-        overwrite=options.overwrite,
-        device=options.device,
-        verify=options.verify,
-        head_size=options.head_size,
+    settings = read_shared_request(
+        PredictionRequest, options, source=options.bids_dir, output=work_folder(options.output_dir)
     )
     scans = BidsRequest(
         options.bids_dir, tuple(options.participant_label), tuple(options.session_label), options.suffix

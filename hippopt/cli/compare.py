@@ -8,6 +8,7 @@ from hippopt.artifacts.methods import METHODS, VARIANTS
 from hippopt.cli.command import make_parser, run
 from hippopt.cli.console import TerminalConsole
 from hippopt.cli.requests import predict_command, train_command
+from hippopt.cli.shared_options import add_device
 from hippopt.console import counted
 from hippopt.errors import UsageError
 from hippopt.workspace import Workspace
@@ -82,12 +83,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--jobs", type=int, default=1, help="trainings side by side; they share the cores, at least one thread each"
     )
-    parser.add_argument(
-        "--device",
-        choices=("auto", "cpu", "cuda"),
-        default="auto",
-        help="where to compute; auto: on the GPU where there is one",
-    )
+    add_device(parser)
     parser.add_argument(
         "--allow-seen", action="store_true", help="accept a base that was trained on cases that choose or are reported"
     )

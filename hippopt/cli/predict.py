@@ -10,6 +10,7 @@ from hippopt.artifacts.fold_names import fit_number
 from hippopt.cli.command import add_json, make_parser, run
 from hippopt.cli.console import TerminalConsole
 from hippopt.cli.requests import predict_command, read_request, request_arguments
+from hippopt.cli.shared_options import add_prediction_options
 from hippopt.errors import UsageError
 from hippopt.machine import core_count
 from hippopt.workspace import Workspace
@@ -40,40 +41,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "-d", "--dataset", metavar="DATASET", help="whose networks to use; may be left out where there is only one"
     )
-    parser.add_argument(
-        "-f",
-        "--folds",
-        nargs="+",
-        metavar="FOLD",
-        help="folds to ensemble; default: the numbered ones that are trained, or else full-data and its further fits",
-    )
     parser.add_argument("--run", metavar="RUN", help="which run; may be left out where there is only one")
-    parser.add_argument("--tta", action="store_true", help="average over the flips of training too")
     parser.add_argument(
         "--checkpoint", choices=("last", "best"), default="last", help="best: chosen on its own validation cases"
     )
-    parser.add_argument(
-        "--save-probabilities", action="store_true", help="write ID_probabilities.nii.gz too (4D, one volume per class)"
-    )
-    parser.add_argument(
-        "--save-uncertainty",
-        action="store_true",
-        help="write ID_uncertainty.nii.gz too: entropy of the mean probabilities, 0 (certain) to 1",
-    )
     parser.add_argument("--volume", type=int, metavar="K", help="volume to take of a 4D scan, from 0")
-    parser.add_argument("--overwrite", action="store_true", help="segment scans anew whose mask is there already")
-    parser.add_argument(
-        "--verify", action="store_true", help="open and measure every mask that is there already, unchanged or not"
-    )
-    parser.add_argument(
-        "--head-size",
-        type=Path,
-        metavar="TABLE",
-        help=(
-            "table of intracranial volumes in mm³ from elsewhere (such as FreeSurfer's eTIV), by scan or participant,"
-            " in place of measured head sizes"
-        ),
-    )
+    add_prediction_options(parser, "ID_probabilities.nii.gz", "ID_uncertainty.nii.gz")
     parts = parser.add_argument_group(
         "a study in parts", "each part is a call of its own, at any time and place; docs/clusters.md tells more"
     )
@@ -100,12 +73,6 @@ def _parser() -> argparse.ArgumentParser:
         type=float,
         metavar="S",
         help="seconds that one scan takes, from which --slurm chooses the number of parts; default: an estimate",
-    )
-    parser.add_argument(
-        "--device",
-        choices=("auto", "cpu", "cuda"),
-        default="auto",
-        help="where to compute; auto: on the GPU where there is one",
     )
     parser.add_argument(
         "--report",

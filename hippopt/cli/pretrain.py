@@ -8,6 +8,7 @@ from pathlib import Path
 from hippopt.artifacts.plan import TOKEN_SIZES
 from hippopt.cli.command import make_parser, run
 from hippopt.cli.console import TerminalConsole
+from hippopt.cli.shared_options import add_device
 from hippopt.errors import UsageError
 from hippopt.workspace import Workspace
 
@@ -83,12 +84,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--preview", type=Path, metavar="FILE.png", help="draw a sheet of synthetic scans with their contours, and stop"
     )
-    parser.add_argument(
-        "--device",
-        choices=("auto", "cpu", "cuda"),
-        default="auto",
-        help="where to compute; auto: on the GPU where there is one",
-    )
+    add_device(parser)
     parser.add_argument("--workers", type=int, default=0, help="processes that make batches of a data set")
     parser.add_argument("--seed", type=int, default=0, help="seed of weights and batches")
     return parser

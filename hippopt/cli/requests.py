@@ -30,6 +30,18 @@ def read_request(kind: type[Request], options: argparse.Namespace, **decided: ob
     return kind(**values | lists | decided)
 
 
+def read_shared_request(kind: type[Request], options: argparse.Namespace, **decided: object) -> Request:
+    """Make the request of a command that has only some of its options: a field without an option keeps its default.
+
+    Args:
+        kind: the record of another command's request.
+        options: what argparse found.
+        decided: values that are not simply the option's, by field.
+    """
+    absent = (each for each in fields(kind) if not hasattr(options, each.name) and each.name not in decided)  # type: ignore[arg-type]
+    return read_request(kind, options, **{each.name: each.default for each in absent}, **decided)
+
+
 def request_arguments(request: object) -> list[str]:
     """Write a request as arguments that `read_request` makes the same request of; options at their default are left
     out.

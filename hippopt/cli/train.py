@@ -16,6 +16,7 @@ from hippopt.artifacts.trained_words import trains_in_words
 from hippopt.cli.command import make_parser, run
 from hippopt.cli.console import TerminalConsole
 from hippopt.cli.requests import read_request, request_arguments, train_command
+from hippopt.cli.shared_options import add_device
 from hippopt.errors import UsageError
 from hippopt.workspace import Workspace
 
@@ -79,12 +80,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--overwrite", action="store_true", help="train a finished or begun fold anew")
     parser.add_argument("--allow-seen", action="store_true", help="accept a base that was trained on validation cases")
     parser.add_argument("--allow-change", action="store_true", help="resume although settings changed")
-    parser.add_argument(
-        "--device",
-        choices=("auto", "cpu", "cuda"),
-        default="auto",
-        help="where to compute; auto: on the GPU where there is one",
-    )
+    add_device(parser)
     parser.add_argument("--workers", type=int, help="processes that make batches; default: by the machine")
     parser.add_argument(
         "--jobs",

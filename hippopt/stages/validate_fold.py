@@ -51,7 +51,7 @@ class ValidationInputs:
     device: torch.device
 
 
-def validate_fold(inputs: ValidationInputs, folder: FoldFolder, console: Console, signals: StopSignals) -> float:
+def validate_fold(inputs: ValidationInputs, folder: FoldFolder, console: Console, stop: StopSignals) -> float:
     """Validate a fold on whole cases: write masks, `metrics.csv`, `signals.csv` and `summary.json` of its last
     checkpoint.
 
@@ -61,7 +61,7 @@ def validate_fold(inputs: ValidationInputs, folder: FoldFolder, console: Console
         inputs: plan, data set, cases, base and device.
         folder: the fold's folder.
         console: progress goes here.
-        signals: a stop signal ends the work between two cases.
+        stop: a stop signal ends the work between two cases.
 
     Returns:
         The mean foreground Dice.
@@ -87,7 +87,7 @@ def validate_fold(inputs: ValidationInputs, folder: FoldFolder, console: Console
     learned = learned_borders([card])
     scored, signal_rows = [], []
     for case, entry in console.track(cases, "validate", len(cases)):
-        signals.stop_if_asked("in validation")
+        stop.stop_if_asked("in validation")
         collector = SignalCollector(classes, flips)
         if locator is not None:
             mask, doubts = _locate_and_segment(ensemble, locator, case, entry, collector.look)

@@ -8,7 +8,14 @@ from typing import Any
 
 import pytest
 
-from hippopt.cli.requests import option_of, predict_command, read_request, request_arguments, train_command
+from hippopt.cli.requests import (
+    option_of,
+    predict_command,
+    read_request,
+    read_shared_request,
+    request_arguments,
+    train_command,
+)
 from hippopt.inference.request import PredictionRequest
 from hippopt.training.fold import request_of_fold
 from hippopt.training.request import TrainingRequest
@@ -75,6 +82,16 @@ def test_each_option_is_a_field_of_the_request_or_the_commands_own(command: str)
     names = {each.name for each in fields(REQUESTS[command])}  # type: ignore[arg-type]
     assert set(actions_of(command)) - OWN[command] == names
     assert not OWN[command] & names
+
+
+def test_the_bids_app_shares_the_options_of_a_prediction() -> None:
+    given = ["data", "out", "group", "--tta", "-f", "0", "1", "--head-size", "sizes.tsv", "--save-uncertainty"]
+    request = read_shared_request(
+        PredictionRequest, parser_of("bids").parse_args(given), source=Path("data"), output=Path("work")
+    )
+    assert request == PredictionRequest(
+        Path("data"), Path("work"), ("0", "1"), tta=True, save_uncertainty=True, head_size=Path("sizes.tsv")
+    )
 
 
 def test_no_base_is_said_since_leaving_the_option_out_takes_the_shipped_one() -> None:
