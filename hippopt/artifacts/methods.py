@@ -18,8 +18,9 @@ class MethodTraits:
     factors: what its low-rank factors are, in words; artifacts/trained_words.py adds what else trains. rate: learning
     rate of a plan that names none. parts: of networks/unetr.py, trained besides factors; None: the plan's
     `also_trained`. adapter: the module of networks/adapters that makes the factors, if any; library: what has to be
-    installed for it. decomposes: starts from singular vectors of the base, stored once per run. trains_remade: whether
-    what had to be re-made for the labels trains too. known_steps: plans over all its steps.
+    installed for it. kernels: whether factors stand for kernels of convolutions too. decomposes: starts from singular
+    vectors of the base, stored once per run. trains_remade: whether what had to be re-made for the labels trains too.
+    known_steps: plans over all its steps.
     """
 
     rate: float
@@ -27,6 +28,7 @@ class MethodTraits:
     parts: tuple[str, ...] | None = None
     adapter: str | None = None
     library: str | None = None
+    kernels: bool = False
     decomposes: bool = False
     needs_base: bool = True
     trains_remade: bool = True
@@ -40,13 +42,13 @@ class MethodTraits:
 
 METHODS: dict[Method, MethodTraits] = {
     "lora-pt": MethodTraits(
-        3e-3, "principal tensor factors of the stacked weights", adapter="lora_pt", decomposes=True
+        3e-3, "principal tensor factors of the stacked weights", adapter="lora_pt", kernels=True, decomposes=True
     ),
     "decoder": MethodTraits(3e-3),
     "full": MethodTraits(2e-3, parts=("all",), needs_base=False),
     "bitfit": MethodTraits(2e-3, parts=("biases", "head")),
     "layernorm": MethodTraits(2e-3, parts=("norms", "head")),
-    "lora": MethodTraits(3e-3, "two factors per weight matrix", adapter="peft_layers", library="peft"),
+    "lora": MethodTraits(3e-3, "two factors per weight matrix", adapter="peft_layers", library="peft", kernels=True),
     "dora": MethodTraits(
         3e-3,
         "two factors per weight matrix, and the norm of each output's weights",

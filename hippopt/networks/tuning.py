@@ -7,9 +7,9 @@ import torch
 from torch import nn
 
 from hippopt.artifacts.methods import METHODS, Method
-from hippopt.artifacts.plan import AdapterSettings, NetworkSettings
+from hippopt.artifacts.plan import CONVOLUTIONS, TRANSFORMER_STACKS, AdapterSettings, NetworkSettings
 from hippopt.artifacts.trained_words import trained_parts
-from hippopt.errors import WeightsError
+from hippopt.errors import UsageError, WeightsError
 from hippopt.lorapt import RankError, Stack, StackError
 from hippopt.networks.adapters.protocol import Adapter, maker_of
 from hippopt.networks.stacks import slot_names
@@ -133,11 +133,18 @@ def tune(
     Weights with low-rank factors stay frozen, whatever else trains. `initial`: the run's initial factors, in place of
     an SVD; `stored`: tensors of an adapter file or a resume file to restore, for lora-pt and pissa with the `initial`
     that they were trained from. Raises WeightsError when the rank exceeds the weights' smaller side, or tensors do not
-    fit; UsageError where a library is missing.
+    fit; UsageError where a library is missing, or the method has no factors
+    for the convolutions that the plan names.
     """
     traits = METHODS[method]
     if traits.decomposes and stored is not None and initial is None:
         raise WeightsError("adapter: its initial factors are missing; a second SVD would not give the same ones")
+    if traits.adapter is not None and not traits.kernels and CONVOLUTIONS in settings.stacks:
+        able = " or ".join(name for name, other in METHODS.items() if other.kernels)
+        raise UsageError(
+            f"method {method}: adapter.stacks names convolutions, for whose kernels it has no factors; take --method"
+            f" {able}, or a plan whose stacks are {', '.join(TRANSFORMER_STACKS)}"
+        )
     maker = maker_of(method)
     stacks = maker.weights(method, model, network, settings)
     factored = {slot.parameter for stack in stacks for slot in stack.slots}

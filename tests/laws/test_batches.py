@@ -169,3 +169,16 @@ def test_the_plan_names_values_and_the_network_classes() -> None:
     assert plan.label_values == (0, 17, 20, 53)
     assert plan.swapped_classes == ((1, 3),)
     assert swap_classes(torch.tensor([0, 1, 2, 3]), plan.swapped_classes).tolist() == [0, 3, 2, 1]
+
+
+def test_what_a_plan_leaves_out_draws_no_numbers(cases: list[TrainingCase]) -> None:
+    """Each transform in the list draws a number, also at probability 0: one that came later is left out of the list
+    there, or else the batches of every earlier plan would change.
+    """
+    plan = small_plan(patch_size=PATCH)
+    made = PatchLoader(cases, plan, 5, 0, 0).transforms.transforms
+    names = [type(getattr(each, "transform", each)).__name__ for each in made]
+    assert names == [
+        "SpatialTransform", "GaussianNoiseTransform", "GaussianBlurTransform", "MultiplicativeBrightnessTransform",
+        "ContrastTransform", "SimulateLowResolutionTransform", "GammaTransform", "GammaTransform", "MirrorWithSwap",
+    ]  # fmt: skip

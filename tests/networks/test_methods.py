@@ -120,7 +120,7 @@ PLANS = {
 def test_the_words_say_which_tensors_move(method: Method, plan: str) -> None:
     """What `hippopt_train --help` and the page of methods say, against the names of what moves in training."""
     settings = PLANS[plan]
-    if "convolutions" in settings.stacks and METHODS[method].library and method != "lora":
+    if "convolutions" in settings.stacks and METHODS[method].adapter and not METHODS[method].kernels:
         with pytest.raises(UsageError, match=f"method {method}.*convolutions"):
             tune(network(), method, TINY_NETWORK, settings, ())
         return

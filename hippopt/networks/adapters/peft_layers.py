@@ -15,7 +15,6 @@ from torch.nn.modules.conv import _ConvNd
 
 from hippopt.artifacts.methods import Method, check_library
 from hippopt.artifacts.plan import AdapterSettings, NetworkSettings
-from hippopt.errors import UsageError
 from hippopt.lorapt import Stack, StackError
 from hippopt.networks.adapters.protocol import Adapter
 from hippopt.networks.stacks import linear_layers, plain_kernels, stack_ranks
@@ -72,16 +71,8 @@ class Maker(Adapter):
     ) -> list[Stack]:
         """The linear layers that the plan's stacks name, each whole, and its convolutions; peft adapts no transposed
         ones: they train whole.
-
-        Raises UsageError for convolutions with a method whose factors peft does not make for them.
         """
-        kernels = plain_kernels(model, settings)
-        if kernels and method != "lora":
-            raise UsageError(
-                f"method {method}: adapter.stacks names convolutions, which the peft library adapts with lora alone;"
-                " take --method lora or lora-pt, or a plan whose stacks are attention, mlp_up, mlp_down"
-            )
-        return linear_layers(network.hidden_size, network.mlp_dim, settings.stacks) + kernels
+        return linear_layers(network.hidden_size, network.mlp_dim, settings.stacks) + plain_kernels(model, settings)
 
     @property
     def factors(self) -> dict[str, nn.Parameter]:
