@@ -26,6 +26,7 @@ from hippopt.networks.device import choose_device
 from hippopt.recipes.chosen_run import chosen_run
 from hippopt.recipes.model_files import InstallRequest, install_file
 from hippopt.recipes.open_run import OpenRun, open_run
+from hippopt.recipes.ready_models import model_file, needed_model
 from hippopt.workspace import Workspace
 
 # a path, a SimpleITK image, a nibabel image or a numpy array (Z, Y, X); one per channel, in a list, where there are
@@ -124,7 +125,7 @@ class Predictor:
     @classmethod
     def load(
         cls,
-        source: str | Path,
+        source: str | Path | None = None,
         dataset: str | None = None,
         run: str | None = None,
         folds: Sequence[int | str] | int | str | None = None,
@@ -133,8 +134,9 @@ class Predictor:
         """Load the networks of a trained run.
 
         Args:
-            source: a workspace, a run's folder in one (results/DATASET/RUN), or a file of hippopt_export, which is
-                checked whole and unpacked to a temporary folder that is gone once the networks are in memory.
+            source: a workspace, a run's folder in one (results/DATASET/RUN), or a file of hippopt_export or the name of
+                a model that ships, which is checked whole and unpacked to a temporary folder that is gone once the
+                networks are in memory. Without it the model that ships, for whole heads and brains.
             dataset: as hippopt_predict's -d; needless where there is one.
             run: as hippopt_predict's --run; needless where there is one.
             folds: as hippopt_predict's -f; default: all that are trained.
@@ -148,9 +150,12 @@ class Predictor:
         Raises:
             HippoptError: one of its kinds, in one line.
         """
-        path, settings = Path(source), _Settings(**how)
+        path, settings = needed_model() if source is None else model_file(str(source)), _Settings(**how)
         if not path.exists():
-            raise UsageError(f"{path}: not found; give a workspace, a run's folder or a file of hippopt_export")
+            raise UsageError(
+                f"{path}: not found; give a workspace, a run's folder, a file of hippopt_export or the name of a model"
+                " that ships"
+            )
         if path.is_file():
             if dataset is not None or run is not None:
                 raise UsageError(f"{path}: a model file holds one run; leave dataset and run out")

@@ -36,6 +36,11 @@ class TrainingFolder:
     def progress(self) -> Path:
         return self.path / "progress.png"
 
+    @property
+    def finished(self) -> Path:
+        """How a training ended that keeps its last state, of a locator."""
+        return self.path / "finished.json"
+
 
 @dataclass(frozen=True)
 class FoldFolder(TrainingFolder):

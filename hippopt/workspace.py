@@ -102,6 +102,10 @@ class Workspace:
     def pretraining(self, name: str) -> PretrainingFolder:
         return PretrainingFolder(self.root / "results" / "pretraining" / name)
 
+    def head_locator(self, name: str) -> TrainingFolder:
+        """Where the locator of a model that is made from label maps is trained."""
+        return TrainingFolder(self.root / "results" / "locators" / name)
+
     def decomposition(self, base_sha256: str, rank: str, key: str) -> Path:
         """Initial factors of a base, kept for later runs. `key`: hash of all that they depend on."""
         return self.bases / f"{base_sha256[:12]}-rank{rank}-{key[:8]}.safetensors"

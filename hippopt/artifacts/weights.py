@@ -59,6 +59,17 @@ class FactorsRecord(Record, frozen=True, kw_only=True):
     dtype: Dtype = "float32"
 
 
+class AsBase(Record, frozen=True, kw_only=True):
+    """A base used as it is: its own classes are added up, and each window is normalised as its own were.
+
+    classes: for each class of the plan's network, the base's classes that mean it; each of the base's stands once.
+    normalisation: of a window, over its voxels that are not zero.
+    """
+
+    classes: tuple[tuple[int, ...], ...]
+    normalisation: NormalisationSettings
+
+
 class AdapterCard(Record, frozen=True, kw_only=True):
     """What an adapter file holds and what it belongs to. Schema 1 held the initial factors in every adapter file.
 
@@ -67,7 +78,8 @@ class AdapterCard(Record, frozen=True, kw_only=True):
     of the base that were interpolated, adapted or made anew; they are stored in this file, whether they trained (all
     methods but published) or not. sha256, initial_sha256: over the tensors (networks/tensor_files.py) of this file, and
     of the run's initial factors that lora-pt and pissa were trained from; dtype: of every tensor of this file.
-    part_borders: learned from the fold's training labels.
+    part_borders: learned from the fold's training labels. as_base: of a network that has the base's own classes; None
+    for one with the plan's.
     """
 
     schema: int = 2
@@ -96,6 +108,7 @@ class AdapterCard(Record, frozen=True, kw_only=True):
     versions: dict[str, str]
     settings: dict[str, Any]
     part_borders: PartBorders | None = None
+    as_base: AsBase | None = None
 
 
 class LocatorCard(Record, frozen=True, kw_only=True):

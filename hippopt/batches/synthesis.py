@@ -83,7 +83,7 @@ def draw_sample(maps: LabelMaps, settings: SynthesisSettings, rng: np.random.Gen
     # the middle of the field of view shows the map's point `centre + offset`
     box_middle = (start + size / 2 - patch / 2) * spacing
     centre = np.array(chosen.centres[side]) + (offset - matrix @ box_middle) / np.array(chosen.spacing_mm)
-    means, textures = _intensities(maps.tissues, settings, rng)
+    means, textures = draw_intensities(maps.tissues, settings, rng)
     low = np.ones(3)
     if rng.random() < settings.p_low_resolution:
         low = np.where(rng.random(3) < 0.5, rng.uniform(*settings.low_resolution, 3), 1.0)
@@ -128,7 +128,7 @@ def _matrix(settings: SynthesisSettings, rng: np.random.Generator) -> np.ndarray
     return matrix @ shear @ scale @ flip
 
 
-def _intensities(
+def draw_intensities(
     tissues: tuple[str, ...], settings: SynthesisSettings, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
     """(mean, standard deviation of the texture) by tissue."""

@@ -14,7 +14,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = make_parser(
         "hippopt_install", "Check a file of hippopt_export and unpack it into results/, ready for hippopt_predict."
     )
-    parser.add_argument("file", type=Path, metavar="FILE", help="a file of hippopt_export")
+    parser.add_argument(
+        "file", type=Path, metavar="FILE|NAME", help="a file of hippopt_export, or the name of a model that ships"
+    )
     parser.add_argument("--name", metavar="RUN", help="name of the run here; default: the name that it had")
     parser.add_argument("--base", type=Path, metavar="FILE", help="the base of a model that was exported without it")
     parser.add_argument(

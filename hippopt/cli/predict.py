@@ -17,7 +17,10 @@ from hippopt.workspace import Workspace
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = make_parser("hippopt_predict", "Segment scans with the ensemble of a trained run.")
+    parser = make_parser(
+        "hippopt_predict",
+        "Segment scans with the ensemble of a trained run, or, where nothing is trained, with the model that ships.",
+    )
     parser.add_argument(
         "-i", dest="source", type=Path, required=True, metavar="IN", help="a scan, or a folder of scans"
     )
@@ -32,8 +35,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--model",
         type=Path,
-        metavar="FILE",
-        help="a file of hippopt_export to predict with as it is, without installing it",
+        metavar="FILE|NAME",
+        help="a file of hippopt_export to predict with as it is, without installing it, or a name that hippopt_models"
+        " lists; default, where nothing is trained here: the model that ships",
     )
     parser.add_argument(
         "--base", type=Path, metavar="FILE", help="with --model: the base of a model that was exported without it"
@@ -100,6 +104,7 @@ def _work(options: argparse.Namespace, workspace: Workspace, console: TerminalCo
         raise UsageError(
             "--model with --merge or --slurm: install the model first with hippopt_install, so that all parts find it"
         )
+    _choose_shipped(options, workspace, console)
     dataset = "" if options.model is not None else _dataset(options, workspace)
     from hippopt.inference.request import PredictionRequest
     from hippopt.recipes.prediction import merge_scans, predict_scans
@@ -130,6 +135,37 @@ def _work(options: argparse.Namespace, workspace: Workspace, console: TerminalCo
         console.result(**tables_for_programs(options.output), seconds=round(time.perf_counter() - started, 1))
     console.say(f"done in {time.perf_counter() - started:.1f} s")
     return 1 if failed else 0
+
+
+def _choose_shipped(options: argparse.Namespace, workspace: Workspace, console: TerminalConsole) -> None:
+    """Take the model that ships where nothing was asked for and nothing is trained; find an installed one's name.
+
+    Raises UsageError where parts of a study would need it installed.
+    """
+    from hippopt.recipes.ready_models import default_model, installed_run, model_file
+
+    if options.model is not None:
+        there = model_file(str(options.model)).exists()
+        here = None if there else installed_run(workspace, str(options.model))
+        if here is not None:
+            if options.dataset is not None or options.run is not None:
+                raise UsageError(f"--model {options.model}: names data set and run; leave -d and --run out")
+            options.model, options.dataset, options.run = None, *here
+        return
+    if options.dataset is not None or options.run is not None or options.base is not None:
+        return
+    found = default_model(workspace)
+    if found is None:
+        return
+    if options.merge or options.slurm is not None:
+        raise UsageError(
+            "nothing is trained here: for a study in parts install the model that ships first, with hippopt_install"
+            f" {found.stem}"
+        )
+    options.model = found
+    console.say(
+        f"nothing is trained here: taking {found.stem}, which ships with hippopt; hippopt_models shows its card"
+    )
 
 
 def _dataset(options: argparse.Namespace, workspace: Workspace) -> str:

@@ -92,7 +92,9 @@ def rebuild(
     check_adapter(card, tensors, plan, adapter)
     if card.base_sha256 is not None and (base is None or base[1].sha256 != card.base_sha256):
         raise WeightsError(f"{adapter}: made on the base {card.base_sha256[:12]}; put that file under results/bases")
-    model, _, _ = build_with_base(plan, base, 0, str(adapter))
+    model = (
+        build_with_base(plan, base, 0, str(adapter))[0] if card.as_base is None else _own_classes(base, plan, adapter)
+    )
     four = ATTENTION[0] in card.stacks
     settings = AdapterSettings(
         rank=card.rank or 1,
@@ -109,6 +111,16 @@ def rebuild(
             " was made with"
         )
     return tuned
+
+
+def _own_classes(base: tuple[Mapping[str, torch.Tensor], BaseCard] | None, plan: Plan, adapter: Path) -> nn.Module:
+    """The base's network with the base's own head."""
+    if base is None:
+        raise WeightsError(f"{adapter}: predicts with a base as it is, but names none; copy the file anew")
+    state, card = base
+    model = build_unetr(card.in_channels, card.out_channels, plan.patch_size, card.network)
+    load_base(model, state, card.patch_size, plan.patch_size, str(adapter))
+    return model
 
 
 def check_adapter(card: AdapterCard, tensors: Mapping[str, torch.Tensor], plan: Plan, adapter: Path) -> None:

@@ -5,12 +5,12 @@ run's folder, a run of the workspace, or the only one there is.
 import contextlib
 import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 
 from hippopt.console import SilentConsole
 from hippopt.errors import UsageError
 from hippopt.recipes.chosen_run import choose_run
 from hippopt.recipes.model_files import InstallRequest, install_file
+from hippopt.recipes.ready_models import default_model, model_file
 from hippopt.workspace import Workspace
 
 Chosen = tuple[Workspace, str, str]  # workspace, data set, run
@@ -18,12 +18,13 @@ Chosen = tuple[Workspace, str, str]  # workspace, data set, run
 
 @contextlib.contextmanager
 def chosen_model(workspace: Workspace, model: str | None) -> Iterator[Chosen]:
-    """Yield where the networks are. A file is checked whole, and unpacked to a temporary folder that ends with the
-    block.
+    """Yield where the networks are; without a model and a trained run those that ship.
+
+    A file is checked whole, and unpacked to a temporary folder that ends with the block.
 
     Raises UsageError where nothing fits, or several runs do; WeightsError for a file that is damaged.
     """
-    path = Path(model) if model is not None else None
+    path = model_file(model) if model is not None else default_model(workspace)
     if path is not None and path.is_file():
         with tempfile.TemporaryDirectory() as folder:
             unpacked = Workspace(Path(folder))

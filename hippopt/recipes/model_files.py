@@ -5,7 +5,7 @@ workspace, or given.
 import hashlib
 import math
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
@@ -23,6 +23,7 @@ from hippopt.networks.model_archive import ModelFile, Tensors, open_model
 from hippopt.networks.tensor_files import parse_state
 from hippopt.recipes.chosen_run import ChosenRun, choose_run
 from hippopt.recipes.prediction import predict_scans
+from hippopt.recipes.ready_models import model_file, shipped_models
 from hippopt.recipes.standards import judging_records
 from hippopt.scoring.tables import read_case_table, summarise
 from hippopt.stages.adopt_base import kept_bytes, load_known_base
@@ -77,6 +78,7 @@ def export_run(
 
 def install_file(workspace: Workspace, request: InstallRequest, console: Console) -> tuple[ModelManifest, str]:
     """(manifest, name of the run here). Raises HippoptError's kinds, before anything is written."""
+    request = replace(request, source=model_file(str(request.source)))
     with open_model(request.source) as model:
         run = model.manifest.run if request.name is None else request.name
         check_place(workspace, model.manifest.dataset, run, request.overwrite)
@@ -94,9 +96,11 @@ def predict_from_file(model: Path, base: Path | None, request: PredictionRequest
     """
     if request.run is not None:
         raise UsageError(f"--run {request.run}: a model file holds one run; leave --run out")
+    model = model_file(str(model))
     if not model.is_file():
+        ships = f"; or a name: {', '.join(path.stem for path in shipped_models())}" if shipped_models() else ""
         raise UsageError(
-            f"--model {missing_path(model)}"
+            f"--model {missing_path(model)}{ships}"
             if not model.exists()
             else f"--model {model}: a folder; give a file of hippopt_export"
         )

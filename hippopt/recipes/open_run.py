@@ -12,6 +12,7 @@ from hippopt.errors import StaleArtifactError, WeightsError
 from hippopt.inference.part_borders import learned_borders
 from hippopt.inference.volumes import Standards
 from hippopt.inference.windows import WindowSettings, flip_combinations
+from hippopt.networks.as_base import as_planned
 from hippopt.networks.convolution import quicken
 from hippopt.networks.locator import read_locator
 from hippopt.networks.restoring import read_card, restore
@@ -53,7 +54,7 @@ def load_models(chosen: ChosenRun, device: torch.device, checkpoint: str = "last
         adapter = folder.best_adapter if best else folder.adapter
         tuned = restore(card, adapter, folder.initial_factors, base if card.base_sha256 else None, chosen.plan)
         tuned.adaptation.merge()
-        models.append(quicken(tuned.model.to(device).eval()))
+        models.append(as_planned(quicken(tuned.model.to(device).eval()), card.as_base))
     return models
 
 

@@ -1,0 +1,47 @@
+"""A base that predicts as it is: what it sees is normalised as its own scans were, and its classes are added up."""
+
+import torch
+from torch import nn
+
+from hippopt.artifacts.plan import NormalisationSettings
+from hippopt.artifacts.weights import AsBase
+
+MOST_MEASURED = 2**20  # voxels whose percentiles are taken: more tell the same
+
+
+class AsBaseNetwork(nn.Module):
+    """(B, C, Z, Y, X) windows -> logits (B, classes of the plan, Z, Y, X), whose softmax adds up the base's own.
+
+    network: of the base's classes; used: how its windows are normalised, and which of its classes mean which of the
+    plan's.
+    """
+
+    def __init__(self, network: nn.Module, used: AsBase) -> None:
+        super().__init__()
+        self.network, self.used = network, used
+
+    def forward(self, windows: torch.Tensor) -> torch.Tensor:
+        seen = torch.stack(
+            [torch.stack([normalised(channel, self.used.normalisation) for channel in window]) for window in windows]
+        )
+        logits = self.network(seen)
+        return torch.stack([torch.logsumexp(logits[:, list(own)], 1) for own in self.used.classes], 1)
+
+
+def as_planned(network: nn.Module, used: AsBase | None) -> nn.Module:
+    """The network with the plan's classes."""
+    return network if used is None else AsBaseNetwork(network, used).eval()
+
+
+def normalised(values: torch.Tensor, settings: NormalisationSettings) -> torch.Tensor:
+    """(Z, Y, X): clipped to the percentiles and z-scored over the voxels that are not zero, which stay zero."""
+    there = values != 0
+    inside = values[there]
+    if inside.numel() < 2:
+        return values
+    step = -(-inside.numel() // MOST_MEASURED)
+    shares = torch.tensor(settings.clip_percentiles, dtype=inside.dtype, device=inside.device) / 100
+    low, high = torch.quantile(inside[::step], shares)
+    clipped = inside.clamp(low, high)
+    scaled = (values.clamp(low, high) - clipped.mean()) / clipped.std().clamp(min=1e-6)
+    return scaled * there

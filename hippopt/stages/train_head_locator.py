@@ -1,0 +1,76 @@
+"""Stage: train the locator of a model made from label maps, once for its settings; resumed where it was interrupted."""
+
+from pathlib import Path
+
+import pandas as pd
+from torch import nn
+
+from hippopt.artifacts.codec import parse_json, write_bytes, write_json
+from hippopt.console import Console
+from hippopt.errors import TrainingError
+from hippopt.stop_signals import StopSignals
+from hippopt.training.head_locator import HeadLocatorHooks, HeadLocatorInputs, locator_settings, train_head_locator
+from hippopt.training.lock import fold_lock
+from hippopt.training.start import check_settings
+from hippopt.result_folders import TrainingFolder
+
+
+def _same_settings(path: Path, inputs: HeadLocatorInputs) -> bool:
+    return path.exists() and parse_json(path.read_bytes(), path) == locator_settings(inputs)
+
+
+def head_locator(
+    inputs: HeadLocatorInputs,
+    folder: TrainingFolder,
+    resume: bool,
+    overwrite: bool,
+    console: Console,
+    signals: StopSignals,
+) -> tuple[nn.Module, float]:
+    """(the locator, the seconds that its training took). One that is finished is taken as it is.
+
+    overwrite: one that is unfinished, or had other settings, is trained anew.
+
+    Raises TrainingError where one is begun and neither --resume nor --overwrite was given, or it had other settings;
+    Interrupted after a signal, with the state kept.
+    """
+    assert inputs.plan.locator is not None
+    steps = inputs.plan.locator.steps
+    with fold_lock(folder.lock) as stale:
+        if stale:
+            console.warn(f"{folder.lock}: left by a process that is gone; taken over")
+        begun = folder.resume.exists() or folder.resume_previous.exists()
+        finished = begun and folder.finished.exists()
+        if overwrite and not (finished and _same_settings(folder.run_settings, inputs)):
+            for old in (folder.resume, folder.resume_previous, folder.finished, folder.log):
+                old.unlink(missing_ok=True)
+            begun = finished = False
+        if begun and not (resume or finished):
+            raise TrainingError(f"{folder.path}: this locator is begun already; add --resume, or --overwrite for anew")
+        if begun:
+            check_settings(folder.run_settings, locator_settings(inputs), "train it anew with --overwrite")
+        elif resume:
+            raise TrainingError(f"{folder.path}: nothing to resume; start without --resume")
+        write_json(folder.run_settings, locator_settings(inputs))
+        bar = iter(console.track(range(steps), "train locator", steps))
+
+        def on_check(row: dict[str, float]) -> None:
+            console.say(
+                f"step {row['step']}: loss {row['train_loss']:.4f}, on heads of unseen maps {row['found']:.1%} of the"
+                f" sides found, median distance {row['median_mm']:.1f} mm"
+            )
+
+        def on_step(step: int, loss: float) -> None:
+            next(bar, None)
+
+        hooks = HeadLocatorHooks(lambda: signals.stopping, on_step, on_check)
+        found = train_head_locator(inputs, (folder.resume, folder.resume_previous), begun, hooks)
+        for _ in bar:
+            pass
+        if found is None:
+            signals.stop_if_asked("while the locator was trained")
+            raise TrainingError(f"{folder.path}: stopped; continue with --resume")
+        model, state = found
+        write_bytes(folder.log, pd.DataFrame(state.rows).to_csv(index=False).encode())
+        write_json(folder.finished, {"step": state.step, **state.rows[-1]})
+        return model, state.elapsed_s

@@ -1,0 +1,43 @@
+"""A base used as it is: its classes' probabilities are added up, and its windows normalised."""
+
+import torch
+from torch import nn
+
+from hippopt.artifacts.plan import NormalisationSettings
+from hippopt.artifacts.weights import AsBase
+from hippopt.networks.as_base import AsBaseNetwork, as_planned, normalised
+
+ZSCORE = NormalisationSettings(scheme="zscore", region="nonzero", clip_percentiles=(0.5, 99.5))
+
+
+def test_probabilities_of_the_classes_are_added_up() -> None:
+    torch.manual_seed(0)
+    inner = nn.Conv3d(1, 4, 3, padding=1)
+    outer = as_planned(inner, AsBase(classes=((0, 3), (1, 2)), normalisation=ZSCORE))
+    window = torch.randn(2, 1, 6, 5, 4)
+    with torch.inference_mode():
+        found = torch.softmax(outer(window), 1)
+        seen = torch.stack([normalised(one[0], ZSCORE)[None] for one in window])
+        own = torch.softmax(inner(seen), 1)
+    assert torch.allclose(found[:, 0], own[:, 0] + own[:, 3], atol=1e-6)
+    assert torch.allclose(found[:, 1], own[:, 1] + own[:, 2], atol=1e-6)
+    assert as_planned(inner, None) is inner
+
+
+def test_a_window_is_seen_alike_whatever_its_scale() -> None:
+    window = torch.randn(8, 8, 8) + 5
+    window[:2] = 0
+    seen = normalised(window, ZSCORE)
+    there = window != 0
+    assert abs(float(seen[there].mean())) < 1e-5 and abs(float(seen[there].std()) - 1) < 1e-3
+    assert (seen[:2] == 0).all()
+    moved = torch.where(there, window * 40 - 7, window)
+    assert torch.allclose(normalised(moved, ZSCORE), seen, atol=1e-4)
+    assert (normalised(torch.zeros(4, 4, 4), ZSCORE) == 0).all()
+
+
+def test_each_window_of_a_batch_is_normalised_by_itself() -> None:
+    network = AsBaseNetwork(nn.Identity(), AsBase(classes=((0,),), normalisation=ZSCORE))
+    windows = torch.stack([torch.randn(1, 6, 6, 6) + 3, 100 * torch.randn(1, 6, 6, 6) - 900])
+    both = network(windows)
+    assert torch.allclose(both[1:], network(windows[1:]), atol=1e-5)
