@@ -9,7 +9,13 @@ from pathlib import Path
 from hippopt.artifacts.dataset import FOLDER_PATTERN
 from hippopt.artifacts.fold_names import fold_of_folder, folder_of_fold
 from hippopt.errors import DatasetError, UsageError
-from hippopt.result_folders import INITIAL_FACTORS, ComparisonFolder, FoldFolder, PretrainingFolder
+from hippopt.result_folders import (
+    INITIAL_FACTORS,
+    ComparisonFolder,
+    FoldFolder,
+    PretrainingFolder,
+    TrainingFolder,
+)
 
 PROVENANCE = "prediction.json"  # beside the masks of hippopt_predict: what made them
 

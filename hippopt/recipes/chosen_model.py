@@ -5,6 +5,7 @@ run's folder, a run of the workspace, or the only one there is.
 import contextlib
 import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 from hippopt.console import SilentConsole
 from hippopt.errors import UsageError

@@ -8,11 +8,11 @@ from torch import nn
 from hippopt.artifacts.codec import parse_json, write_bytes, write_json
 from hippopt.console import Console
 from hippopt.errors import TrainingError
+from hippopt.result_folders import TrainingFolder
 from hippopt.stop_signals import StopSignals
 from hippopt.training.head_locator import HeadLocatorHooks, HeadLocatorInputs, locator_settings, train_head_locator
 from hippopt.training.lock import fold_lock
 from hippopt.training.start import check_settings
-from hippopt.result_folders import TrainingFolder
 
 
 def _same_settings(path: Path, inputs: HeadLocatorInputs) -> bool:
