@@ -1,6 +1,6 @@
 """What does the model that ships do on whole brains that it never saw? Dice of either side, swaps, volumes, seconds.
 
-    python -m benchmarks.ready_model IMAGES LABELS [--model NAME|FILE] [--truth LEFT RIGHT] [--cases N] [--copies NAME ...]
+    python -m benchmarks.ready_model IMAGES LABELS [--model NAME|FILE] [--cases N] [--copies NAME ...]
     python -m benchmarks.ready_model --time [--model NAME|FILE]
 
 IMAGES, LABELS: folders of the same file names, such as MALC 2012's, whose hippocampi are 48 (left) and 47 (right); no
@@ -27,8 +27,8 @@ SKULL_MM, SCALP_MM = 5.0, 6.0
 HEADS = {"240 x 240 x 240, 1 mm": ((240, 240, 240), 1.0), "512 x 512 x 400, 0.5 mm": ((512, 512, 400), 0.5)}
 
 
-def in_a_skull(image: Any, seed: int) -> Any:
-    """A stripped brain with a dark skull, a bright and uneven scalp, and noise in the air around."""
+def in_a_skull(image: Any, seed: int) -> tuple[Any, np.ndarray]:
+    """(A stripped brain with a dark skull, a bright, uneven scalp, and noise in the air; voxels added per side)."""
     from scipy import ndimage
 
     data = np.asarray(image.dataobj, dtype=np.float32)
