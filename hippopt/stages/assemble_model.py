@@ -20,7 +20,7 @@ from hippopt.inference.cohort import asymmetry_percent
 from hippopt.networks.base_files import is_shipped
 from hippopt.networks.base_weights import load_base
 from hippopt.networks.heads import similar_classes
-from hippopt.networks.locator import write_locator
+from hippopt.networks.locator import LocatorTraining, write_locator
 from hippopt.networks.tensor_files import save_tensors, tensors_sha256
 from hippopt.networks.tuning import tune
 from hippopt.networks.unetr import build_unetr
@@ -96,7 +96,8 @@ def assemble_model(workspace: Workspace, run: str, parts: ModelParts) -> Adapter
         ),
     )
     save_tensors(folder.adapter, tensors)
-    write_locator(folder.locator, folder.locator_card, parts.locator, plan, FOLD, parts.seed, (), parts.locator_seconds)
+    made = LocatorTraining(FOLD, parts.seed, (), parts.locator_seconds)
+    write_locator(folder.locator, folder.locator_card, parts.locator, plan, made)
     write_json(workspace.run_cohort(plan.dataset, run), cohort_of_maps(parts.maps, plan))
     write_json(folder.adapter_card, adapter)
     return adapter
