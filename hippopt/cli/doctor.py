@@ -18,7 +18,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _work(options: argparse.Namespace, workspace: Workspace, console: TerminalConsole) -> int:
-    from hippopt.recipes.doctor import examine
+    from hippopt.installation import examine
 
     findings = examine(workspace)
     for each in findings:

@@ -130,7 +130,7 @@ def _work(options: argparse.Namespace, workspace: Workspace, console: TerminalCo
 
         cohort_report(CohortReportRequest(options.source, options.output, jobs=core_count()), console)
     if options.json:
-        from hippopt.recipes.cohort_report import tables_for_programs
+        from hippopt.reporting.pages.cohort_facts import tables_for_programs
 
         console.result(**tables_for_programs(options.output), seconds=round(time.perf_counter() - started, 1))
     console.say(f"done in {time.perf_counter() - started:.1f} s")

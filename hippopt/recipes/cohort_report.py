@@ -12,8 +12,9 @@ from hippopt.errors import DatasetError, HippoptError
 from hippopt.files.scan_listing import list_scans
 from hippopt.inference.flags import CONSTANT, EMPTY, LOCATING
 from hippopt.inference.volume_table import VOLUMES
+from hippopt.reporting.pages.cohort_facts import colours_of_labels, failures_listed, made_by
 from hippopt.reporting.pages.cohort_page import Cohort, summary_line
-from hippopt.reporting.pages.cohort_table import ScanRow, measures, read_scans, worst_first
+from hippopt.reporting.pages.cohort_table import measures, read_scans, worst_first
 from hippopt.reporting.pages.rendering import check_page
 from hippopt.stages.predict import PROBABILITIES, UNCERTAINTY
 from hippopt.stages.report_cohort import CohortFiles, report_cohort, rows_from_masks
@@ -70,15 +71,15 @@ def report_on(
         )
     provenance = _provenance(request.predictions)
     found = measures(rows)
-    failures = _failures(request.predictions)
+    failures = failures_listed(request.predictions)
     ordered = worst_first(rows, found, SEVERE)
     cohort = Cohort(
         title=f"Segmentations in {request.predictions.resolve().name}",
-        summary=summary_line(ordered, len(failures), _made_by(provenance)),
+        summary=summary_line(ordered, len(failures), made_by(provenance)),
         id=hashlib.sha256(str(request.predictions.resolve()).encode(errors="surrogateescape")).hexdigest()[:12],
         scans=ordered,
         measures=found,
-        labels=_colours(rows),
+        labels=colours_of_labels(rows),
         failures=failures,
     )
     volume = provenance.get("volume")
@@ -94,22 +95,6 @@ def report_on(
     console.result(report=pages[0])
     console.say(f"open {pages[0]} in a browser ({size:.1f} MB{more})")
     return without
-
-
-def tables_for_programs(predictions: Path) -> dict[str, object]:
-    """What the tables beside masks say, as plain data: each scan's
-    flags, predicted Dice and volumes, and the scans that failed.
-    """
-    table = predictions / VOLUMES
-    rows = read_scans(table) if table.is_file() else []
-    scans = [
-        {
-            "scan": row.name, "predicted_dice": row.dice, "flags": list(row.flags),
-            "volumes_mm3": {label.label: label.volume_mm3 for label in row.labels},
-        }
-        for row in rows
-    ]  # fmt: skip
-    return {"scans": scans, "failures": _failures(predictions)}
 
 
 def mask_files(predictions: Path) -> dict[str, Path]:
@@ -132,11 +117,6 @@ def mask_files(predictions: Path) -> dict[str, Path]:
     return found
 
 
-def _colours(rows: list[ScanRow]) -> dict[str, int]:
-    labels = {row.value: row.label for scan in rows for row in scan.labels}
-    return {labels[value]: number for number, value in enumerate(sorted(labels), start=1)}
-
-
 def _provenance(predictions: Path) -> dict[str, object]:
     path = predictions / PROVENANCE
     try:
@@ -144,22 +124,3 @@ def _provenance(predictions: Path) -> dict[str, object]:
     except (OSError, HippoptError):
         return {}  # masks of another program
     return found if isinstance(found, dict) else {}
-
-
-def _made_by(made: dict[str, object]) -> str:
-    if not made:
-        return ""
-    folds = made.get("folds")
-    named = " ".join(map(str, folds)) if isinstance(folds, list) else ""
-    return f"Data set {made.get('dataset')}, run {made.get('run')}, fold {named}; hippopt {made.get('hippopt')}."
-
-
-def _failures(predictions: Path) -> list[dict[str, str]]:
-    import csv
-
-    path = predictions / "failures.tsv"
-    if not path.is_file():
-        return []
-    with path.open(newline="", encoding="utf-8", errors="replace") as stream:
-        rows = list(csv.DictReader(stream, delimiter="\t"))
-    return [{"scan": row.get("scan") or "", "reason": row.get("reason") or ""} for row in rows]

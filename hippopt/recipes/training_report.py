@@ -8,21 +8,20 @@ import pandas as pd
 from hippopt.artifacts.dataset import load_dataset
 from hippopt.artifacts.plan import Plan
 from hippopt.artifacts.plan_rules import load_plan
-from hippopt.artifacts.trained_words import trains_in_words
-from hippopt.artifacts.weights import AdapterCard
 from hippopt.console import Console, counted
 from hippopt.errors import DatasetError, HippoptError, UsageError
 from hippopt.files.image_io import mask_ending
 from hippopt.networks.restoring import read_card
 from hippopt.recipes.chosen_run import choose_run
 from hippopt.reporting.pages.charts import VolumeAgreement
-from hippopt.reporting.pages.methods_text import MethodsFacts, Scored, methods_paragraph
+from hippopt.reporting.pages.methods_text import methods_paragraph
 from hippopt.reporting.pages.rendering import check_page
+from hippopt.reporting.pages.training_facts import commands, methods_facts, provenance, scored, what_trained
 from hippopt.reporting.pages.training_page import Gain, Training, worst_cases, write_training
 from hippopt.scoring.agreement import agreement, volume_pairs
 from hippopt.scoring.comparison import foreground, mean_dice
 from hippopt.scoring.statistics import paired_difference
-from hippopt.scoring.tables import MEAN_FOREGROUND, read_case_table, summarise
+from hippopt.scoring.tables import read_case_table, summarise
 from hippopt.stages.report_training import CaseFiles, draw_worst
 from hippopt.workspace import Workspace
 
@@ -52,10 +51,10 @@ def training_report(workspace: Workspace, dataset: str, request: TrainingReportR
     cards = {fold: read_card(workspace.fold(dataset, run, fold).adapter_card) for fold in folds}
     summary = summarise(scores)
     volumes = _volumes(scores, plan)
-    text, references = methods_paragraph(_facts(plan, scores, summary, volumes, cards))
+    text, references = methods_paragraph(methods_facts(plan, scores, summary, volumes, cards))
     values = {name: value for name, value in plan.labels.items() if value}
     ordered = sorted(values, key=lambda name: values[name])
-    dice = _scored(summary, "dice")
+    dice = scored(summary, "dice")
     training = Training(
         title=f"Training: {dataset}, run {run}",
         summary_line=(
@@ -68,8 +67,8 @@ def training_report(workspace: Workspace, dataset: str, request: TrainingReportR
         labels={name: number for number, name in enumerate(ordered, start=1)},
         volumes=volumes,
         gains=_gains(workspace, dataset, run, scores),
-        facts=_provenance(plan, cards),
-        commands=_commands(workspace.short_name(dataset), folds, cards),
+        facts=provenance(plan, cards),
+        commands=commands(workspace.short_name(dataset), folds, cards),
         paragraph=text,
         references=references,
     )
@@ -111,11 +110,6 @@ def _volumes(scores: pd.DataFrame, plan: Plan) -> list[VolumeAgreement]:
     return found
 
 
-def _scored(summary: pd.DataFrame, metric: str) -> Scored:
-    row = summary[(summary.label == MEAN_FOREGROUND) & (summary.metric == metric)].iloc[0]
-    return Scored(float(row["mean"]), float(row.ci95_low), float(row.ci95_high))
-
-
 def _gains(workspace: Workspace, dataset: str, run: str, scores: pd.DataFrame) -> list[Gain]:
     """This run beside every other one that has validated some of the same cases."""
     found = []
@@ -132,7 +126,7 @@ def _gains(workspace: Workspace, dataset: str, run: str, scores: pd.DataFrame) -
         found.append(
             Gain(
                 other,
-                _what(card),
+                what_trained(card),
                 mean_dice(foreground(common)),
                 gain.mean,
                 gain.low,
@@ -142,80 +136,6 @@ def _gains(workspace: Workspace, dataset: str, run: str, scores: pd.DataFrame) -
             )
         )
     return found
-
-
-def _what(card: AdapterCard) -> str:
-    if card.base_sha256 is None:
-        return "from random weights"
-    if card.method == "decoder":
-        return "decoder alone: the transformer as in the base"
-    return f"{card.method}{f', rank {card.rank}' if card.rank is not None else ''}, from base {card.base_name}"
-
-
-def _facts(
-    plan: Plan,
-    scores: pd.DataFrame,
-    summary: pd.DataFrame,
-    volumes: list[VolumeAgreement],
-    cards: dict[str, AdapterCard],
-) -> MethodsFacts:
-    card = next(iter(cards.values()))
-    versions = {name: version.partition("+")[0] for name, version in card.versions.items()}
-    steps = sorted({card.step for card in cards.values()})
-    network = card.network
-    return MethodsFacts(
-        version=versions.pop("hippopt", "?"),
-        versions=", ".join(f"{name} {version}" for name, version in versions.items()),
-        method=card.method,
-        rank=f", rank {card.rank}" if card.rank is not None else "",
-        trains=f"trained were {trains_in_words(card.method, plan.adapter)}",
-        base=card.base_name if card.base_sha256 else None,
-        network=f"hidden size {network.hidden_size}, {network.num_heads} heads, feature size {network.feature_size}",
-        patch=" × ".join(map(str, card.patch_size)),
-        spacing=" × ".join(f"{step:g}" for step in plan.target_spacing_mm),
-        steps=" to ".join(str(step) for step in dict.fromkeys((steps[0], steps[-1]))),
-        learning_rate=plan.schedule.rate(card.method, card.base_sha256 is not None),
-        cases=int(scores.case.nunique()),
-        subjects=int(scores.subject.nunique()),
-        folds=len(cards),
-        labels=[name for name, value in plan.labels.items() if value],
-        dice=_scored(summary, "dice"),
-        hd95=_scored(summary, "hd95_mm"),
-        nsd=_scored(summary, "nsd_1mm"),
-        agreement=[(found.label, found.icc, found.bias, found.low, found.high) for found in volumes],
-    )
-
-
-def _provenance(plan: Plan, cards: dict[str, AdapterCard]) -> list[tuple[str, str]]:
-    card = next(iter(cards.values()))
-    rows = [
-        ("method", f"{card.method}{f', rank {card.rank}' if card.rank is not None else ''}"),
-        ("plan", card.plan_hash),
-        ("training scans (fingerprint)", plan.fingerprint_hash),
-        ("base", f"{card.base_name}, sha256 {card.base_sha256}" if card.base_sha256 else "none: random weights"),
-        ("trained parameters", ", ".join(f"{count:,} {part}" for part, count in card.trained_parameters.items())),
-        ("versions", ", ".join(f"{name} {version}" for name, version in card.versions.items())),
-    ]
-    for fold, own in cards.items():
-        seconds = own.settings.get("seconds")
-        took = f", {seconds / 60:.1f} min" if isinstance(seconds, int | float) else ""
-        rows.append(
-            (f"fold {fold}", f"{own.step} steps{took}, seed {own.settings.get('seed')}, adapter sha256 {own.sha256}")
-        )
-    return rows
-
-
-def _commands(name: str, folds: list[str], cards: dict[str, AdapterCard]) -> list[str]:
-    """What makes such a run again, as far as the cards tell."""
-    lines = [f"hippopt_plan {name}"]
-    for fold in folds:
-        card = cards[fold]
-        rank = f" --rank {card.rank}" if isinstance(card.rank, int) else ""
-        lines.append(
-            f"hippopt_train {name} {fold} --method {card.method} --base {card.base_name or 'none'}{rank} --steps"
-            f" {card.step}"
-        )
-    return lines
 
 
 def _files(workspace: Workspace, dataset: str, run: str, scores: pd.DataFrame, cases: list[str]) -> list[CaseFiles]:

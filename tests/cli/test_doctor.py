@@ -4,14 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from hippopt.recipes import doctor
+from hippopt import installation
 from hippopt.workspace import Workspace
 from tests.synthetic import Command, open_folder, without_privileges
 
 
 def test_a_sound_machine(tmp_path: Path, run_command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "machine_bytes", lambda: 16e9)
-    monkeypatch.setattr(doctor, "LITTLE_SPACE_BYTES", 0)
+    monkeypatch.setattr(installation, "machine_bytes", lambda: 16e9)
+    monkeypatch.setattr(installation, "LITTLE_SPACE_BYTES", 0)
     code, out, err = run_command("doctor", "--root", tmp_path)
     assert code == 0 and not err, err
     for words in (
@@ -28,15 +28,15 @@ def test_a_sound_machine(tmp_path: Path, run_command: Command, monkeypatch: pyte
 
 
 def test_little_memory_and_little_space(tmp_path: Path, run_command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "machine_bytes", lambda: 1e9)
-    monkeypatch.setattr(doctor, "LITTLE_SPACE_BYTES", 1e18)
+    monkeypatch.setattr(installation, "machine_bytes", lambda: 1e9)
+    monkeypatch.setattr(installation, "LITTLE_SPACE_BYTES", 1e18)
     code, out, err = run_command("doctor", "--root", tmp_path)
     assert code == 1 and "warning: memory: little" in err and "little space" in err and "to mend: memory" in out
 
 
 def test_a_folder_that_cannot_be_written() -> None:
     with open_folder() as folder, without_privileges():
-        found = doctor._folders(Workspace(folder))
+        found = installation._folders(Workspace(folder))
     assert all("cannot be written" in each.wrong for each in found)
 
 
@@ -47,16 +47,16 @@ def test_a_damaged_base(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     (tmp_path / base.name).write_bytes(base.read_bytes()[:-8] + b"damaged!")
     (tmp_path / base.with_suffix(".json").name).write_bytes(base.with_suffix(".json").read_bytes())
     monkeypatch.setattr(base_files, "shipped_bases", lambda: [tmp_path / base.name])
-    [found] = doctor._bases()
+    [found] = installation._bases()
     assert "sha256" in found.wrong
 
 
 def test_a_check_that_fails_hides_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail() -> list[doctor.Finding]:
+    def fail() -> list[installation.Finding]:
         raise RuntimeError("a driver that does not fit")
 
-    monkeypatch.setattr(doctor, "_device", fail)
-    found = doctor.examine(Workspace(tmp_path))
+    monkeypatch.setattr(installation, "_device", fail)
+    found = installation.examine(Workspace(tmp_path))
     assert any("a driver that does not fit" in each.wrong for each in found)
     assert any(each.what == "memory" for each in found)
 
