@@ -90,6 +90,6 @@ def test_a_method_that_peft_has_not_for_convolutions_is_refused_before_anything_
     assert (
         code != 0
         and "method pissa: adapter.stacks names convolutions" in err
-        and "take --method lora or lora-pt" in err
+        and "take --method lora-pt or lora" in err
     )
     assert len(err.strip().splitlines()) == 1 and not (run_path(root, "pissa-r2") / "initial.safetensors").exists()
