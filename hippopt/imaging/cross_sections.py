@@ -6,12 +6,13 @@ millimetres away.
 """
 
 import numpy as np
+import numpy.typing as npt
 
 NEIGHBOURS_MM = (-4.0, -2.0, -1.0, 0.0, 1.0, 2.0, 4.0)
 FEATURES = 2 * len(NEIGHBOURS_MM) + 2
 
 
-def slice_features(inside: np.ndarray, axis: int, spacing_mm: float) -> tuple[np.ndarray, int]:
+def slice_features(inside: npt.NDArray[np.bool_], axis: int, spacing_mm: float) -> tuple[np.ndarray, int]:
     """((N, FEATURES), first slice) of a mask (Z, Y, X) that is not empty; spacing_mm: along the axis.
 
     Of the N slices from the structure's first to its last: log area and log thickness (the longest line of voxels along

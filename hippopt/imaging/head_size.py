@@ -8,9 +8,10 @@ its largest part, down to a fixed depth below the vertex so that a longer neck c
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from hippopt.artifacts.grid import Grid
 from hippopt.imaging.mask_parts import largest_part
@@ -38,7 +39,7 @@ class HeadSize:
 NOTHING = HeadSize(None, "-")
 
 
-def head_size(image: np.ndarray, grid: Grid) -> HeadSize:
+def head_size(image: npt.NDArray[Any], grid: Grid) -> HeadSize:
     """Of one channel (Z, Y, X) on the file's axes. NaN and Inf count as background."""
     if min(grid.size_mm) < LEAST_FIELD_MM:
         return NOTHING
@@ -87,13 +88,13 @@ def _masked_part(values: np.ndarray) -> np.ndarray | None:
     return largest_part(~background, over_corners=False)
 
 
-def _filled(inside: np.ndarray) -> np.ndarray:
+def _filled(inside: npt.NDArray[np.bool_]) -> np.ndarray:
     """Holes filled layer by layer: in a volume they may be open downwards, through the neck."""
     from scipy import ndimage
 
     return np.stack([ndimage.binary_fill_holes(layer) for layer in inside])
 
 
-def _side_shares(inside: np.ndarray) -> list[float]:
+def _side_shares(inside: npt.NDArray[np.bool_]) -> list[float]:
     """Share of the faces behind, before, to the left and to the right that is inside."""
     return [float(face.mean()) for face in (inside[:, 0], inside[:, -1], inside[:, :, 0], inside[:, :, -1])]

@@ -1,6 +1,7 @@
 """Where the voxels of a mask lie, and which of them hang together."""
 
 import numpy as np
+import numpy.typing as npt
 
 from hippopt.artifacts.triples import Voxels
 
@@ -17,7 +18,7 @@ def bounding_box(mask: np.ndarray) -> tuple[Voxels, Voxels] | None:
     return (starts[0], starts[1], starts[2]), (sizes[0], sizes[1], sizes[2])
 
 
-def largest_part(inside: np.ndarray, over_corners: bool = True) -> np.ndarray:
+def largest_part(inside: npt.NDArray[np.bool_], over_corners: bool = True) -> np.ndarray:
     """(Z, Y, X) bool: the largest part of a mask that is not empty; 26-connected, or only over faces."""
     from scipy import ndimage
 

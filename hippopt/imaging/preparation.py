@@ -3,8 +3,10 @@
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from hippopt.artifacts.grid import Grid
 from hippopt.artifacts.plan import NormalisationSettings, Plan
@@ -42,8 +44,8 @@ class PreparedCase:
     scales: how each channel was normalised.
     """
 
-    image: np.ndarray
-    label: np.ndarray | None
+    image: npt.NDArray[np.float32]
+    label: npt.NDArray[np.unsignedinteger[Any]] | None
     properties: CaseProperties
     scales: tuple[IntensityScale, ...]
 
@@ -86,7 +88,7 @@ def scaled(values: np.ndarray, scale: IntensityScale, settings: NormalisationSet
 
 
 def normalise(
-    image: np.ndarray, settings: NormalisationSettings, scales: Sequence[IntensityScale] | None = None
+    image: npt.NDArray[np.float32], settings: NormalisationSettings, scales: Sequence[IntensityScale] | None = None
 ) -> np.ndarray:
     """(C, Z, Y, X) -> float32: each channel clipped to its percentiles and z-scored over the settings' region, slab by
     slab.
@@ -126,7 +128,9 @@ def preparation_bytes(grid: Grid, plan: Plan) -> float:
     return 4.0 * (math.prod(grid.shape) * (3 * channels + classes + 2) + math.prod(shape) * (channels + 3 * classes))
 
 
-def prepare(image: np.ndarray, grid: Grid, plan: Plan, label: np.ndarray | None = None) -> PreparedCase:
+def prepare(
+    image: npt.NDArray[np.float32], grid: Grid, plan: Plan, label: npt.NDArray[np.unsignedinteger[Any]] | None = None
+) -> PreparedCase:
     """image (C, Z, Y, X) and label (Z, Y, X; values as in the files), both on the file's axes -> PreparedCase."""
     image = without_ringing(image, plan)[0]
     ras, straight, own = on_ras_axes(image, grid, plan)
@@ -145,7 +149,9 @@ def prepare(image: np.ndarray, grid: Grid, plan: Plan, label: np.ndarray | None 
     return PreparedCase(prepared, classes, properties, scales)
 
 
-def on_ras_axes(image: np.ndarray, grid: Grid, plan: Plan) -> tuple[np.ndarray, Grid | None, list[IntensityScale]]:
+def on_ras_axes(
+    image: npt.NDArray[np.float32], grid: Grid, plan: Plan
+) -> tuple[np.ndarray, Grid | None, list[IntensityScale]]:
     """((C, Z, Y, X) on RAS axes, its grid where the scan was straightened, then also the scales of the voxels that were
     acquired).
 
@@ -191,7 +197,7 @@ def crop_window(properties: CaseProperties) -> tuple[slice, slice, slice]:
     return (z, y, x)
 
 
-def restore_probabilities(probabilities: np.ndarray, properties: CaseProperties) -> np.ndarray:
+def restore_probabilities(probabilities: npt.NDArray[np.float32], properties: CaseProperties) -> np.ndarray:
     """(L, Z, Y, X) at the target spacing -> (L, Z, Y, X) over the cropped box at the scan's spacing, linearly."""
     return resampling.resize(probabilities, properties.crop_shape, 1)
 
@@ -208,7 +214,7 @@ def place_in_scan(cropped: np.ndarray, properties: CaseProperties, fill: float =
 
 
 def restored_slabs(
-    probabilities: np.ndarray, properties: CaseProperties
+    probabilities: npt.NDArray[np.float32], properties: CaseProperties
 ) -> Iterator[tuple[tuple[slice, slice, slice], np.ndarray]]:
     """`restore_probabilities` piece by piece: (where in the cropped
     box, (L, Z, Y, X) there), so that no class is held in full.
@@ -248,7 +254,9 @@ def mask_of_parts(parts: Iterable[Part], properties: CaseProperties, label_value
     return place_in_scan(mask, properties)
 
 
-def restore_mask(probabilities: np.ndarray, properties: CaseProperties, label_values: tuple[int, ...]) -> np.ndarray:
+def restore_mask(
+    probabilities: npt.NDArray[np.float32], properties: CaseProperties, label_values: tuple[int, ...]
+) -> np.ndarray:
     """Class probabilities (L, Z, Y, X) at the target spacing -> mask of file values (Z, Y, X) in the scan's
     own grid.
     """

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 
 import numpy as np
+import numpy.typing as npt
 
 from hippopt.artifacts.triples import Voxels
 
@@ -138,7 +139,7 @@ def separate_axis(spacing_mm: tuple[float, float, float], target_mm: tuple[float
     return None
 
 
-def resample_image(image: np.ndarray, shape: Voxels, apart: int | None) -> np.ndarray:
+def resample_image(image: npt.NDArray[np.float32], shape: Voxels, apart: int | None) -> np.ndarray:
     """(C, Z, Y, X) -> (C, *shape): cubic; along the axis resampled apart by nearest neighbour."""
     return resize_axes(image, shape, image_orders(apart))
 

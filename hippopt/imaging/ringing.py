@@ -5,6 +5,7 @@ for tissue.
 """
 
 import numpy as np
+import numpy.typing as npt
 
 from hippopt.artifacts.plan import Plan
 
@@ -14,7 +15,7 @@ OVERSHOOT = 0.3  # of the high values: where one voxel in a hundred is further b
 HIGH = 99.5  # percentile of the voxels that are not 0
 
 
-def without_ringing(image: np.ndarray, plan: Plan) -> tuple[np.ndarray, bool]:
+def without_ringing(image: npt.NDArray[np.float32], plan: Plan) -> tuple[np.ndarray, bool]:
     """((C, Z, Y, X) with the background back at 0, whether anything was changed).
 
     Only under plans that tell the background by its zeros, and only of channels with negative values near 0; others

@@ -8,6 +8,7 @@ from functools import cached_property
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 
 from hippopt.artifacts.grid import Grid
 from hippopt.artifacts.plan import Plan
@@ -52,7 +53,7 @@ def coarsen(array: np.ndarray, shape: Voxels) -> np.ndarray:
 class ScanSource:
     """image: (C, Z, Y, X) on the file's axes, as read. Raises nothing: checks are the caller's."""
 
-    def __init__(self, image: np.ndarray, grid: Grid, plan: Plan) -> None:
+    def __init__(self, image: npt.NDArray[np.float32], grid: Grid, plan: Plan) -> None:
         self.image, self.grid, self.plan = without_ringing(image, plan)[0], grid, plan
         self.ras, straight, self._own_scales = on_ras_axes(self.image, grid, plan)
         self.properties: CaseProperties = properties_of(self.ras, grid, plan, straight)
@@ -118,7 +119,7 @@ class ScanSource:
 
 
 def restore_box(
-    probabilities: np.ndarray, start: Voxels, properties: CaseProperties
+    probabilities: npt.NDArray[np.float32], start: Voxels, properties: CaseProperties
 ) -> tuple[np.ndarray, CaseProperties]:
     """Class probabilities (L, z, y, x) of a box of the prepared image that begins at `start`, all else being
     background, -> (the same at the scan's spacing, properties whose crop is the box there).

@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterable, Iterator
 
 import numpy as np
+import numpy.typing as npt
 
 from hippopt.artifacts.grid import Grid, affine_rows
 from hippopt.artifacts.triples import Millimetres
@@ -53,7 +54,7 @@ def straight_for(grid: Grid, spacing_mm: Millimetres, beyond_degrees: float | No
     )
 
 
-def straightened_image(image: np.ndarray, grid: Grid, straight: Grid, zeros_matter: bool) -> np.ndarray:
+def straightened_image(image: npt.NDArray[np.float32], grid: Grid, straight: Grid, zeros_matter: bool) -> np.ndarray:
     """image: (C, Z, Y, X) on the file's axes -> (C, *straight.shape) float32, by cubic splines; beyond the edges as at
     them.
 

@@ -7,8 +7,10 @@ it. Contrast: mean intensity of the structure minus that of the scan, in standar
 import contextlib
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from hippopt.artifacts.codec import load_record
 from hippopt.artifacts.fingerprint import Fingerprint
@@ -44,7 +46,7 @@ def known_contrast(beside_run: Path, fingerprint: Path, fingerprint_hash: str) -
     return None
 
 
-def contrast(image: np.ndarray, inside: np.ndarray) -> float | None:
+def contrast(image: npt.NDArray[Any], inside: npt.NDArray[np.bool_]) -> float | None:
     """The contrast of the true voxels of `inside` in an image
     (Z, Y, X); None where it has none. NaN and Inf count as 0.
     """

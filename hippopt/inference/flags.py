@@ -5,6 +5,7 @@ Limits come from the training scans, never from a book.
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from hippopt.artifacts.cohort import Cohort
 from hippopt.artifacts.regions import LEFT, RIGHT
@@ -17,7 +18,7 @@ LOCATING = (NOT_LOCATED, *NO_SIDE.values(), OTHER_SIDE)  # no mask tells these b
 AT_EDGE, PARTS, VOLUME, ASYMMETRY = "at edge", "several parts", "volume unusual", "asymmetry unusual"
 
 
-def touches_edge(inside: np.ndarray) -> bool:
+def touches_edge(inside: npt.NDArray[np.bool_]) -> bool:
     """Whether a mask (Z, Y, X) reaches the first or last voxel of its array along any axis.
 
     What lies beyond the edge was not seen, so that a structure which reaches it may be cut off.

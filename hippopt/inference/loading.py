@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 from torch import nn
 
 from hippopt.artifacts.grid import Grid
@@ -36,7 +37,7 @@ class LoadedScan:
 
     files: ScanFiles
     scan: Scan
-    image: np.ndarray
+    image: npt.NDArray[np.float32]
     properties: CaseProperties
     warnings: list[str]
     empty: bool
@@ -120,7 +121,12 @@ def _stacked(files: ScanFiles, scans: Sequence[Scan]) -> tuple[np.ndarray, list[
 
 
 def _located(
-    files: ScanFiles, scan: Scan, image: np.ndarray, plan: Plan, locators: Sequence[nn.Module], warnings: list[str]
+    files: ScanFiles,
+    scan: Scan,
+    image: npt.NDArray[np.float32],
+    plan: Plan,
+    locators: Sequence[nn.Module],
+    warnings: list[str],
 ) -> LoadedScan:
     """Only the windows of the located regions are made at full resolution; the whole where the locator is unsure."""
     assert plan.locator is not None

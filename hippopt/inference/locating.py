@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 from torch import nn
 
 from hippopt.artifacts.plan import Plan
@@ -27,7 +28,7 @@ class RegionWindow:
 
     region: int
     start: Voxels
-    image: np.ndarray
+    image: npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from hippopt.artifacts.part_borders import PartBorders
 from hippopt.artifacts.weights import AdapterCard
@@ -28,7 +29,7 @@ def learned_borders(cards: Sequence[AdapterCard]) -> tuple[PartBorders, ...]:
 
 
 def place_borders(
-    probabilities: np.ndarray,
+    probabilities: npt.NDArray[np.float32],
     learned: Sequence[PartBorders],
     class_names: Sequence[str],
     spacing_mm: tuple[float, float, float],

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import nn
 
@@ -51,15 +52,19 @@ class LocatedProbabilities:
     mean: at the target spacing, where and as the networks saw it.
     """
 
-    probabilities: np.ndarray
+    probabilities: npt.NDArray[np.float32]
     properties: CaseProperties
-    mean: np.ndarray
+    mean: npt.NDArray[np.float32]
     flags: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
 
 def segment_located(
-    ensemble: Ensemble, located: Located, image: np.ndarray, properties: CaseProperties, look: Look | None = None
+    ensemble: Ensemble,
+    located: Located,
+    image: npt.NDArray[np.float32],
+    properties: CaseProperties,
+    look: Look | None = None,
 ) -> LocatedProbabilities:
     """Class probabilities from windows around what was located, or from everywhere where the locator was unsure.
 
@@ -127,7 +132,7 @@ def _mean(each: Sequence[np.ndarray]) -> np.ndarray:
 
 def window_probabilities(
     models: Sequence[nn.Module],
-    image: np.ndarray,
+    image: npt.NDArray[np.float32],
     region: str,
     plan: Plan,
     settings: WindowSettings,
@@ -139,7 +144,7 @@ def window_probabilities(
     """
     mirrored = is_mirrored(plan, region)
 
-    def of_plan(found: np.ndarray) -> np.ndarray:
+    def of_plan(found: npt.NDArray[np.float32]) -> np.ndarray:
         if not plan.mirror_sides:
             return found
         found = found[..., ::-1] if mirrored else found
@@ -150,7 +155,7 @@ def window_probabilities(
             ]
         )
 
-    def show(number: int, axes: tuple[str, ...], found: np.ndarray) -> None:
+    def show(number: int, axes: tuple[str, ...], found: npt.NDArray[np.float32]) -> None:
         assert look is not None
         look(number, axes, of_plan(found))
 
@@ -162,7 +167,7 @@ def window_probabilities(
 def _adder(total: np.ndarray, inside: tuple[slice, ...], part: tuple[slice, ...], weight: np.ndarray | float) -> Look:
     """Adds a part of the unflipped view to a part of `total`; other views are let be."""
 
-    def add(_: int, axes: tuple[str, ...], found: np.ndarray) -> None:
+    def add(_: int, axes: tuple[str, ...], found: npt.NDArray[np.float32]) -> None:
         if not axes:
             total[(slice(None), *inside)] += weight * found[(slice(None), *part)]
 
@@ -170,7 +175,7 @@ def _adder(total: np.ndarray, inside: tuple[slice, ...], part: tuple[slice, ...]
 
 
 def _everywhere(
-    ensemble: Ensemble, located: Located, image: np.ndarray, properties: CaseProperties, look: Look | None
+    ensemble: Ensemble, located: Located, image: npt.NDArray[np.float32], properties: CaseProperties, look: Look | None
 ) -> LocatedProbabilities:
     """Sliding windows over the whole image; sides by what is found left and right of the middle of it."""
     models, plan, settings, device = ensemble.models, ensemble.plan, ensemble.windows, ensemble.device
@@ -204,7 +209,7 @@ def _everywhere(
     return LocatedProbabilities(probabilities, within, found, tuple(flags), tuple(warnings))
 
 
-def _sides_everywhere(found: np.ndarray, plan: Plan) -> str | None:
+def _sides_everywhere(found: npt.NDArray[np.float32], plan: Plan) -> str | None:
     """Give each half its side: halves left and right of the middle between the two largest parts.
 
     A line where there is but one.

@@ -6,6 +6,7 @@ Places are in millimetres from the first corner of the field of view, (Z, Y, X) 
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 
 from hippopt.artifacts.plan import LocatorSettings
 from hippopt.artifacts.regions import ANY, LEFT, RIGHT
@@ -43,7 +44,7 @@ class Choice:
 
 
 def choose_regions(
-    probabilities: np.ndarray, names: tuple[str, ...], size_mm: Point, settings: LocatorSettings
+    probabilities: npt.NDArray[np.float32], names: tuple[str, ...], size_mm: Point, settings: LocatorSettings
 ) -> Choice:
     """probabilities: (1 + regions, z, y, x), `names` without the background, over a field of view of size_mm."""
     step = np.divide(size_mm, probabilities.shape[1:])

@@ -102,7 +102,9 @@ def segment(loaded: LoadedScan, ensemble: Ensemble, standards: Standards, wanted
     )  # fmt: skip
 
 
-def _looked_at(image: np.ndarray, ensemble: Ensemble, calibration: Calibration | None) -> tuple[np.ndarray, Sureness]:
+def _looked_at(
+    image: npt.NDArray[np.float32], ensemble: Ensemble, calibration: Calibration | None
+) -> tuple[np.ndarray, Sureness]:
     """Mean probabilities (L, Z, Y, X), and how sure the networks are of them.
 
     Only a calibration is worth extra flips.
@@ -127,7 +129,9 @@ def _labels(plan: Plan) -> dict[str, int]:
     return {label: index for index, label in enumerate(plan.class_names) if index}
 
 
-def _sureness(collector: SignalCollector, mean: np.ndarray, plan: Plan, calibration: Calibration | None) -> Sureness:
+def _sureness(
+    collector: SignalCollector, mean: npt.NDArray[np.float32], plan: Plan, calibration: Calibration | None
+) -> Sureness:
     dice = _mean_dice(calibration, collector.signals(), _labels(plan)) if calibration else {}
     return Sureness(dice, collector.agreement(mean))
 
@@ -145,7 +149,7 @@ def _mean_dice(
     return means
 
 
-def _placed(probabilities: np.ndarray, properties: CaseProperties) -> np.ndarray:
+def _placed(probabilities: npt.NDArray[np.float32], properties: CaseProperties) -> np.ndarray:
     """In the scan's full grid; beyond the crop all is background."""
     full = place_in_scan(probabilities, properties)
     outside = place_in_scan(np.ones(probabilities.shape[1:], bool), properties) == 0

@@ -5,6 +5,7 @@ region it lies nearer to, whatever class the network gave it.
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from hippopt.artifacts.plan import Plan
 from hippopt.artifacts.regions import LEFT, RIGHT
@@ -37,7 +38,7 @@ def centres_of_sides(regions: Sequence[Region]) -> tuple[Point | None, Point | N
     return by_name.get(LEFT), by_name.get(RIGHT)
 
 
-def give_sides(probabilities: np.ndarray, on_right: np.ndarray, plan: Plan) -> float:
+def give_sides(probabilities: npt.NDArray[np.float32], on_right: np.ndarray, plan: Plan) -> float:
     """Move the probability of each side's classes (L, Z, Y, X), in place, to the twin where a voxel lies on the other
     side.
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from hippopt.imaging.mask_parts import bounding_box
 
@@ -52,7 +53,7 @@ class SignalCollector:
         self._signals: list[dict[str, Signals]] = []
         self._flip_dice: list[dict[str, list[float]]] = []
 
-    def look(self, number: int, axes: tuple[str, ...], probabilities: np.ndarray) -> None:
+    def look(self, number: int, axes: tuple[str, ...], probabilities: npt.NDArray[np.float32]) -> None:
         """probabilities: (L, Z, Y, X) of network `number`.
 
         The scan as it is comes before its flips, networks in their order.
@@ -90,7 +91,7 @@ class SignalCollector:
             for number, by_label in enumerate(self._signals)
         ]
 
-    def agreement(self, mean: np.ndarray) -> dict[str, float]:
+    def agreement(self, mean: npt.NDArray[np.float32]) -> dict[str, float]:
         """Mean Dice of each network's mask with that of the mean
         probabilities (L, Z, Y, X), by label; empty for one network.
         """
@@ -105,7 +106,9 @@ class SignalCollector:
         return found
 
 
-def measure_signals(probabilities: np.ndarray, classes: np.ndarray, labels: Mapping[str, int]) -> dict[str, Signals]:
+def measure_signals(
+    probabilities: npt.NDArray[np.float32], classes: np.ndarray, labels: Mapping[str, int]
+) -> dict[str, Signals]:
     """Signals, but for flip_dice, of each label that the mask
     holds. probabilities: (L, Z, Y, X); classes: their argmax.
     """
@@ -124,7 +127,7 @@ def measure_signals(probabilities: np.ndarray, classes: np.ndarray, labels: Mapp
     return found
 
 
-def normalised_entropy(probabilities: np.ndarray) -> np.ndarray:
+def normalised_entropy(probabilities: npt.NDArray[np.float32]) -> np.ndarray:
     """(L, ...) -> (...) float32: -sum p log p over log L; 0 where one class is certain, 1 where all are as likely."""
     total = np.zeros(probabilities.shape[1:], np.float32)
     for values in probabilities:
@@ -139,18 +142,18 @@ def mask_dice(first: np.ndarray, second: np.ndarray) -> float:
     return 2 * int(np.count_nonzero(first & second)) / total if total else 1.0
 
 
-def _class_map(probabilities: np.ndarray) -> np.ndarray:
+def _class_map(probabilities: npt.NDArray[np.float32]) -> np.ndarray:
     return probabilities.argmax(0).astype(np.uint8 if len(probabilities) <= 256 else np.uint16)
 
 
-def _certainty_around(probabilities: np.ndarray, inside: np.ndarray) -> float:
+def _certainty_around(probabilities: npt.NDArray[np.float32], inside: npt.NDArray[np.bool_]) -> float:
     from scipy import ndimage
 
     around = ndimage.binary_dilation(inside, np.ones((3, 3, 3)), iterations=SHELL_VOXELS) & ~inside
     return 1 - float(normalised_entropy(probabilities[:, around]).mean(dtype=np.float64)) if around.any() else 1.0
 
 
-def _box_around(inside: np.ndarray) -> tuple[slice, slice, slice]:
+def _box_around(inside: npt.NDArray[np.bool_]) -> tuple[slice, slice, slice]:
     """The box of a mask that is not empty, SHELL_VOXELS wider on each side."""
     found = bounding_box(inside)
     assert found is not None

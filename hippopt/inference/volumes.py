@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from hippopt.artifacts.calibration import Calibration
 from hippopt.artifacts.cohort import Cohort
@@ -157,7 +158,7 @@ def volume_rows(
     ]
 
 
-def _describe(inside: np.ndarray) -> tuple[int, int, bool]:
+def _describe(inside: npt.NDArray[np.bool_]) -> tuple[int, int, bool]:
     """(voxels, parts, whether it touches the edge of the scan), looked at within its bounding box."""
     from scipy import ndimage
 

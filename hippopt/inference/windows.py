@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import nn
 
@@ -54,7 +55,7 @@ def flip_combinations(axes: Sequence[str]) -> tuple[tuple[str, ...], ...]:
 
 def predict_probabilities(
     models: Sequence[nn.Module],
-    image: np.ndarray,
+    image: npt.NDArray[np.float32],
     settings: WindowSettings,
     device: torch.device,
     look: Look | None = None,

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 from hippopt.scoring.tables import MEAN_FOREGROUND
 
@@ -32,7 +33,9 @@ class Agreement:
     pairs: int
 
 
-def agreement(measured: Sequence[float] | np.ndarray, reference: Sequence[float] | np.ndarray) -> Agreement:
+def agreement(
+    measured: Sequence[float] | npt.NDArray[np.float64], reference: Sequence[float] | npt.NDArray[np.float64]
+) -> Agreement:
     """Compare two measurements of the same targets.
 
     Args:
@@ -52,7 +55,7 @@ def agreement(measured: Sequence[float] | np.ndarray, reference: Sequence[float]
     return Agreement(bias, bias - reach, bias + reach, icc_2_1(pairs), len(pairs))
 
 
-def icc_2_1(ratings: np.ndarray) -> float:
+def icc_2_1(ratings: npt.NDArray[np.float64]) -> float:
     """Calculate ICC(2,1): two-way random effects, absolute agreement, a single judge.
 
     Args:

@@ -13,8 +13,10 @@ number of surface voxels, not the box around them, so that one stray voxel in a 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from scipy.ndimage import binary_erosion
 from scipy.spatial import KDTree
 
@@ -57,8 +59,8 @@ class LabelScore:
 
 
 def score_case(
-    prediction: np.ndarray,
-    reference: np.ndarray,
+    prediction: npt.NDArray[np.unsignedinteger[Any]],
+    reference: npt.NDArray[np.unsignedinteger[Any]],
     spacing_mm: Sequence[float],
     labels: Mapping[str, int],
 ) -> list[LabelScore]:
@@ -75,7 +77,9 @@ def score_case(
     return [score_label(name, prediction == value, reference == value, spacing_mm) for name, value in labels.items()]
 
 
-def score_label(label: str, prediction: np.ndarray, reference: np.ndarray, spacing_mm: Sequence[float]) -> LabelScore:
+def score_label(
+    label: str, prediction: npt.NDArray[np.bool_], reference: npt.NDArray[np.bool_], spacing_mm: Sequence[float]
+) -> LabelScore:
     """Score one label. prediction, reference: (Z, Y, X) bool masks. Empty masks follow EMPTY_RULE."""
     voxel_mm3 = math.prod(float(step) for step in spacing_mm)
     n_predicted, n_reference = int(np.count_nonzero(prediction)), int(np.count_nonzero(reference))
@@ -107,17 +111,17 @@ def score_label(label: str, prediction: np.ndarray, reference: np.ndarray, spaci
     )
 
 
-def dice(prediction: np.ndarray, reference: np.ndarray) -> float:
+def dice(prediction: npt.NDArray[np.bool_], reference: npt.NDArray[np.bool_]) -> float:
     """2 |P and R| / (|P| + |R|) of two bool masks; 1 where both are empty."""
     total = int(np.count_nonzero(prediction)) + int(np.count_nonzero(reference))
     return 2.0 * int(np.count_nonzero(prediction & reference)) / total if total else 1.0
 
 
 def directed_distances_mm(
-    prediction: np.ndarray,
-    reference: np.ndarray,
+    prediction: npt.NDArray[np.bool_],
+    reference: npt.NDArray[np.bool_],
     spacing_mm: Sequence[float],
-) -> tuple[np.ndarray, np.ndarray]:
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Distances (mm) from each surface voxel of the prediction to the reference's surface, and the other way about.
 
     prediction, reference: (Z, Y, X) bool masks, neither of them empty.
@@ -128,45 +132,47 @@ def directed_distances_mm(
     return _nearest(predicted, referred), _nearest(referred, predicted)
 
 
-def surface_points_mm(mask: np.ndarray, spacing_mm: Sequence[float]) -> np.ndarray:
+def surface_points_mm(mask: npt.NDArray[np.bool_], spacing_mm: Sequence[float]) -> npt.NDArray[np.float64]:
     """Surface voxels of a bool mask (Z, Y, X), as (N, 3) positions in mm from voxel (0, 0, 0)."""
     box = _bounding_box(mask)
     inside = mask[box]
     # default structuring element: the 6-neighbourhood; border_value 0: beyond the box lies outside
     surface = inside & ~binary_erosion(inside)
     corner = np.array([side.start for side in box])
-    points: np.ndarray = (np.argwhere(surface) + corner) * np.asarray(spacing_mm, dtype=float)
+    points: npt.NDArray[np.float64] = (np.argwhere(surface) + corner) * np.asarray(spacing_mm, dtype=float)
     return points
 
 
-def hd95_mm(forth: np.ndarray, back: np.ndarray) -> float:
+def hd95_mm(forth: npt.NDArray[np.float64], back: npt.NDArray[np.float64]) -> float:
     """The larger of the two directed 95th percentiles (linearly interpolated), not the percentile of the
     pooled sets.
     """
     return float(max(np.percentile(forth, 95), np.percentile(back, 95)))
 
 
-def normalised_surface_dice(forth: np.ndarray, back: np.ndarray, tolerance_mm: float = NSD_TOLERANCE_MM) -> float:
+def normalised_surface_dice(
+    forth: npt.NDArray[np.float64], back: npt.NDArray[np.float64], tolerance_mm: float = NSD_TOLERANCE_MM
+) -> float:
     """Share of all surface voxels, of both masks together, that lie within the tolerance of the other surface."""
     limit = tolerance_mm + TOLERANCE_SLACK_MM
     within = int(np.count_nonzero(forth <= limit)) + int(np.count_nonzero(back <= limit))
     return within / (len(forth) + len(back))
 
 
-def mean_surface_distance_mm(forth: np.ndarray, back: np.ndarray) -> float:
+def mean_surface_distance_mm(forth: npt.NDArray[np.float64], back: npt.NDArray[np.float64]) -> float:
     """Average symmetric surface distance: the mean over the pooled sets, (sum forth + sum back) / (|forth|
     + |back|).
     """
     return float((forth.sum() + back.sum()) / (len(forth) + len(back)))
 
 
-def _nearest(points: np.ndarray, targets: np.ndarray) -> np.ndarray:
+def _nearest(points: npt.NDArray[np.float64], targets: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     # points on a grid fill space evenly, so that the tree needs no balancing: built several times quicker, same answers
-    distances: np.ndarray = KDTree(targets, balanced_tree=False, compact_nodes=False).query(points)[0]
+    distances: npt.NDArray[np.float64] = KDTree(targets, balanced_tree=False, compact_nodes=False).query(points)[0]
     return distances
 
 
-def _bounding_box(mask: np.ndarray) -> tuple[slice, ...]:
+def _bounding_box(mask: npt.NDArray[np.bool_]) -> tuple[slice, ...]:
     """The smallest box around the True voxels, without a margin: none is needed, as outside the box counts
     as outside.
     """
@@ -177,7 +183,7 @@ def _bounding_box(mask: np.ndarray) -> tuple[slice, ...]:
     return tuple(box)
 
 
-def _check(prediction: np.ndarray, reference: np.ndarray, spacing_mm: Sequence[float]) -> None:
+def _check(prediction: npt.NDArray[Any], reference: npt.NDArray[Any], spacing_mm: Sequence[float]) -> None:
     faults = []
     if prediction.shape != reference.shape:
         faults.append(f"prediction has shape {prediction.shape}, reference {reference.shape}; bring both to one grid")

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
+import numpy.typing as npt
 
 N_RESAMPLES = 10_000
 _DRAWS_AT_ONCE = 2_000_000  # keeps the resampled values of one block near 16 MB
@@ -18,10 +19,12 @@ _DRAWS_AT_ONCE = 2_000_000  # keeps the resampled values of one block near 16 MB
 class Statistic(Protocol):
     """A reduction along one axis, such as numpy.mean or numpy.median."""
 
-    def __call__(self, values: np.ndarray, /, *, axis: int) -> Any: ...
+    def __call__(self, values: npt.NDArray[np.float64], /, *, axis: int) -> Any: ...
 
 
-def subject_means(values: Sequence[float] | np.ndarray, groups: Sequence[Any] | np.ndarray) -> np.ndarray:
+def subject_means(
+    values: Sequence[float] | npt.NDArray[np.float64], groups: Sequence[Any] | npt.NDArray[Any]
+) -> npt.NDArray[np.float64]:
     """The mean value of each subject, by sorted subject. values, groups: one entry per case; NaN is refused."""
     values, groups = np.asarray(values, dtype=float), np.asarray(groups)
     if values.ndim != 1 or values.shape != groups.shape:
@@ -29,13 +32,13 @@ def subject_means(values: Sequence[float] | np.ndarray, groups: Sequence[Any] | 
     if np.isnan(values).any():
         raise ValueError("a value is NaN; leave such cases out, and count them, before")
     _, index = np.unique(groups, return_inverse=True)
-    means: np.ndarray = np.bincount(index, weights=values) / np.bincount(index)
+    means: npt.NDArray[np.float64] = np.bincount(index, weights=values) / np.bincount(index)
     return means
 
 
 def bootstrap_interval(
-    values: Sequence[float] | np.ndarray,
-    groups: Sequence[Any] | np.ndarray,
+    values: Sequence[float] | npt.NDArray[np.float64],
+    groups: Sequence[Any] | npt.NDArray[Any],
     statistic: Statistic = np.mean,
     n_resamples: int = N_RESAMPLES,
     seed: int = 0,
@@ -76,9 +79,9 @@ class PairedDifference:
 
 
 def paired_difference(
-    first: Sequence[float] | np.ndarray,
-    second: Sequence[float] | np.ndarray,
-    groups: Sequence[Any] | np.ndarray,
+    first: Sequence[float] | npt.NDArray[np.float64],
+    second: Sequence[float] | npt.NDArray[np.float64],
+    groups: Sequence[Any] | npt.NDArray[Any],
     n_resamples: int = N_RESAMPLES,
     seed: int = 0,
 ) -> PairedDifference:
@@ -103,7 +106,7 @@ def paired_difference(
     )
 
 
-def holm(p_values: Sequence[float] | np.ndarray) -> np.ndarray:
+def holm(p_values: Sequence[float] | npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Holm's step-down adjusted p values, in the order given.
 
     The i-th smallest of m (i from 0) is multiplied by m - i, made monotone and cut at 1 (Holm 1979).
@@ -117,7 +120,7 @@ def holm(p_values: Sequence[float] | np.ndarray) -> np.ndarray:
     return adjusted
 
 
-def _wilcoxon(differences: np.ndarray) -> float:
+def _wilcoxon(differences: npt.NDArray[np.float64]) -> float:
     if not len(differences):
         return math.nan
     if not differences.any():
