@@ -62,7 +62,7 @@ def threads_asked() -> int | None:
     with OMP_NUM_THREADS; None where it is not set, or not a number.
     """
     text = os.environ.get(THREADS, "").partition(",")[0].strip()
-    return int(text) if text.isdigit() and int(text) > 0 else None
+    return int(text) if text.isdecimal() and int(text) > 0 else None
 
 
 def _physical_bytes() -> float:
@@ -105,7 +105,7 @@ def _scheduled_bytes(environment: Mapping[str, str]) -> Iterator[float]:
 
 
 def _whole(text: str | None) -> int | None:
-    return int(text) if text and text.strip().isdigit() else None
+    return int(text) if text and text.strip().isdecimal() else None
 
 
 def _cgroup_bytes() -> Iterator[float]:

@@ -113,7 +113,9 @@ def _readable(path: Path, name: str) -> Iterator[None]:
     where = f"its member {name}: " if name else ""
     try:
         yield
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError, OSError) as error:
+        if isinstance(error, OSError) and error.filename is not None:  # of the file's path, not of an offset within it
+            raise
         with path.open("rb") as stream:
             begins = stream.read(2) == b"PK"
         what = "damaged or cut short" if begins else "not a zip"

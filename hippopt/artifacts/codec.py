@@ -70,6 +70,8 @@ def parse_json(text: str | bytes, source: Path) -> Any:
             f"{source}: malformed JSON at line {error.lineno}, column {error.colno}: {error.msg}; mend or remake the"
             " file"
         ) from error
+    except ValueError as error:  # a number of thousands of digits
+        raise PlanError(f"{source}: {one_line(error)}; mend or remake the file") from None
 
 
 def decode(data: Any, kind: type[R], source: Path) -> R:
@@ -79,6 +81,8 @@ def decode(data: Any, kind: type[R], source: Path) -> R:
         raise PlanError(f"{source}: schema {data['schema']}, but this hippopt reads schema {expected}; remake the file")
     try:
         return msgspec.convert(data, kind)
+    except UnicodeEncodeError:
+        raise PlanError(f"{source}: holds half of a character (a lone surrogate), as no text may; restore it") from None
     except msgspec.ValidationError as error:
         right = right_values(kind, error)
         raise PlanError(

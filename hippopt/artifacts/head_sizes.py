@@ -39,7 +39,11 @@ def read_head_sizes(path: Path) -> HeadSizes:
     except (OSError, UnicodeDecodeError) as error:
         raise DatasetError(f"--head-size {path}: cannot be read ({error}); give a table of text") from None
     first = text.partition("\n")[0]
-    rows = list(csv.reader(io.StringIO(text), delimiter=next((mark for mark in "\t;," if mark in first), "\t")))
+    mark = next((mark for mark in "\t;," if mark in first), "\t")
+    try:
+        rows = list(csv.reader(io.StringIO(text), delimiter=mark))
+    except csv.Error as error:
+        raise DatasetError(f"--head-size {path}: cannot be read ({error}); write it as a plain table") from None
     header = [cell.strip().lower() for cell in rows[0]] if rows else []
     named = [index for index, name in enumerate(header) if index and name in COLUMNS]
     column = named[0] if named else 1 if len(header) == 2 else None

@@ -99,13 +99,13 @@ def read_table(path: Path | None = None) -> LabelTable:
     known = {TARGET, *CLASSES[3:], ""}
     try:
         rows = list(csv.DictReader(source.read_text().splitlines(), delimiter="\t"))
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DatasetError(
             f"{source}: the label table cannot be read ({error}); give a table of value, name, tissue, class"
         ) from None
     for number, row in enumerate(rows, 2):
         value, tissue, kind = row.get("value") or "", row.get("tissue") or "", row.get("class") or ""
-        if not value.isdigit() or not tissue or kind not in known:
+        if not value.isdecimal() or not tissue or kind not in known:
             raise DatasetError(
                 f"{source}: line {number}: needs a whole number, a tissue and a class of"
                 f" {', '.join(sorted(known - {''}))} or none, separated by tabs"

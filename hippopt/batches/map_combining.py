@@ -89,13 +89,13 @@ def read_numbers(path: Path | None = None) -> dict[int, int]:
     numbers: dict[int, int] = {}
     try:
         rows = list(csv.DictReader(source.read_text().splitlines(), delimiter="\t"))
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DatasetError(
             f"{source}: the table cannot be read ({error}); give a table of value, name, freesurfer"
         ) from None
     for line, row in enumerate(rows, 2):
         value, number = row.get("value") or "", row.get("freesurfer") or ""
-        if not value.isdigit() or not number.isdigit() or int(value) == 0:
+        if not value.isdecimal() or not number.isdecimal() or int(value) == 0:
             raise DatasetError(
                 f"{source}: line {line}: needs a whole number above 0, a name and FreeSurfer's number, separated by"
                 " tabs"

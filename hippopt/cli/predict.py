@@ -90,7 +90,7 @@ def _parser() -> argparse.ArgumentParser:
 def _work(options: argparse.Namespace, workspace: Workspace, console: TerminalConsole) -> int:
     started = time.perf_counter()
     if options.folds is not None:
-        bad = [fold for fold in options.folds if not fold.isdigit() and not fit_number(fold)]
+        bad = [fold for fold in options.folds if not fold.isdecimal() and not fit_number(fold)]
         if bad:
             raise UsageError(f"--folds {' '.join(bad)}: give numbers, or full-data")
     if options.part is not None and options.parts is None:

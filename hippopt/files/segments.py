@@ -37,7 +37,7 @@ def stated_segments(path: Path, own: Mapping[str, str], layers: int) -> tuple[Se
             own.get(f"Segment{number}_LabelValue", "1"),
             own.get(f"Segment{number}_Layer", str(number if layers > 1 else 0)),
         )
-        if not value.strip().isdigit() or not layer.strip().isdigit() or not int(layer) < layers or not int(value):
+        if not value.strip().isdecimal() or not layer.strip().isdecimal() or not int(layer) < layers or not int(value):
             raise ImageError(
                 f"{path}: segment {name!r} has value {value!r} in layer {layer!r} of {layers}; save it anew in 3D"
                 " Slicer"

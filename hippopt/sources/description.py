@@ -102,7 +102,7 @@ def _labels(labels: Any, path: Path) -> tuple[dict[str, int] | None, str]:
         return None, f"{path}: labels must map names to numbers, got {labels}"
     found = {}
     for name, value in labels.items():
-        number = int(value) if isinstance(value, str) and value.isdigit() else value
+        number = int(value) if isinstance(value, str) and value.isdecimal() else value
         if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number <= 65535 or name == "ignore":
             return (
                 None,

@@ -1,0 +1,70 @@
+"""Characters, numbers and offsets that no sound file holds are refused in a line, in records, tables and model files.
+
+Each of these ended in a traceback until the fuzzer (tests/fuzzing) found it.
+"""
+
+import json
+import struct
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from hippopt.artifacts.codec import decode, parse_json
+from hippopt.artifacts.cohort import Cohort
+from hippopt.artifacts.head_sizes import read_head_sizes
+from hippopt.batches.label_maps import read_table
+from hippopt.batches.map_combining import read_numbers
+from hippopt.errors import DatasetError, PlanError, WeightsError
+from hippopt.sources.description import read_description
+from hippopt.stages.install_model import open_model
+from tests.import_sources import write_decathlon
+
+SQUARE = "\u00b2"  # a digit to Python's isdigit, but no number
+
+
+def test_row_109_half_a_character_in_a_record() -> None:
+    data = parse_json('{"\\ud800": 1, "volumes": {}, "parts": {}, "asymmetry": {}}', Path("a.json"))
+    with pytest.raises(PlanError, match=r"a\.json.*surrogate"):
+        decode(data, Cohort, Path("a.json"))
+
+
+def test_row_109_a_number_of_thousands_of_digits() -> None:
+    with pytest.raises(PlanError, match=r"a\.json.*digits"):
+        parse_json("[" + 5000 * "1" + "]", Path("a.json"))
+
+
+def test_row_109_digits_that_are_no_numbers(tmp_path: Path) -> None:
+    table = tmp_path / "table.tsv"
+    table.write_text(f"value\tname\ttissue\tclass\n{SQUARE}\tleft\tgrey\thippocampus\n", encoding="utf-8")
+    with pytest.raises(DatasetError, match="line 2"):
+        read_table(table)
+    table.write_text(f"value\tname\tfreesurfer\n17\tleft\t{SQUARE}\n", encoding="utf-8")
+    with pytest.raises(DatasetError, match="line 2"):
+        read_numbers(table)
+    folder = write_decathlon(tmp_path / "in")
+    description = folder / "dataset.json"
+    known = json.loads(description.read_text())
+    description.write_text(json.dumps({**known, "labels": {"background": 0, "front": SQUARE}}))
+    assert SQUARE in read_description(folder).label_fault
+
+
+@pytest.mark.parametrize("read", [read_table, read_numbers, read_head_sizes])
+def test_row_109_a_cell_that_no_table_holds(read: Callable[[Path], object], tmp_path: Path) -> None:
+    table = tmp_path / "table.tsv"
+    table.write_text("value\tname\n17\t" + 200_000 * "x" + "\n")
+    with pytest.raises(DatasetError, match=r"table\.tsv.*field"):
+        read(table)
+
+
+def test_row_109_a_model_file_whose_directory_points_before_its_beginning(tmp_path: Path) -> None:
+    path = tmp_path / "model.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("manifest.json", b"{}" * 200)
+    data = bytearray(path.read_bytes())
+    at = data.rfind(b"PK\x05\x06") + 16
+    struct.pack_into("<I", data, at, struct.unpack_from("<I", data, at)[0] + 300)
+    path.write_bytes(data)
+    with pytest.raises(WeightsError, match=r"model\.zip: damaged"), open_model(path):
+        pass
