@@ -1,5 +1,6 @@
 """Class probabilities of a prepared image, by one window or by many, over flips and over networks."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -19,6 +20,10 @@ TOUCH_SHARE = 0.005
 # networks, whose mean needs no overlapping windows (docs/experiments.md: one network is .001 to .003 better with them)
 SEVERAL = 3
 
+# is told after each few windows of a look in many: (windows seen, windows of all looks of all networks); what it raises
+# ends the work
+Watch = Callable[[int, int], None]
+
 
 @dataclass(frozen=True)
 class WindowSettings:
@@ -27,7 +32,7 @@ class WindowSettings:
 
     also_shown: flips that are only shown to whoever looks, of the first `shown_networks` networks. centre: several
     networks look once, at the middle of an image somewhat larger than the patch, where what is found there does not
-    reach the window's faces.
+    reach the window's faces. watch: follows a look in many windows, and may end it.
     """
 
     patch_size: Voxels
@@ -38,6 +43,7 @@ class WindowSettings:
     also_shown: tuple[tuple[str, ...], ...] = ()
     shown_networks: int = 0
     centre: bool = False
+    watch: Watch | None = None
 
 
 # what looks at each view: (number of the network, flipped axes, probabilities (L, Z, Y, X) on the image's own axes, not
@@ -71,6 +77,7 @@ def predict_probabilities(
         np.array(image, dtype=np.float32, order="C")
     )  # a copy, since a memory-mapped image is read-only
     total: torch.Tensor | None = None
+    on_windows = _counting(len(models), tensor, settings, look is not None)
     with torch.inference_mode():
         middles = _middles(models, tensor, settings, device)
         for number, model in enumerate(models):
@@ -81,8 +88,10 @@ def predict_probabilities(
                 flipped = torch.flip(tensor, dims) if dims else tensor
                 if middles and not axes:
                     probabilities = middles[number]
+                elif middles:
+                    probabilities = _middle(model, flipped, settings, device)
                 else:
-                    probabilities = (_middle if middles else _sliding)(model, flipped, settings, device)
+                    probabilities = _sliding(model, flipped, settings, device, on_windows)
                 if dims:
                     probabilities = torch.flip(probabilities, dims)
                     if "x" in axes:
@@ -94,6 +103,31 @@ def predict_probabilities(
                 total = probabilities if total is None else total.add_(probabilities)
     assert total is not None, "no model was given"
     return (total / (len(models) * len(settings.flips))).numpy()
+
+
+def window_count(shape: Sequence[int], patch_size: Sequence[int]) -> int:
+    """How many windows at half steps cover an image. shape: (Z, Y, X) voxels."""
+    steps = (max(1, int(size * (1 - OVERLAP))) for size in patch_size)
+    return math.prod(
+        1 + max(0, math.ceil((size - patch) / step)) for size, patch, step in zip(shape, patch_size, steps, strict=True)
+    )
+
+
+def _counting(networks: int, image: torch.Tensor, settings: WindowSettings, shown: bool) -> Callable[[int], None]:
+    """What is to be called with the number of windows that a network has just seen."""
+    watch = settings.watch
+    if watch is None:
+        return lambda _: None
+    more = sum(axes not in settings.flips for axes in settings.also_shown) if shown else 0
+    looks = networks * len(settings.flips) + min(networks, settings.shown_networks) * more
+    of_all, done = looks * window_count(image.shape[1:], settings.patch_size), 0
+
+    def count(windows: int) -> None:
+        nonlocal done
+        done += windows
+        watch(min(done, of_all), of_all)
+
+    return count
 
 
 def _swapped_order(settings: WindowSettings) -> list[int]:
@@ -159,12 +193,20 @@ def _logits(model: nn.Module, windows: torch.Tensor) -> torch.Tensor:
     return torch.cat([_logits(model, windows[:half]), _logits(model, windows[half:])])
 
 
-def _sliding(model: nn.Module, image: torch.Tensor, settings: WindowSettings, device: torch.device) -> torch.Tensor:
+def _sliding(
+    model: nn.Module,
+    image: torch.Tensor,
+    settings: WindowSettings,
+    device: torch.device,
+    on_windows: Callable[[int], None],
+) -> torch.Tensor:
     """Probabilities (L, Z, Y, X) by windows at half steps."""
     from monai.inferers.utils import sliding_window_inference
 
     def predictor(windows: torch.Tensor) -> torch.Tensor:
-        return torch.softmax(_logits(model, windows).float(), 1)
+        found = torch.softmax(_logits(model, windows).float(), 1)
+        on_windows(len(windows))
+        return found
 
     found = sliding_window_inference(
         image[None],

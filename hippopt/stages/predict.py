@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -20,6 +20,7 @@ from hippopt.inference.flags import CONSTANT, SEEN
 from hippopt.inference.journal import Part
 from hippopt.inference.kept_masks import KeptMasks
 from hippopt.inference.loading import LoadedScan, load_scan
+from hippopt.inference.long_scans import LongScan
 from hippopt.inference.outcomes import PROBABILITIES, UNCERTAINTY, Outcomes, map_path, mask_path
 from hippopt.inference.region_windows import Ensemble
 from hippopt.inference.segmentation import Segmentation, Wanted, segment
@@ -67,7 +68,8 @@ def predict(
 
     A mask that is there already is kept; new scans come first. The next scan is read and prepared while the network
     works on this one. The tables are written as the work goes on. Raises Interrupted after SIGINT or SIGTERM, once the
-    scan at hand is finished.
+    scan at hand is finished,
+    or given up where that would take long.
     """
     batch = _Batch(scans, models, plan, request, device, console)
     with StopSignals() as signals:
@@ -128,7 +130,10 @@ class _Batch:
                 next(bar, None)
                 tried += 1
                 try:
-                    _segment(outcome.result(), self)
+                    _segment(outcome.result(), self, signals)
+                except Interrupted as stop:  # in the middle of a scan that would have taken long
+                    self.console.warn(str(stop))
+                    tried -= 1
                 except Exception as error:  # whatever is wrong with one scan, the batch goes on
                     self._fail(files, error)
                 if self.request.part is None and time.monotonic() > next_save:
@@ -212,7 +217,7 @@ class _Batch:
         return lacking and not any(CONSTANT in fields["flag"].split("; ") for fields in fields_of(lines))
 
 
-def _segment(loaded: LoadedScan, batch: _Batch) -> None:
+def _segment(loaded: LoadedScan, batch: _Batch, signals: StopSignals) -> None:
     """Predict and write one scan, unless another process has made its mask meanwhile."""
     files, request = loaded.files, batch.request
     if not request.overwrite and mask_path(files, request.output).exists():
@@ -220,7 +225,8 @@ def _segment(loaded: LoadedScan, batch: _Batch) -> None:
         return
     for warning in loaded.warnings:
         batch.console.warn(warning)
-    ensemble = Ensemble(batch.models, batch.plan, request.windows, batch.device, request.borders)
+    watch = LongScan(files.id, loaded.image.shape[1:], batch.plan.patch_size, batch.console, lambda: signals.number)
+    ensemble = Ensemble(batch.models, batch.plan, replace(request.windows, watch=watch), batch.device, request.borders)
     found = segment(loaded, ensemble, request.standards, request.wanted)
     for warning in found.warnings:
         batch.console.warn(warning)

@@ -29,7 +29,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.kills", description=__doc__.splitlines()[0])
     parser.add_argument("--seed", type=int, default=0, help="of the moments (default: 0)")
     parser.add_argument("--kills", type=int, help="of each campaign; default: as issue 14 asks")
-    parser.add_argument("--only", nargs="+", default=[], metavar="COMMAND", help="some commands only")
+    parser.add_argument("--only", nargs="+", default=[], metavar="COMMAND", help="these commands only, in all ways")
+    parser.add_argument("--exactly", nargs="+", default=[], metavar="NAME", help="some of the table's lines only")
     parser.add_argument("--apart", action="store_true", help="begin what a command starts as a user does: slower")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write what was counted")
     options = parser.parse_args()
@@ -46,7 +47,7 @@ def _fight(options: argparse.Namespace, box: Path) -> dict[str, Count]:
     """One chain of kills of each campaign in turn, until each has its kills: stopped early, all have had some."""
     templates, grounds, wanted = Templates(box), [], {}
     every = campaigns(box)
-    for campaign in chosen(every, options.only):
+    for campaign in chosen(every, options.only, options.exactly):
         wanted[campaign.name] = options.kills or KILLS.get(campaign.name, OTHERWISE)
         rng = random.Random(1000 * options.seed + every.index(campaign))
         grounds.append(Ground(apart(campaign) if options.apart else campaign, templates, rng, _tell))

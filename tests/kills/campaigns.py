@@ -6,7 +6,6 @@ After every kill all files under final names are whole; at the end they are thos
 
 import importlib
 import random
-import re
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -292,9 +291,11 @@ class Ground:
         self.tell(f"FAULT {line}")
 
 
-def chosen(every: Sequence[Campaign], names: Sequence[str]) -> list[Campaign]:
-    """The campaigns of these names, all where there are none; `train` stands for all of training."""
-    return [each for each in every if not names or each.name in names or re.split(r"\W", each.name)[0] in names]
+def chosen(every: Sequence[Campaign], commands: Sequence[str], names: Sequence[str]) -> list[Campaign]:
+    """The campaigns of these commands, or of these names; all where none are given."""
+    return [
+        each for each in every if not (commands or names) or each.name in names or each.name.split(" ")[0] in commands
+    ]
 
 
 def apart(campaign: Campaign) -> Campaign:
