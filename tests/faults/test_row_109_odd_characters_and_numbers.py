@@ -17,8 +17,8 @@ from hippopt.artifacts.head_sizes import read_head_sizes
 from hippopt.batches.label_maps import read_table
 from hippopt.batches.map_combining import read_numbers
 from hippopt.errors import DatasetError, PlanError, WeightsError
+from hippopt.networks.model_archive import open_model
 from hippopt.sources.description import read_description
-from hippopt.stages.install_model import open_model
 from tests.import_sources import write_decathlon
 
 SQUARE = "\u00b2"  # a digit to Python's isdigit, but no number

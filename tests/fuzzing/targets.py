@@ -33,12 +33,12 @@ from hippopt.files.image_io import read_scan
 from hippopt.files.label_reading import read_label
 from hippopt.inference.journal import read_journals
 from hippopt.inference.volume_table import fields_of, read_failures, read_volumes
+from hippopt.networks.model_archive import open_model
 from hippopt.networks.restoring import read_card
 from hippopt.networks.tensor_files import parse_state, read_state
 from hippopt.planning.splits import read_splits
 from hippopt.scoring.tables import read_case_table
 from hippopt.sources.description import read_description
-from hippopt.stages.install_model import open_model
 
 MOST_VOXELS = 2**28  # of a result: no input here is larger than some kilobytes
 HEADER = 348
