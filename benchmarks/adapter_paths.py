@@ -40,9 +40,8 @@ def measure(rows: list[int], m: int, n: int, tokens: int, rank: int, rounds: int
         Slot(f"layers.{i}.weight", start, start + m) for i, count in enumerate(rows) for start in range(0, count, m)
     ]
     shapes = {"u": (len(slots), m, rank), "s": (len(slots), rank), "v": (len(slots), n, rank)}
-    initial = {
-        f"stack.{name}": torch.randn(shape) * 0.01 for name, shape in shapes.items()
-    }  # no SVD: the values do not matter here
+    # no SVD: the values do not matter here
+    initial = {f"stack.{name}": torch.randn(shape) * 0.01 for name, shape in shapes.items()}
     adaptation = adapt(model, [Stack("stack", tuple(slots))], rank, initial=initial)
     inputs = [torch.randn(tokens, n, requires_grad=True) for _ in rows]
     found: dict[str, list[float]] = {"activations": [], "weights": []}

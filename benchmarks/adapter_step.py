@@ -183,9 +183,8 @@ def equal_peft_rank(size: str, rank: int) -> int:
     ours = factor_count(hidden, hidden, 4 * LAYERS, rank, "diagonal") + 2 * factor_count(
         mlp, hidden, LAYERS, rank, "diagonal"
     )
-    each = LAYERS * (
-        4 * hidden + 2 * hidden + 2 * (hidden + mlp)
-    )  # qkv, output projection, two MLP layers, a rank of 1
+    # qkv, output projection, two MLP layers, a rank of 1
+    each = LAYERS * (4 * hidden + 2 * hidden + 2 * (hidden + mlp))
     return max(1, round(ours / each))
 
 

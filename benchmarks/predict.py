@@ -37,10 +37,11 @@ TOOLS = {
     "nnU-Net, 3 + 3 workers": ("-npp", "3", "-nps", "3"),
     "nnU-Net, no workers": ("-npp", "0", "-nps", "0"),
 }
+# of nnU-Net's: one brain, all crops
 AIMS = {
     "brain": {"seconds": 1 / 10, "peak_gb": 1 / 3},
     "crop": {"seconds": 1 / 3},
-}  # of nnU-Net's: one brain, all crops
+}
 BRAIN_SECONDS = 11.0
 SAMPLE_SECONDS = 0.2
 

@@ -14,9 +14,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 CGROUPS = Path("/sys/fs/cgroup")
-OWN_CGROUPS = Path(
-    "/proc/self/cgroup"
-)  # lines `number:controllers:path`; version 2 has number 0 and names no controller
+# lines `number:controllers:path`; version 2 has number 0 and names no controller
+OWN_CGROUPS = Path("/proc/self/cgroup")
 MOUNTS = Path("/proc/self/mountinfo")
 UNKNOWN_MACHINE_BYTES = 16e9  # where the system does not say
 # how torch and its libraries word it where they raise a plain RuntimeError

@@ -15,9 +15,8 @@ def broken_ranks(adapter: AdapterSettings, network: NetworkSettings) -> list[str
     bounds = {name: hidden if name == "attention" else min(hidden, network.mlp_dim) for name in adapter.stacks}
     if CONVOLUTIONS in bounds:
         m, n = (width * network.feature_size for width in DEEPEST_WIDTHS.get(network.token_size, (8, 16)))
-        bounds[CONVOLUTIONS] = (m * n - 1) // (
-            m + n + 1
-        )  # beyond it no kernel's factors would be fewer numbers than itself
+        # beyond it no kernel's factors would be fewer numbers than itself
+        bounds[CONVOLUTIONS] = (m * n - 1) // (m + n + 1)
     if isinstance(adapter.rank, int):
         bound = min(bounds.values(), default=hidden)
         sound = 1 <= adapter.rank <= bound

@@ -155,9 +155,8 @@ def _json_list(path: Path) -> list[str]:
 def _text(path: Path) -> str:
     try:
         data = path.read_bytes()
-        return data.decode(
-            "utf-16" if data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
-        )  # Excel's "Unicode text"
+        # Excel's "Unicode text"
+        return data.decode("utf-16" if data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig")
     except FileNotFoundError:
         raise DatasetError(missing_path(path)) from None
     except UnicodeDecodeError as error:

@@ -3,10 +3,11 @@
 from hippopt.artifacts.codec import SCHEMA, Record
 
 LEAST_SCANS = 10  # with fewer, nothing is called unusual
+# Tukey's: a value this many interquartile ranges beyond a quartile is an outlier, or far out
 FENCE, OUTER_FENCE = (
     1.5,
     3.0,
-)  # Tukey's: a value this many interquartile ranges beyond a quartile is an outlier, or far out
+)
 # quartiles of fewer scans are too rough for the inner fence: of ten, it calls 7 % of ordinary volumes unusual
 # (docs/experiments.md)
 FEW_SCANS = 20

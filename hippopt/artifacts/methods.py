@@ -78,11 +78,12 @@ VARIANTS = {
     "no-transformer-base": "full from the base, with them left out",
 }
 assert tuple(METHODS) == get_args(Method)
+# whose rates every plan names, also one of an earlier hippopt
 PLANNED: tuple[Method, ...] = (
     "lora-pt",
     "decoder",
     "full",
-)  # whose rates every plan names, also one of an earlier hippopt
+)
 
 
 def default_rates() -> dict[str, float]:

@@ -88,9 +88,8 @@ class AugmentationSettings(Record, frozen=True, kw_only=True):
     p_inverted_gamma: float
     gamma: tuple[float, float]
     flip_axes: tuple[Literal["x", "y", "z"], ...]
-    swap_labels: tuple[tuple[int, int], ...] | msgspec.UnsetType = (
-        msgspec.UNSET
-    )  # no value, so that older plans keep their hash
+    # no value, so that older plans keep their hash
+    swap_labels: tuple[tuple[int, int], ...] | msgspec.UnsetType = msgspec.UNSET
     p_elastic: float = 0.0
     elastic_scale: tuple[float, float] = (0.08, 0.25)
     elastic_voxels: tuple[float, float] = (1.0, 4.0)

@@ -35,13 +35,11 @@ class CachePaths:
 
 def cache_key(plan: Plan, case: CaseFingerprint) -> str:
     """Hash of all that shapes the arrays of a case: its voxel data and the plan's decisions on preparation."""
-    more = (
-        ["16-bit classes"] if len(plan.label_values) > 256 else []
-    )  # earlier versions kept these in 8 bits, and mixed them up
+    # earlier versions kept these in 8 bits, and mixed them up
+    more = ["16-bit classes"] if len(plan.label_values) > 256 else []
     straight = straight_for(case.grid, plan.target_spacing_mm, plan.straighten_degrees)
-    turned = (
-        [list(case.grid.affine)] if straight is not None else []
-    )  # voxel values alone do not tell how a tilted scan lies
+    # voxel values alone do not tell how a tilted scan lies
+    turned = [list(case.grid.affine)] if straight is not None else []
     return content_hash([plan.preparation_hash, case.image_hash, case.label_hash, *more, *turned])
 
 

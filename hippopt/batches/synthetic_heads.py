@@ -125,9 +125,8 @@ def _grid(
     matrix = turn * np.exp(common + rng.uniform(-math.log(settings.stretch), math.log(settings.stretch), 3))
     if flip:
         matrix[:, 2] *= -1
-    mm = [
-        (torch.arange(size, dtype=torch.float32) - (size - 1) / 2) * canvas.spacing_mm for size in canvas.shape
-    ]  # from the middle of the canvas, z, y, x
+    # from the middle of the canvas, z, y, x
+    mm = [(torch.arange(size, dtype=torch.float32) - (size - 1) / 2) * canvas.spacing_mm for size in canvas.shape]
     points = torch.stack(torch.meshgrid(*mm, indexing="ij"))
     places = torch.einsum("ij,jzyx->izyx", torch.tensor(matrix, dtype=torch.float32), points)
     coarse = [max(2, round(size * canvas.spacing_mm / settings.elastic_control_mm)) for size in canvas.shape]

@@ -80,9 +80,8 @@ def scan_of_nibabel(image: Any, name: str, volume: int | None = None) -> Scan:
         raise ImageError(f"{name}: no affine; give the array with spacing_mm")
     affine, header = image.affine, image.header
     if hasattr(header, "get_sform") and np.allclose(affine, header.get_best_affine(), atol=1e-4, equal_nan=True):
-        affine = nifti_affine(
-            path, header, notes
-        )  # in mm, whatever the header's unit, and with what is to be said of it
+        # in mm, whatever the header's unit, and with what is to be said of it
+        affine = nifti_affine(path, header, notes)
     elif hasattr(header, "get_base_affine") and np.allclose(affine, header.get_base_affine(), atol=1e-4):
         notes.append(f"{name}: Analyze states no orientation; read as LAS (radiological), check left and right")
     check_memory(path, size[::-1], 12.0 * math.prod(size), machine_bytes())

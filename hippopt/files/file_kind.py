@@ -91,9 +91,8 @@ def kind_of_unknown(start: bytes) -> str:
     try:
         text = start.decode()
     except UnicodeDecodeError as error:
-        text = (
-            start[: error.start].decode() if error.start > len(start) - 4 else ""
-        )  # a character may be cut at the end
+        # a character may be cut at the end
+        text = start[: error.start].decode() if error.start > len(start) - 4 else ""
     return (
         "a text file"
         if text and all(letter.isprintable() or letter in "\t\r\n" for letter in text)

@@ -16,6 +16,7 @@ from hippopt.files.file_kind import irregular_kind
 GZIP_MAGIC = b"\x1f\x8b"
 GZIP_START = 1 << 17  # a gzip header may hold an extra field of 64 KB, and a name
 HEADER_BYTES = 540  # of NIfTI-2; NIfTI-1 needs 348
+# datatype code: bytes per voxel
 REAL_TYPES = {
     2: 1,
     4: 2,
@@ -27,7 +28,7 @@ REAL_TYPES = {
     768: 4,
     1024: 8,
     1280: 8,
-}  # datatype code: bytes per voxel
+}
 
 
 @dataclass(frozen=True)

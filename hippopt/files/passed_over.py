@@ -18,6 +18,7 @@ CONVERT = {
     (".zip", ".tar", ".tar.gz", ".tgz", ".7z"): "archives; unpack them",
 }
 
+# lie beside masks and in BIDS; nobody means them as scans
 TABLES = (
     ".json",
     ".tsv",
@@ -26,7 +27,7 @@ TABLES = (
     ".ctbl",
     "_labels.txt",
     "_lut.txt",
-)  # lie beside masks and in BIDS; nobody means them as scans
+)
 
 
 def passed_over(folder: Path, read: Collection[str], others: Iterable["os.DirEntry[str]"]) -> list[str]:

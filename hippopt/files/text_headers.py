@@ -11,9 +11,8 @@ from pathlib import Path
 from hippopt.errors import ImageError
 from hippopt.files.file_kind import kind_of_unknown
 
-HEADER_BYTES = (
-    1 << 22
-)  # no header is longer, not even one with the gradients of a diffusion scan or a thousand segments
+# no header is longer, not even one with the gradients of a diffusion scan or a thousand segments
+HEADER_BYTES = 1 << 22
 NRRD_BYTES = {
     **dict.fromkeys(("signed char", "int8", "int8_t", "uchar", "unsigned char", "uint8", "uint8_t"), 1),
     **dict.fromkeys(("short", "short int", "signed short", "signed short int", "int16", "int16_t"), 2),

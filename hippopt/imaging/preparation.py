@@ -97,9 +97,8 @@ def normalise(
     scales: of the channels, where they were measured already.
     """
     out = np.empty(image.shape, dtype=np.float32)
-    step = max(
-        1, PIECE // max(1, math.prod(image.shape[2:]))
-    )  # float64 of a whole large scan would be most of the peak memory
+    # float64 of a whole large scan would be most of the peak memory
+    step = max(1, PIECE // max(1, math.prod(image.shape[2:])))
     for channel, values in enumerate(image):
         scale = scales[channel] if scales else measure(values, settings)
         for first in range(0, len(values), step):

@@ -55,9 +55,8 @@ def place_borders(
         odds = np.mean([_log_odds(each, border, features) for each in learned], 0)
         odds = odds + NETWORK_WEIGHT * np.log(shares[border + 1 :].sum(0) / shares[: border + 1].sum(0))
         starts.append(max(starts[-1], first + _best_cut(odds)))
-    owner = (
-        np.searchsorted(starts, np.arange(probabilities.shape[axis + 1]), side="right") - 1
-    )  # (slices,) part of each slice
+    # (slices,) part of each slice
+    owner = np.searchsorted(starts, np.arange(probabilities.shape[axis + 1]), side="right") - 1
     common = probabilities[classes].sum(0)
     out = probabilities.copy()
     for part, value in enumerate(classes):

@@ -88,9 +88,8 @@ def _by_windows(
     last = _triple(min(shape[axis], max(start[axis] for start in starts) + patch[axis]) for axis in range(3))
     size = _triple(b - a for a, b in zip(first, last, strict=True))
     each = [np.zeros((len(plan.class_names), *size), np.float32) for _ in models]
-    apart = (
-        look is not None and len(settings.flips) > 1
-    )  # whether what is looked at is another thing than the average over flips
+    # whether what is looked at is another thing than the average over flips
+    apart = look is not None and len(settings.flips) > 1
     unflipped = [np.zeros_like(total) for total in each] if apart else each
     weights = np.full(size, 1e-20, np.float32)
     left, right = centres_of_sides(regions)

@@ -73,9 +73,8 @@ def predict_probabilities(
     a touch at the faces; beyond it all is then background. look: is shown what each network finds in each flip, before
     the mean is taken.
     """
-    tensor = torch.from_numpy(
-        np.array(image, dtype=np.float32, order="C")
-    )  # a copy, since a memory-mapped image is read-only
+    # a copy, since a memory-mapped image is read-only
+    tensor = torch.from_numpy(np.array(image, dtype=np.float32, order="C"))
     total: torch.Tensor | None = None
     on_windows = _counting(len(models), tensor, settings, look is not None)
     with torch.inference_mode():

@@ -20,10 +20,11 @@ from hippopt.artifacts.writable_folder import check_writable
 from hippopt.errors import OutputError, UsageError
 
 TASK = '"$SLURM_ARRAY_TASK_ID"'  # stands in a command for the number of the task
+# a scan, five networks, two cores, with reading and writing; docs/experiments.md
 SECONDS_CROP, SECONDS_WHOLE = (
     1.0,
     10.0,
-)  # a scan, five networks, two cores, with reading and writing; docs/experiments.md
+)
 FLIPS = 8  # times as long with --tta
 PART_MINUTES = 30.0  # long beside the start of a part, short beside what a failing node costs
 AT_ONCE = 20

@@ -91,10 +91,11 @@ class _Gate(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, up: Tensor, down: Tensor, up_sum: _Sum, down_sum: _Sum) -> Tensor:
+        # not the Projections, which hold the gate: a cycle would keep them until the collector runs
         ctx.sums = (
             up_sum,
             down_sum,
-        )  # not the Projections, which hold the gate: a cycle would keep them until the collector runs
+        )
         return up.new_zeros(())
 
     @staticmethod

@@ -6,10 +6,11 @@ from hippopt.artifacts.plan import LAYERS, NetworkSettings
 from hippopt.artifacts.triples import Voxels
 
 TOKEN = 8
+# transformer blocks after which features leave for the decoder's skips; the UNETR of 16 voxels has three
 SKIPS = (
     4,
     8,
-)  # transformer blocks after which features leave for the decoder's skips; the UNETR of 16 voxels has three
+)
 
 
 class FinerUNETR(nn.Module):

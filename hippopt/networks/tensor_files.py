@@ -99,9 +99,8 @@ def tensor_bytes(tensors: Mapping[str, torch.Tensor]) -> int:
 
 def to_bytes(tensors: Mapping[str, torch.Tensor]) -> bytes:
     """The safetensors file of the tensors; equal tensors give equal bytes."""
-    return save(
-        {name: value.detach().cpu().clone().contiguous() for name, value in tensors.items()}
-    )  # clone: names may share memory
+    # clone: names may share memory
+    return save({name: value.detach().cpu().clone().contiguous() for name, value in tensors.items()})
 
 
 def check_space(path: Path, needed: int) -> None:

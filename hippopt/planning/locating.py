@@ -14,10 +14,11 @@ from hippopt.artifacts.triples import Voxels
 
 SMALL_SHARE = 4.0  # an image that holds fewer patches than this a structure is quickly seen as a whole
 COARSEST_MM, LEAST_VOXELS = 4.0, 5  # a structure is to be this many coarse voxels long on its shortest axis
+# than the training scans' volumes: other people's structures, and what a coarse image makes of them
 SMALLER, LARGER = (
     3.5,
     2.5,
-)  # than the training scans' volumes: other people's structures, and what a coarse image makes of them
+)
 APART = (0.6, 1.6)  # of the training scans' distances between both sides
 
 

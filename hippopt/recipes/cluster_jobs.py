@@ -30,10 +30,11 @@ from hippopt.training.machine_limits import PROCESS_BYTES
 from hippopt.training.request import TrainingRequest
 from hippopt.workspace import Workspace
 
+# memory of a prediction by whether scans are whole heads; docs/experiments.md has the peaks
 SCAN_GB = {
     False: 4,
     True: 6,
-}  # memory of a prediction by whether scans are whole heads; docs/experiments.md has the peaks
+}
 TRAINING_HOURS = 24  # the limit of a fold without --minutes; one that reaches it goes on when it is submitted again
 
 

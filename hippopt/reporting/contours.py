@@ -9,10 +9,11 @@ import numpy as np
 from hippopt.artifacts.codec import write_atomically
 
 COLUMNS = 4
+# sky blue and orange of Okabe and Ito: apart for every kind of colour vision, and on grey
 REFERENCE, MASK = (
     "#56B4E9",
     "#E69F00",
-)  # sky blue and orange of Okabe and Ito: apart for every kind of colour vision, and on grey
+)
 OPPOSITE = {"R": "L", "L": "R", "A": "P", "P": "A", "S": "I", "I": "S"}
 
 

@@ -59,16 +59,14 @@ def pretrain(
     signal, with the state saved.
     """
     check_pretraining(request, folder)
-    settings = settings_of(request, inputs) | {
-        "processes": group.size
-    }  # each takes scans of its own: another number goes through others
+    # each takes scans of its own: another number goes through others
+    settings = settings_of(request, inputs) | {"processes": group.size}
     if request.resume:
         check_settings(folder.run_settings, settings, "train anew with --overwrite", ("processes",))
     model, state, optimizer = _set_up(request, inputs, folder, console)
     parameters = dict(model.named_parameters())
-    check_space(
-        folder.path, 8 * tensor_bytes(parameters)
-    )  # two or three resume files with the optimiser's moments, and the base
+    # two or three resume files with the optimiser's moments, and the base
+    check_space(folder.path, 8 * tensor_bytes(parameters))
     if group.first:
         remove_leftovers(folder.path)
         # the resume files too: a killed run must not go on from those of the run before

@@ -164,8 +164,7 @@ def train(
             model.train()
             losses = []
             now = time.perf_counter()
-            state.elapsed_s = group.broadcast_max(
-                state.elapsed_s + now - last
-            )  # validation counts: the budget is wall time
+            # validation counts: the budget is wall time
+            state.elapsed_s = group.broadcast_max(state.elapsed_s + now - last)
             last, epoch_start, epoch_waited = now, state.elapsed_s, state.waited_s
     return True

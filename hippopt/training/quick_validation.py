@@ -76,9 +76,8 @@ class QuickValidation:
                     a, b = predicted == value, label == value
                     overlap[value] += (a & b).sum()
                     total[value] += a.sum() + b.sum()
-        return torch.where(
-            total > 0, 2 * overlap / total.clamp(min=1), torch.nan
-        )  # the background's total is not counted
+        # the background's total is not counted
+        return torch.where(total > 0, 2 * overlap / total.clamp(min=1), torch.nan)
 
 
 def mean_present(by_class: Iterable[float]) -> float:

@@ -16,9 +16,8 @@ class TrainingRequest:
     """
 
     method: Method
-    base: str | None = field(
-        default=None, metadata={"none": "none"}
-    )  # without the option the shipped base would be taken
+    # without the option the shipped base would be taken
+    base: str | None = field(default=None, metadata={"none": "none"})
     rank: int | None = None
     name: str = ""
     steps: int | None = None

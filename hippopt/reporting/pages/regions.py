@@ -38,9 +38,8 @@ def find_regions(mask: np.ndarray, spacing_mm: tuple[float, float, float], sides
         spacing_mm: of its axes (Z, Y, X).
         sides: label value -> `left` or `right`, for labels that have a side.
     """
-    values = [
-        int(value) for value in np.flatnonzero(np.bincount(mask.ravel())) if value
-    ]  # faster than unique on whole brains
+    # faster than unique on whole brains
+    values = [int(value) for value in np.flatnonzero(np.bincount(mask.ravel())) if value]
     found = []
     for side in (LEFT, RIGHT):
         own = tuple(value for value in values if sides.get(value) == side)
