@@ -2,10 +2,15 @@
 are silent.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Protocol, TypeVar
 
 T = TypeVar("T")
+
+
+def some_of(names: Sequence[str], most: int = 3) -> str:
+    """The first names of a list, and dots where there are more."""
+    return ", ".join(names[:most]) + (", ..." if len(names) > most else "")
 
 
 def counted(number: int, noun: str) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from hippopt.console import some_of
 from hippopt.errors import DatasetError, ImageError
 from hippopt.files.file_kind import first_bytes
 from hippopt.files.segments import named_values
@@ -36,7 +37,7 @@ def contradictions(named: Mapping[str, Mapping[str, int]]) -> list[str]:
     faults = []
     for value, names in sorted(names_of.items()):
         if len({name.casefold() for name in names}) > 1:
-            told = " and ".join(f"{name!r} in {_some(cases)}" for name, cases in names.items())
+            told = " and ".join(f"{name!r} in {some_of(cases, SHOWN)}" for name, cases in names.items())
             faults.append(
                 f"value {value} is {told}: the label files name their segments so; import them with hippopt_import"
                 " without numbers in --labels, which goes by the names, or correct the files"
@@ -56,7 +57,7 @@ def common_values(
     nameless = [case for case, segments in named.items() if not segments]
     if nameless:
         raise DatasetError(
-            f"{_some(nameless)}: {len(nameless)} label files without names of segments, and"
+            f"{some_of(nameless, SHOWN)}: {len(nameless)} label files without names of segments, and"
             f" {len(named) - len(nameless)} with them; save all from 3D Slicer, or pick by number with --labels"
         )
     found: dict[str, int] = {}
@@ -106,7 +107,3 @@ def segment_names(path: Path) -> dict[str, int]:
         return named_values(path) if first_bytes(path).startswith(b"NRRD") else {}
     except (OSError, ImageError):
         return {}
-
-
-def _some(cases: list[str]) -> str:
-    return ", ".join(cases[:SHOWN]) + (", ..." if len(cases) > SHOWN else "")

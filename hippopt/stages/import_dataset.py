@@ -7,15 +7,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from hippopt.artifacts.case_tables import names_alike, near_names, read_case_list, read_subjects, unknown_cases
 from hippopt.artifacts.codec import write_json
 from hippopt.artifacts.distinct_paths import lies_in
 from hippopt.artifacts.sides import Side, sides_of_names, unread_sides
 from hippopt.artifacts.whole_folder import whole_folder
-from hippopt.console import Console
+from hippopt.console import Console, some_of
 from hippopt.errors import DatasetError, OutputError, UsageError
 from hippopt.sources.case_import import CaseOutcome, LabelScheme, import_case
-from hippopt.sources.layouts import Source, SourceCase, clashing_ids, list_pair, list_source
+from hippopt.sources.chosen_cases import choose_cases, subjects_of
+from hippopt.sources.layouts import Source, SourceCase, list_pair, list_source
 from hippopt.sources.parcellation import Picks, listed_values, missing_numbers
 from hippopt.sources.segment_names import common_values, contradictions, picked_otherwise, segment_names
 from hippopt.training.lock import check_free
@@ -75,10 +75,10 @@ def import_dataset(workspace: Workspace, request: ImportRequest, console: Consol
     source = list_source(request.source) if request.labels is None else list_pair(request.source, request.labels)
     for note in source.notes:
         console.warn(note)
-    chosen, faults = _choose(source, request.cases)
+    chosen, faults = choose_cases(source, request.cases)
     if source.description.label_fault and not request.picks:
         faults.append(source.description.label_fault)
-    subjects = _subjects(source, chosen, request.subjects, console, faults)
+    subjects = subjects_of(source, chosen, request.subjects, console, faults)
     if not chosen:
         raise DatasetError("\n".join(faults or [f"{request.source}: no case to import"]))
     channel_names = source.description.channel_names or _channel_names(len(chosen[0].images))
@@ -143,63 +143,6 @@ def _check_apart(chosen: Sequence[SourceCase], request: ImportRequest, final: Pa
             f"{inside}: lies in {final}, which the import would replace; import from a copy, or under another --id and"
             " --name"
         )
-
-
-def _choose(source: Source, given: str | None) -> tuple[list[SourceCase], list[str]]:
-    """(cases, faults) of the whole source, or of the list that was given: faults of other cases do not matter then."""
-    if given is None:
-        return source.cases, [fault for _, fault in source.faults] + clashing_ids(case.id for case in source.cases)
-    known = source.case_ids
-    wanted = set(read_case_list(given))
-    chosen = [case for case in source.cases if case.id in wanted]
-    faults = unknown_cases(sorted(wanted), known) + [
-        fault for case, fault in source.faults if not case or case in wanted
-    ]
-    return chosen, faults + clashing_ids(case.id for case in chosen)
-
-
-def _subjects(
-    source: Source, chosen: Sequence[SourceCase], table: Path | None, console: Console, faults: list[str]
-) -> dict[str, str]:
-    """{case: subject} of the chosen cases whose subject is known; with a table, of all of them."""
-    ids = dict.fromkeys(case.id for case in chosen)
-    stated = {case: subject for case, subject in source.description.subjects.items() if case in ids}
-    if table is None:
-        return stated
-    try:
-        listed = read_subjects(table)
-    except DatasetError as error:
-        faults.append(str(error))
-        return stated
-    known = set(source.case_ids)
-    unknown = [case for case in listed if case not in known]
-    if len(unknown) == len(listed):
-        near = near_names(unknown[0], sorted(known))
-        faults.append(
-            f"{table}: none of its {len(listed)} cases ({_some(unknown)}) is in {source.layout} at hand, whose cases"
-            f" are {_some(sorted(known))}{near}; write the ids as they are there (a spreadsheet may have taken zeros"
-            " away: format the column as text)"
-        )
-        return stated
-    if unknown:
-        console.warn(
-            f"{table}: {len(unknown)} cases ({_some(unknown)}) are not in {source.layout} at hand; their rows are not"
-            " used"
-        )
-    subjects = {**stated, **{case: subject for case, subject in listed.items() if case in ids}}
-    alone = [case for case in ids if case not in subjects]
-    if alone:
-        console.warn(
-            f"{table}: {len(alone)} of {len(ids)} cases ({_some(alone)}) are not listed; each is taken for a subject of"
-            " its own"
-        )
-    found = {case: subjects.get(case, case) for case in ids}
-    for names in names_alike(found.values()):
-        console.warn(
-            f"{table}: subjects {', '.join(names)} differ in letter case or blanks only, and count as {len(names)}"
-            " people; write one alike"
-        )
-    return found
 
 
 def _channel_names(count: int) -> tuple[str, ...]:
@@ -280,7 +223,7 @@ def _tell(outcomes: Sequence[CaseOutcome], warnings: Sequence[str], console: Con
     converted = [outcome.id for outcome in outcomes if outcome.converted]
     if converted:
         console.say(
-            f"labels of {len(converted)} cases ({_some(converted)}) were stored as decimals; written as whole numbers"
+            f"labels of {len(converted)} cases ({some_of(converted)}) were stored as decimals; written as whole numbers"
         )
 
 
@@ -304,7 +247,3 @@ def _description(
         **({"subjects": subjects} if subjects else {}),
         **({"sides": sides} if sides else {}),
     }
-
-
-def _some(names: Sequence[str], most: int = 3) -> str:
-    return ", ".join(names[:most]) + (", ..." if len(names) > most else "")
