@@ -5,7 +5,9 @@ import errno
 import hashlib
 import json
 import os
+import re
 import secrets
+import socket
 import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,10 +16,12 @@ from typing import Any, TypeVar
 import msgspec
 
 from hippopt.artifacts.right_values import right_values
+from hippopt.artifacts.whole_folder import is_alive
 from hippopt.errors import OutputError, PlanError
 
 SCHEMA = 1
 TEMPORARY = ".tmp-"  # how the names of unfinished files begin
+OWNED = re.compile(rf"^{re.escape(TEMPORARY)}(\d+)\.(.+)\.[0-9a-f]{{8}}(\.|$)")  # process, host
 
 
 class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -135,7 +139,7 @@ def _new_file(folder: Path, suffix: str) -> tuple[Path, int]:
     The kernel gives it the mode that the process's umask or the folder's access list asks for.
     """
     while True:
-        path = folder / f"{TEMPORARY}{secrets.token_hex(6)}{suffix}"
+        path = folder / f"{_of_this_process()}{secrets.token_hex(4)}{suffix}"
         try:
             handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
         except FileExistsError:
@@ -160,6 +164,21 @@ def remove_leftovers(folder: Path) -> None:
     """Remove the unfinished files of a killed process. Only for a folder in which no other process writes."""
     for path in folder.glob(f"{TEMPORARY}*"):
         path.unlink(missing_ok=True)
+
+
+def remove_leftovers_of_the_dead(folder: Path) -> None:
+    """Remove the unfinished files of processes of this host that are gone. Others may write in the folder meanwhile,
+    but this process not yet: in a container, what bears its id was left by another.
+    """
+    here = socket.gethostname()
+    for path in folder.glob(f"{TEMPORARY}*"):
+        match = OWNED.match(path.name)
+        if match is not None and match[2] == here and not is_alive(int(match[1])):
+            path.unlink(missing_ok=True)
+
+
+def _of_this_process() -> str:
+    return f"{TEMPORARY}{os.getpid()}.{socket.gethostname()}."
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:

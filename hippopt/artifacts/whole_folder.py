@@ -48,7 +48,7 @@ def remove_leftovers(parent: Path) -> None:
     """
     for path in sorted(parent.iterdir()):
         match = LEFTOVER.match(path.name)
-        if match is None or match[3] != socket.gethostname() or _alive(int(match[2])):
+        if match is None or match[3] != socket.gethostname() or is_alive(int(match[2])):
             continue
         if match[1] == "replaced" and not (parent / match[4]).exists():
             path.rename(parent / match[4])
@@ -56,7 +56,8 @@ def remove_leftovers(parent: Path) -> None:
             shutil.rmtree(path, ignore_errors=True)
 
 
-def _alive(pid: int) -> bool:
+def is_alive(pid: int) -> bool:
+    """Whether another process of this host has this id."""
     if pid == os.getpid():  # a number used again, as containers do: what bears it was left by another
         return False
     try:

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from hippopt.artifacts.codec import one_line
+from hippopt.artifacts.codec import one_line, remove_leftovers_of_the_dead
 from hippopt.artifacts.part_borders import PartBorders
 from hippopt.artifacts.plan import Plan
 from hippopt.console import Console, counted
@@ -71,6 +71,7 @@ def predict(
     scan at hand is finished,
     or given up where that would take long.
     """
+    remove_leftovers_of_the_dead(request.output)
     batch = _Batch(scans, models, plan, request, device, console)
     with StopSignals() as signals:
         try:

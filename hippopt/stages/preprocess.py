@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hippopt.artifacts.codec import content_hash, write_atomically, write_json
+from hippopt.artifacts.codec import content_hash, remove_leftovers_of_the_dead, write_atomically, write_json
 from hippopt.artifacts.dataset import Case, Dataset
 from hippopt.artifacts.fingerprint import CaseFingerprint, Fingerprint
 from hippopt.artifacts.plan import Plan
@@ -52,6 +52,7 @@ def preprocess(
         StaleArtifactError: the folder holds cases of other decisions and `overwrite` is not given, or a raw file no
             longer holds what the fingerprint saw.
     """
+    remove_leftovers_of_the_dead(folder)
     wanted = {case.id: cache_key(plan, case) for case in fingerprint.cases}
     entries = {case: cached_entry(folder, case) for case in wanted}
     other = [case for case, entry in entries.items() if entry is not None and entry.key != wanted[case]]

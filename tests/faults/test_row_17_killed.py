@@ -34,5 +34,5 @@ def test_row_17_no_half_written_mask(trained_root: Path, tmp_path: Path, run_com
     assert code == 0 and "segmented 2, kept 1" in said, err
     assert run_predict(run_command, trained_root, scans, tmp_path / "whole")[0] == 0
     whole = contents(tmp_path / "whole")
-    assert {name: content for name, content in contents(out).items() if not name.startswith(".tmp-")} == whole
+    assert contents(out) == whole  # also without what the killed process had begun
     assert volumes(out).scan.tolist() == ["a", "a", "b", "b", "c", "c"]

@@ -142,6 +142,7 @@ def _work(victim: Victim, words: Path, changes: Path, kill: Kill | None) -> None
         _say_into(words)
         signal.signal(signal.SIGINT, signal.default_int_handler)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
         counted = _count_changes(str(victim.works_in), kill)
         if not victim.apart:
             jobs = importlib.import_module("hippopt.jobs.child_processes")
@@ -196,8 +197,7 @@ def _count_changes(folder: str, kill: Kill | None) -> list[str]:
             return
         if not kill.delay:
             os.kill(me, kill.number)
-        else:  # whose default action ends the process within any call, as SIGKILL does
-            signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        else:  # SIGALRM's default action ends the process within any call, as SIGKILL does
             signal.setitimer(signal.ITIMER_REAL, kill.delay)
 
     sys.addaudithook(hook)

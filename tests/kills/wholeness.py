@@ -17,8 +17,10 @@ import numpy as np
 from safetensors import safe_open
 
 UNFINISHED = re.compile(r"^\.tmp-|^\.building\.|^\.replaced\.|^lock\.json$|^\..*\.lock$")  # may lie about, half
-SAID_ONLY = {"output.log", "progress.png"}  # what was said, and a picture of a log with times
-TIMES = re.compile(r"seconds|minutes|elapsed|peak|wait|_s$|_mb$|speed|date|made$|host|pid|mtime|ctime")
+SAID_ONLY = {"progress.png", "comparison.md"}  # a picture of a log with times, a page with costs in minutes
+TIMES = re.compile(  # and the mean loss of an epoch, which counts from where it was resumed
+    r"train_loss|seconds|minutes|elapsed|peak|wait|_s$|_mb$|speed|date|made$|host|pid|mtime|ctime"
+)
 
 
 def files_of(folder: Path) -> Iterator[Path]:
@@ -75,7 +77,7 @@ def digests(folder: Path) -> dict[str, str]:
     return {
         str(path.relative_to(folder)): hashlib.sha256(_lasting(path)).hexdigest()
         for path in files_of(folder)
-        if path.name not in SAID_ONLY
+        if path.name not in SAID_ONLY and path.suffix != ".log"
     }
 
 

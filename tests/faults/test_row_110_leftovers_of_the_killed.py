@@ -1,0 +1,44 @@
+"""What a killed process had half written is removed by the next call into the folder; what others write is not."""
+
+import os
+import socket
+import subprocess
+from pathlib import Path
+
+from hippopt.artifacts.codec import atomic_path, remove_leftovers_of_the_dead
+from tests.synthetic import Command, run_plan
+
+
+def dead_process() -> int:
+    """The id of a process that has ended."""
+    process = subprocess.Popen(["true"])
+    process.wait()
+    return process.pid
+
+
+def test_row_110_only_files_of_dead_processes_of_this_host_go(tmp_path: Path) -> None:
+    host = socket.gethostname()
+    names = {
+        "dead": f".tmp-{dead_process()}.{host}.0a1b2c3d.npy",
+        "other host": f".tmp-{dead_process()}.not-{host}.0a1b2c3d.npy",
+        "other program": ".tmp-of-another",
+    }
+    for name in names.values():
+        (tmp_path / name).write_bytes(b"half")
+    with atomic_path(tmp_path / "a.nii.gz") as mine:
+        names["living"] = mine.name.replace(f"-{os.getpid()}.", f"-{os.getppid()}.")
+        mine.write_bytes(b"whole")
+    (tmp_path / names["living"]).write_bytes(b"half")
+    remove_leftovers_of_the_dead(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
+        ["a.nii.gz", names["other host"], names["other program"], names["living"]]
+    )
+
+
+def test_row_110_planning_again_removes_half_arrays(workspace: Path, run_command: Command) -> None:
+    """A prediction's are in row 17."""
+    assert run_plan(run_command, workspace)[0] == 0
+    (folder,) = (workspace / "preprocessed").iterdir()
+    half = folder / f".tmp-{dead_process()}.{socket.gethostname()}.0a1b2c3d.npy"
+    half.write_bytes(b"half")
+    assert run_plan(run_command, workspace)[0] == 0 and not half.exists()
