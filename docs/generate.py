@@ -12,6 +12,7 @@ from pathlib import Path
 
 ROOMS = (
     "cli",
+    "comparison",
     "recipes",
     "stages",
     "planning",

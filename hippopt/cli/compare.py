@@ -103,11 +103,11 @@ def _work(options: argparse.Namespace, workspace: Workspace, console: TerminalCo
         raise UsageError(
             f"{' '.join(options.datasets)}: several data sets are reported on another one; name it with --test"
         )
+    from hippopt.comparison.compare import run_comparison
+    from hippopt.comparison.curve import by_scans, write_curve
+    from hippopt.comparison.units import Commands, ComparisonRequest
     from hippopt.planned_dataset import load_planned_dataset
     from hippopt.planning.comparison_grid import make_grid
-    from hippopt.recipes.comparison.compare import run_comparison
-    from hippopt.recipes.comparison.curve import by_scans, write_curve
-    from hippopt.recipes.comparison.units import Commands, ComparisonRequest
 
     prepared = [load_planned_dataset(workspace, name) for name in datasets]
     ordered = by_scans(prepared)

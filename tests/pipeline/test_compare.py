@@ -78,7 +78,7 @@ class Runner:
 @pytest.fixture
 def runner(monkeypatch: pytest.MonkeyPatch) -> Runner:
     found = Runner()
-    monkeypatch.setattr("hippopt.recipes.comparison.compare.run_jobs", found)
+    monkeypatch.setattr("hippopt.comparison.compare.run_jobs", found)
     return found
 
 
@@ -248,7 +248,7 @@ def test_a_base_that_has_seen_the_test_scans_is_refused(root: Path, run_command:
         for path in (root / "results" / "bases").glob("*.json")
         if json.loads(path.read_text())["sha256"] == adapter["base_sha256"]
     )
-    from hippopt.recipes.comparison.cases import contents_of
+    from hippopt.comparison.cases import contents_of
     from hippopt.workspace import Workspace
 
     seen = contents_of(Workspace(root), TEST).images["case_101"]

@@ -26,7 +26,7 @@ def no_plots() -> Iterator[None]:
 @pytest.fixture
 def runner(monkeypatch: pytest.MonkeyPatch) -> Runner:
     found = Runner()
-    monkeypatch.setattr("hippopt.recipes.comparison.compare.run_jobs", found)
+    monkeypatch.setattr("hippopt.comparison.compare.run_jobs", found)
     return found
 
 

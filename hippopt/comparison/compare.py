@@ -9,17 +9,9 @@ import pandas as pd
 
 from hippopt.artifacts.methods import check_library
 from hippopt.artifacts.weights import BaseCard
-from hippopt.console import Console, counted
-from hippopt.errors import HippoptError, UsageError
-from hippopt.jobs.child_processes import Job, run_jobs, threads_each
-from hippopt.networks.base_files import chosen_base
-from hippopt.planned_dataset import PlannedDataset
-from hippopt.planning.cases_apart import check_apart, check_base_unseen, check_folds_apart, check_labels
-from hippopt.planning.comparison_grid import Cases, Combination
-from hippopt.planning.run_plan import adjusted_plan
-from hippopt.recipes.comparison.cases import contents_of, make_cases
-from hippopt.recipes.comparison.report import write_report
-from hippopt.recipes.comparison.units import (
+from hippopt.comparison.cases import contents_of, make_cases
+from hippopt.comparison.report import write_report
+from hippopt.comparison.units import (
     METRICS,
     OUTLINES,
     Commands,
@@ -33,6 +25,14 @@ from hippopt.recipes.comparison.units import (
     score,
     unit_text,
 )
+from hippopt.console import Console, counted
+from hippopt.errors import HippoptError, UsageError
+from hippopt.jobs.child_processes import Job, run_jobs, threads_each
+from hippopt.networks.base_files import chosen_base
+from hippopt.planned_dataset import PlannedDataset
+from hippopt.planning.cases_apart import check_apart, check_base_unseen, check_folds_apart, check_labels
+from hippopt.planning.comparison_grid import Cases, Combination
+from hippopt.planning.run_plan import adjusted_plan
 from hippopt.scoring.comparison import at_edge, choose_rate, mean_dice
 from hippopt.stages.adopt_base import adopt_base
 from hippopt.stop_signals import StopSignals

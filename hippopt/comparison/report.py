@@ -10,11 +10,11 @@ from hippopt import __version__
 from hippopt.artifacts.codec import content_hash, write_bytes, write_json
 from hippopt.artifacts.methods import METHODS
 from hippopt.artifacts.model_file import LEAST_SUBJECTS
+from hippopt.comparison.units import Setting, Unit, all_case_scores
 from hippopt.console import Console
 from hippopt.jobs.child_processes import threads_each
 from hippopt.networks.restoring import read_card
 from hippopt.planning.comparison_grid import REFERENCES, Cases, Combination
-from hippopt.recipes.comparison.units import Setting, Unit, all_case_scores
 from hippopt.reporting.comparison import markdown, plot_comparison, summary_lines
 from hippopt.scoring.comparison import compare
 from hippopt.scoring.tables import write_csv

@@ -9,6 +9,7 @@ import pandas as pd
 
 from hippopt.artifacts.codec import write_bytes
 from hippopt.artifacts.dataset import Dataset
+from hippopt.comparison.units import METRICS, Setting, scores_of_masks, write_outlines
 from hippopt.console import Console
 from hippopt.errors import UsageError
 from hippopt.networks.base_files import read_base
@@ -16,7 +17,6 @@ from hippopt.networks.device import choose_device
 from hippopt.planned_dataset import PlannedDataset
 from hippopt.planning.cases_apart import Contents
 from hippopt.planning.comparison_grid import SCRATCH
-from hippopt.recipes.comparison.units import METRICS, Setting, scores_of_masks, write_outlines
 from hippopt.reporting.learning_curve import curve_lines, curve_markdown, plot_curve
 from hippopt.result_folders import ComparisonFolder
 from hippopt.scoring.learning_curve import BASE_ROW, joined, learning_curve

@@ -7,6 +7,7 @@ import pytest
 from hippopt.artifacts.fold_names import FULL_DATA
 from hippopt.artifacts.methods import METHODS
 from hippopt.artifacts.plan import Fold
+from hippopt.comparison.cases import contents_of, make_cases
 from hippopt.errors import DatasetError, UsageError, WeightsError
 from hippopt.planning.cases_apart import (
     Contents,
@@ -16,7 +17,6 @@ from hippopt.planning.cases_apart import (
     check_labels,
 )
 from hippopt.planning.comparison_grid import ROWS, Cases, Combination, Row, make_grid, rate_text
-from hippopt.recipes.comparison.cases import contents_of, make_cases
 from hippopt.workspace import Workspace
 from tests.records import changed, small_plan
 from tests.synthetic import write_dataset
