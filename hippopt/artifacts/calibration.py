@@ -43,7 +43,7 @@ class Calibration(Record, frozen=True, kw_only=True):
     adapters: fold -> sha256 of the adapter tensors whose signals these are. signals: names, in the order of centre,
     scale and weights. centre and dice: means by label; scale: spread within labels. volume_factor: the 95 % interval of
     a volume is volume x exp(-+ volume_factor x (1 - predicted Dice)). volume_level: the share of true volumes it was
-    made for.
+    made for. on: what it was fitted to, where that is not a run's own validation cases.
     """
 
     schema: int = SCHEMA
@@ -58,6 +58,7 @@ class Calibration(Record, frozen=True, kw_only=True):
     volume_factor: float | None
     volume_level: float | None
     quality: tuple[CalibrationQuality, ...]
+    on: str = ""
 
     @property
     def useful(self) -> bool:

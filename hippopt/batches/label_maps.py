@@ -135,17 +135,25 @@ def read_label_maps(folders: Path | Sequence[Path], table: LabelTable, console: 
             raise DatasetError(f"{folder}: no label map in it; give a folder of NIfTI, NRRD or MetaImage label maps")
         paths += found
         sizes.append(len(found))
+    return read_map_files(paths, tuple(sizes), table, console)
+
+
+def read_map_files(paths: Sequence[Path], sizes: tuple[int, ...], table: LabelTable, console: Console) -> LabelMaps:
+    """Read these maps. sizes: how many of each folder, in their order.
+
+    Raises DatasetError naming all files that cannot be used.
+    """
     tissues = ["air", *sorted(set(table.tissues.values()) - {"air", HEAD}), ALVEUS]
     maps, faults = [], []
     for path in console.track(paths, "read label maps", len(paths)):
-        name = path.name if len(listed) == 1 else f"{path.absolute().parent.name}/{path.name}"
+        name = path.name if len(sizes) == 1 else f"{path.absolute().parent.name}/{path.name}"
         try:
             maps.append(_read_map(path, name, table, tissues))
         except HippoptError as error:
             faults.append(str(error))
     if faults:
         raise DatasetError("\n".join(faults))
-    return LabelMaps(tuple(maps), tuple(tissues), tuple(sizes))
+    return LabelMaps(tuple(maps), tuple(tissues), sizes)
 
 
 def _read_map(path: Path, name: str, table: LabelTable, tissues: list[str]) -> LabelMap:

@@ -16,16 +16,21 @@ from hippopt.artifacts.synthesis import HeadSynthesis
 from hippopt.artifacts.weights import BaseCard
 from hippopt.artifacts.writable_folder import check_writable
 from hippopt.batches.head_maps import HeadMaps, read_head_maps
-from hippopt.batches.label_maps import TARGET, read_table
-from hippopt.console import Console
+from hippopt.batches.label_maps import TARGET, read_map_files, read_table
+from hippopt.console import Console, SilentConsole
 from hippopt.errors import OutputError, UsageError, WeightsError
+from hippopt.inference.region_windows import Ensemble
 from hippopt.networks.base_files import is_shipped, read_base, shipped_base
 from hippopt.networks.device import bfloat16_pays
 from hippopt.networks.heads import similar_classes
+from hippopt.networks.lean_import import import_monai
 from hippopt.networks.tensor_files import file_sha256
 from hippopt.planning.ready_model import ready_plan
+from hippopt.recipes.chosen_run import chosen_run
 from hippopt.recipes.model_files import export_run
+from hippopt.recipes.open_run import open_run
 from hippopt.stages.assemble_model import ModelParts, assemble_model
+from hippopt.stages.calibrate_on_maps import calibrate_on_maps
 from hippopt.stages.export_model import ExportRequest, check_target
 from hippopt.stages.train_head_locator import head_locator
 from hippopt.stop_signals import StopSignals
@@ -95,6 +100,7 @@ def make_model(workspace: Workspace, request: MakingRequest, console: Console) -
             inputs, workspace.head_locator(request.name), request.resume, request.overwrite, console, signals
         )
     assemble_model(workspace, request.name, ModelParts(plan, base, path, locator, seconds, trained, request.seed))
+    calibrate(workspace, request, base[1], unseen, console)
     shipped = is_shipped(base[1].sha256)
     export_run(
         workspace,
@@ -111,6 +117,23 @@ def make_model(workspace: Workspace, request: MakingRequest, console: Console) -
         f" {seconds / 60:.0f} min"
     )
     return card
+
+
+def calibrate(workspace: Workspace, request: MakingRequest, base: BaseCard, unseen: HeadMaps, console: Console) -> None:
+    """Fit predicted Dice to scans made from the maps that no training saw, where the base says how scans are made."""
+    if base.synthesis is None:
+        console.say("the base says nothing of how its scans were made: no predicted Dice")
+        return
+    import_monai()
+    chosen = chosen_run(workspace, DATASET, request.name, None, console)
+    opened = open_run(chosen, torch.device("cpu"), "last", False, SilentConsole())
+    ensemble = Ensemble(opened.models, chosen.plan, opened.windows, opened.device)
+    maps = read_map_files(
+        [found.path for found in unseen.maps], (len(unseen.maps),), read_table(request.label_table), console
+    )
+    made = calibrate_on_maps(ensemble, maps, base.synthesis, chosen.cards()[0], console)
+    if made is not None:
+        write_json(workspace.run_calibration(DATASET, request.name), made)
 
 
 def _check_meaning(card: BaseCard, path: Path) -> None:

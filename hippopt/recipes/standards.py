@@ -94,6 +94,8 @@ def _calibration(run: ChosenRun, cards: Sequence[AdapterCard], console: Console)
             " volumes"
         )
         return None
+    if found.on:
+        console.say(f"run {run.name}: its predicted Dice and intervals are calibrated on {found.on}")
     return found
 
 

@@ -1,0 +1,73 @@
+"""Stage: fit a predicted Dice to synthetic scans of maps that no training saw, for a model that has seen no label."""
+
+import math
+
+import msgspec
+import numpy as np
+import torch
+
+from hippopt.artifacts.calibration import Calibration
+from hippopt.artifacts.regions import LEFT
+from hippopt.artifacts.synthesis import SynthesisSettings
+from hippopt.artifacts.weights import AdapterCard
+from hippopt.batches.label_maps import ANTERIOR, POSTERIOR, LabelMaps
+from hippopt.batches.synthesis import Synthesiser, synthetic_batch
+from hippopt.console import Console
+from hippopt.inference.calibration import fit_calibration
+from hippopt.inference.region_windows import Ensemble, window_probabilities
+from hippopt.inference.signal_table import SignalTable
+from hippopt.inference.signals import SIGNALS, SignalCollector, mask_dice
+
+SCANS, SEED = 60, 2**31 + 1  # of crops, which are half of the whole scans that they stand for
+ON = "synthetic scans of label maps that no training saw, not on people's"
+
+
+def calibrate_on_maps(
+    ensemble: Ensemble, maps: LabelMaps, synthesis: SynthesisSettings, card: AdapterCard, console: Console
+) -> Calibration | None:
+    """The calibration, each map being a fold of its own; None where there are too few maps.
+
+    Args:
+        ensemble: the network, its plan and how it looks at a scan.
+        maps: that neither the network nor the locator has seen.
+        synthesis: how the base's own scans were made; here the windows are full.
+        card: of the network.
+        console: shows a bar.
+    """
+    plan = ensemble.plan
+    settings = msgspec.structs.replace(synthesis, patch_size=plan.patch_size, p_field_of_view=0.0)
+    made = Synthesiser(maps, settings, torch.device("cpu"))
+    ((left, right),) = plan.class_sides.pairs
+    names = (plan.class_names[left], plan.class_names[right])
+    rows: list[tuple[str, str, list[float], float, float]] = []
+    for index in console.track(range(SCANS), "calibrate on synthetic scans", SCANS):
+        batch = synthetic_batch(made, 1, SEED, index)
+        image, label = batch["image"][0].numpy(), batch["label"][0, 0].numpy()
+        truth = (label == ANTERIOR) | (label == POSTERIOR)
+        # a crop has no side: it is shown as a left window, whose second label stays empty as in one of a whole scan
+        collector = SignalCollector({names[0]: left}, ())
+        found = window_probabilities(
+            ensemble.models, image, LEFT, plan, ensemble.windows, ensemble.device, collector.look
+        )
+        mask = found.argmax(0) == left
+        own = collector.signals()[0].get(names[0])
+        if own is None or not truth.any() or not mask.any():
+            continue
+        signals = [float(getattr(own, name)) for name in SIGNALS]
+        rows.append((str(batch["cases"][0]), str(index), signals, mask_dice(mask, truth), truth.sum() / mask.sum()))
+    table = SignalTable(
+        cases=np.array([row[1] for row in rows for _ in names], str),
+        folds=np.array([row[0] for row in rows for _ in names], str),
+        labels=np.array([name for _ in rows for name in names], str),
+        values=np.array([row[2] for row in rows for _ in names], float).reshape(-1, len(SIGNALS)),
+        dice=np.array([row[3] for row in rows for _ in names], float),
+        log_ratio=np.array([math.log(row[4]) for row in rows for _ in names], float),
+    )
+    found_fit = fit_calibration(table, card.plan_hash, {card.fold: card.sha256})
+    if found_fit is None:
+        console.say("too few maps are held out, or too few scans of them segmented: no predicted Dice")
+        return None
+    console.say(
+        f"predicted Dice on {len(rows)} {ON}: mean Dice {np.mean([row[3] for row in rows]):.3f}; {found_fit.verdict}"
+    )
+    return msgspec.structs.replace(found_fit, on=ON)
