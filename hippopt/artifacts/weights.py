@@ -63,11 +63,13 @@ class AsBase(Record, frozen=True, kw_only=True):
     """A base used as it is: its own classes are added up, and each window is normalised as its own were.
 
     classes: for each class of the plan's network, the base's classes that mean it; each of the base's stands once.
-    normalisation: of a window, over its voxels that are not zero.
+    normalisation: of a window, over its voxels that are not zero. shifts: voxels (Z, Y, X) by which a window is moved
+    before the network sees it, which places the transformer's tokens otherwise; probabilities are averaged over them.
     """
 
     classes: tuple[tuple[int, ...], ...]
     normalisation: NormalisationSettings
+    shifts: tuple[tuple[int, int, int], ...] = ((0, 0, 0),)
 
 
 class AdapterCard(Record, frozen=True, kw_only=True):
@@ -115,7 +117,7 @@ class LocatorCard(Record, frozen=True, kw_only=True):
     """What a fold's locator was made with. classes: names of the regions it tells apart, the background first.
 
     sha256: over the tensors. seen_images: content hashes of the scans that it was trained on. seconds: that its
-    training took.
+    training took. taken_from: the ready model whose locator it is; channels: of that one's levels, None for the plan's.
     """
 
     schema: int = SCHEMA
@@ -128,3 +130,5 @@ class LocatorCard(Record, frozen=True, kw_only=True):
     sha256: str
     seconds: float
     versions: dict[str, str]
+    taken_from: str = ""
+    channels: tuple[int, ...] | None = None

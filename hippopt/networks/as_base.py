@@ -6,6 +6,7 @@ from torch import nn
 from hippopt.artifacts.plan import NormalisationSettings
 from hippopt.artifacts.weights import AsBase
 
+LEAST = 1e-12  # a probability counts as at least this much, so that its logarithm is finite
 MOST_MEASURED = 2**20  # voxels whose percentiles are taken: more tell the same
 
 
@@ -24,8 +25,17 @@ class AsBaseNetwork(nn.Module):
         seen = torch.stack(
             [torch.stack([normalised(channel, self.used.normalisation) for channel in window]) for window in windows]
         )
-        logits = self.network(seen)
-        return torch.stack([torch.logsumexp(logits[:, list(own)], 1) for own in self.used.classes], 1)
+        views = [self._probabilities(seen, shift) for shift in self.used.shifts]
+        return torch.stack(views).mean(0).clamp(min=LEAST).log()
+
+    def _probabilities(self, seen: torch.Tensor, shift: tuple[int, int, int]) -> torch.Tensor:
+        """Of the plan's classes, from the windows moved by `shift` voxels; what leaves at one face enters at the other,
+        far from a structure in the middle.
+        """
+        axes = (2, 3, 4)
+        own = torch.softmax(self.network(torch.roll(seen, shift, axes)).float(), 1)
+        added = torch.stack([own[:, list(classes)].sum(1) for classes in self.used.classes], 1)
+        return torch.roll(added, tuple(-step for step in shift), axes)
 
 
 def as_planned(network: nn.Module, used: AsBase | None) -> nn.Module:

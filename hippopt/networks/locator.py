@@ -19,15 +19,25 @@ from hippopt.errors import PlanError, StaleArtifactError, WeightsError
 from hippopt.networks.tensor_files import read_state, save_tensors, tensors_sha256
 
 
-def build_locator(plan: Plan, seed: int = 0) -> nn.Module:
+@dataclass(frozen=True)
+class ReadyLocator:
+    """The locator of a ready model. classes: that it tells apart; channels: of its levels."""
+
+    name: str
+    model: nn.Module
+    classes: tuple[str, ...]
+    channels: tuple[int, ...]
+
+
+def build_locator(plan: Plan, seed: int = 0, channels: tuple[int, ...] | None = None) -> nn.Module:
     """(B, C, z, y, x) -> logits (B, 1 + regions, z, y, x), sizes multiples of `multiple_of(plan)`.
 
-    Random weights from `seed`.
+    Random weights from `seed`. channels: in place of the plan's.
     """
     from monai.networks.nets import UNet
 
     assert plan.locator is not None
-    channels = plan.locator.channels
+    channels = channels or plan.locator.channels
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return UNet(
@@ -72,12 +82,13 @@ def coarse_probabilities(models: list[nn.Module], image: np.ndarray, plan: Plan)
 
 @dataclass(frozen=True)
 class LocatorTraining:
-    """How a locator came about. seen_images: content hashes of the scans; seconds: that it took."""
+    """How a locator came about. seen_images: content hashes of the scans; seconds: that it took; taken: whose it is."""
 
     fold: str
     seed: int
     seen_images: tuple[str, ...]
     seconds: float
+    taken: ReadyLocator | None = None
 
 
 def write_locator(weights: Path, card: Path, model: nn.Module, plan: Plan, made: LocatorTraining) -> None:
@@ -98,6 +109,8 @@ def write_locator(weights: Path, card: Path, model: nn.Module, plan: Plan, made:
             "python": platform.python_version(),
             **{name: version(name) for name in ("torch", "monai")},
         },
+        taken_from=made.taken.name if made.taken else "",
+        channels=made.taken.channels if made.taken else None,
     )
     write_json(card, about)
 
@@ -128,7 +141,7 @@ def restore_locator(
         )
     if tensors_sha256(tensors) != about.sha256:
         raise WeightsError(f"{weights}: its content does not match its card; copy it anew or train the fold again")
-    model = build_locator(plan)
+    model = build_locator(plan, channels=about.channels)
     try:
         model.load_state_dict(dict(tensors))
     except RuntimeError as error:

@@ -4,9 +4,15 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
-from hippopt.artifacts.codec import load_record
+from hippopt.artifacts.codec import decode, load_record, parse_json
+from hippopt.artifacts.fold_names import FULL_DATA, folder_of_fold
 from hippopt.artifacts.model_card import ModelCard
+from hippopt.artifacts.model_file import RUN
+from hippopt.artifacts.plan import Plan
 from hippopt.errors import UsageError
+from hippopt.networks.locator import ReadyLocator, restore_locator
+from hippopt.networks.model_archive import open_model
+from hippopt.networks.tensor_files import parse_state
 from hippopt.workspace import Workspace
 
 
@@ -70,6 +76,24 @@ def needed_model() -> Path:
     if found is None:
         raise UsageError("this hippopt was installed without a model; give a workspace, a run's folder or a model file")
     return found
+
+
+def ready_locator(plan: Plan) -> ReadyLocator | None:
+    """The locator of the model that ships, for a plan that has one; None where none ships or the plan has none.
+
+    Raises WeightsError where the shipped file is damaged.
+    """
+    path = shipped_model()
+    if path is None or plan.locator is None:
+        return None
+    with open_model(path) as model:
+        folder = f"{RUN}{folder_of_fold(FULL_DATA)}/locator"
+        own = decode(parse_json(model.archive.text(f"{RUN}plan.json"), path), Plan, path)
+        weights, card = model.source(f"{folder}.safetensors"), model.source(f"{folder}.json")
+        tensors = parse_state(model.archive.read(f"{folder}.safetensors"), weights)
+        network, about = restore_locator(model.archive.text(f"{folder}.json"), tensors, own, weights, card)
+    assert own.locator is not None
+    return ReadyLocator(path.stem, network, about.classes, own.locator.channels)
 
 
 def known_models(workspace: Workspace) -> list[KnownModel]:

@@ -11,15 +11,18 @@ from hippopt.artifacts.methods import METHODS, check_library
 from hippopt.console import Console
 from hippopt.errors import PlanError, TrainingError, UsageError
 from hippopt.networks.device import choose_device
+from hippopt.networks.locator import ReadyLocator
 from hippopt.networks.restoring import read_card
 from hippopt.planned_dataset import PlannedDataset
 from hippopt.planning.run_plan import adjusted_plan, run_name
 from hippopt.recipes.folds_side_by_side import SideBySide, train_side_by_side
+from hippopt.recipes.ready_models import ready_locator
 from hippopt.recipes.training_inputs import FoldJob, check_cache, check_run_plan, load_unchanged, training_cases
 from hippopt.stages.adopt_base import adopt_base, load_known_base
 from hippopt.stages.calibrate_run import calibrate_run
 from hippopt.stages.decompose_base import decompose_base
 from hippopt.stages.score_run import score_run
+from hippopt.stages.take_locator import take_locator
 from hippopt.stages.train_fold import check_start, clear_fold, fold_progress, train_fold
 from hippopt.stages.validate_fold import ValidationInputs, validate_fold
 from hippopt.stop_signals import StopSignals
@@ -62,6 +65,7 @@ def train_folds(
             _clear_all([job for job in jobs if request.overwrite and not job.request.resume], console)
             dice = train_side_by_side(jobs, request, side_by_side, signals, console)
             jobs = []
+        ready = ready_locator(plan) if jobs else None
         for job in jobs:
             signals.stop_if_asked(f"before fold {job.request.fold}")
             with fold_lock(job.folder.lock) as stale:
@@ -69,7 +73,7 @@ def train_folds(
                     console.warn(f"{job.folder.lock}: left by a process that is gone; taken over")
                 train_fold(
                     job.request,
-                    job.inputs,
+                    _with_locator(job, ready, console),
                     job.folder,
                     planned.workspace.run_plan(planned.name, run),
                     console,
@@ -87,6 +91,15 @@ def train_folds(
     score_run(planned, run, console)
     calibrate_run(planned.workspace, planned.name, run, plan, console)
     return dice
+
+
+def _with_locator(job: FoldJob, ready: ReadyLocator | None, console: Console) -> FoldInputs:
+    """The fold's inputs, with a ready model's locator where that serves it and the fold has none of its own yet."""
+    kept = job.request.resume and job.folder.locator_card.exists()
+    if ready is None or kept:
+        return job.inputs
+    found = take_locator(ready, job.inputs.train, job.inputs.plan, job.request.fold, console)
+    return replace(job.inputs, ready=found)
 
 
 def _clear_all(jobs: Sequence[FoldJob], console: Console) -> None:

@@ -167,8 +167,8 @@ def _part_borders(inputs: FoldInputs, console: Console) -> PartBorders | None:
 def _ensure_locator(
     request: FoldRequest, inputs: FoldInputs, folder: FoldFolder, console: Console, signals: StopSignals
 ) -> bool:
-    """Train the fold's locator where the plan has one; a resumed fold keeps one that is whole and of this plan, cases
-    and seed.
+    """Write or train the fold's locator where the plan has one; a resumed fold keeps one that is whole and of this
+    plan, cases and seed.
 
     False where a signal came.
     """
@@ -184,6 +184,10 @@ def _ensure_locator(
                 return True
         except HippoptError as error:
             console.warn(f"{error} -- the locator is made anew now")
+    if inputs.ready is not None:
+        taken = LocatorTraining(request.fold, request.seed, seen, 0.0, inputs.ready)
+        write_locator(folder.locator, folder.locator_card, inputs.ready.model, plan, taken)
+        return True
     trained = train_locator(
         inputs.train,
         plan,

@@ -13,6 +13,7 @@ from hippopt.artifacts.plan import Plan
 from hippopt.artifacts.weights import BaseCard
 from hippopt.batches.patches import TrainingCase
 from hippopt.networks.initial_factors import InitialFactors
+from hippopt.networks.locator import ReadyLocator
 from hippopt.training.request import TrainingRequest
 
 
@@ -39,7 +40,8 @@ def request_of_fold(asked: TrainingRequest, run: str, fold: str, seed: int, work
 @dataclass(frozen=True)
 class FoldInputs:
     """What the stage works on: cases of the fold on disk, the base's tensors with its card, or None, the run's
-    initial factors where the method has such, and what the training labels tell of where parts meet."""
+    initial factors where the method has such, what the training labels tell of where parts meet, and the locator of a
+    ready model, where it serves the fold."""
 
     plan: Plan
     fingerprint: Fingerprint
@@ -50,6 +52,7 @@ class FoldInputs:
     autocast: bool
     initial: InitialFactors | None = None
     borders: PartBorders | None = None
+    ready: ReadyLocator | None = None
 
 
 def settings_of(request: FoldRequest, inputs: FoldInputs) -> dict[str, Any]:

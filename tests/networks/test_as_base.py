@@ -24,6 +24,21 @@ def test_probabilities_of_the_classes_are_added_up() -> None:
     assert as_planned(inner, None) is inner
 
 
+def test_shifts_are_undone_and_averaged() -> None:
+    torch.manual_seed(1)
+    inner = nn.Conv3d(1, 2, 1)  # of one voxel: moves with what it sees
+    used = AsBase(classes=((0,), (1,)), normalisation=ZSCORE)
+    moved = AsBase(classes=((0,), (1,)), normalisation=ZSCORE, shifts=((0, 0, 0), (2, -1, 3)))
+    window = torch.randn(1, 1, 8, 8, 8)
+    with torch.inference_mode():
+        plain, averaged = (torch.softmax(AsBaseNetwork(inner, each)(window), 1) for each in (used, moved))
+        assert torch.allclose(plain, averaged, atol=1e-6)
+        wide = nn.Conv3d(1, 2, 3, padding=1)  # sees other neighbours at the faces
+        plain, averaged = (torch.softmax(AsBaseNetwork(wide, each)(window), 1) for each in (used, moved))
+    assert not torch.allclose(plain, averaged, atol=1e-3)
+    assert torch.allclose(plain[..., 4:-4, 4:-4, 4:-4], averaged[..., 4:-4, 4:-4, 4:-4], atol=1e-6)
+
+
 def test_a_window_is_seen_alike_whatever_its_scale() -> None:
     window = torch.randn(8, 8, 8) + 5
     window[:2] = 0
