@@ -170,7 +170,8 @@ class LocatorSettings(Record, frozen=True, kw_only=True):
     region. volume_mm3, apart_mm: what is plausible for a region and for the distance between the centres of two;
     apart_mm is None for one region. offset_mm: from the centre of the left region to that of the right (Z, Y, X), None
     where labels have no sides. jitter_mm, patches_elsewhere: how far from a region's centre training patches lie, and
-    the share that lies anywhere.
+    the share that lies anywhere. everywhere_patches: the largest scan, in patches, that the network looks at everywhere
+    where the locator is unsure; in a larger one it sees the likeliest places alone. None: any.
     """
 
     spacing_mm: float
@@ -185,6 +186,7 @@ class LocatorSettings(Record, frozen=True, kw_only=True):
     offset_mm: tuple[float, float, float] | None
     jitter_mm: float
     patches_elsewhere: float
+    everywhere_patches: float | None = None
 
 
 class Fold(Record, frozen=True, kw_only=True):

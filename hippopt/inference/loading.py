@@ -20,7 +20,7 @@ from hippopt.imaging.preparation import preparation_bytes, prepare
 from hippopt.imaging.ringing import without_ringing
 from hippopt.imaging.scan_source import ScanSource
 from hippopt.imaging.straightening import TILT_DEGREES, tilt_degrees
-from hippopt.inference.locating import Located, locate
+from hippopt.inference.locating import Located, locate, looks_everywhere
 from hippopt.sources.survey import hash_arrays
 
 MUCH_LARGER = 1.5  # a field of view this many times the largest of the training scans is worth a warning
@@ -143,7 +143,9 @@ def _located(
         source.box,
         plan,
     )
-    whole = nothing if located.windows else source.whole()
+    whole = (
+        nothing if located.windows or not looks_everywhere(source.properties.prepared_shape, plan) else source.whole()
+    )
     return LoadedScan(files, scan, whole, source.properties, warnings, False, located)
 
 

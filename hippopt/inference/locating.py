@@ -33,7 +33,7 @@ class RegionWindow:
 
 @dataclass(frozen=True)
 class Located:
-    """What the locator says, and the windows that the network is to see; without windows it has to look everywhere."""
+    """What the locator says, and the windows that the network is to see; without windows it has to look everywhere, if its plan lets it."""
 
     choice: Choice
     windows: tuple[RegionWindow, ...]
@@ -48,7 +48,7 @@ def locate(
     assert plan.locator is not None
     probabilities = coarse_probabilities(list(models), coarse, plan)
     choice = choose_regions(probabilities, tuple(region_classes(plan)), size_mm, plan.locator)
-    if choice.doubts:
+    if choice.doubts and looks_everywhere(prepared_shape, plan):
         return Located(choice, (), size_mm)
     windows = [
         RegionWindow(index, start, box(start, plan.patch_size))
@@ -56,6 +56,13 @@ def locate(
         for start in region_starts(region, size_mm, prepared_shape, plan)
     ]
     return Located(choice, tuple(windows), size_mm)
+
+
+def looks_everywhere(shape: Voxels, plan: Plan) -> bool:
+    """Whether the network looks at the whole of a prepared scan of this shape where the locator is unsure."""
+    assert plan.locator is not None
+    most = plan.locator.everywhere_patches
+    return most is None or math.prod(shape) <= most * math.prod(plan.patch_size)
 
 
 def region_starts(region: Region, size_mm: tuple[float, float, float], shape: Voxels, plan: Plan) -> list[Voxels]:

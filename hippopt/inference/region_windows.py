@@ -18,7 +18,7 @@ from hippopt.artifacts.triples import Voxels
 from hippopt.imaging.mask_parts import bounding_box
 from hippopt.imaging.scan_source import restore_box
 from hippopt.inference.flags import NO_SIDE, NOT_LOCATED, OTHER_SIDE
-from hippopt.inference.locating import Located
+from hippopt.inference.locating import Located, looks_everywhere
 from hippopt.inference.sides import centres_of_sides, give_sides, right_half
 from hippopt.inference.windows import Look, WindowSettings, predict_probabilities
 
@@ -73,6 +73,8 @@ def segment_located(
     """
     if located.windows:
         return _by_windows(ensemble, located, properties, look)
+    if not looks_everywhere(properties.prepared_shape, ensemble.plan):
+        return _nowhere(ensemble, located, properties, look)
     return _everywhere(ensemble, located, image, properties, look)
 
 
@@ -116,6 +118,12 @@ def _by_windows(
     moved = give_sides(total, on_right, plan)
     flags, warnings = [NO_SIDE[name] for name in located.choice.absent], []
     warnings += [f"the {name} side lies outside the image, and has no label" for name in located.choice.absent]
+    if located.choice.doubts:
+        flags.append(NOT_LOCATED)
+        warnings.append(
+            f"not located ({'; '.join(located.choice.doubts)}): the network saw the likeliest places alone, look at the"
+            " mask"
+        )
     if moved > DOUBTFUL:
         flags.append(OTHER_SIDE)
         warnings.append(
@@ -123,6 +131,21 @@ def _by_windows(
         )
     probabilities, within = restore_box(total, first, properties)
     return LocatedProbabilities(probabilities, within, total, tuple(flags), tuple(warnings))
+
+
+def _nowhere(
+    ensemble: Ensemble, located: Located, properties: CaseProperties, look: Look | None
+) -> LocatedProbabilities:
+    """Background everywhere: no place is likely."""
+    found = np.zeros((len(ensemble.plan.class_names), 1, 1, 1), np.float32)
+    found[0] = 1
+    if look is not None:
+        for number in range(len(ensemble.models)):
+            look(number, (), found)
+    reasons = "; ".join(located.choice.doubts)
+    warning = f"not located ({reasons}): the mask is empty; is it a T1 scan of a head with both temporal lobes in it?"
+    probabilities, within = restore_box(found, (0, 0, 0), properties)
+    return LocatedProbabilities(probabilities, within, found, (NOT_LOCATED,), (warning,))
 
 
 def _mean(each: Sequence[np.ndarray]) -> np.ndarray:

@@ -56,6 +56,7 @@ def ready_plan(
         offset_mm=(round(float(middle[0]), 1), round(float(middle[1]), 1), round(float(middle[2]), 1)),
         jitter_mm=6.0,
         patches_elsewhere=0.2,
+        everywhere_patches=8.0,
     )
     sides = side_classes(names, SIDES)  # type: ignore[arg-type]
     return Plan(
@@ -83,6 +84,7 @@ def ready_plan(
             "folds": "none: no scan was trained on",
             "labels": "the hippocampus of either side",
             "locator": "trained on synthetic heads, since the base has seen its surroundings only",
+            "locator.everywhere_patches": "small crops alone: far from a hippocampus the base has seen nothing",
             "mirror_sides": "the base has seen either side mirrored, and does not tell them apart; the locator does",
             "normalisation": "zeros are background: of a stripped brain, or of a scanner that masks the air",
             "straighten_degrees": "heads are tilted in training too, but less than a tilted field of view may be",

@@ -54,10 +54,15 @@ class HeadLocatorHooks:
 
 def locator_settings(inputs: HeadLocatorInputs) -> dict[str, Any]:
     """What must stay the same for a resumed training to be the same one."""
-    assert inputs.plan.locator is not None
+    settings = inputs.plan.locator
+    assert settings is not None
     return {
         "seed": inputs.seed,
-        "locator": content_hash(inputs.plan.locator),
+        "spacing_mm": settings.spacing_mm,
+        "channels": list(settings.channels),
+        "steps": settings.steps,
+        "batch_size": settings.batch_size,
+        "learning_rate": settings.learning_rate,
         "synthesis": content_hash(inputs.synthesis),
         "maps": content_hash([[found.name, found.volumes_mm3] for found in inputs.trained.maps]),
     }

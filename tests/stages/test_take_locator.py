@@ -10,12 +10,13 @@ from torch import nn
 
 from hippopt.artifacts.plan import Plan
 from hippopt.artifacts.plan_rules import load_plan
+from hippopt.artifacts.weights import BaseCard
 from hippopt.batches.patches import TrainingCase
 from hippopt.console import SilentConsole
 from hippopt.networks.locator import ReadyLocator
 from hippopt.planning.ready_model import ready_plan
 from hippopt.stages.take_locator import take_locator
-from tests.records import base_card
+from tests.records import small_plan
 
 SHAPE = (48, 56, 64)
 CENTRES = {1: (24, 28, 16), 2: (24, 28, 48)}
@@ -39,7 +40,9 @@ class Told(nn.Module):
 
 
 def plan() -> Plan:
-    made = ready_plan("Dataset900_WholeHead", base_card(), [4096.0], [(0.0, 0.0, 32.0)], 3, 0)
+    network = small_plan().network
+    card = BaseCard(name="b", sha256="", network=network, in_channels=1, out_channels=3, patch_size=(32, 32, 32))
+    made = ready_plan("Dataset900_WholeHead", card, [4096.0], [(0.0, 0.0, 32.0)], 3, 0)
     return msgspec.structs.replace(made, locator=msgspec.structs.replace(made.locator, channels=(4, 4, 4, 4)))
 
 
