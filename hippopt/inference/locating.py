@@ -33,7 +33,9 @@ class RegionWindow:
 
 @dataclass(frozen=True)
 class Located:
-    """What the locator says, and the windows that the network is to see; without windows it has to look everywhere, if its plan lets it."""
+    """What the locator says, and the windows that the network is to see; without windows it has to look everywhere, if
+    its plan lets it.
+    """
 
     choice: Choice
     windows: tuple[RegionWindow, ...]
