@@ -19,6 +19,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _work(options: argparse.Namespace, workspace: Workspace, console: TerminalConsole) -> None:
+    from msgspec import to_builtins
+
     from hippopt.recipes.model_files import say_figures
     from hippopt.recipes.ready_models import known_models, nothing_trained
 
@@ -43,7 +45,12 @@ def _work(options: argparse.Namespace, workspace: Workspace, console: TerminalCo
         console.say(f"hippopt_predict without -d and --model takes {models[0].name}, since nothing is trained here")
     console.result(
         models=[
-            {"name": model.name, "path": str(model.place), "ships": model.card is not None, "card": model.card}
+            {
+                "name": model.name,
+                "path": str(model.place),
+                "ships": model.card is not None,
+                "card": to_builtins(model.card),
+            }
             for model in models
         ]
     )
