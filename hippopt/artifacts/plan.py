@@ -207,6 +207,7 @@ class Plan(Record, frozen=True, kw_only=True):
     and in older plans. Read `class_sides`, which knows both. part_borders: all labels are parts of one structure, one
     after the other along an axis; where they meet is learned from its cross-sections. straighten_degrees: scans tilted
     further against RAS axes are resampled through their true axes; None, as in plans of earlier versions: never.
+    one_part: each label is one piece, so of what is found the largest connected part is kept.
     """
 
     schema: int = SCHEMA
@@ -235,6 +236,7 @@ class Plan(Record, frozen=True, kw_only=True):
     centre_window: bool = False
     side_classes: SideClasses | None = None
     straighten_degrees: float | None = None
+    one_part: bool = False
 
     @property
     def label_values(self) -> tuple[int, ...]:

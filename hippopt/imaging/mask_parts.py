@@ -24,3 +24,13 @@ def largest_part(inside: npt.NDArray[np.bool_], over_corners: bool = True) -> np
 
     parts, count = ndimage.label(inside, np.ones((3, 3, 3)) if over_corners else None)
     return inside if count < 2 else np.asarray(parts == int(np.bincount(parts.ravel())[1:].argmax()) + 1)
+
+
+def keep_largest_parts(values: np.ndarray) -> None:
+    """Of each value of a mask (Z, Y, X), 0 being the background, leave the largest 26-connected part alone, in place."""
+    for value in np.unique(values)[np.unique(values) != 0]:
+        inside = values == value
+        start, size = bounding_box(inside) or ((0, 0, 0), values.shape)
+        box = tuple(slice(first, first + count) for first, count in zip(start, size, strict=True))
+        own = inside[box]
+        values[box][own & ~largest_part(own)] = 0

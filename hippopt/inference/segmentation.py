@@ -12,6 +12,7 @@ import numpy.typing as npt
 from hippopt.artifacts.calibration import Calibration
 from hippopt.artifacts.plan import Plan
 from hippopt.artifacts.properties import CaseProperties
+from hippopt.imaging.mask_parts import keep_largest_parts
 from hippopt.imaging.preparation import own_parts, place_in_scan, restored_slabs
 from hippopt.inference.calibration import predicted_dice
 from hippopt.inference.flags import CONSTANT, SEEN, UNLIKE
@@ -91,6 +92,8 @@ def segment(loaded: LoadedScan, ensemble: Ensemble, standards: Standards, wanted
             entropy[where] = np.round(normalised_entropy(part), ENTROPY_DIGITS)
         if probabilities is not None:
             probabilities[(slice(None), *where)] = part
+    if plan.one_part:
+        keep_largest_parts(cropped)
     mask = place_in_scan(cropped, properties)
     warning = contrast_warning(name, mask, scan, standards.contrast)
     flags += [UNLIKE] if warning else []

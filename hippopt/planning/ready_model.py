@@ -86,6 +86,7 @@ def ready_plan(
             "locator": "trained on synthetic heads, since the base has seen its surroundings only",
             "locator.everywhere_patches": "small crops alone: far from a hippocampus the base has seen nothing",
             "mirror_sides": "the base has seen either side mirrored, and does not tell them apart; the locator does",
+            "one_part": "a hippocampus is one piece, and a base that has seen no scan finds specks beside it",
             "normalisation": "zeros are background: of a stripped brain, or of a scanner that masks the air",
             "straighten_degrees": "heads are tilted in training too, but less than a tilted field of view may be",
         },
@@ -93,6 +94,7 @@ def ready_plan(
         mirror_sides=True,
         side_classes=sides,
         straighten_degrees=TILT_DEGREES,
+        one_part=True,
     )
 
 
