@@ -27,7 +27,7 @@ def largest_part(inside: npt.NDArray[np.bool_], over_corners: bool = True) -> np
 
 
 def keep_largest_parts(values: np.ndarray) -> None:
-    """Of each value of a mask (Z, Y, X), 0 being the background, leave the largest 26-connected part alone, in place."""
+    """Leave the largest 26-connected part of each value of a mask (Z, Y, X) but 0, in place."""
     for value in np.unique(values)[np.unique(values) != 0]:
         inside = values == value
         start, size = bounding_box(inside) or ((0, 0, 0), values.shape)
