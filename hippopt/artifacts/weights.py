@@ -72,6 +72,20 @@ class AsBase(Record, frozen=True, kw_only=True):
     shifts: tuple[tuple[int, int, int], ...] = ((0, 0, 0),)
 
 
+class ContinuedFrom(Record, frozen=True, kw_only=True):
+    """The adapter that training went on from: of which run and fold, and how far it had come.
+
+    sha256: over its tensors. seen_images: content hashes of all scans that it had been trained on, those of its base
+    and of the runs before it among them.
+    """
+
+    run: str
+    fold: str
+    step: int
+    sha256: str
+    seen_images: tuple[str, ...]
+
+
 class AdapterCard(Record, frozen=True, kw_only=True):
     """What an adapter file holds and what it belongs to. Schema 1 held the initial factors in every adapter file.
 
@@ -81,7 +95,7 @@ class AdapterCard(Record, frozen=True, kw_only=True):
     methods but published) or not. sha256, initial_sha256: over the tensors (networks/tensor_files.py) of this file, and
     of the run's initial factors that lora-pt and pissa were trained from; dtype: of every tensor of this file.
     part_borders: learned from the fold's training labels. as_base: of a network that has the base's own classes; None
-    for one with the plan's.
+    for one with the plan's. continued_from: None where training began from the base, or from random weights.
     """
 
     schema: int = 2
@@ -111,6 +125,7 @@ class AdapterCard(Record, frozen=True, kw_only=True):
     settings: dict[str, Any]
     part_borders: PartBorders | None = None
     as_base: AsBase | None = None
+    continued_from: ContinuedFrom | None = None
 
 
 class LocatorCard(Record, frozen=True, kw_only=True):

@@ -74,7 +74,8 @@ def _work(options: argparse.Namespace, workspace: Workspace, console: TerminalCo
         f"{dataset}: {counted(number['new'], 'new case')}, {number['changed']} replaced, {number['same']} as they were:"
         f" {workspace.dataset_folder(dataset)}"
     )
-    train = f"hippopt_train {short} all" + (" --name corrected" if workspace.runs(dataset) else "")
+    runs = workspace.runs(dataset)
+    train = f"hippopt_train {short} all" + (f" --continue-from {runs[0] if len(runs) == 1 else 'RUN'}" if runs else "")
     console.say(
         f"done in {time.perf_counter() - started:.1f} s"
         + (f"; next: hippopt_plan {short}, then {train}" if changes else "")

@@ -22,6 +22,7 @@ from hippopt.workspace import Workspace
 
 if TYPE_CHECKING:
     from hippopt.artifacts.plan import Plan
+    from hippopt.planned_dataset import PlannedDataset
     from hippopt.training.request import TrainingRequest
 
 
@@ -67,6 +68,12 @@ def _parser() -> argparse.ArgumentParser:
         "--no-transformer",
         action="store_true",
         help="leave the transformer's blocks out, to see what they are worth (network.transformer=false)",
+    )
+    parser.add_argument(
+        "--continue-from",
+        metavar="RUN",
+        help="go on from this run's own networks, fold by fold, on its base and by its method and plan: a third of the "
+        "steps, as after hippopt_correct. The result is a run of its own, named after RUN where --name gives no other",
     )
     parser.add_argument("--name", default="", metavar="RUN", help="added to the run's name, to keep several runs apart")
     budget = parser.add_mutually_exclusive_group()
@@ -122,10 +129,14 @@ def _work(options: argparse.Namespace, workspace: Workspace, console: TerminalCo
     folds = fold_names(options.fold, len(plan.folds), options.fits)
     from hippopt.networks.base_files import chosen_base
 
-    base = chosen_base(options.base, plan)
-    method: Method = options.method or default_method(plan, base is not None, options.no_transformer)
+    if options.continue_from is not None:
+        planned, method, base = _continued(options, planned, console)
+        plan = planned.plan
+    else:
+        base = chosen_base(options.base, plan)
+        method = options.method or default_method(plan, base is not None, options.no_transformer)
     check_library(method)
-    if METHODS[method].needs_base and base is None:
+    if METHODS[method].needs_base and base is None and options.continue_from is None:
         raise UsageError(
             f"--method {method} adapts pre-trained weights: name them with --base FILE, or use --method full"
         )
@@ -162,6 +173,33 @@ def _work(options: argparse.Namespace, workspace: Workspace, console: TerminalCo
     )
     chosen = f" -f {' '.join(folds)}" if any(map(fit_number, folds)) and any(fold.isdigit() for fold in trained) else ""
     console.say(f"next: {more}hippopt_predict -i IN -o OUT -d {short} --run {run}{chosen}")
+
+
+def _continued(
+    options: argparse.Namespace, planned: "PlannedDataset", console: TerminalConsole
+) -> "tuple[PlannedDataset, Method, str | None]":
+    """The data set by the plan of the run to go on from, its method and base, and in `options` the new run's name.
+
+    Raises UsageError for options that the earlier run decides, and for a run that cannot be gone on from.
+    """
+    from hippopt.networks.base_files import chosen_base
+    from hippopt.recipes.continued_run import continued_name, open_earlier
+
+    earlier = open_earlier(planned, options.continue_from, console)
+    others = (
+        (f"--method {options.method}", options.method not in (None, earlier.method)),
+        (f"--rank {options.rank}", options.rank not in (None, earlier.plan.adapter.rank)),
+        ("--no-transformer", options.no_transformer and earlier.plan.network.transformer),
+    )
+    for option, differs in others:
+        if differs:
+            raise UsageError(
+                f"{option}: not with --continue-from, which goes on by the method and the network of run"
+                f" {earlier.name}; leave it out, or train anew"
+            )
+    options.name = options.name or continued_name(earlier)
+    base = earlier.base if options.base is None else chosen_base(options.base, earlier.plan)
+    return planned.with_plan(earlier.plan), earlier.method, base
 
 
 def _write_scripts(

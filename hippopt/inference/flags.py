@@ -11,6 +11,7 @@ from hippopt.artifacts.cohort import Cohort
 from hippopt.artifacts.regions import LEFT, RIGHT
 
 CONSTANT, UNLIKE, EMPTY = "constant image", "unlike training", "empty"
+CORRECT = "correct first"  # of the whole table, not of the mask: correct_first.py
 SEEN = "seen in training"  # a mask of such a scan is better than that of a new one
 NOT_LOCATED, OTHER_SIDE = "not located", "side in doubt"
 NO_SIDE = {LEFT: "no left side", RIGHT: "no right side"}

@@ -17,6 +17,7 @@ from hippopt.console import Console
 from hippopt.files.bids_layout import derivative_name
 from hippopt.files.image_io import mask_ending
 from hippopt.files.scan_listing import ScanFiles
+from hippopt.inference.correct_first import FirstToCorrect, first_to_correct, marked, unmarked
 from hippopt.inference.journal import Journal, Part, Stamp, is_left_over, part_journals, read_journals, single_journals
 from hippopt.inference.volume_table import (
     FAILURES,
@@ -62,7 +63,7 @@ class Outcomes:
         ]
         self.names = frozenset(entry.name for entry in output.iterdir()) if output.is_dir() else frozenset()
         table = output / VOLUMES
-        self._table = read_volumes(table, None if part else console.warn)
+        self._table = unmarked(read_volumes(table, None if part else console.warn))
         self._failed = read_failures(output / FAILURES)
         self._singles = single_journals(self.names, output)
         self._found, trusted = read_journals([*self._singles, *part_journals(output, part)])
@@ -71,6 +72,7 @@ class Outcomes:
         self._journal = Journal(output, part, self._trusted)
         self._rows: dict[str, Lines] = {}  # of this process, for the tables
         self._failures: dict[str, Failure] = {}
+        self.to_correct: FirstToCorrect | None = None  # once the tables are whole
 
     @property
     def failures(self) -> int:
@@ -140,7 +142,9 @@ class Outcomes:
         ids = {as_text(files.id) for files in scans}
         with _alone(self._output):
             masks = _stems(path.name for path in self._output.iterdir())
-            rows = {scan: lines for scan, lines in read_volumes(self._output / VOLUMES).items() if scan in masks}
+            rows = {
+                scan: lines for scan, lines in unmarked(read_volumes(self._output / VOLUMES)).items() if scan in masks
+            }
             failed = read_failures(self._output / FAILURES)
             failed = {
                 scan: failure
@@ -155,10 +159,14 @@ class Outcomes:
                 elif scan in masks:
                     rows[scan] = outcome.lines
                     failed.pop(scan, None)
-            write_volumes({**rows, **self._rows}, self._output / VOLUMES)
+            every = {**rows, **self._rows}
+            if ended:
+                self.to_correct = first_to_correct(every)
+                every = marked(every, self.to_correct.scans)
+            write_volumes(every, self._output / VOLUMES)
             write_failures({**failed, **self._failures}, self._output / FAILURES)
             if ended:
-                write_wide({**rows, **self._rows}, self._output / WIDE)
+                write_wide(every, self._output / WIDE)
             if not ended:
                 self._journal.begin()
                 return

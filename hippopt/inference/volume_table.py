@@ -51,7 +51,8 @@ def as_text(value: object) -> str:
 def lines_of(rows: Iterable[VolumeRow]) -> Lines:
     """Rows of volumes.tsv as text."""
     return tuple(
-        _line([*(as_text(getattr(row, name)) for name in COLUMNS[:-1]), as_text("; ".join(row.flags))]) for row in rows
+        line_of([*(as_text(getattr(row, name)) for name in COLUMNS[:-1]), as_text("; ".join(row.flags))])
+        for row in rows
     )
 
 
@@ -73,7 +74,7 @@ def read_volumes(path: Path, warn: Callable[[str], None] | None = None) -> dict[
         )
     found: dict[str, Lines] = {}
     for fields in table or []:
-        found[fields[0]] = (*found.get(fields[0], ()), _line(fields))
+        found[fields[0]] = (*found.get(fields[0], ()), line_of(fields))
     return found
 
 
@@ -94,7 +95,7 @@ def write_wide(found: Mapping[str, Lines], path: Path) -> None:
     def line(scan: str) -> str:
         by_label = {fields["label"]: fields for fields in rows[scan]}
         of_labels = [by_label.get(label, {}).get(name, "") for label in labels for name in OF_A_LABEL]
-        return _line([scan, *(rows[scan][0][name] if rows[scan] else "" for name in OF_A_SCAN), *of_labels])
+        return line_of([scan, *(rows[scan][0][name] if rows[scan] else "" for name in OF_A_SCAN), *of_labels])
 
     _write(path, columns, (line(scan) for scan in sorted(rows)))
 
@@ -108,7 +109,7 @@ def read_failures(path: Path) -> dict[str, Failure]:
 def write_failures(failed: Mapping[str, Failure], path: Path) -> None:
     """Write the table, scans by name, atomically; remove it where nothing failed."""
     if failed:
-        _write(path, FAILURE_COLUMNS, (_line([scan, *failed[scan]]) for scan in sorted(failed)))
+        _write(path, FAILURE_COLUMNS, (line_of([scan, *failed[scan]]) for scan in sorted(failed)))
     else:
         path.unlink(missing_ok=True)
 
@@ -138,7 +139,8 @@ def _number(text: str) -> float | None:
         return None
 
 
-def _line(fields: Sequence[str]) -> str:
+def line_of(fields: Sequence[str]) -> str:
+    """Write one row as it stands in a table."""
     if not any(mark in field for field in fields for mark in '\t\n\r"'):
         return "\t".join(fields)
     text = io.StringIO()

@@ -85,7 +85,7 @@ def report_on(
     volume = provenance.get("volume")
     files = CohortFiles(images, masks, volume if isinstance(volume, int) else None, request.jobs)
     pages, without = report_cohort(request.path, cohort, files, console)
-    flagged = sum(bool(row.flags) for row in ordered)
+    flagged = sum(bool(row.odd) for row in ordered)
     size = sum(page.stat().st_size for page in pages) / 1e6
     console.say(f"{counted(len(rows), 'scan')}, {flagged} flagged, {without} without pictures")
     first = next((row.name for row in ordered if row.flags), None)

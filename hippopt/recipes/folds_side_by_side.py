@@ -89,7 +89,7 @@ def _share(fold: FoldJob) -> float:
     """How much of a fold's training is done, by the last line of its log."""
     request, steps = (
         fold.request,
-        fold.request.steps or fold.inputs.plan.schedule.steps_from(fold.inputs.base is not None),
+        fold.request.steps or fold.inputs.planned_steps,
     )
     with contextlib.suppress(OSError, ValueError, KeyError, csv.Error), fold.folder.log.open(newline="") as stream:
         rows = list(csv.DictReader(stream))

@@ -129,8 +129,8 @@ def _grown(workspace: Workspace, name: str, fingerprint: Fingerprint, console: C
     runs = workspace.runs(name)
     if runs:
         console.say(
-            f"{', '.join(runs)}: trained before, and kept with the plan of that time; train anew with --name for a run"
-            " on all cases"
+            f"{', '.join(runs)}: trained before, and kept with the plan of that time; hippopt_train --continue-from RUN"
+            " goes on from one with all cases, or train anew with --name"
         )
     return msgspec.structs.replace(plan, fingerprint_hash=fingerprint.dataset_hash, folds=folds)
 

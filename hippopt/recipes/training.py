@@ -15,12 +15,13 @@ from hippopt.networks.locator import ReadyLocator
 from hippopt.networks.restoring import read_card
 from hippopt.planned_dataset import PlannedDataset
 from hippopt.planning.run_plan import adjusted_plan, run_name
+from hippopt.recipes.continued_run import check_origin, starting_points
 from hippopt.recipes.folds_side_by_side import SideBySide, train_side_by_side
 from hippopt.recipes.ready_models import ready_locator
 from hippopt.recipes.training_inputs import FoldJob, check_cache, check_run_plan, load_unchanged, training_cases
 from hippopt.stages.adopt_base import adopt_base, load_known_base
 from hippopt.stages.calibrate_run import calibrate_run
-from hippopt.stages.decompose_base import decompose_base
+from hippopt.stages.decompose_base import carry_factors, decompose_base
 from hippopt.stages.score_run import score_run
 from hippopt.stages.take_locator import take_locator
 from hippopt.stages.train_fold import check_start, clear_fold, fold_progress, train_fold
@@ -115,10 +116,16 @@ def _clear_all(jobs: Sequence[FoldJob], console: Console) -> None:
 
 def _with_initial(planned: PlannedDataset, run: str, jobs: list[FoldJob], console: Console) -> list[FoldJob]:
     """The jobs with the run's initial factors, where their method has such."""
-    if not jobs or not METHODS[jobs[0].request.method].decomposes or jobs[0].inputs.base is None:
+    if not jobs:
+        return jobs
+    method, earlier, base = jobs[0].request.method, jobs[0].request.continue_from, jobs[0].inputs.base
+    if not METHODS[method].decomposes or base is None:
         return jobs
     anew = [job.request.fold for job in jobs if not job.request.resume]
-    initial = decompose_base(planned, run, jobs[0].request.method, jobs[0].inputs.base, anew, console)
+    if earlier is not None:
+        initial = carry_factors(planned, earlier, run, anew, console)
+    else:
+        initial = decompose_base(planned, run, method, base, anew, console)
     return [replace(job, inputs=replace(job.inputs, initial=initial)) for job in jobs]
 
 
@@ -130,17 +137,19 @@ def _prepare(
     device, note = choose_device(request.device)
     autocast, precision = use_bfloat16(device, plan.patch_size, plan.network)
     check_run_plan(planned, run, folds, request)
+    check_origin(planned, run, request.continue_from, folds if request.overwrite else ())
     dataset = load_unchanged(planned.workspace, planned.name, planned.fingerprint)
     entries = check_cache(planned)
     base = None
     if request.base is not None:
         _, card = adopt_base(request.base, plan, planned.workspace, console)
         base = load_known_base(card.sha256, planned.workspace)
+    points = starting_points(planned, request.continue_from, folds, base)
     workers = request.workers if request.workers is not None else default_workers(device.type)
     jobs: list[FoldJob] = []
     for fold, resume in _folds_to_do(planned, run, folds, request, console):
         train, val = (training_cases(planned, cases) for cases in fold_cases(plan, planned.fingerprint, fold))
-        inputs = FoldInputs(plan, planned.fingerprint, train, val, base, device, autocast)
+        inputs = FoldInputs(plan, planned.fingerprint, train, val, base, device, autocast, earlier=points.get(fold))
         seed = (plan.seed if request.seed is None else request.seed) + (fit_number(fold) or 1) - 1
         asked = request_of_fold(request, run, fold, seed, workers, resume)
         _check_seed(planned, run, asked, folds)

@@ -2,37 +2,30 @@
 
 import os
 import shutil
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import numpy as np
 
-from hippopt.artifacts.case_tables import near_names, read_subjects
-from hippopt.artifacts.codec import load_record, parse_json, write_json
+from hippopt.artifacts.codec import parse_json, write_json
 from hippopt.artifacts.corrections import FILE, Correction, Corrections, read_corrections
-from hippopt.artifacts.dataset import Case, Dataset, load_dataset, split_ending
-from hippopt.artifacts.fingerprint import CaseFingerprint, Fingerprint
+from hippopt.artifacts.dataset import Dataset, load_dataset
+from hippopt.artifacts.fingerprint import CaseFingerprint
 from hippopt.artifacts.whole_folder import whole_folder
 from hippopt.console import Console, counted
-from hippopt.errors import DatasetError, HippoptError, ImageError, OutputError
+from hippopt.errors import DatasetError, ImageError, OutputError
 from hippopt.files.label_reading import label_on_grid, read_label
-from hippopt.files.scan_listing import regular_images
-from hippopt.scoring.metrics import dice
-from hippopt.sources.case_import import LabelScheme, import_case
-from hippopt.sources.layouts import Source, SourceCase, clashing_ids, list_pair
-from hippopt.sources.segment_names import segment_names
-from hippopt.sources.survey import CaseSurvey, same_stamps, survey_case
+from hippopt.scoring.mask_changes import mask_changes
+from hippopt.sources.corrected_masks import known_cases, list_corrected, masks_by_name, stage_corrected, staged_case
+from hippopt.sources.layouts import SourceCase
+from hippopt.sources.survey import CaseSurvey
 from hippopt.training.lock import check_free
 from hippopt.workspace import Workspace
 
-MAPS = ("_probabilities", "_uncertainty")  # beside the masks of hippopt_predict
 STAGED = ".corrected"  # in the folder that is being built
 SHOWN = 5
-T = TypeVar("T")
-R = TypeVar("R")
 
 
 @dataclass(frozen=True)
@@ -95,12 +88,12 @@ def correct_dataset(workspace: Workspace, request: CorrectionRequest, console: C
     final = workspace.dataset_folder(request.dataset).resolve()
     dataset = load_dataset(final)
     check_free(workspace.locks(request.dataset), str(final))
-    sources, subjects = _sources(request, dataset, console)
-    known = _known_cases(workspace, dataset, request.jobs, console)
+    sources, subjects = list_corrected(request.scans, request.masks, request.subjects, dataset, console)
+    known = known_cases(workspace.fingerprint(dataset.name), dataset, request.jobs, console)
     with whole_folder(final, overwrite=True) as folder:
         shutil.copytree(final, folder, symlinks=True, copy_function=_link, dirs_exist_ok=True)
         staged = folder / STAGED
-        surveys, notes = _stage(sources, staged, dataset, request.jobs, console)
+        surveys, notes = stage_corrected(sources, staged, dataset, request.jobs, console)
         cases = _compared(sources, surveys, staged, dataset, known, request, subjects)
         for line in notes[:SHOWN] + ([f"{len(notes) - SHOWN} more notes of this kind"] if len(notes) > SHOWN else []):
             console.warn(line)
@@ -131,148 +124,6 @@ def _link(source: str, target: str) -> str:
     except OSError:
         shutil.copy2(source, target, follow_symlinks=False)
     return target
-
-
-def _sources(request: CorrectionRequest, dataset: Dataset, console: Console) -> tuple[list[SourceCase], dict[str, str]]:
-    """(scans that have a corrected mask, {name: subject} as the table says). Raises DatasetError with every fault."""
-    source = list_pair(request.scans, request.masks)
-    stems = {(split_ending(path.name) or (path.name,))[0] for path in regular_images(request.masks, "-p")[0]}
-    wanted = {stem for stem in stems if not stem.endswith(MAPS)}
-    faults = [fault for case, fault in source.faults if not case or case in wanted]
-    chosen = [case for case in source.cases if case.id in wanted]
-    for note in source.notes:
-        console.warn(note)
-    faults += _channel_faults(source, dataset, wanted)
-    old = {case.id for case in dataset.cases}
-    faults += clashing_ids([*sorted(old), *(case.id for case in chosen if case.id not in old)])
-    subjects: dict[str, str] = {}
-    if request.subjects is not None:
-        try:
-            subjects = read_subjects(request.subjects)
-        except DatasetError as error:
-            faults.append(str(error))
-        unknown = sorted(set(subjects) - wanted - old)
-        if subjects and unknown and not set(subjects) & wanted:
-            faults.append(
-                f"{request.subjects}: none of its cases ({_some(unknown)}) has a corrected"
-                f" mask{near_names(unknown[0], sorted(wanted))}"
-            )
-    if faults or not chosen:
-        raise DatasetError("\n".join([*(faults or [f"{request.masks}: no corrected mask"]), "nothing was changed"]))
-    return chosen, subjects
-
-
-def _channel_faults(source: Source, dataset: Dataset, wanted: set[str]) -> list[str]:
-    channels = len(dataset.channel_names)
-    return [
-        f"{case.images[0]}: {counted(len(case.images), 'file')} of this scan, but the data set has {channels} channels "
-        f"({', '.join(dataset.channel_names)}); give a file a channel, named {case.id}_0000 and so on"
-        for case in source.cases
-        if case.id in wanted and len(case.images) not in (1, channels)
-    ]
-
-
-def _known_cases(workspace: Workspace, dataset: Dataset, jobs: int, console: Console) -> dict[str, CaseFingerprint]:
-    """What the cases of the data set hold: from its fingerprint where
-    their files are unchanged, else read anew. Raises DatasetError.
-    """
-    path = workspace.fingerprint(dataset.name)
-    seen: dict[str, CaseFingerprint] = {}
-    if path.exists():
-        try:
-            seen = {case.id: case for case in load_record(path, Fingerprint, "hippopt_plan").cases}
-        except HippoptError:
-            seen = {}  # all are read anew
-    known = {case.id: seen[case.id] for case in dataset.cases if case.id in seen and same_stamps(case, seen[case.id])}
-    unread = [case for case in dataset.cases if case.id not in known]
-    surveys = _in_threads(lambda case: survey_case(case, dataset), unread, jobs, "read the data set", console)
-    faults = [fault for survey in surveys for fault in survey.faults]
-    if faults:
-        raise DatasetError(
-            "\n".join(
-                [
-                    *faults,
-                    f"{dataset.name} itself has faults: mend them first (hippopt_plan {dataset.name} --verify-only)",
-                ]
-            )
-        )
-    return known | {survey.case: survey.fingerprint for survey in surveys if survey.fingerprint is not None}
-
-
-def _in_threads(work: Callable[[T], R], items: Sequence[T], jobs: int, words: str, console: Console) -> list[R]:
-    pool = ThreadPoolExecutor(jobs)
-    try:
-        return list(console.track(pool.map(work, items), words, len(items))) if items else []
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _stage(
-    sources: Sequence[SourceCase], staged: Path, dataset: Dataset, jobs: int, console: Console
-) -> tuple[dict[str, CaseSurvey], list[str]]:
-    """({name: survey} of each case once it was imported, notes). Raises DatasetError with every fault."""
-    channels = len(dataset.channel_names)
-
-    def work(source: SourceCase) -> tuple[CaseSurvey, list[str], list[str]]:
-        scheme, notes, faults = _scheme(source, dataset)
-        if faults:
-            return CaseSurvey(source.id), notes, faults
-        outcome = import_case(source, staged, channels, scheme)
-        if outcome.faults:
-            return CaseSurvey(source.id), notes, outcome.faults
-        survey = survey_case(_staged_case(source.id, staged, channels), dataset)
-        converted = [f"{source.label}: stored as decimals; written as whole numbers"] if outcome.converted else []
-        return survey, [*notes, *outcome.notes, *converted, *survey.notes], survey.faults
-
-    found = _in_threads(work, sources, jobs, "corrected masks", console)
-    faults = [fault for _, _, some in found for fault in some]
-    surveys = {source.id: survey for source, (survey, _, _) in zip(sources, found, strict=True)}
-    by_scan: dict[str, str] = {}
-    for name, survey in surveys.items():
-        image = survey.fingerprint.image_hash if survey.fingerprint is not None else name
-        other = by_scan.setdefault(image, name)
-        if other != name:
-            faults.append(f"{name} and {other} are the same scan, voxel by voxel; keep one corrected mask of it")
-    if faults:
-        raise DatasetError("\n".join([*faults, f"{len(faults)} fault(s); nothing was changed"]))
-    return surveys, [note for _, notes, _ in found for note in notes]
-
-
-def _staged_case(name: str, folder: Path, channels: int) -> Case:
-    images = tuple(str(folder / "imagesTr" / f"{name}_{channel:04d}.nii.gz") for channel in range(channels))
-    return Case(id=name, subject=name, channels=images, label=str(folder / "labelsTr" / f"{name}.nii.gz"))
-
-
-def _scheme(source: SourceCase, dataset: Dataset) -> tuple[LabelScheme, list[str], list[str]]:
-    """(how the mask's values are read, notes, faults): by the names of
-    its segments where it has names that the data set knows.
-    """
-    declared = LabelScheme({}, list(dataset.labels.values()))
-    segments = segment_names(source.label)
-    known = {name.casefold() for name in dataset.foreground}
-    strange = [name for name in segments if name.casefold() not in known]
-    if not segments:
-        return declared, [], []
-    if len(strange) == len(segments):
-        return (
-            declared,
-            [
-                f"{source.label}: its segments ({_some(strange)}) have none of the data set's names; read by their"
-                " values"
-            ],
-            [],
-        )
-    if strange:
-        labels = ", ".join(dataset.foreground)
-        return (
-            declared,
-            [],
-            [
-                f"{source.label}: segments {_some(strange)} are not among the data set's labels ({labels}); rename or"
-                " remove them"
-            ],
-        )
-    return LabelScheme(named=dict(dataset.foreground)), [], []
 
 
 def _compared(
@@ -315,7 +166,7 @@ def _compared(
             else "the earlier mask"
         )
         try:
-            voxels, agreement = _agreement(before, label, dataset.foreground)
+            voxels, agreement = mask_changes(*_read_both(before, label), dataset.foreground)
         except ImageError as error:
             faults.append(str(error))
             continue
@@ -351,32 +202,21 @@ def _earlier_masks(request: CorrectionRequest) -> dict[str, Path]:
             f"--predicted {request.predicted.absolute()}: no such folder; give that of hippopt_predict's masks, or"
             " leave it out"
         )
-    files, _ = regular_images(request.predicted, "--predicted")
-    return {(split_ending(path.name) or (path.name,))[0]: path for path in files}
+    return masks_by_name(request.predicted, "--predicted")
 
 
-def _agreement(
-    before: Path | None, after: Path, labels: Mapping[str, int]
-) -> tuple[dict[str, tuple[int | None, int]], dict[str, float] | None]:
-    """({label: voxels before and after}, {label: Dice}).
-
-    Raises ImageError where the earlier mask lies on another grid.
-    """
+def _read_both(before: Path | None, after: Path) -> tuple[np.ndarray | None, np.ndarray]:
+    """Both masks (Z, Y, X) in the grid of `after`. Raises ImageError where the earlier one lies on another grid."""
     mask = read_label(after)
-    counts = {name: int(np.count_nonzero(mask.array == value)) for name, value in labels.items()}
     if before is None:
-        return {name: (None, count) for name, count in counts.items()}, None
+        return None, mask.array
     earlier = label_on_grid(read_label(before), mask.grid)
     if earlier is None:
         raise ImageError(
             f"{before}: on another grid than the corrected mask; give the masks from before the correction, of the same"
             " scans"
         )
-    pairs = {name: (earlier.array == value, mask.array == value) for name, value in labels.items()}
-    return (
-        {name: (int(np.count_nonzero(pairs[name][0])), count) for name, count in counts.items()},
-        {name: dice(*pair) for name, pair in pairs.items()},
-    )
+    return earlier.array, mask.array
 
 
 def _say(cases: Sequence[CorrectedCase], console: Console) -> None:
@@ -405,7 +245,7 @@ def _put(case: CorrectedCase, staged: Path, folder: Path, dataset: Dataset, fina
         for file in (there, *pair):
             file.unlink(missing_ok=True)
     channels = len(dataset.channel_names)
-    source, target = _staged_case(case.source, staged, channels), _staged_case(case.id, folder, channels)
+    source, target = staged_case(case.source, staged, channels), staged_case(case.id, folder, channels)
     for moved, place in zip((*source.channels, source.label), (*target.channels, target.label), strict=True):
         os.replace(moved, place)
 

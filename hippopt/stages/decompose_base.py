@@ -72,6 +72,29 @@ def decompose_base(
         return found
 
 
+def carry_factors(
+    planned: PlannedDataset, earlier: str, run: str, anew: Collection[str], console: Console
+) -> InitialFactors:
+    """The initial factors of an earlier run, from which its adapters differ; written to the folder of the run that goes
+    on from it, where they are not there yet.
+
+    anew: the folds that are now trained from the beginning. Raises WeightsError where the earlier run's factors are
+    missing or damaged, or another fold of the run began with others.
+    """
+    own, path = (planned.workspace.initial_factors(planned.name, name) for name in (earlier, run))
+    initial, record = load_factors(own)
+    with _one_process(path.parent, console):
+        if path.exists():
+            try:
+                if load_factors(path)[0].sha256 == initial.sha256:
+                    return initial
+            except WeightsError as error:
+                console.warn(f"{str(error).partition('; ')[0]}; copied anew")
+            _check_free(planned, run, anew, f"its factors are not those of run {earlier}")
+        save_factors(path, initial, record, replace=True)
+    return initial
+
+
 def _kept_or_computed(
     workspace: Workspace, method: Method, plan: Plan, base: Base, wanted: FactorsRecord, console: Console
 ) -> InitialFactors:

@@ -11,6 +11,7 @@ from hippopt.artifacts.plan import Plan
 from hippopt.console import Console
 from hippopt.errors import HippoptError
 from hippopt.files.scan_listing import ScanFiles
+from hippopt.inference.correct_first import say_first
 from hippopt.inference.kept_masks import KeptMasks
 from hippopt.inference.outcomes import Outcomes
 from hippopt.inference.volumes import Standards
@@ -58,4 +59,5 @@ def merge_parts(scans: Sequence[ScanFiles], plan: Plan, request: MergeRequest, c
         else:
             missing.append(position)
     outcomes.save(scans, request.source, ended=True)
+    say_first(outcomes.to_correct, console)
     return Merged(count, outcomes.failures, tuple(missing))

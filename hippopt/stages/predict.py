@@ -16,6 +16,7 @@ from hippopt.console import Console, counted
 from hippopt.errors import HippoptError, Interrupted
 from hippopt.files.image_io import write_array, write_mask, write_probabilities
 from hippopt.files.scan_listing import ScanFiles
+from hippopt.inference.correct_first import say_first
 from hippopt.inference.flags import CONSTANT, SEEN
 from hippopt.inference.journal import Part
 from hippopt.inference.kept_masks import KeptMasks
@@ -87,6 +88,7 @@ def predict(
             128 + signals.number,
         )
     batch.say_seen()
+    say_first(batch.outcomes.to_correct, console)
     return len(batch.done), len(batch.kept), batch.outcomes.failures
 
 

@@ -10,10 +10,11 @@ from hippopt.artifacts.codec import remove_leftovers, write_bytes, write_json
 from hippopt.artifacts.part_borders import PartBorders
 from hippopt.batches.augmentation import open_batches
 from hippopt.console import Console
-from hippopt.errors import HippoptError, TrainingError
+from hippopt.errors import HippoptError, TrainingError, WeightsError
 from hippopt.networks.base_weights import KeyReport
 from hippopt.networks.locator import LocatorTraining, read_locator, write_locator
 from hippopt.networks.restoring import build_with_base
+from hippopt.networks.tensor_files import read_state, tensors_sha256
 from hippopt.networks.tuning import Tuned, is_factor, tune
 from hippopt.networks.unetr import HEAD
 from hippopt.reporting.progress import plot_progress
@@ -21,7 +22,7 @@ from hippopt.result_folders import FoldFolder
 from hippopt.stop_signals import StopSignals
 from hippopt.training.adapter_file import write_adapter
 from hippopt.training.checkpoint import LoopState, load_resume, restore_optimizer, save_resume
-from hippopt.training.fold import FoldInputs, FoldRequest, settings_of
+from hippopt.training.fold import EarlierAdapter, FoldInputs, FoldRequest, settings_of
 from hippopt.training.locator import train_locator
 from hippopt.training.loop import LoopHooks, Optimisation, train
 from hippopt.training.pace import ProgressBar, make_budget
@@ -96,7 +97,7 @@ def train_fold(
         begun.save(folder)
         signals.stop_if_asked("while its locator was trained")
     _run_loop(request, inputs, folder, console, begun, started, signals)
-    if state.step < 2 * inputs.plan.schedule.warmup_steps:
+    if inputs.earlier is None and state.step < 2 * inputs.plan.schedule.warmup_steps:
         console.warn(
             f"only {state.step} steps, of which {inputs.plan.schedule.warmup_steps} are warm-up: this network is hardly"
             " trained"
@@ -224,6 +225,11 @@ def _set_up(
         console.say(f"resumed at step {state.step}")
     moments = {name: value for name, value in (stored or {}).items() if name.startswith("optimizer.")}
     values = {name: value for name, value in stored.items() if name not in moments} if stored is not None else None
+    if inputs.earlier is not None:
+        remade = inputs.earlier.card.remade
+        if values is None:
+            values = _earlier_values(inputs.earlier)
+            console.say(f"fold {request.fold}: goes on from run {inputs.earlier.card.run}")
     initial = inputs.initial.tensors if inputs.initial else None
     tuned = tune(model, request.method, plan.network, plan.adapter, remade, initial, values)
     tuned.model.to(inputs.device)
@@ -233,10 +239,18 @@ def _set_up(
     optimizer = torch.optim.AdamW(
         [{"params": [parameters[name] for name in group], "rate": rate,
           "weight_decay": 0.0 if is_factor(group[0]) else plan.schedule.weight_decay} for rate, group in groups],
-        lr=plan.schedule.rate(request.method, inputs.base is not None),
+        lr=plan.schedule.rate(request.method, inputs.on_weights),
     )  # fmt: skip
     restore_optimizer(optimizer, moments, names, state.step - state.skipped)
     return _Begun(tuned, state, names, optimizer), reports
+
+
+def _earlier_values(earlier: EarlierAdapter) -> dict[str, torch.Tensor]:
+    """The tensors of the adapter to go on from. Raises WeightsError where they are no longer those of its card."""
+    tensors = read_state(earlier.path)
+    if tensors_sha256(tensors) != earlier.card.sha256:
+        raise WeightsError(f"{earlier.path}: changed since this training began; copy it anew or train that fold again")
+    return tensors
 
 
 def _report_base(reports: list[KeyReport], folder: FoldFolder, console: Console) -> None:
@@ -302,7 +316,7 @@ def _run_loop(
             lambda updates: tuned.after_update(updates, budget.steps), on_halved,
         )  # fmt: skip
         try:
-            rate = plan.schedule.rate(request.method, inputs.base is not None)
+            rate = plan.schedule.rate(request.method, inputs.on_weights)
             optimisation = Optimisation(tuned.trainable(), begun.optimizer, plan.schedule, rate, inputs.autocast)
             done = train(tuned.model, optimisation, batches, budget, state, hooks)
         finally:

@@ -10,7 +10,7 @@ import torch
 from hippopt import __version__
 from hippopt.artifacts.codec import content_hash, write_json
 from hippopt.artifacts.methods import METHODS
-from hippopt.artifacts.weights import AdapterCard, Dtype
+from hippopt.artifacts.weights import AdapterCard, ContinuedFrom, Dtype
 from hippopt.networks.tensor_files import save_tensors, tensors_sha256
 from hippopt.networks.tuning import Tuned
 from hippopt.training.checkpoint import LoopState
@@ -31,7 +31,6 @@ def write_adapter(
     plan, (tensors, dtype) = inputs.plan, _rounded(tuned)
     by_id = {case.id: case for case in inputs.fingerprint.cases}
     own = [by_id[case.id].image_hash for case in inputs.train]
-    inherited = (inputs.base[1].seen_images or ()) if inputs.base else ()
     traits = METHODS[request.method]
     tensor = traits.adapter == "lora_pt"
     libraries = ("torch", "monai", *([traits.library] if traits.library else []))
@@ -52,7 +51,7 @@ def write_adapter(
         stacks=tuned.stacks,
         remade=tuned.remade,
         trained_parameters=tuned.counts(),
-        seen_images=tuple(sorted({*own, *inherited})),
+        seen_images=tuple(sorted({*own, *inputs.seen_before})),
         checkpoint=which,
         step=state.step,
         sha256=tensors_sha256(tensors),
@@ -73,9 +72,17 @@ def write_adapter(
             "skipped_steps": state.skipped,
         },
         part_borders=inputs.borders,
+        continued_from=_continued_from(inputs),
     )
     save_tensors(path, tensors)
     write_json(card_path, card)
+
+
+def _continued_from(inputs: FoldInputs) -> ContinuedFrom | None:
+    if inputs.earlier is None:
+        return None
+    card = inputs.earlier.card
+    return ContinuedFrom(run=card.run, fold=card.fold, step=card.step, sha256=card.sha256, seen_images=card.seen_images)
 
 
 def _rounded(tuned: Tuned) -> tuple[dict[str, torch.Tensor], Dtype]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -10,11 +11,15 @@ from hippopt.artifacts.codec import content_hash
 from hippopt.artifacts.fingerprint import Fingerprint
 from hippopt.artifacts.part_borders import PartBorders
 from hippopt.artifacts.plan import Plan
-from hippopt.artifacts.weights import BaseCard
+from hippopt.artifacts.weights import AdapterCard, BaseCard
 from hippopt.batches.patches import TrainingCase
 from hippopt.networks.initial_factors import InitialFactors
 from hippopt.networks.locator import ReadyLocator
 from hippopt.training.request import TrainingRequest
+
+# of the steps from a base, what a fold takes that goes on from a trained network: that one knows the labels already,
+# and has only to take in the scans that are new
+CONTINUED_SHARE = 1 / 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,10 +43,18 @@ def request_of_fold(asked: TrainingRequest, run: str, fold: str, seed: int, work
 
 
 @dataclass(frozen=True)
+class EarlierAdapter:
+    """A trained fold's adapter, which another run goes on from. path: of its tensors."""
+
+    card: AdapterCard
+    path: Path
+
+
+@dataclass(frozen=True)
 class FoldInputs:
     """What the stage works on: cases of the fold on disk, the base's tensors with its card, or None, the run's
-    initial factors where the method has such, what the training labels tell of where parts meet, and the locator of a
-    ready model, where it serves the fold."""
+    initial factors where the method has such, what the training labels tell of where parts meet, the locator of a
+    ready model, where it serves the fold, and the adapter that training goes on from, where it does not begin anew."""
 
     plan: Plan
     fingerprint: Fingerprint
@@ -53,14 +66,33 @@ class FoldInputs:
     initial: InitialFactors | None = None
     borders: PartBorders | None = None
     ready: ReadyLocator | None = None
+    earlier: EarlierAdapter | None = None
+
+    @property
+    def on_weights(self) -> bool:
+        """Whether training starts from weights that were trained before, and not from random ones."""
+        return self.base is not None or self.earlier is not None
+
+    @property
+    def planned_steps(self) -> int:
+        """Steps of the fold where the user asks for no other number."""
+        steps = self.plan.schedule.steps_from(self.on_weights)
+        return steps if self.earlier is None else max(1, round(CONTINUED_SHARE * steps))
+
+    @property
+    def seen_before(self) -> frozenset[str]:
+        """Content hashes of the scans that the weights at the start were trained on."""
+        of_base = (self.base[1].seen_images or ()) if self.base else ()
+        return frozenset(of_base) | frozenset(self.earlier.card.seen_images if self.earlier else ())
 
 
 def settings_of(request: FoldRequest, inputs: FoldInputs) -> dict[str, Any]:
     """What must stay the same for a resumed run to be the same run."""
     return {
         "plan_hash": content_hash(inputs.plan), "method": request.method, "seed": request.seed, "fold": request.fold,
-        "steps": request.steps or inputs.plan.schedule.steps_from(inputs.base is not None), "minutes": request.minutes,
+        "steps": request.steps or inputs.planned_steps, "minutes": request.minutes,
         "base_sha256": inputs.base[1].sha256 if inputs.base else None,
+        "earlier_sha256": inputs.earlier.card.sha256 if inputs.earlier else None,
     }  # fmt: skip
 
 

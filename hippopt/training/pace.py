@@ -18,7 +18,7 @@ def make_budget(
     `started`: time.perf_counter() of the command.
     """
     if request.minutes is None:
-        return Budget(request.steps or inputs.plan.schedule.steps_from(inputs.base is not None))
+        return Budget(request.steps or inputs.planned_steps)
     reserve = _validation_seconds(tuned, quick, inputs)
     return Budget(0, max(1.0, request.minutes * 60 - reserve - (time.perf_counter() - started) + state.elapsed_s))
 

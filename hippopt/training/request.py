@@ -31,3 +31,4 @@ class TrainingRequest:
     seed: int | None = None
     learning_rate: float | None = None
     no_transformer: bool = False
+    continue_from: str | None = None

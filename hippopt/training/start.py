@@ -83,17 +83,21 @@ def check_settings(
 
 
 def check_unseen(inputs: FoldInputs) -> None:
-    """Raises WeightsError where the base was trained on validation cases of the fold."""
-    if inputs.base is None or not inputs.base[1].seen_images:
-        return
-    seen = set(inputs.base[1].seen_images)
+    """Raises WeightsError where the weights at the start were trained on validation cases of the fold."""
+    seen = inputs.seen_before
     by_id = {case.id: case.image_hash for case in inputs.fingerprint.cases}
     known = [case.id for case in inputs.val if by_id[case.id] in seen]
-    if known:
+    if not known:
+        return
+    words = f"trained on {len(known)} validation cases of this fold ({known[0]}, ...), so its figures would flatter"
+    if inputs.earlier is not None:
+        card = inputs.earlier.card
         raise WeightsError(
-            f"base {inputs.base[1].name} was trained on {len(known)} validation cases of this fold ({known[0]}, ...),"
-            " so its figures would flatter; use another base or fold, or add --allow-seen"
+            f"fold {card.fold} of run {card.run} was {words}; restore the folds of that run (hippopt_plan keeps them"
+            " where it is not told to --overwrite), train anew without --continue-from, or add --allow-seen"
         )
+    name = inputs.base[1].name if inputs.base else ""
+    raise WeightsError(f"base {name} was {words}; use another base or fold, or add --allow-seen")
 
 
 def check_arrays(cases: Sequence[TrainingCase], plan: Plan) -> None:

@@ -86,6 +86,8 @@ def test_parts_in_any_order_are_one_run(
     code, said, _ = call(run_command, trained_root, scans, out, "--merge")
     assert code == 0 and "merged 5 masks, 1 failed, 0 missing" in said
     assert_as_whole(out, whole)
+    first = volumes(whole).flag.str.startswith("correct first")
+    assert volumes(whole)[first].scan.nunique() == 1  # of five
     made = json.loads((out / "prediction.json").read_text())
     assert made["parts"] == 3 and made["scans"] == 6 and len(made["scans_sha256"]) == 64
     # a run without parts takes what the parts have found, and leaves the tables as they are

@@ -29,15 +29,28 @@ def test_worst_first() -> None:
         scan_row("one", flags=("at edge",)),
         scan_row("two", flags=("at edge", "several parts")),
         scan_row("grave", dice=0.99, flags=("empty",)),
+        scan_row("correct, odd", dice=0.5, flags=("correct first", "at edge")),
+        scan_row("correct", dice=0.4, flags=("correct first",)),
     ]
     assert [row.name for row in worst_first(rows, measures(rows), ("empty",))] == [
         "grave",
+        "correct",
+        "correct, odd",
         "two",
         "one",
         "unsure",
         "good",
         "unknown",
     ]
+
+
+def test_without_predicted_dice_the_agreement_of_the_folds_orders() -> None:
+    rows = [scan_row(name, dice=None) for name in ("a", "b", "c")]
+    split = [
+        replace(row, labels=tuple(replace(label, agreement=agreement) for label in row.labels))
+        for row, agreement in zip(rows, (0.9, 0.5, None), strict=True)
+    ]
+    assert [row.name for row in worst_first(split, measures(split), ())] == ["b", "a", "c"]
 
 
 def test_a_scan_apart_from_its_cohort_is_flagged_from_ten_scans_on() -> None:
@@ -85,6 +98,8 @@ def test_a_bad_table_is_named_with_its_fault(tmp_path: Path, text: str, words: s
 def test_every_flag_of_volumes_tsv_says_what_to_check() -> None:
     every = {
         flags.CONSTANT,
+        flags.CORRECT,
+        flags.SEEN,
         flags.UNLIKE,
         flags.EMPTY,
         *flags.LOCATING,

@@ -71,6 +71,11 @@ def test_the_paragraph_holds_the_figures_and_numbers_its_references_in_order() -
     assert references[numbers[0] - 1] == REFERENCES["nnunet"] and REFERENCES["lora-pt"] in references
 
 
+def test_a_run_that_goes_on_from_another_says_so() -> None:
+    assert "went on from" not in methods_paragraph(facts())[0]
+    assert "training went on from the networks of run first." in methods_paragraph(facts(continued_from="first"))[0]
+
+
 def test_a_run_from_random_weights_does_not_claim_a_base_or_a_method_of_adapting() -> None:
     text, references = methods_paragraph(
         facts(base=None, method="full", rank="", agreement=[("front", math.nan, 0.0, math.nan, math.nan)])

@@ -26,6 +26,11 @@ FLAGS = {
     "asymmetry unusual": (
         "Left and right differ more than in the training scans. Disease on one side, or a wrong outline?"
     ),
+    "correct first": (
+        "Of the masks here this is one that training would learn most from. Correct it, and bring it back with"
+        " hippopt_correct."
+    ),
+    "seen in training": "The networks were trained on this scan: the mask says nothing of how they do on new ones.",
     "apart from this cohort": "A figure lies beyond this cohort's fences. Is it the person or the outline?",
 }
 FURTHER = "See docs/confidence.md for this flag."  # of a flag that a later version made

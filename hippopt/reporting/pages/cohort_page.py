@@ -9,7 +9,7 @@ from urllib.parse import quote
 from hippopt.artifacts.cohort import LEAST_SCANS
 from hippopt.console import counted
 from hippopt.reporting.pages import captions
-from hippopt.reporting.pages.cohort_table import Measure, ScanRow
+from hippopt.reporting.pages.cohort_table import CORRECT, Measure, ScanRow
 from hippopt.reporting.pages.plots import strip_plot
 from hippopt.reporting.pages.rendering import render, write_page
 from hippopt.reporting.pages.views import RegionView, Tile
@@ -181,6 +181,7 @@ def _remove_parts(path: Path, kept: int) -> None:
 
 def summary_line(scans: Sequence[ScanRow], failed: int, made_by: str) -> str:
     """What the page's head says of the cohort."""
-    flagged = sum(bool(scan.flags) for scan in scans)
+    flagged, first = sum(bool(scan.odd) for scan in scans), sum(CORRECT in scan.flags for scan in scans)
+    correct = f", {first} to correct first" if first else ""
     failures = f", {failed} not segmented" if failed else ""
-    return f"{counted(len(scans), 'scan')}, {flagged} flagged{failures}. {made_by}".strip()
+    return f"{counted(len(scans), 'scan')}, {flagged} flagged{correct}{failures}. {made_by}".strip()

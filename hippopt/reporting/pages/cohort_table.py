@@ -12,6 +12,7 @@ from hippopt.errors import DatasetError
 
 NEEDED = ("scan", "label", "value", "volume_mm3")
 APART = "apart from this cohort"  # the page's own flag; the others come from volumes.tsv
+CORRECT = "correct first"  # there too: see hippopt.inference.correct_first
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,11 @@ class ScanRow:
     labels: tuple[LabelRow, ...]
     flags: tuple[str, ...]
     apart: tuple[str, ...] = ()
+
+    @property
+    def odd(self) -> tuple[str, ...]:
+        """The flags of the scan itself: what to correct first is said of it beside the others."""
+        return tuple(flag for flag in self.flags if flag != CORRECT)
 
     @property
     def dice(self) -> float | None:
@@ -219,8 +225,9 @@ def fences_of(values: Sequence[float]) -> Fences | None:
 def worst_first(scans: Sequence[ScanRow], found: Sequence[Measure], severe: Sequence[str]) -> list[ScanRow]:
     """The scans with the cohort's flag where it applies, in the order in which to look at them.
 
-    First those with one of the `severe` flags, then the other flagged ones; of these, those with more flags; then by
-    predicted Dice, the lowest first, scans without one last.
+    First those with one of the `severe` flags, then those to correct first, then the other flagged ones; of the first
+    and the last, those with more flags. Within each by predicted Dice, or by the agreement of the folds where no scan
+    has one: the lowest first, scans without a figure last.
     """
     apart: dict[str, list[str]] = {}
     for measure in found:
@@ -231,8 +238,14 @@ def worst_first(scans: Sequence[ScanRow], found: Sequence[Measure], severe: Sequ
         for scan in scans
     ]
 
+    predicted = any(scan.dice is not None for scan in scans)
+
     def key(scan: ScanRow) -> tuple[int, int, float, str]:
-        grade = 2 if any(flag in severe for flag in scan.flags) else 1 if scan.flags else 0
-        return -grade, -len(scan.flags), math.inf if scan.dice is None else scan.dice, scan.name
+        lowest = scan.dice if predicted else None if scan.disagreement is None else 1 - scan.disagreement
+        figure = math.inf if lowest is None else lowest
+        if CORRECT in scan.flags and not any(flag in severe for flag in scan.flags):
+            return -2, 0, figure, scan.name
+        grade = 3 if any(flag in severe for flag in scan.flags) else 1 if scan.flags else 0
+        return -grade, -len(scan.odd), figure, scan.name
 
     return sorted(marked, key=key)

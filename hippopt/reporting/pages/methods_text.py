@@ -64,7 +64,8 @@ class Scored:
 
 @dataclass(frozen=True)
 class MethodsFacts:
-    """What the paragraph says of a run. agreement: (label, ICC(2,1), bias, low, high) of volumes in mm³."""
+    """What the paragraph says of a run. agreement: (label, ICC(2,1), bias, low, high) of volumes in mm³;
+    continued_from: the run that its networks went on from."""
 
     version: str
     versions: str
@@ -85,6 +86,7 @@ class MethodsFacts:
     hd95: Scored
     nsd: Scored
     agreement: Sequence[tuple[str, float, float, float, float]]
+    continued_from: str | None = None
 
 
 def methods_paragraph(facts: MethodsFacts) -> tuple[str, list[str]]:
@@ -112,7 +114,9 @@ def methods_paragraph(facts: MethodsFacts) -> tuple[str, list[str]]:
         )
         + (f" by {facts.method}{' ' + cite(own) if own else ''}{facts.rank}" if facts.base else "")
         + f": {facts.trains}; AdamW, learning rate {facts.learning_rate:g}, {facts.steps} steps, Dice and cross-entropy"
-        " loss.",
+        " loss"
+        + (f"; training went on from the networks of run {facts.continued_from}" if facts.continued_from else "")
+        + ".",
         (
             f"Figures are out of fold: {facts.cases} scans of {facts.subjects} subjects in {facts.folds} folds, drawn"
             " by subject, each scan segmented by the network that had not seen its subject, in its own grid; the last"

@@ -18,6 +18,8 @@ def scored(summary: pd.DataFrame, metric: str) -> Scored:
 
 def what_trained(card: AdapterCard) -> str:
     """Say in a few words what a run trained, and from what."""
+    if card.continued_from is not None:
+        return f"{card.method}, going on from run {card.continued_from.run}"
     if card.base_sha256 is None:
         return "from random weights"
     if card.method == "decoder":
@@ -48,7 +50,7 @@ def methods_facts(
         patch=" × ".join(map(str, card.patch_size)),
         spacing=" × ".join(f"{step:g}" for step in plan.target_spacing_mm),
         steps=" to ".join(str(step) for step in dict.fromkeys((steps[0], steps[-1]))),
-        learning_rate=plan.schedule.rate(card.method, card.base_sha256 is not None),
+        learning_rate=plan.schedule.rate(card.method, card.base_sha256 is not None or card.continued_from is not None),
         cases=int(scores.case.nunique()),
         subjects=int(scores.subject.nunique()),
         folds=len(cards),
@@ -57,6 +59,7 @@ def methods_facts(
         hd95=scored(summary, "hd95_mm"),
         nsd=scored(summary, "nsd_1mm"),
         agreement=[(found.label, found.icc, found.bias, found.low, found.high) for found in volumes],
+        continued_from=card.continued_from.run if card.continued_from else None,
     )
 
 
@@ -71,6 +74,8 @@ def provenance(plan: Plan, cards: dict[str, AdapterCard]) -> list[tuple[str, str
         ("trained parameters", ", ".join(f"{count:,} {part}" for part, count in card.trained_parameters.items())),
         ("versions", ", ".join(f"{name} {version}" for name, version in card.versions.items())),
     ]
+    if card.continued_from is not None:
+        rows.append(("continued from", f"run {card.continued_from.run}, fold by fold"))
     for fold, own in cards.items():
         seconds = own.settings.get("seconds")
         took = f", {seconds / 60:.1f} min" if isinstance(seconds, int | float) else ""
@@ -85,6 +90,9 @@ def commands(name: str, folds: list[str], cards: dict[str, AdapterCard]) -> list
     lines = [f"hippopt_plan {name}"]
     for fold in folds:
         card = cards[fold]
+        if card.continued_from is not None:
+            lines.append(f"hippopt_train {name} {fold} --continue-from {card.continued_from.run} --steps {card.step}")
+            continue
         rank = f" --rank {card.rank}" if isinstance(card.rank, int) else ""
         lines.append(
             f"hippopt_train {name} {fold} --method {card.method} --base {card.base_name or 'none'}{rank} --steps"

@@ -40,8 +40,9 @@ function fits(row) {
   const text = byId("search").value.trim().toLowerCase(), wanted = byId("filter").value;
   if (text && !row.dataset.scan.toLowerCase().includes(text)) return false;
   const flags = row.dataset.flags ? row.dataset.flags.split("; ") : [];
-  if (wanted === "flagged") return flags.length > 0;
-  if (wanted === "unflagged") return flags.length === 0;
+  const odd = flags.filter((flag) => flag !== "correct first");  // which is said of a scan beside the others
+  if (wanted === "flagged") return odd.length > 0;
+  if (wanted === "unflagged") return odd.length === 0;
   if (wanted === "unrated") return !ratings.of(row.dataset.scan).rating;
   if (wanted.startsWith("flag:")) return flags.includes(wanted.slice(5));
   return !wanted || ratings.of(row.dataset.scan).rating === wanted;

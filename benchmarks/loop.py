@@ -1,0 +1,164 @@
+"""What correcting masks gains: the worst-predicted ones against random ones, training on against training anew.
+
+    python -m benchmarks.loop --data Task04_Hippocampus --workspace FOLDER [--seeds 0 1 2] [--steps 300]
+
+The data folder has the Decathlon's layout with `subjects.tsv` and `splits.json`. Each seed draws forty persons that are
+in neither `choose_on` nor `test_once`, with one scan each. Ten of them train five folds and `full-data` for --steps.
+The five folds predict the other thirty. The ten that `volumes.tsv` calls `correct first` get their true labels by
+`hippopt_correct`, as if a person had corrected them without fault; so do, in a copy of the workspace, ten others drawn
+at random. Then `full-data` is trained
+
+    worst, random    with --continue-from, for a third of --steps
+    worst-long       with --continue-from, for all of --steps
+    anew             from the base on the ten and the ten worst, for --steps
+
+and each is scored on the forty scans of `choose_on`: mean Dice over persons, with paired differences. What is done is
+kept, so that the same command goes on after a stop.
+"""
+
+import argparse
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from hippopt.artifacts.case_tables import read_subjects
+from hippopt.inference.correct_first import FirstToCorrect, first_to_correct, unmarked
+from hippopt.inference.volume_table import read_volumes
+from hippopt.scoring.comparison import compare, foreground
+from hippopt.scoring.tables import read_case_table
+
+TEN, THIRTY = 10, 30
+DATASET, RUN = "Dataset040_Loop", "lora-pt-r4"
+ARMS = {  # arm: (workspace, run, options of hippopt_train by --steps)
+    "ten": ("ten", RUN, lambda steps: ["--steps", steps]),
+    "worst": ("worst", f"{RUN}-continued", lambda steps: ["--continue-from", RUN, "--steps", steps // 3]),
+    "random": ("random", f"{RUN}-continued", lambda steps: ["--continue-from", RUN, "--steps", steps // 3]),
+    "anew": ("worst", f"{RUN}-anew", lambda steps: ["--name", "anew", "--steps", steps]),
+    "worst-long": (
+        "worst", f"{RUN}-long", lambda steps: ["--continue-from", RUN, "--name", "long", "--steps", steps]
+    ),
+}  # fmt: skip
+
+
+def hippopt(command: str, root: Path, *arguments: object) -> None:
+    line = [sys.executable, "-m", f"hippopt.cli.{command}", *map(str, arguments), "--root", str(root)]
+    print("$", " ".join(line[2:]), flush=True)
+    subprocess.run(line, check=True)
+
+
+def link(folder: Path, files: list[Path]) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    for file in files:
+        if not (folder / file.name).exists():
+            (folder / file.name).symlink_to(file.resolve())
+    return folder
+
+
+def draw(data: Path, seed: int) -> tuple[list[str], list[str]]:
+    """(the ten, the thirty): one scan a person, of none who scores."""
+    subjects = read_subjects(data / "subjects.tsv")
+    splits = json.loads((data / "splits.json").read_text())
+    scoring = {subjects[case] for name in ("choose_on", "test_once") for case in splits[name]}
+    persons: dict[str, list[str]] = {}
+    for case, subject in sorted(subjects.items()):
+        if subject not in scoring:
+            persons.setdefault(subject, []).append(case)
+    rng = np.random.default_rng(seed)
+    chosen = rng.permutation(sorted(persons))[: TEN + THIRTY]
+    cases = [str(rng.choice(persons[subject])) for subject in chosen]
+    return sorted(cases[:TEN]), sorted(cases[TEN:])
+
+
+def first_run(data: Path, folder: Path, cases: list[str], steps: int) -> None:
+    """Workspace `ten`: five folds, and full-data, of ten cases."""
+    root = folder / "ten"
+    root.mkdir(parents=True, exist_ok=True)
+    if not (root / "raw_data" / DATASET).exists():
+        (folder / "cases.txt").write_text("\n".join(cases) + "\n")
+        given = ("--cases", folder / "cases.txt", "--subjects", data / "subjects.tsv", "--jobs", 1)
+        hippopt("import_dataset", root, data, "--id", 40, "--name", "Loop", *given)
+    if not (root / "preprocessed" / DATASET / f"{cases[-1]}.json").exists():
+        hippopt("plan", root, "Loop", "--jobs", 1)
+    for fold in ("all", "full-data"):
+        hippopt("train", root, "Loop", fold, "--resume", "--jobs", 1, "--steps", steps)
+
+
+def order(data: Path, folder: Path, cases: list[str]) -> FirstToCorrect:
+    """What to correct first among the masks that the five folds make of the cases."""
+    scans = link(folder / "thirty", [data / "imagesTr" / f"{case}.nii.gz" for case in cases])
+    hippopt("predict", folder / "ten", "-d", "Loop", "--run", RUN, "-i", scans, "-o", folder / "masks")
+    return first_to_correct(unmarked(read_volumes(folder / "masks" / "volumes.tsv")))
+
+
+def corrected(data: Path, folder: Path, name: str, cases: list[str]) -> None:
+    """A copy of workspace `ten` in which the true labels of the cases were brought in."""
+    root = folder / name
+    if not (root / "grown").exists():
+        shutil.rmtree(root, ignore_errors=True)
+        shutil.copytree(folder / "ten", root, symlinks=True)
+        labels = link(folder / f"labels_{name}", [data / "labelsTr" / f"{case}.nii.gz" for case in cases])
+        given = ("--predicted", folder / "masks", "--subjects", data / "subjects.tsv", "--jobs", 1)
+        hippopt("correct", root, "Loop", "-i", folder / "thirty", "-p", labels, *given)
+        hippopt("plan", root, "Loop", "--jobs", 1)
+        (root / "grown").touch()
+
+
+def scored(data: Path, folder: Path, arm: str, scans: Path, labels: Path) -> pd.DataFrame:
+    root, run, _ = ARMS[arm]
+    out = folder / "scored" / arm
+    hippopt("predict", folder / root, "-d", "Loop", "--run", run, "-f", "full-data", "-i", scans, "-o", out)
+    hippopt("evaluate", folder / root, "-p", out, "-l", labels, "-d", "Loop", "--jobs", 1)
+    subjects = read_subjects(data / "subjects.tsv")
+    table = foreground(read_case_table(out / "metrics.csv"))
+    card = json.loads((folder / root / "results" / DATASET / run / "full_data" / "adapter.json").read_text())
+    minutes = card["settings"]["seconds"] / 60
+    return table.assign(row=arm, subject=[subjects[case] for case in table.case], minutes=minutes, steps=card["step"])
+
+
+def one_seed(data: Path, folder: Path, seed: int, steps: int) -> pd.DataFrame:
+    """Scores of every arm on every scan of choose_on."""
+    ten, thirty = draw(data, seed)
+    first_run(data, folder, ten, steps)
+    found = order(data, folder, thirty)
+    assert len(found.scans) == TEN, found
+    lots = [str(case) for case in np.random.default_rng([seed, 1]).choice(thirty, TEN, replace=False)]
+    print(f"seed {seed}: ordered by {found.measure}: {' '.join(found.scans)}; at random: {' '.join(sorted(lots))}")
+    corrected(data, folder, "worst", list(found.scans))
+    corrected(data, folder, "random", lots)
+    cases = json.loads((data / "splits.json").read_text())["choose_on"]
+    scans = link(folder / "choose", [data / "imagesTr" / f"{case}.nii.gz" for case in cases])
+    labels = link(folder / "choose_labels", [data / "labelsTr" / f"{case}.nii.gz" for case in cases])
+    tables = []
+    for arm, (root, _, options) in ARMS.items():
+        if arm != "ten":
+            hippopt("train", folder / root, "Loop", "full-data", "--resume", *options(steps))
+        tables.append(scored(data, folder, arm, scans, labels))
+    return pd.concat(tables).assign(seed=seed)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--workspace", type=Path, required=True)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--steps", type=int, default=300)
+    options = parser.parse_args()
+    tables = []
+    for seed in options.seeds:
+        tables.append(one_seed(options.data.resolve(), options.workspace / f"seed_{seed}", seed, options.steps))
+        every = pd.concat(tables, ignore_index=True)
+        every.to_csv(options.workspace / "cases.csv", index=False)
+        rows = compare(every, ["ten", "random", "anew"])
+        costs = every.groupby("row")[["steps", "minutes"]].mean().round(1)
+        rows = rows.merge(costs, left_on="row", right_index=True)
+        rows.to_csv(options.workspace / "rows.csv", index=False)
+        print(rows.drop(columns=[name for name in rows if "left_out" in name]).to_string(index=False), flush=True)
+
+
+if __name__ == "__main__":
+    main()
