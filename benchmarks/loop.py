@@ -120,8 +120,8 @@ def scored(data: Path, folder: Path, arm: str, scans: Path, labels: Path) -> pd.
     return table.assign(row=arm, subject=[subjects[case] for case in table.case], minutes=minutes, steps=card["step"])
 
 
-def one_seed(data: Path, folder: Path, seed: int, steps: int) -> pd.DataFrame:
-    """Scores of every arm on every scan of choose_on."""
+def one_seed(data: Path, folder: Path, seed: int, steps: int, arms: list[str]) -> pd.DataFrame:
+    """Scores of the arms on every scan of choose_on."""
     ten, thirty = draw(data, seed)
     first_run(data, folder, ten, steps)
     found = order(data, folder, thirty)
@@ -134,7 +134,8 @@ def one_seed(data: Path, folder: Path, seed: int, steps: int) -> pd.DataFrame:
     scans = link(folder / "choose", [data / "imagesTr" / f"{case}.nii.gz" for case in cases])
     labels = link(folder / "choose_labels", [data / "labelsTr" / f"{case}.nii.gz" for case in cases])
     tables = []
-    for arm, (root, _, options) in ARMS.items():
+    for arm in arms:
+        root, _, options = ARMS[arm]
         if arm != "ten":
             hippopt("train", folder / root, "Loop", "full-data", "--resume", *options(steps))
         tables.append(scored(data, folder, arm, scans, labels))
@@ -147,10 +148,12 @@ def main() -> None:
     parser.add_argument("--workspace", type=Path, required=True)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--steps", type=int, default=300)
+    parser.add_argument("--arms", nargs="+", choices=tuple(ARMS), default=list(ARMS), metavar="ARM")
     options = parser.parse_args()
     tables = []
     for seed in options.seeds:
-        tables.append(one_seed(options.data.resolve(), options.workspace / f"seed_{seed}", seed, options.steps))
+        folder = options.workspace / f"seed_{seed}"
+        tables.append(one_seed(options.data.resolve(), folder, seed, options.steps, options.arms))
         every = pd.concat(tables, ignore_index=True)
         every.to_csv(options.workspace / "cases.csv", index=False)
         rows = compare(every, ["ten", "random", "anew"])
