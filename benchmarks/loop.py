@@ -3,9 +3,9 @@
     python -m benchmarks.loop --data Task04_Hippocampus --workspace FOLDER [--seeds 0 1 2] [--steps 300]
 
 The data folder has the Decathlon's layout with `subjects.tsv` and `splits.json`. Each seed draws forty persons that are
-in neither `choose_on` nor `test_once`, with one scan each. Ten of them train five folds and `full-data` for --steps.
-The five folds predict the other thirty. The ten that `volumes.tsv` calls `correct first` get their true labels by
-`hippopt_correct`, as if a person had corrected them without fault; so do, in a copy of the workspace, ten others drawn
+in neither `choose_on` nor `test_once`, with one scan each. Ten of them train five folds (or --folds) and `full-data`
+for --steps. The folds predict the other thirty. The ten that `volumes.tsv` calls `correct first` get their true labels
+by `hippopt_correct`, as if a person had corrected them without fault; so do, in a copy of the workspace, ten drawn
 at random. Then `full-data` is trained
 
     worst, random    with --continue-from, for a third of --steps
@@ -74,8 +74,8 @@ def draw(data: Path, seed: int) -> tuple[list[str], list[str]]:
     return sorted(cases[:TEN]), sorted(cases[TEN:])
 
 
-def first_run(data: Path, folder: Path, cases: list[str], steps: int) -> None:
-    """Workspace `ten`: five folds, and full-data, of ten cases."""
+def first_run(data: Path, folder: Path, cases: list[str], steps: int, folds: list[str]) -> None:
+    """Workspace `ten`: folds, and full-data, of ten cases."""
     root = folder / "ten"
     root.mkdir(parents=True, exist_ok=True)
     if not (root / "raw_data" / DATASET).exists():
@@ -84,12 +84,12 @@ def first_run(data: Path, folder: Path, cases: list[str], steps: int) -> None:
         hippopt("import_dataset", root, data, "--id", 40, "--name", "Loop", *given)
     if not (root / "preprocessed" / DATASET / f"{cases[-1]}.json").exists():
         hippopt("plan", root, "Loop", "--jobs", 1)
-    for fold in ("all", "full-data"):
+    for fold in (*folds, "full-data"):
         hippopt("train", root, "Loop", fold, "--resume", "--jobs", 1, "--steps", steps)
 
 
 def order(data: Path, folder: Path, cases: list[str]) -> FirstToCorrect:
-    """What to correct first among the masks that the five folds make of the cases."""
+    """What to correct first among the masks that the folds make of the cases."""
     scans = link(folder / "thirty", [data / "imagesTr" / f"{case}.nii.gz" for case in cases])
     hippopt("predict", folder / "ten", "-d", "Loop", "--run", RUN, "-i", scans, "-o", folder / "masks")
     return first_to_correct(unmarked(read_volumes(folder / "masks" / "volumes.tsv")))
@@ -120,10 +120,10 @@ def scored(data: Path, folder: Path, arm: str, scans: Path, labels: Path) -> pd.
     return table.assign(row=arm, subject=[subjects[case] for case in table.case], minutes=minutes, steps=card["step"])
 
 
-def one_seed(data: Path, folder: Path, seed: int, steps: int, arms: list[str]) -> pd.DataFrame:
+def one_seed(data: Path, folder: Path, seed: int, steps: int, folds: list[str], arms: list[str]) -> pd.DataFrame:
     """Scores of the arms on every scan of choose_on."""
     ten, thirty = draw(data, seed)
-    first_run(data, folder, ten, steps)
+    first_run(data, folder, ten, steps, folds)
     found = order(data, folder, thirty)
     assert len(found.scans) == TEN, found
     lots = [str(case) for case in np.random.default_rng([seed, 1]).choice(thirty, TEN, replace=False)]
@@ -148,12 +148,13 @@ def main() -> None:
     parser.add_argument("--workspace", type=Path, required=True)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--steps", type=int, default=300)
+    parser.add_argument("--folds", nargs="+", default=["all"], metavar="FOLD", help="that order the thirty")
     parser.add_argument("--arms", nargs="+", choices=tuple(ARMS), default=list(ARMS), metavar="ARM")
     options = parser.parse_args()
     tables = []
     for seed in options.seeds:
         folder = options.workspace / f"seed_{seed}"
-        tables.append(one_seed(options.data.resolve(), folder, seed, options.steps, options.arms))
+        tables.append(one_seed(options.data.resolve(), folder, seed, options.steps, options.folds, options.arms))
         every = pd.concat(tables, ignore_index=True)
         every.to_csv(options.workspace / "cases.csv", index=False)
         rows = compare(every, ["ten", "random", "anew"])

@@ -48,7 +48,7 @@ def grown_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     root = tmp_path_factory.mktemp("grown")
     write_dataset(root)
-    settings = [*TINY, f"folds={json.dumps(TWO_FOLDS)}"]
+    settings = [*TINY, "schedule.steps_on_base=9", f"folds={json.dumps(TWO_FOLDS)}"]
     assert plan.main(["--root", str(root), "--device", "cpu", "--set", *settings]) == 0
     for fold in (0, 1, "full-data"):
         assert train.main(train_arguments(root, fold=fold)) == 0
