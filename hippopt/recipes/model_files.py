@@ -64,7 +64,7 @@ def export_run(
     sha256 = cards[0].base_sha256
     base = load_known_base(sha256, workspace) if sha256 else None
     judged_by = judging_records(chosen, cards, console)
-    if "contrast.json" not in judged_by:
+    if "contrast.json" not in judged_by and any(card.seen_images for card in cards):
         console.warn(
             "the training scans' fingerprint is gone: where this model is installed, no scan unlike them will be"
             " warned of"
