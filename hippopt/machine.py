@@ -27,6 +27,7 @@ NO_MEMORY = (
     "unable to mmap",
     "could not create a memory",
     "can't start new thread",
+    "failed to map segment",
 )
 THREADS = "OMP_NUM_THREADS"
 # cores of a job's task, by scheduler: SLURM, Grid Engine, PBS, LSF; the first that is set counts
@@ -53,7 +54,8 @@ def ran_out_of_memory(error: BaseException) -> bool:
         return True
     if isinstance(error, OSError):
         return error.errno == errno.ENOMEM
-    return isinstance(error, RuntimeError) and any(words in str(error).lower() for words in NO_MEMORY)
+    spoken = isinstance(error, RuntimeError | ImportError | SystemError)  # a library's, or one that cannot be loaded
+    return spoken and any(words in str(error).lower() for words in NO_MEMORY)
 
 
 def threads_asked() -> int | None:

@@ -1,13 +1,17 @@
 """What all commands share: the parser with --root, and the way from an error to a line and an exit code."""
 
 import argparse
+import atexit
 import contextlib
+import difflib
 import os
+import re
 import signal
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from hippopt import __version__
 from hippopt.artifacts.codec import one_line
@@ -24,6 +28,30 @@ LESS_MEMORY = (
 )
 
 
+class _Parser(argparse.ArgumentParser):
+    """Says near matches of options that there are none of."""
+
+    _given: Sequence[str] = ()
+
+    def parse_known_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def]
+        """Remember what was given, for `error`."""
+        self._given = list(sys.argv[1:] if args is None else args)
+        return super().parse_known_args(args, namespace)
+
+    def error(self, message: str) -> NoReturn:
+        """End with the message and near matches of unknown options."""
+        super().error(message + near_options(self._given, self._option_string_actions))
+
+
+def near_options(given: Sequence[str], known: Iterable[str]) -> str:
+    """`; --fols: near matches: --folds`, for the words that begin with -- and no option begins with; else nothing."""
+    options = [option for option in known if option.startswith("--")]
+    words = [word.partition("=")[0] for word in given if re.match("--[a-zA-Z]", word)]
+    unknown = [word for word in dict.fromkeys(words) if not any(option.startswith(word) for option in options)]
+    near = {word: difflib.get_close_matches(word.replace("_", "-").lower(), options, 3) for word in unknown}
+    return "".join(f"; {word}: near matches: {', '.join(found)}" for word, found in near.items() if found)
+
+
 class _Formatter(argparse.ArgumentDefaultsHelpFormatter):
     """Shows a default only where there is one and the text does not tell it."""
 
@@ -37,7 +65,7 @@ class _Formatter(argparse.ArgumentDefaultsHelpFormatter):
 
 def make_parser(name: str, description: str) -> argparse.ArgumentParser:
     """A parser with what every command takes."""
-    parser = argparse.ArgumentParser(prog=name, description=description, formatter_class=_Formatter)
+    parser = _Parser(prog=name, description=description, formatter_class=_Formatter)
     parser.add_argument(
         "--root",
         type=Path,
@@ -73,8 +101,9 @@ def run(
         failure, code = error, error.exit_code
     except HippoptError as error:
         failure, code = error, 2 if isinstance(error, UsageError) else 1
-    except (OSError, MemoryError, RuntimeError) as error:
+    except (OSError, MemoryError, RuntimeError, ImportError, SystemError) as error:
         if ran_out_of_memory(error):
+            atexit.register(_end_quietly)
             failure, code = _because(error, f"memory ran out ({one_line(error)}); {LESS_MEMORY}"), 1
         elif isinstance(error, OSError) and error.filename is not None:
             failure, code = (
@@ -109,6 +138,12 @@ def add_json(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="the summary as one line of JSON on standard output; lines for people go to standard error",
     )
+
+
+def _end_quietly() -> None:
+    """Keep quiet what libraries say while the interpreter ends without memory: the line is said."""
+    with contextlib.suppress(Exception):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
 
 
 def _because(error: BaseException, words: str) -> HippoptError:

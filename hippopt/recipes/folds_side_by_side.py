@@ -6,6 +6,7 @@ the other on two (docs/experiments.md).
 
 import contextlib
 import csv
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -18,6 +19,7 @@ from hippopt.scoring.tables import read_case_table
 from hippopt.stop_signals import StopSignals
 from hippopt.training.request import TrainingRequest
 
+TOLD_AT, TOLD_AFTER_S = 0.04, 10.0  # share of all training, and seconds, by which its duration is told
 LOG = "output.log"  # in a fold's folder: what its process said
 
 
@@ -53,6 +55,7 @@ def train_side_by_side(
     ]
     dice: dict[str, float] = {}
     failed: list[str] = []
+    pace = _Pace(console, len(folds), sum(map(_share, folds)))
     bar, shown = iter(console.track(range(100 * len(folds)), "train (%)", 100 * len(folds))), 0
 
     def on_done(job: Job, reason: str | None, seconds: float) -> None:
@@ -70,7 +73,9 @@ def train_side_by_side(
 
     def on_wait() -> None:
         nonlocal shown
-        reached = sum(100 if fold.request.fold in dice else int(100 * _share(fold)) for fold in folds)
+        shares = [1.0 if fold.request.fold in dice else _share(fold) for fold in folds]
+        pace.look(sum(shares))
+        reached = sum(int(100 * share) for share in shares)
         while shown < reached:
             next(bar, None)
             shown += 1
@@ -83,6 +88,28 @@ def train_side_by_side(
     if failed:
         raise TrainingError("\n".join(failed))
     return dice
+
+
+class _Pace:
+    """Says once, when some of the training is done, how long all of it will take."""
+
+    def __init__(self, console: Console, folds: int, begun: float, clock: Callable[[], float] = time.monotonic) -> None:
+        """folds: how many; begun: how much of them was done before, in folds."""
+        self._console, self._folds, self._begun, self._clock = console, folds, begun, clock
+        self._started, self._said = clock(), False
+
+    def look(self, done: float) -> None:
+        """Note how much is done, in folds."""
+        gained, spent = done - self._begun, self._clock() - self._started
+        if self._said or gained < TOLD_AT * self._folds or spent < TOLD_AFTER_S:
+            return
+        self._said = True
+        left = (self._folds - done) * spent / gained
+        if left > 0:
+            self._console.say(
+                f"training of the {self._folds} folds: about {max(1, round(left / 60))} min to go; validation comes on"
+                " top"
+            )
 
 
 def _share(fold: FoldJob) -> float:

@@ -77,6 +77,7 @@ def make_plan(
         plan = _with_folds(plan, edits.splits, fingerprint, console)
         plan = apply_settings(plan, rest, path) if rest else plan
         check_plan(plan, path, fingerprint)
+        _check_memory(plan, machine, path, edits.settings, console)
         changes = plan_changes(old, plan)
         console.say(f"{path}: kept" + (f", changed {'; '.join(changes)}" if changes else "; --overwrite makes it anew"))
     else:
@@ -85,8 +86,8 @@ def make_plan(
         plan = _with_folds(plan, edits.splits, fingerprint, console)
         plan = apply_settings(plan, rest, path) if rest else plan
         check_plan(plan, path, fingerprint)
+        _check_memory(plan, machine, path, edits.settings, console)
         _say_lost_edits(path, plan, machine, earlier, console)
-    _check_memory(plan, machine, path, edits.settings, console)
     _warn_of_steps(rest, plan, console)
     write_json(path, plan)
     return plan
