@@ -18,7 +18,6 @@ from hippopt.files.itk_reading import is_itk, scan_of_itk, unset_geometry
 from hippopt.files.scan import Scan
 from hippopt.files.scan_listing import ScanFiles, scan_name
 from hippopt.inference.loading import prepare_scan
-from hippopt.inference.region_windows import Ensemble
 from hippopt.inference.segmentation import Wanted, segment
 from hippopt.inference.volumes import VolumeRow
 from hippopt.machine import machine_bytes
@@ -111,7 +110,7 @@ class _Settings:
 
 
 class Predictor:
-    """The networks of one trained run, in memory. Make it with `Predictor.load`."""
+    """The networks of a trained run, or of several that hippopt_best chose. Make it with `Predictor.load`."""
 
     def __init__(self, run: OpenRun, notes: Sequence[str]) -> None:
         self._run = run
@@ -138,7 +137,7 @@ class Predictor:
                 a model that ships, which is checked whole and unpacked to a temporary folder that is gone once the
                 networks are in memory. Without it the model that ships, for whole heads and brains.
             dataset: as hippopt_predict's -d; needless where there is one.
-            run: as hippopt_predict's --run; needless where there is one.
+            run: as hippopt_predict's --run; needless where there is one, or where hippopt_best chose.
             folds: as hippopt_predict's -f; default: all that are trained.
             **how: `device`, where the networks compute: "auto" (default), "cpu" or "cuda". `tta=True` averages over
                 flips too. `checkpoint`: the "last" of each fold (default) or its "best". `base`, as hippopt_install's
@@ -162,8 +161,8 @@ class Predictor:
             with tempfile.TemporaryDirectory() as folder:
                 workspace = Workspace(Path(folder))
                 request = InstallRequest(path, base=None if settings.base is None else Path(settings.base))
-                manifest, name = install_file(workspace, request, SilentConsole())
-                return cls._open(workspace, manifest.dataset, name, folds, settings)
+                installed = install_file(workspace, request, SilentConsole())
+                return cls._open(workspace, installed.dataset, None, folds, settings)
         if settings.base is not None:
             raise UsageError(
                 f"base {settings.base}: only for a file of hippopt_export; a workspace has its bases under"
@@ -246,10 +245,7 @@ class Predictor:
         scans = [self._scan(source, spacing_mm, affine, volume, name or "scan") for source in sources]
         files = ScanFiles(name or scan_name(scans[0].path), tuple(found.path for found in scans))
         loaded = prepare_scan(files, scans, self._run.chosen.plan, machine_bytes(), self._run.locators)
-        ensemble = Ensemble(
-            self._run.models, self._run.chosen.plan, self._run.windows, self._run.device, self._run.borders
-        )
-        found = segment(loaded, ensemble, self._run.standards, Wanted(probabilities, uncertainty))
+        found = segment(loaded, self._run.ensemble, self._run.standards, Wanted(probabilities, uncertainty))
         return Prediction(
             found.mask,
             loaded.scan.grid,

@@ -49,6 +49,10 @@ class Workspace:
     def dataset_results(self, dataset: str) -> Path:
         return self.root / "results" / dataset
 
+    def best(self, dataset: str) -> Path:
+        """What hippopt_best chose to predict with."""
+        return self.dataset_results(dataset) / "best.json"
+
     def run(self, dataset: str, run: str) -> Path:
         return self.dataset_results(dataset) / run
 

@@ -77,6 +77,15 @@ def open_zip(path: Path, allowed: re.Pattern[str]) -> Iterator[CheckedZip]:
         yield CheckedZip(path, archive, {info.filename: info for info in infos})
 
 
+def holds(path: Path, name: str) -> bool:
+    """Whether a file is a zip with a member of this name; nothing more is looked at."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return name in archive.namelist()
+    except (OSError, zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, ValueError):
+        return False
+
+
 def _fault(file_size: int, infos: list[zipfile.ZipInfo], allowed: re.Pattern[str]) -> str:
     if len(infos) > MOST_MEMBERS:
         return f"it has {len(infos)} members, more than any model"

@@ -194,7 +194,12 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 def write_json(path: Path, data: Any) -> None:
     """Write plain data or a record as indented JSON, atomically."""
-    write_bytes(path, (dump_text(msgspec.to_builtins(data)) + "\n").encode())
+    write_bytes(path, record_bytes(data))
+
+
+def record_bytes(data: Any) -> bytes:
+    """The bytes that `write_json` writes."""
+    return (dump_text(msgspec.to_builtins(data)) + "\n").encode()
 
 
 def dump_text(data: Any, indent: int = 0) -> str:

@@ -17,7 +17,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "file", type=Path, metavar="FILE|NAME", help="a file of hippopt_export, or the name of a model that ships"
     )
-    parser.add_argument("--name", metavar="RUN", help="name of the run here; default: the name that it had")
+    parser.add_argument(
+        "--name",
+        metavar="RUN",
+        help="name of the run here; default: the name that it had. Several runs of one file get it as a beginning",
+    )
     parser.add_argument("--base", type=Path, metavar="FILE", help="the base of a model that was exported without it")
     parser.add_argument(
         "--overwrite",
@@ -31,14 +35,17 @@ def _work(options: argparse.Namespace, workspace: Workspace, console: TerminalCo
     from hippopt.recipes.model_files import InstallRequest, install_file, say_figures
 
     request = InstallRequest(options.file, options.name, options.base, options.overwrite)
-    manifest, name = install_file(workspace, request, console)
-    size = sum(member.size for member in manifest.members) / 1e6
-    console.say(
-        f"run {name} of {manifest.dataset}: {counted(len(manifest.folds), 'fold')}, {size:.1f} MB checked:"
-        f" {workspace.run(manifest.dataset, name)}"
-    )
-    say_figures(workspace, manifest.dataset, name, console)
-    console.say(f"next: hippopt_predict -i IN -o OUT -d {workspace.short_name(manifest.dataset)} --run {name}")
+    found = install_file(workspace, request, console)
+    for name, manifest in zip(found.runs, found.manifests, strict=True):
+        size = sum(member.size for member in manifest.members) / 1e6
+        console.say(
+            f"run {name} of {found.dataset}: {counted(len(manifest.folds), 'fold')}, {size:.1f} MB checked:"
+            f" {workspace.run(found.dataset, name)}"
+        )
+        say_figures(workspace, found.dataset, name, console)
+    chosen = workspace.best(found.dataset).exists() and len(found.runs) > 1
+    run = "" if chosen else f" --run {found.runs[0]}"
+    console.say(f"next: hippopt_predict -i IN -o OUT -d {workspace.short_name(found.dataset)}{run}")
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -45,7 +45,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "-d", "--dataset", metavar="DATASET", help="whose networks to use; may be left out where there is only one"
     )
-    parser.add_argument("--run", metavar="RUN", help="which run; may be left out where there is only one")
+    parser.add_argument(
+        "--run", metavar="RUN", help="which run, as it is; default: what hippopt_best chose, or the only one"
+    )
     parser.add_argument(
         "--checkpoint", choices=("last", "best"), default="last", help="best: chosen on its own validation cases"
     )

@@ -3,7 +3,7 @@ were not.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +12,7 @@ from torch import nn
 
 from hippopt.artifacts.part_borders import PartBorders
 from hippopt.artifacts.plan import Plan
+from hippopt.artifacts.postprocessing import Postprocessing
 from hippopt.artifacts.properties import CaseProperties
 from hippopt.artifacts.regions import LEFT, RIGHT, is_mirrored, network_classes, region_classes
 from hippopt.artifacts.triples import Voxels
@@ -33,7 +34,8 @@ class Ensemble:
     """Trained networks of one plan, and how they look at a scan.
 
     models: in evaluation mode; their class probabilities are averaged. windows: of the network's own classes. borders:
-    where the parts of the structure meet, one record per network; none where the plan asks for none.
+    where the parts of the structure meet, one record per network; none where the plan asks for none. judged: the first
+    so many networks are those that a calibration was fitted to, None for all. postprocessing: of finished masks.
     """
 
     models: Sequence[nn.Module]
@@ -41,6 +43,8 @@ class Ensemble:
     windows: WindowSettings
     device: torch.device
     borders: Sequence[PartBorders] = ()
+    judged: int | None = None
+    postprocessing: Postprocessing = field(default_factory=Postprocessing)
 
 
 @dataclass(frozen=True)

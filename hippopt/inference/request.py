@@ -7,7 +7,8 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class PredictionRequest:
-    """Holds what the user asked of hippopt_predict; None stands for all folds, or the only run.
+    """Holds what the user asked of hippopt_predict; None stands for all folds, and for what
+    hippopt_best chose, or else the only run.
 
     Each field is an option of the command.
     """

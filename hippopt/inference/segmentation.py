@@ -11,8 +11,10 @@ import numpy.typing as npt
 
 from hippopt.artifacts.calibration import Calibration
 from hippopt.artifacts.plan import Plan
+from hippopt.artifacts.postprocessing import structures
 from hippopt.artifacts.properties import CaseProperties
 from hippopt.imaging.mask_parts import keep_largest_parts
+from hippopt.imaging.postprocessing import postprocess
 from hippopt.imaging.preparation import own_parts, place_in_scan, restored_slabs
 from hippopt.inference.calibration import predicted_dice
 from hippopt.inference.flags import CONSTANT, SEEN, UNLIKE
@@ -95,6 +97,7 @@ def segment(loaded: LoadedScan, ensemble: Ensemble, standards: Standards, wanted
     if plan.one_part:
         keep_largest_parts(cropped)
     mask = place_in_scan(cropped, properties)
+    mask = postprocess(mask, ensemble.postprocessing, structures(plan.labels, plan.sides), scan.grid.spacing_mm)
     warning = contrast_warning(name, mask, scan, standards.contrast)
     flags += [UNLIKE] if warning else []
     notes += [warning] if warning else []
@@ -116,7 +119,7 @@ def _looked_at(
     collector = SignalCollector(_labels(ensemble.plan), flips)
     shown = replace(ensemble.windows, also_shown=flips, shown_networks=FLIPPED_NETWORKS)
     found = predict_probabilities(ensemble.models, image, shown, ensemble.device, collector.look)
-    return found, _sureness(collector, found, ensemble.plan, calibration)
+    return found, _sureness(collector, found, ensemble, calibration)
 
 
 def _located(
@@ -125,7 +128,7 @@ def _located(
     """As `_looked_at`, in windows around what was located; no flips are shown there, nor were they in validation."""
     collector = SignalCollector(_labels(ensemble.plan), ())
     seen = segment_located(ensemble, located, loaded.image, loaded.properties, collector.look)
-    return seen, _sureness(collector, seen.mean, ensemble.plan, calibration)
+    return seen, _sureness(collector, seen.mean, ensemble, calibration)
 
 
 def _labels(plan: Plan) -> dict[str, int]:
@@ -133,9 +136,10 @@ def _labels(plan: Plan) -> dict[str, int]:
 
 
 def _sureness(
-    collector: SignalCollector, mean: npt.NDArray[np.float32], plan: Plan, calibration: Calibration | None
+    collector: SignalCollector, mean: npt.NDArray[np.float32], ensemble: Ensemble, calibration: Calibration | None
 ) -> Sureness:
-    dice = _mean_dice(calibration, collector.signals(), _labels(plan)) if calibration else {}
+    judged = collector.signals()[: ensemble.judged]  # a calibration knows the networks of its own run only
+    dice = _mean_dice(calibration, judged, _labels(ensemble.plan)) if calibration else {}
     return Sureness(dice, collector.agreement(mean))
 
 

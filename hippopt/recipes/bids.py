@@ -52,7 +52,7 @@ def work_folder(output: Path) -> Path:
     return output / WORK
 
 
-def run_participants(workspace: Workspace, dataset: str, run: str, app: BidsApp, console: Console) -> int:
+def run_participants(workspace: Workspace, dataset: str, run: str | None, app: BidsApp, console: Console) -> int:
     """Segment the scans. Returns how many failed. Raises HippoptError's kinds before anything is computed."""
     scans = _listed(app)
     chosen = chosen_run(workspace, dataset, run, app.settings.folds, console)
@@ -61,7 +61,7 @@ def run_participants(workspace: Workspace, dataset: str, run: str, app: BidsApp,
     return segment_batch(chosen, Batch(scans, (1, 1)), app.settings, console)
 
 
-def run_group(workspace: Workspace, dataset: str, run: str, app: BidsApp, console: Console) -> int:
+def run_group(workspace: Workspace, dataset: str, run: str | None, app: BidsApp, console: Console) -> int:
     """Write the table of all scans. Returns how many are missing. Raises HippoptError's kinds."""
     scans = _listed(app)
     chosen = chosen_run(workspace, dataset, run, app.settings.folds, console)

@@ -1,5 +1,5 @@
 """The model that a command line names: a file of hippopt_export, a
-run's folder, a run of the workspace, or the only one there is.
+run's folder, a run of the workspace, what hippopt_best chose, or the only one there is.
 """
 
 import contextlib
@@ -14,7 +14,7 @@ from hippopt.recipes.model_files import InstallRequest, install_file
 from hippopt.recipes.ready_models import default_model, model_file
 from hippopt.workspace import Workspace
 
-Chosen = tuple[Workspace, str, str]  # workspace, data set, run
+Chosen = tuple[Workspace, str, str | None]  # workspace, data set, run; None for what hippopt_best chose
 
 
 @contextlib.contextmanager
@@ -29,8 +29,8 @@ def chosen_model(workspace: Workspace, model: str | None) -> Iterator[Chosen]:
     if path is not None and path.is_file():
         with tempfile.TemporaryDirectory() as folder:
             unpacked = Workspace(Path(folder))
-            manifest, name = install_file(unpacked, InstallRequest(path), SilentConsole())
-            yield unpacked, manifest.dataset, name
+            found = install_file(unpacked, InstallRequest(path), SilentConsole())
+            yield unpacked, found.dataset, None
         return
     if path is not None and (path / "plan.json").is_file() and path.resolve().parent.parent.name == "results":
         whole = path.resolve()
@@ -38,7 +38,8 @@ def chosen_model(workspace: Workspace, model: str | None) -> Iterator[Chosen]:
         return
     if model is None:
         dataset = workspace.resolve(None)
-        yield workspace, dataset, choose_run(workspace, dataset, None)
+        choose_run(workspace, dataset, None)  # raises where there is none, or no choice among several
+        yield workspace, dataset, None
         return
     *named, run = model.split("/")
     datasets = [workspace.resolve(named[0])] if len(named) == 1 else workspace.datasets()

@@ -1,13 +1,22 @@
-"""The run that is to be used, and which of its folds: those that were asked for, or the only ones that fit."""
+"""The runs that are to be used, and which of their folds: what was asked for, what hippopt_best chose, or the only
+run.
+"""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
+import msgspec
+
+from hippopt.artifacts.best import Best, stale_reason
+from hippopt.artifacts.codec import load_record
 from hippopt.artifacts.fold_names import fit_number
 from hippopt.artifacts.plan import Plan
 from hippopt.artifacts.plan_rules import load_plan
+from hippopt.artifacts.postprocessing import Postprocessing
 from hippopt.artifacts.weights import AdapterCard
 from hippopt.console import Console
-from hippopt.errors import UsageError
+from hippopt.errors import PlanError, StaleArtifactError, UsageError
 from hippopt.networks.restoring import read_card
 from hippopt.result_folders import FoldFolder
 from hippopt.workspace import Workspace
@@ -15,13 +24,43 @@ from hippopt.workspace import Workspace
 
 @dataclass(frozen=True)
 class ChosenRun:
-    """A trained run and the folds of it that are used. plan: that the run was trained with."""
+    """A trained run and the folds of it that are used. plan: that the run was trained with.
+
+    others: runs whose networks predict together with its own; postprocessing: of the masks; best: the record by which
+    hippopt_best chose all this, or None.
+    """
 
     workspace: Workspace
     dataset: str
     name: str
     plan: Plan
     folds: tuple[str, ...]
+    others: tuple["ChosenRun", ...] = ()
+    postprocessing: Postprocessing = field(default_factory=Postprocessing)
+    best: Best | None = None
+
+    @property
+    def plain(self) -> bool:
+        """Whether it is one run, and its masks as they are."""
+        return not self.others and self.postprocessing.nothing
+
+    @property
+    def together(self) -> tuple["ChosenRun", ...]:
+        """All runs, this one first."""
+        return (self, *self.others)
+
+    @property
+    def text(self) -> str:
+        """`run A, fold 0 1`; of several runs all."""
+        return "; ".join(f"run {run.name}, fold {' '.join(run.folds)}" for run in self.together)
+
+    @property
+    def identity(self) -> Mapping[str, Any]:
+        """What prediction.json says besides the first run; nothing for a plain one, as before there was a choice."""
+        found: dict[str, Any] = {"runs": [run.name for run in self.together]} if self.others else {}
+        if not self.postprocessing.nothing:
+            found["postprocessing"] = msgspec.to_builtins(self.postprocessing)
+        return found
 
     @property
     def folders(self) -> list[FoldFolder]:
@@ -36,16 +75,69 @@ class ChosenRun:
 def chosen_run(
     workspace: Workspace, dataset: str, run: str | None, folds: tuple[str, ...] | None, console: Console
 ) -> ChosenRun:
-    """The run and the folds asked for, or those that there are. Raises UsageError, PlanError."""
-    name = choose_run(workspace, dataset, run)
-    plan = load_plan(workspace.run_plan(dataset, name))
-    return ChosenRun(
-        workspace, dataset, name, plan, tuple(choose_folds(workspace, dataset, name, folds, len(plan.folds), console))
-    )
+    """Choose what is used.
+
+    Args:
+        workspace: where the runs lie.
+        dataset: the data set's full name.
+        run: the run that was asked for, which is used as it is; None for what best.json says, or else the only run.
+        folds: of each run, or None for all that there are.
+        console: is told what best.json says.
+
+    Raises:
+        UsageError: there is no such run or fold, none at all, or several runs without a choice among them.
+        StaleArtifactError: best.json was made of other networks than those that are here.
+        PlanError: best.json or a plan is damaged.
+    """
+    best = read_best(workspace, dataset) if run is None and workspace.best(dataset).exists() else None
+    names = best.runs if best is not None else (choose_run(workspace, dataset, run),)
+    if best is not None:
+        console.say(f"{workspace.best(dataset).name}, by hippopt_best: {best.text}; another run with --run")
+    found = []
+    for name in names:
+        plan = load_plan(workspace.run_plan(dataset, name))
+        own = choose_folds(workspace, dataset, name, folds, len(plan.folds), console)
+        found.append(ChosenRun(workspace, dataset, name, plan, tuple(own)))
+    if best is None:
+        return found[0]
+    lead = found[0]
+    return ChosenRun(workspace, dataset, lead.name, lead.plan, lead.folds, tuple(found[1:]), best.postprocessing, best)
+
+
+def read_best(workspace: Workspace, dataset: str) -> Best:
+    """The choice of hippopt_best, held against the runs that are here.
+
+    Raises StaleArtifactError where these are others, PlanError where the record is damaged.
+    """
+    path, name = workspace.best(dataset), workspace.short_name(dataset)
+    remedy = f"choose anew with `hippopt_best {name}`, name one run with --run, or remove the file"
+    try:
+        best = load_record(path, Best, f"hippopt_best {name}")
+    except PlanError as error:
+        raise PlanError(f"{str(error).splitlines()[0].partition('; ')[0]}; {remedy}") from None
+    if best.dataset != dataset:
+        raise StaleArtifactError(f"{path}: chosen for {best.dataset}; {remedy}")
+    here = {run: adapters_of(workspace, dataset, run) for run in best.runs if run in workspace.runs(dataset)}
+    reason = stale_reason(best, here)
+    if reason:
+        raise StaleArtifactError(f"{path}: {reason}; {remedy}")
+    return best
+
+
+def adapters_of(workspace: Workspace, dataset: str, run: str) -> dict[str, str]:
+    """Fold -> sha256 of its adapter, of the finished folds. Raises WeightsError where a card cannot be read."""
+    folds = workspace.trained_folds(dataset, run)
+    return {fold: read_card(workspace.fold(dataset, run, fold).adapter_card).sha256 for fold in folds}
 
 
 def choose_run(workspace: Workspace, dataset: str, run: str | None) -> str:
-    """The run asked for, or the only one with finished folds that no comparison trained. Raises UsageError."""
+    """The run asked for, the first that hippopt_best chose, or the only one with finished folds that no comparison
+    trained.
+
+    Raises UsageError, and what `read_best` raises.
+    """
+    if run is None and workspace.best(dataset).exists():
+        return read_best(workspace, dataset).runs[0]
     runs = workspace.runs(dataset)
     if run is None and len(runs) > 1:  # what a comparison trained is there to be compared
         compared = workspace.compared_runs(dataset)
@@ -60,7 +152,10 @@ def choose_run(workspace: Workspace, dataset: str, run: str | None) -> str:
         return runs[0]
     if not runs:
         raise UsageError(f"{dataset}: nothing is trained yet; run `hippopt_train {dataset[11:]} 0` first")
-    raise UsageError(f"{dataset}: several runs; choose one with --run: {', '.join(runs)}")
+    raise UsageError(
+        f"{dataset}: several runs; choose one with --run: {', '.join(runs)}, or let `hippopt_best"
+        f" {workspace.short_name(dataset)}` compare them"
+    )
 
 
 def choose_folds(

@@ -79,7 +79,8 @@ def write_study(
         parts=parts,
         part=None,
         head_size=request.head_size and request.head_size.absolute(),
-        run=chosen.name,
+        # what hippopt_best chose each task reads for itself; prediction.json sees to it that all find the same
+        run=chosen.name if chosen.plain else None,
         folds=folds,
     )
     made = command(asked)

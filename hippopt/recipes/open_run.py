@@ -1,15 +1,16 @@
 """The networks of a run, restored and merged in memory, with all that segmenting with them takes."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import nn
 
-from hippopt.artifacts.part_borders import PartBorders
+from hippopt.artifacts.best import prediction_hash
 from hippopt.artifacts.weights import AdapterCard
 from hippopt.console import Console
 from hippopt.errors import StaleArtifactError, WeightsError
 from hippopt.inference.part_borders import learned_borders
+from hippopt.inference.region_windows import Ensemble
 from hippopt.inference.volumes import Standards
 from hippopt.inference.windows import WindowSettings, flip_combinations
 from hippopt.networks.as_base import as_planned
@@ -23,16 +24,15 @@ from hippopt.stages.adopt_base import load_known_base
 
 @dataclass(frozen=True)
 class OpenRun:
-    """The networks of a run in memory, and all that segmenting with them takes."""
+    """The networks of a run, and of those that predict together with it, in memory; and all that segmenting with them
+    takes. locators: of the first run.
+    """
 
     chosen: ChosenRun
-    models: list[nn.Module]
-    windows: WindowSettings
+    ensemble: Ensemble
     standards: Standards
-    device: torch.device
     locators: tuple[nn.Module, ...] = ()
     locators_sha256: tuple[str, ...] = ()
-    borders: tuple[PartBorders, ...] = ()
 
 
 def load_models(chosen: ChosenRun, device: torch.device, checkpoint: str = "last") -> list[nn.Module]:
@@ -70,14 +70,23 @@ def load_locators(chosen: ChosenRun) -> tuple[tuple[nn.Module, ...], list[str]]:
 
 
 def open_run(chosen: ChosenRun, device: torch.device, checkpoint: str, tta: bool, console: Console) -> OpenRun:
-    """Load the networks of the chosen folds, and the standards that judge their masks.
+    """Load the networks of the chosen folds, and the standards that judge their masks: those of the first run.
 
     Raises WeightsError or StaleArtifactError.
     """
-    models = load_models(chosen, device, checkpoint)
+    plan, best = chosen.plan, checkpoint == "best"
+    models: list[nn.Module] = []
+    cards: list[AdapterCard] = []
+    for run in chosen.together:
+        if prediction_hash(run.plan) != prediction_hash(plan):
+            raise StaleArtifactError(
+                f"run {run.name}: its plan prepares scans otherwise than that of run {chosen.name}, so their networks"
+                " cannot predict together; choose anew with hippopt_best, or name one with --run"
+            )
+        models += load_models(run, device, checkpoint)
+        cards += _cards(run, console)
     if not models:
         raise WeightsError(f"run {chosen.name}: no fold to predict with")
-    plan, best = chosen.plan, checkpoint == "best"
     if best:
         console.warn(
             "the best checkpoint was chosen on its fold's validation cases (of full-data on training cases): figures on"
@@ -88,6 +97,15 @@ def open_run(chosen: ChosenRun, device: torch.device, checkpoint: str, tta: bool
         plan.patch_size, len(plan.network_classes), flips, plan.swapped_classes, centre=plan.centre_window
     )
     locators, sha256 = load_locators(chosen)
+    judged = len(chosen.folds)
+    standards = load_standards(chosen, cards[:judged], console, calibrated=not best)
+    seen = standards.seen | {image for card in cards for image in card.seen_images}
+    ensemble = Ensemble(models, plan, windows, device, learned_borders(cards), judged, chosen.postprocessing)
+    return OpenRun(chosen, ensemble, replace(standards, seen=seen), locators, tuple(sha256))
+
+
+def _cards(chosen: ChosenRun, console: Console) -> list[AdapterCard]:
+    """Of one run; says where its folds were not trained alike."""
     cards = chosen.cards()
     if len({(card.settings.get("steps"), card.settings.get("minutes"), card.base_sha256) for card in cards}) > 1:
         each = ", ".join(f"{fold}: {card.step}" for fold, card in zip(chosen.folds, cards, strict=True))
@@ -95,5 +113,4 @@ def open_run(chosen: ChosenRun, device: torch.device, checkpoint: str, tta: bool
             f"run {chosen.name}: its folds were trained for other numbers of steps or from other bases (steps of"
             f" {each}); choose with -f"
         )
-    standards = load_standards(chosen, cards, console, calibrated=not best)
-    return OpenRun(chosen, models, windows, standards, device, locators, tuple(sha256), learned_borders(cards))
+    return cards

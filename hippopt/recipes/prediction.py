@@ -1,4 +1,6 @@
-"""Predict with a run: list the scans, check that masks which are there are of the same networks, segment the rest."""
+"""Predict with a run, or with what hippopt_best chose: list the scans, check that masks which are there are of the same
+networks, segment the rest.
+"""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -26,6 +28,8 @@ from hippopt.recipes.parts import LIST_KEYS, deal, known_identity, merge_study, 
 from hippopt.recipes.standards import with_head_sizes
 from hippopt.stages.predict import PredictionSettings, predict
 from hippopt.workspace import PROVENANCE, Workspace
+
+CHOSEN = ("runs", "postprocessing")  # of prediction.json, only where hippopt_best chose such
 
 
 @dataclass(frozen=True)
@@ -68,7 +72,7 @@ def predict_scans(workspace: Workspace, dataset: str, request: PredictionRequest
         console.say(f"part {part[0]} of {part[1]}: {counted(len(batch.scans), 'scan')}")
     if not batch.scans:
         return 0
-    return segment_batch(chosen_run(workspace, dataset, run, request.folds, console), batch, request, console)
+    return segment_batch(chosen_run(workspace, dataset, request.run, request.folds, console), batch, request, console)
 
 
 def segment_batch(chosen: ChosenRun, batch: Batch, request: PredictionRequest, console: Console) -> int:
@@ -80,7 +84,7 @@ def segment_batch(chosen: ChosenRun, batch: Batch, request: PredictionRequest, c
     device, note = choose_device(request.device)
     import_monai()
     opened = open_run(chosen, device, request.checkpoint, request.tta, console)
-    console.say(f"run {chosen.name}, fold {' '.join(chosen.folds)}, {note}: {counted(len(scans), 'scan')}")
+    console.say(f"{chosen.text}, {note}: {counted(len(scans), 'scan')}")
     standards = with_head_sizes(opened.standards, request.head_size, batch.scans, console)
     identity = run_identity(chosen, request) | (
         {"locators_sha256": list(opened.locators_sha256)} if opened.locators else {}
@@ -93,18 +97,16 @@ def segment_batch(chosen: ChosenRun, batch: Batch, request: PredictionRequest, c
     write_label_tables(plan.labels, request.output)
     job = PredictionSettings(
         output=request.output,
-        windows=opened.windows,
         wanted=Wanted(request.save_probabilities, request.save_uncertainty),
         overwrite=request.overwrite,
         volume=request.volume,
         standards=standards,
         locators=opened.locators,
-        borders=opened.borders,
         source=request.source if request.source.is_dir() else request.source.parent,
         part=part,
         verify=request.verify,
     )
-    done, kept, failed = predict(scans, opened.models, plan, job, device, console)
+    done, kept, failed = predict(scans, opened.ensemble, job, console)
     console.say(f"segmented {done}, kept {kept}, failed {failed}: {request.output}")
     console.result(
         dataset=chosen.dataset,
@@ -114,6 +116,7 @@ def segment_batch(chosen: ChosenRun, batch: Batch, request: PredictionRequest, c
         segmented=done,
         kept=kept,
         failed=failed,
+        **chosen.identity,
     )
     if kept:
         console.say("kept masks were there already; --overwrite segments them anew")
@@ -129,7 +132,8 @@ def segment_batch(chosen: ChosenRun, batch: Batch, request: PredictionRequest, c
 def run_identity(chosen: ChosenRun, request: PredictionRequest) -> dict[str, Any]:
     """What made the masks of an output folder."""
     best = request.checkpoint == "best"
-    cards = [read_card(folder.best_adapter_card if best else folder.adapter_card) for folder in chosen.folders]
+    folders = [folder for run in chosen.together for folder in run.folders]
+    cards = [read_card(folder.best_adapter_card if best else folder.adapter_card) for folder in folders]
     return {
         "dataset": chosen.dataset,
         "run": chosen.name,
@@ -141,6 +145,7 @@ def run_identity(chosen: ChosenRun, request: PredictionRequest) -> dict[str, Any
         "base_sha256": cards[0].base_sha256,
         "adapters_sha256": [card.sha256 for card in cards],
         "hippopt": __version__,
+        **chosen.identity,
     }
 
 
@@ -155,9 +160,9 @@ def check_identity(request: PredictionRequest, identity: dict[str, Any]) -> dict
     if old is None:
         return {}
     changed = [
-        f"{key} {old.get(key)} -> {value}"
-        for key, value in identity.items()
-        if key != "hippopt" and old.get(key) != value
+        f"{key} {old.get(key)} -> {identity.get(key)}"
+        for key in dict.fromkeys((*identity, *(key for key in CHOSEN if key in old)))
+        if key != "hippopt" and old.get(key) != identity.get(key)
     ]
     if changed:
         raise OutputError(

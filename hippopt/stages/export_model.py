@@ -1,8 +1,5 @@
 """Stage: a run and what prediction with it needs, as one file that hippopt_install checks and unpacks."""
 
-import hashlib
-import stat
-import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,12 +8,12 @@ import msgspec
 import torch
 
 from hippopt import __version__
-from hippopt.artifacts.checked_zip import CHUNK
-from hippopt.artifacts.codec import Record, atomic_path, canonical_json
+from hippopt.artifacts.codec import Record, canonical_json
 from hippopt.artifacts.methods import METHODS
 from hippopt.artifacts.model_file import BASE_CARD, BASE_WEIGHTS, MANIFEST, RUN, BaseEntry, Member, ModelManifest
 from hippopt.artifacts.plan_rules import load_plan
 from hippopt.artifacts.weights import AdapterCard, BaseCard
+from hippopt.artifacts.written_zip import write_zip
 from hippopt.console import Console
 from hippopt.errors import OutputError
 from hippopt.networks.base_files import known_base_file
@@ -90,7 +87,14 @@ def export_model(
         base=entry,
         members=(),
     )
-    return _write(request.target, parts, about, console)
+    check_space(
+        request.target, sum(len(part) if isinstance(part, bytes) else part.stat().st_size for part in parts.values())
+    )
+
+    def manifest(members: tuple[Member, ...]) -> ModelManifest:
+        return msgspec.structs.replace(about, members=members)
+
+    return write_zip(request.target, parts, (MANIFEST, manifest), console)
 
 
 def _files(folder: FoldFolder, with_best: bool) -> list[tuple[Path, Path]]:
@@ -104,44 +108,3 @@ def _adapters(folders: list[FoldFolder], with_best: bool, console: Console) -> I
     for weights, path in console.track(pairs, "check", len(pairs)):
         card: AdapterCard = read_card(path)
         yield AdapterParts(weights, card, read_state(weights))
-
-
-def _write(target: Path, parts: Mapping[str, Path | bytes], about: ModelManifest, console: Console) -> ModelManifest:
-    """Write the members, then the manifest that names them; returns it."""
-    sizes = {name: len(part) if isinstance(part, bytes) else part.stat().st_size for name, part in parts.items()}
-    check_space(target, sum(sizes.values()))
-    total = sum(size // CHUNK + 1 for size in sizes.values())
-    bar = console.track(range(total), "export", total)
-    members = []
-    with atomic_path(target) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
-        for name, part in parts.items():
-            digest, size = hashlib.sha256(), 0
-            with archive.open(_info(name, sizes[name]), "w") as stream:
-                for data in _pieces(part):
-                    stream.write(data)
-                    digest.update(data)
-                    size += len(data)
-                    next(bar, None)
-            members.append(Member(name=name, size=size, sha256=digest.hexdigest()))
-        manifest = msgspec.structs.replace(about, members=tuple(members))
-        archive.writestr(_info(MANIFEST, 0), canonical_json(manifest))
-    for _ in bar:
-        pass
-    return manifest
-
-
-def _info(name: str, size: int) -> zipfile.ZipInfo:
-    """A member without the time and the owner of its file: the same model gives the same bytes."""
-    info = zipfile.ZipInfo(name)
-    info.file_size = size  # tells zipfile whether the member needs 64-bit sizes
-    info.external_attr = (stat.S_IFREG | 0o644) << 16
-    return info
-
-
-def _pieces(part: Path | bytes) -> Iterator[bytes]:
-    if isinstance(part, bytes):
-        yield part
-        return
-    with part.open("rb") as stream:
-        while data := stream.read(CHUNK):
-            yield data

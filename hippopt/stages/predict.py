@@ -6,11 +6,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import torch
 from torch import nn
 
 from hippopt.artifacts.codec import one_line, remove_leftovers_of_the_dead
-from hippopt.artifacts.part_borders import PartBorders
 from hippopt.artifacts.plan import Plan
 from hippopt.console import Console, counted
 from hippopt.errors import HippoptError, Interrupted
@@ -27,7 +25,6 @@ from hippopt.inference.region_windows import Ensemble
 from hippopt.inference.segmentation import Segmentation, Wanted, segment
 from hippopt.inference.volume_table import Lines, fields_of, lines_of
 from hippopt.inference.volumes import Standards
-from hippopt.inference.windows import WindowSettings
 from hippopt.machine import machine_bytes
 from hippopt.stop_signals import StopSignals
 
@@ -37,32 +34,25 @@ SAVE_SHARE = 0.05  # of the time, at most: large tables are written more seldom
 
 @dataclass(frozen=True)
 class PredictionSettings:
-    """How to predict. volume: which one of a 4D scan; locators, borders: of the folds, where they have such.
+    """How to predict. volume: which one of a 4D scan; locators: of the folds, where they have such.
 
     source: the folder of the scans; part: of a study dealt out in parts; verify: measure every mask that is there
     already.
     """
 
     output: Path
-    windows: WindowSettings
     standards: Standards
     wanted: Wanted = field(default_factory=Wanted)
     overwrite: bool = False
     volume: int | None = None
     locators: tuple[nn.Module, ...] = ()
-    borders: tuple[PartBorders, ...] = ()
     source: Path = Path()
     part: Part | None = None
     verify: bool = False
 
 
 def predict(
-    scans: Sequence[ScanFiles],
-    models: Sequence[nn.Module],
-    plan: Plan,
-    request: PredictionSettings,
-    device: torch.device,
-    console: Console,
+    scans: Sequence[ScanFiles], ensemble: Ensemble, request: PredictionSettings, console: Console
 ) -> tuple[int, int, int]:
     """Write one mask per scan, `volumes.tsv` and `failures.tsv`; a part writes its journal in place of tables:
     (segmented, kept, failed).
@@ -73,7 +63,7 @@ def predict(
     or given up where that would take long.
     """
     remove_leftovers_of_the_dead(request.output)
-    batch = _Batch(scans, models, plan, request, device, console)
+    batch = _Batch(scans, ensemble, request, console)
     with StopSignals() as signals:
         try:
             left = batch.segment_new(signals)
@@ -96,23 +86,11 @@ class _Batch:
     """Scans on their way through the networks."""
 
     def __init__(
-        self,
-        scans: Sequence[ScanFiles],
-        models: Sequence[nn.Module],
-        plan: Plan,
-        request: PredictionSettings,
-        device: torch.device,
-        console: Console,
+        self, scans: Sequence[ScanFiles], ensemble: Ensemble, request: PredictionSettings, console: Console
     ) -> None:
-        self.scans, self.models, self.plan, self.request, self.device, self.console = (
-            scans,
-            models,
-            plan,
-            request,
-            device,
-            console,
-        )
-        self.outcomes = Outcomes(request.output, plan, request.part, console)
+        self.scans, self.ensemble, self.request, self.console = scans, ensemble, request, console
+        self.plan = ensemble.plan
+        self.outcomes = Outcomes(request.output, self.plan, request.part, console)
         self.there = [] if request.overwrite else [files for files in scans if self.outcomes.is_there(files)]
         self.done: list[ScanFiles] = []
         self.kept: list[ScanFiles] = []
@@ -229,7 +207,7 @@ def _segment(loaded: LoadedScan, batch: _Batch, signals: StopSignals) -> None:
     for warning in loaded.warnings:
         batch.console.warn(warning)
     watch = LongScan(files.id, loaded.image.shape[1:], batch.plan.patch_size, batch.console, lambda: signals.number)
-    ensemble = Ensemble(batch.models, batch.plan, replace(request.windows, watch=watch), batch.device, request.borders)
+    ensemble = replace(batch.ensemble, windows=replace(batch.ensemble.windows, watch=watch))
     found = segment(loaded, ensemble, request.standards, request.wanted)
     for warning in found.warnings:
         batch.console.warn(warning)
