@@ -130,14 +130,15 @@ def install_file(workspace: Workspace, request: InstallRequest, console: Console
         path = workspace.best(best.dataset)
         if path.exists() and path.read_bytes() != record_bytes(chosen) and not request.overwrite:
             raise OutputError(f"{path}: another choice is there already; replace it with --overwrite, or move it away")
-        for run in files:
+        for run, file in files.items():
+            with open_model(file) as model:
+                if (model.manifest.dataset, model.manifest.run) != (best.dataset, run):
+                    raise WeightsError(f"{request.source}: its run {run} is another one inside; export it anew")
             check_place(workspace, best.dataset, names[run], request.overwrite)
         manifests = []
         for run, file in files.items():
             own = InstallRequest(file, names[run], _base_for(workspace, file, request), request.overwrite)
             manifest, _ = _install_run(workspace, own, console)
-            if manifest.dataset != best.dataset or manifest.run != run:
-                raise WeightsError(f"{request.source}: its run {run} is another one inside; export it anew")
             manifests.append(manifest)
         write_json(path, chosen)
         read_best(workspace, best.dataset)
