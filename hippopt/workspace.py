@@ -53,6 +53,10 @@ class Workspace:
         """What hippopt_best chose to predict with."""
         return self.dataset_results(dataset) / "best.json"
 
+    def untuned(self, dataset: str, base_sha256: str, fingerprint_hash: str) -> Path:
+        """Scores of the data set's scans by a base as it is, before any training."""
+        return self.dataset_results(dataset) / f"base-{base_sha256[:12]}-{fingerprint_hash[:8]}.csv"
+
     def run(self, dataset: str, run: str) -> Path:
         return self.dataset_results(dataset) / run
 

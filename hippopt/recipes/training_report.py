@@ -5,14 +5,17 @@ from pathlib import Path
 
 import pandas as pd
 
+from hippopt.artifacts.best import Best
 from hippopt.artifacts.dataset import load_dataset
 from hippopt.artifacts.plan import Plan
 from hippopt.artifacts.plan_rules import load_plan
+from hippopt.artifacts.weights import AdapterCard
 from hippopt.console import Console, counted
-from hippopt.errors import DatasetError, HippoptError, UsageError
+from hippopt.errors import HippoptError, UsageError
 from hippopt.files.image_io import mask_ending
 from hippopt.networks.restoring import read_card
-from hippopt.recipes.chosen_run import choose_run
+from hippopt.recipes.chosen_run import ChosenRun, choose_run, read_best
+from hippopt.recipes.untuned_base import untuned_scores
 from hippopt.reporting.pages.charts import VolumeAgreement
 from hippopt.reporting.pages.methods_text import methods_paragraph
 from hippopt.reporting.pages.rendering import check_page
@@ -55,6 +58,12 @@ def training_report(workspace: Workspace, dataset: str, request: TrainingReportR
     values = {name: value for name, value in plan.labels.items() if value}
     ordered = sorted(values, key=lambda name: values[name])
     dice = scored(summary, "dice")
+    chosen = ChosenRun(workspace, dataset, run, plan, tuple(folds))
+    gains = _gains(workspace, dataset, run, scores)
+    base, why_not = _gain_over_base(chosen, scores, cards[folds[0]], console)
+    gains = base + gains
+    best, stale = _best(workspace, dataset)
+    remarks = [remark for remark in (why_not, stale) if remark]
     training = Training(
         title=f"Training: {dataset}, run {run}",
         summary_line=(
@@ -66,7 +75,9 @@ def training_report(workspace: Workspace, dataset: str, request: TrainingReportR
         logs={fold: _log(workspace.fold(dataset, run, fold).log) for fold in folds},
         labels={name: number for number, name in enumerate(ordered, start=1)},
         volumes=volumes,
-        gains=_gains(workspace, dataset, run, scores),
+        gains=gains,
+        remarks=remarks,
+        best=best,
         facts=provenance(plan, cards),
         commands=commands(workspace.short_name(dataset), folds, cards),
         paragraph=text,
@@ -89,25 +100,44 @@ def _scores(workspace: Workspace, dataset: str, run: str) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
 
 
-def _log(path: Path) -> pd.DataFrame:
-    try:
-        log = pd.read_csv(path)
-    except (OSError, ValueError) as error:
-        raise DatasetError(
-            f"{path}: not a readable log ({str(error).splitlines()[0]}); train the fold anew, or remove its folder"
-        ) from None
-    missing = {"step", "train_loss", "val_dice_smoothed"} - set(log.columns)
-    if missing:
-        raise DatasetError(f"{path}: no column {', '.join(sorted(missing))}; train the fold anew, or remove its folder")
-    return log
-
-
 def _volumes(scores: pd.DataFrame, plan: Plan) -> list[VolumeAgreement]:
     found = []
     for label, pairs in volume_pairs(scores, plan.sides).items():
         figures = agreement([first for first, _ in pairs.values()], [second for _, second in pairs.values()])
         found.append(VolumeAgreement(label, pairs, figures.bias, figures.low, figures.high, figures.icc))
     return found
+
+
+def _best(workspace: Workspace, dataset: str) -> tuple[Best | None, str]:
+    """(what hippopt_best chose, why it is not shown)."""
+    if not workspace.best(dataset).exists():
+        return None, ""
+    try:
+        return read_best(workspace, dataset), ""
+    except HippoptError as error:
+        return None, f"The choice of hippopt_best is not shown: {str(error).splitlines()[0]}"
+
+
+def _gain_over_base(
+    run: ChosenRun, scores: pd.DataFrame, card: AdapterCard, console: Console
+) -> tuple[list[Gain], str]:
+    """(this run beside its base before any training, why there is no such row)."""
+    if card.base_sha256 is None:
+        return [], ""
+    cases = [str(case) for case in dict.fromkeys(scores.case)]
+    theirs = untuned_scores(run, card.base_sha256, cases, console)
+    if isinstance(theirs, str):
+        return [], f"The base {card.base_name} before any training is not shown: {theirs}."
+    return [_gain(f"base {card.base_name}", "the base as it is, before any training", scores, theirs)], ""
+
+
+def _gain(name: str, what: str, scores: pd.DataFrame, theirs: pd.DataFrame) -> Gain:
+    """Paired by subject, on the cases of both."""
+    both = foreground(scores).merge(foreground(theirs), on=["case", "subject"], suffixes=("", "_other"))
+    gain = paired_difference(both.dice, both.dice_other, both.subject.to_numpy(dtype=str))
+    common = theirs[theirs.case.isin(both.case)]
+    dice = mean_dice(foreground(common))
+    return Gain(name, what, dice, gain.mean, gain.low, gain.high, gain.p_value, gain.n_subjects)
 
 
 def _gains(workspace: Workspace, dataset: str, run: str, scores: pd.DataFrame) -> list[Gain]:
@@ -117,24 +147,10 @@ def _gains(workspace: Workspace, dataset: str, run: str, scores: pd.DataFrame) -
         theirs = _scores(workspace, dataset, other) if other != run else pd.DataFrame()
         if theirs.empty:
             continue
-        both = foreground(scores).merge(foreground(theirs), on=["case", "subject"], suffixes=("", "_other"))
-        if both.empty:
+        if not set(theirs.case) & set(scores.case):
             continue
         card = read_card(workspace.fold(dataset, other, str(theirs.fold.iloc[0])).adapter_card)
-        gain = paired_difference(both.dice, both.dice_other, both.subject.to_numpy(dtype=str))
-        common = theirs[theirs.case.isin(both.case)]
-        found.append(
-            Gain(
-                other,
-                what_trained(card),
-                mean_dice(foreground(common)),
-                gain.mean,
-                gain.low,
-                gain.high,
-                gain.p_value,
-                gain.n_subjects,
-            )
-        )
+        found.append(_gain(other, what_trained(card), scores, theirs))
     return found
 
 

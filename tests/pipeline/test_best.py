@@ -268,3 +268,44 @@ def test_without_a_choice_several_runs_ask_for_one(root: Path) -> None:
     with pytest.raises(UsageError, match="several runs; choose one with --run: decoder, full, or let `hippopt_best"):
         chosen_run(Workspace(root), DATASET, None, None, SilentConsole())
     assert chosen_run(Workspace(root), DATASET, "full", None, SilentConsole()).plain
+
+
+def report(run_command: Command, root: Path, run: str) -> str:
+    code, _, err = run_command("report", "Blob", "--run", run, "--root", root)
+    assert code == 0, err
+    return (root / "results" / DATASET / run / "report.html").read_text()
+
+
+def test_the_page_of_a_training_shows_the_choice_and_what_was_not_kept(root: Path, run_command: Command) -> None:
+    text = report(run_command, root, "full")
+    assert "What hippopt_best chose" in text and record(root).text in text
+    for row in record(root).candidates:
+        if row.step == "postprocessing":
+            assert f"<td>{row.name}</td>" in text and row.why in text
+    assert "decoder alone" in text
+    edit_json(root / "results" / DATASET / "best.json", lambda data: data.update(runs=["gone"]))
+    text = report(run_command, root, "full")
+    assert "What hippopt_best chose" not in text and "is not shown" in text and "run gone" in text
+
+
+def test_the_base_before_training_is_shown_only_where_it_has_not_seen_the_scans(
+    root: Path, run_command: Command
+) -> None:
+    card = next((root / "results" / "bases").glob("*.json"))
+    results = root / "results" / DATASET
+    assert "before any training is not shown: its classes do not mean" in report(run_command, root, "decoder")
+    names = ["background", "front", "back"]
+    edit_json(card, lambda data: data.update(class_names=names))
+    seen = json.loads(card.read_text())["seen_images"]
+    assert seen and "it was trained on some of these scans" in report(run_command, root, "decoder")
+    edit_json(card, lambda data: data.update(seen_images=None))
+    assert "it is not known which scans it was trained on" in report(run_command, root, "decoder")
+    assert not list(results.glob("base-*.csv"))
+    edit_json(card, lambda data: data.update(seen_images=[]))
+    text = report(run_command, root, "decoder")
+    assert "the base as it is, before any training" in text
+    kept = next(results.glob("base-*.csv"))
+    assert len(kept.read_text().splitlines()) == 1 + 6 * 3  # two labels and their mean, of six cases
+    time = kept.stat().st_mtime_ns
+    assert "the base as it is, before any training" in report(run_command, root, "decoder")
+    assert kept.stat().st_mtime_ns == time  # not computed again

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hippopt.artifacts.best import Best
+from hippopt.reporting.best_table import difference_text
 from hippopt.reporting.pages import captions
 from hippopt.reporting.pages.charts import Chart, VolumeAgreement, bland_altman, line_chart
 from hippopt.reporting.pages.cohort_table import Measure
@@ -56,8 +58,8 @@ class Gain:
 
 @dataclass(frozen=True)
 class Training:
-    """What the page is made of. scores: case table with a column `fold`;
-    summary: of scoring/tables.py; logs: fold -> its log.csv as a table.
+    """What the page is made of. scores: case table with a column `fold`; summary: of scoring/tables.py; logs: fold ->
+    its log.csv as a table. remarks: what is not shown, and why; best: what hippopt_best chose for the data set.
     """
 
     title: str
@@ -72,6 +74,8 @@ class Training:
     commands: Sequence[str]
     paragraph: str
     references: Sequence[str]
+    remarks: Sequence[str] = ()
+    best: Best | None = None
 
 
 def worst_cases(scores: "pd.DataFrame", count: int = WORST) -> list[str]:
@@ -102,6 +106,9 @@ def write_training(path: Path, training: Training, worst: Sequence[WorstCase]) -
         "worst": _cards(training, worst),
         "planes": captions.PLANES,
         "gains": training.gains,
+        "remarks": training.remarks,
+        "best": training.best,
+        "tidied": _tidied(training.best),
         "labels": [{"name": name, "colour": colour} for name, colour in training.labels.items()],
         "facts": training.facts,
         "commands": training.commands,
@@ -109,6 +116,17 @@ def write_training(path: Path, training: Training, worst: Sequence[WorstCase]) -
         "references": training.references,
     }
     return write_page(path, render("training.html.jinja", context, SCRIPTS))
+
+
+def _tidied(best: Best | None) -> list[dict[str, Any]]:
+    """What hippopt_best tried on the masks of its choice, and whether each is kept."""
+    rows = [row for row in best.candidates if row.step == "postprocessing"] if best else []
+    found = []
+    for row in rows:
+        assert row.dice_difference is not None and row.hd95_difference is not None
+        cells = [difference_text(row.dice_difference, 4), difference_text(row.hd95_difference, 2)]
+        found.append({"name": row.name, "cells": cells, "kept": row.kept, "why": row.why})
+    return found
 
 
 def _number(value: float, digits: int) -> str:
