@@ -19,7 +19,14 @@ from hippopt.recipes.untuned_base import untuned_scores
 from hippopt.reporting.pages.charts import VolumeAgreement
 from hippopt.reporting.pages.methods_text import methods_paragraph
 from hippopt.reporting.pages.rendering import check_page
-from hippopt.reporting.pages.training_facts import commands, methods_facts, provenance, scored, what_trained
+from hippopt.reporting.pages.training_facts import (
+    commands,
+    methods_facts,
+    provenance,
+    scored,
+    training_log,
+    what_trained,
+)
 from hippopt.reporting.pages.training_page import Gain, Training, worst_cases, write_training
 from hippopt.scoring.agreement import agreement, volume_pairs
 from hippopt.scoring.comparison import foreground, mean_dice
@@ -72,7 +79,7 @@ def training_report(workspace: Workspace, dataset: str, request: TrainingReportR
         ),
         scores=scores,
         summary=summary,
-        logs={fold: _log(workspace.fold(dataset, run, fold).log) for fold in folds},
+        logs={fold: training_log(workspace.fold(dataset, run, fold).log) for fold in folds},
         labels={name: number for number, name in enumerate(ordered, start=1)},
         volumes=volumes,
         gains=gains,

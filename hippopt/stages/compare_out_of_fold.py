@@ -3,8 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import nn
 
@@ -198,7 +200,7 @@ def _score(scores: Scores, runs: Together, mask: np.ndarray, case: Case, label: 
         )
     foreground = {name: value for name, value in inputs.plan.labels.items() if value}
     groups = structures(inputs.plan.labels, inputs.plan.sides)
-    reference = label.array.astype(np.int32)
+    reference: npt.NDArray[Any] = label.array.astype(np.int32)
     plain: ScoredCase | None = None
     for settings in inputs.postprocessing:
         tidy = postprocess(mask, settings, groups, label.grid.spacing_mm)

@@ -1,10 +1,13 @@
 """What the training page says of a run in words and numbers, from its plan, its cards and its scores."""
 
+from pathlib import Path
+
 import pandas as pd
 
 from hippopt.artifacts.plan import Plan
 from hippopt.artifacts.trained_words import trains_in_words
 from hippopt.artifacts.weights import AdapterCard
+from hippopt.errors import DatasetError
 from hippopt.reporting.pages.charts import VolumeAgreement
 from hippopt.reporting.pages.methods_text import MethodsFacts, Scored
 from hippopt.reporting.scores import MEAN_FOREGROUND
@@ -99,3 +102,17 @@ def commands(name: str, folds: list[str], cards: dict[str, AdapterCard]) -> list
             f" {card.step}"
         )
     return lines
+
+
+def training_log(path: Path) -> pd.DataFrame:
+    """Read log.csv of a fold. Raises DatasetError where it is damaged."""
+    try:
+        log = pd.read_csv(path)
+    except (OSError, ValueError) as error:
+        raise DatasetError(
+            f"{path}: not a readable log ({str(error).splitlines()[0]}); train the fold anew, or remove its folder"
+        ) from None
+    missing = {"step", "train_loss", "val_dice_smoothed"} - set(log.columns)
+    if missing:
+        raise DatasetError(f"{path}: no column {', '.join(sorted(missing))}; train the fold anew, or remove its folder")
+    return log
