@@ -113,7 +113,7 @@ def _scores(
     lead = next(iter(runs.values()))
     kept = workspace.run_fingerprint(dataset, lead.name)
     fingerprint = load_record(kept if kept.exists() else workspace.fingerprint(dataset), Fingerprint, "hippopt_plan")
-    if content_hash(fingerprint) != lead.plan.fingerprint_hash:
+    if fingerprint.dataset_hash != lead.plan.fingerprint_hash:
         raise StaleArtifactError(
             f"{workspace.fingerprint(dataset)}: not of the scans that run {lead.name} was trained on; restore it, or"
             " train the runs anew"
