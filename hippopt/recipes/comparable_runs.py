@@ -97,9 +97,11 @@ def _read_run(workspace: Workspace, dataset: str, run: str) -> "ComparableRun | 
 def _most_alike(found: Mapping[str, ComparableRun], plan: Plan | None) -> ComparableRun:
     """A run of the largest group with the same cases in the same folds; of equal groups that of the plan of now."""
     now = {case: str(number) for number, fold in enumerate(plan.folds) for case in fold.val} if plan else {}
+    prepared = prediction_hash(plan) if plan else ""
 
-    def rank(run: ComparableRun) -> tuple[int, bool]:
-        return sum(not _unlike(other, run) for other in found.values()), run.cases == now
+    def rank(run: ComparableRun) -> tuple[int, bool, bool]:
+        alike = sum(not _unlike(other, run) for other in found.values())
+        return alike, run.cases == now, prediction_hash(run.plan) == prepared
 
     return max(found.values(), key=rank)
 
