@@ -71,6 +71,8 @@ class Weighed:
             return "HD95 falls, Dice does not"
         if self.dice.mean < -LEAST_GAIN and self.dice.high < 0:
             return "Dice falls"
+        if self.hd95 is not None and self.hd95.high < 0 and self.hd95_p < SIGNIFICANT:
+            return "HD95 falls, but Dice may fall too, or it falls too little"
         if self.dice.mean == 0 and (self.hd95 is None or not self.hd95.mean):
             return "changes nothing"
         return "no gain that chance does not explain"
