@@ -19,7 +19,6 @@ from hippopt.batches.head_maps import HeadMaps, read_head_maps
 from hippopt.batches.label_maps import TARGET, read_map_files, read_table
 from hippopt.console import Console, SilentConsole
 from hippopt.errors import OutputError, UsageError, WeightsError
-from hippopt.inference.region_windows import Ensemble
 from hippopt.networks.base_files import is_shipped, read_base, shipped_base
 from hippopt.networks.device import bfloat16_pays
 from hippopt.networks.heads import similar_classes
@@ -127,11 +126,10 @@ def calibrate(workspace: Workspace, request: MakingRequest, base: BaseCard, unse
     import_monai()
     chosen = chosen_run(workspace, DATASET, request.name, None, console)
     opened = open_run(chosen, torch.device("cpu"), "last", False, SilentConsole())
-    ensemble = Ensemble(opened.models, chosen.plan, opened.windows, opened.device)
     maps = read_map_files(
         [found.path for found in unseen.maps], (len(unseen.maps),), read_table(request.label_table), console
     )
-    made = calibrate_on_maps(ensemble, maps, base.synthesis, chosen.cards()[0], console)
+    made = calibrate_on_maps(opened.ensemble, maps, base.synthesis, chosen.cards()[0], console)
     if made is not None:
         write_json(workspace.run_calibration(DATASET, request.name), made)
 

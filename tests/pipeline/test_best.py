@@ -40,10 +40,10 @@ def best_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert plan.main(arguments) == 0
     with without_plots():
         for fold in (0, 1):
-            assert train.main(train_arguments(root, fold=fold, steps=4)) == 0
+            assert train.main(train_arguments(root, fold=fold, steps=2)) == 0
             base = str(root / "results" / DATASET / "full" / "fold_0")
             more = ("--base", base, "--allow-seen")
-            assert train.main(train_arguments(root, *more, fold=fold, method="decoder", steps=4)) == 0
+            assert train.main(train_arguments(root, *more, fold=fold, method="decoder", steps=2)) == 0
     assert best.main(["Blob", "--root", str(root), "--device", "cpu"]) == 0
     return root
 
