@@ -143,8 +143,8 @@ def test_a_mask_that_is_changed_while_others_are_segmented_is_measured_as_it_sta
 
     out, original = tmp_path / "out", stage._segment
 
-    def segment(loaded, batch):  # type: ignore[no-untyped-def]
-        original(loaded, batch)
+    def segment(loaded, batch, signals):  # type: ignore[no-untyped-def]
+        original(loaded, batch, signals)
         if loaded.files.id == "s1":
             save_nifti(out / "s0.nii.gz", read_mask(out / "s0.nii.gz") * 0)
 
