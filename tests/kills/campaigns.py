@@ -81,7 +81,7 @@ def campaigns(box: Path) -> list[Campaign]:
                  ("plans", "preprocessed"), aims=((0.5, ("",), 0.01),)),
         Campaign("predict", "predict", predict, "trained", ("out",), aims=((0.5, ("/out",), 0.01),)),
         Campaign("import", "import_dataset", imported, "raw", ("raw_data",), atomic="raw_data/Dataset009_New",
-                 aims=((0.6, ("",), 0.002),)),
+                 said_done="exists; give --overwrite", aims=((0.6, ("",), 0.002),)),
         Campaign("import --overwrite", "import_dataset", (*imported, "--overwrite"), "imported", ("raw_data",),
                  atomic="raw_data/Dataset009_New", aims=((0.6, ("",), 0.002),)),
         Campaign("install", "install", install, "raw", ("results",), atomic=f"{RUN}/full",
@@ -162,8 +162,9 @@ def import_all() -> None:
     """Import what commands import, so that forked victims begin at once."""
     for name in ("plan", "train", "predict", "pretrain", "compare", "import_dataset", "install", "export"):
         importlib.import_module(f"hippopt.cli.{name}")
-    for name in ("training", "prediction", "pretraining", "comparison.compare", "model_files", "planning"):
-        importlib.import_module(f"hippopt.recipes.{name}")
+    for name in ("recipes.training", "recipes.prediction", "recipes.pretraining", "recipes.model_files",
+                 "recipes.planning", "comparison.compare"):  # fmt: skip
+        importlib.import_module(f"hippopt.{name}")
     importlib.import_module("hippopt.networks.lean_import").import_monai()
     draw_into_files()
     importlib.import_module("hippopt.stages.train_fold").plot_progress = lambda *_: None  # half of a tiny epoch
