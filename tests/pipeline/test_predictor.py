@@ -99,6 +99,8 @@ def test_every_kind_of_input_gives_the_voxels_of_the_file(
     assert contents(scans) == before
     if kind != "itk":  # and keeps spacings with other rounding
         table = volumes(predicted)
+        # what to correct first is a question to a batch, which a single prediction is not
+        table["flag"] = table["flag"].str.removeprefix("correct first").str.removeprefix("; ")
         ours = fields_of(lines_of(found.volumes))
         assert ours == table[table.scan == name].astype(str).to_dict("records")
 
