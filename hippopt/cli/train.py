@@ -72,8 +72,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--continue-from",
         metavar="RUN",
-        help="go on from this run's own networks, fold by fold, on its base and by its method and plan: a third of the "
-        "steps, as after hippopt_correct. The result is a run of its own, named after RUN where --name gives no other",
+        help="go on from this run's own networks, fold by fold, on its base and by its method and plan, as "
+        "after hippopt_correct. The result is a run of its own, named after RUN where --name gives no other",
     )
     parser.add_argument("--name", default="", metavar="RUN", help="added to the run's name, to keep several runs apart")
     budget = parser.add_mutually_exclusive_group()

@@ -17,10 +17,6 @@ from hippopt.networks.initial_factors import InitialFactors
 from hippopt.networks.locator import ReadyLocator
 from hippopt.training.request import TrainingRequest
 
-# of the steps from a base, what a fold takes that goes on from a trained network: that one knows the labels already,
-# and has only to take in the scans that are new
-CONTINUED_SHARE = 1 / 3
-
 
 @dataclass(frozen=True, kw_only=True)
 class FoldRequest(TrainingRequest):
@@ -76,8 +72,7 @@ class FoldInputs:
     @property
     def planned_steps(self) -> int:
         """Steps of the fold where the user asks for no other number."""
-        steps = self.plan.schedule.steps_from(self.on_weights)
-        return steps if self.earlier is None else max(1, round(CONTINUED_SHARE * steps))
+        return self.plan.schedule.steps_from(self.on_weights)
 
     @property
     def seen_before(self) -> frozenset[str]:

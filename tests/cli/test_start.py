@@ -64,7 +64,9 @@ def test_the_package_imports_nothing_heavy_until_it_is_used() -> None:
         from hippopt import Segmenter  # noqa: F401
 
 
-@pytest.mark.parametrize("arguments", [["plan"], ["train", "4", "0"], ["predict", "-i", ".", "-o", "out", "-d", "None"]])
+@pytest.mark.parametrize(
+    "arguments", [["plan"], ["train", "4", "0"], ["predict", "-i", ".", "-o", "out", "-d", "None"]]
+)
 def test_the_root_is_that_of_the_option_else_of_the_environment(
     arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run_command: Command
 ) -> None:
