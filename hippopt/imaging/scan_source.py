@@ -133,6 +133,8 @@ def restore_box(
         begin, end = max(start[axis], 0), min(start[axis] + probabilities.shape[1 + axis], new)
         columns = (np.eye(old, dtype=np.float32) if old == new else resize_matrix(new, old, 1))[:, begin:end]
         used = np.flatnonzero(columns.any(1))
+        if not len(used):  # a box between two voxels of a coarser scan reaches none of them: one, which gets nothing
+            used = np.array([min(begin * old // new, old - 1)])
         weights.append(columns[used[0] : used[-1] + 1])
         first_voxels.append(properties.crop_start[axis] + int(used[0]))
         sizes.append(len(weights[-1]))

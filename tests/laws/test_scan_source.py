@@ -101,3 +101,16 @@ def test_a_box_comes_back_as_the_whole_would(
     np.testing.assert_allclose(place_in_scan(restored[1:], within), expected, atol=1e-5)
     np.testing.assert_allclose(restored.sum(0), 1, atol=1e-5)
     assert to_ras(image, grid).shape[1:] == properties.ras_shape
+
+
+def test_a_box_between_two_voxels_of_a_coarse_scan_reaches_none_of_them() -> None:
+    """Prepared at 1 mm from slices of 5 mm, most slices of the prepared image lie between two of the scan's."""
+    affine = ((1.0, 0.0, 0.0, 0.0), (0.0, 1.0, 0.0, 0.0), (0.0, 0.0, 5.0, 0.0), (0.0, 0.0, 0.0, 1.0))
+    grid = Grid(shape=(12, 12, 12), affine=affine)
+    properties = ScanSource(
+        noise(1, 1, 12, 12, 12), grid, changed(small_plan(), target_spacing_mm=(1, 1, 1))
+    ).properties
+    box = np.concatenate([np.zeros((1, 1, 1, 1), np.float32), np.ones((1, 1, 1, 1), np.float32)])
+    reached = [restore_box(box, (place, 3, 3), properties)[0] for place in range(properties.prepared_shape[0])]
+    assert {float(found.sum(0).max()) for found in reached} == {1.0}
+    assert 0 < sum(found[1].any() for found in reached) < len(reached)
