@@ -6,6 +6,8 @@ import importlib
 import json
 import os
 import signal
+import socket
+import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -122,8 +124,11 @@ def test_a_comparison_on_a_test_set_and_its_continuation(root: Path, run_command
     assert (folder(root) / "comparison.png").stat().st_size > 1000
     assert any(line.startswith("lora r2 ") and f"{table.dice['lora r2']:.4f}" in line for line in out.splitlines())
 
-    # the same command again trains and predicts nothing, and writes the same tables
+    # the same command again trains and predicts nothing, writes the same tables, and removes what a killed one left
     before, count = contents(root / "results"), len(runner.ran)
+    killed = subprocess.Popen(["true"])
+    killed.wait()
+    (folder(root) / f".tmp-{killed.pid}.{socket.gethostname()}.0a1b2c3d.png").write_bytes(b"half")
     code, out, err = compare(run_command, root, *FIRST)
     assert code == 0 and len(runner.ran) == count, err
     assert contents(root / "results") == before
