@@ -9,6 +9,7 @@ import re
 import secrets
 import socket
 import stat
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
@@ -22,6 +23,8 @@ from hippopt.errors import OutputError, PlanError
 SCHEMA = 1
 TEMPORARY = ".tmp-"  # how the names of unfinished files begin
 OWNED = re.compile(rf"^{re.escape(TEMPORARY)}(\d+)\.(.+)\.[0-9a-f]{{8}}(\.|$)")  # process, host
+_TIDIED: set[Path] = set()  # folders in which this process has written
+_TIDYING = threading.Lock()
 
 
 class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -106,11 +109,21 @@ def load_record(path: Path, kind: type[R], made_by: str) -> R:
 
 
 @contextlib.contextmanager
-def atomic_path(path: Path) -> Iterator[Path]:
+def atomic_path(path: Path, keep_first: bool = False) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success it is synced and renamed to `path`, else removed.
 
-    A killed process therefore never leaves a half-written file under the final name.
-    Raises OutputError where the disk is full or the folder cannot be written.
+    A killed process therefore never leaves a half-written file under the final name, and what it left under a
+    temporary one goes when the next process writes in that folder.
+
+    Args:
+        path: the final name.
+        keep_first: a file that another process gave this name first stays, and this one is dropped.
+
+    Yields:
+        The temporary path, with the suffix of `path`.
+
+    Raises:
+        OutputError: the disk is full or the folder cannot be written.
     """
     path = Path(path)
     temporary: Path | None = None
@@ -118,6 +131,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
     suffix = "".join(path.suffixes[-2:]) if path.name.endswith(".nii.gz") else path.suffix
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        _tidy_once(path.parent)
         temporary, mode = _new_file(path.parent, suffix)
         yield temporary
         if temporary.stat().st_mode != mode:  # some libraries put a new file in its place
@@ -125,12 +139,32 @@ def atomic_path(path: Path) -> Iterator[Path]:
                 temporary.chmod(stat.S_IMODE(mode))
         with open(temporary, "rb+") as stream:
             os.fsync(stream.fileno())
-        os.replace(temporary, path)
+        _move(temporary, path, keep_first)
     except OSError as error:
         raise OutputError(f"{path}: cannot be written ({error.strerror or error}); {_remedy(error)}") from error
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+
+
+def _move(temporary: Path, path: Path, keep_first: bool) -> None:
+    if not keep_first:
+        os.replace(temporary, path)
+        return
+    try:
+        with contextlib.suppress(FileExistsError):
+            os.link(temporary, path)
+    except OSError:  # a file system without hard links
+        if not path.exists():
+            os.replace(temporary, path)
+
+
+def _tidy_once(folder: Path) -> None:
+    """Before this process first writes in a folder: remove what processes that are gone were writing there."""
+    with _TIDYING:
+        if folder not in _TIDIED:
+            _TIDIED.add(folder)
+            remove_leftovers_of_the_dead(folder)
 
 
 def _new_file(folder: Path, suffix: str) -> tuple[Path, int]:
@@ -181,9 +215,9 @@ def _of_this_process() -> str:
     return f"{TEMPORARY}{os.getpid()}.{socket.gethostname()}."
 
 
-def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
-    """Call `write` with a temporary path and move the result to `path`."""
-    with atomic_path(path) as temporary:
+def write_atomically(path: Path, write: Callable[[Path], object], keep_first: bool = False) -> None:
+    """Call `write` with a temporary path and move the result to `path`, as `atomic_path` does."""
+    with atomic_path(path, keep_first) as temporary:
         write(temporary)
 
 

@@ -2,14 +2,12 @@
 once, by whichever part comes first, and dealt out in turn.
 """
 
-import contextlib
 import csv
 import hashlib
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from hippopt.artifacts.codec import TEMPORARY
+from hippopt.artifacts.codec import atomic_path
 from hippopt.errors import OutputError
 from hippopt.files.scan_listing import ScanFiles
 from hippopt.inference.volume_table import as_text
@@ -51,24 +49,8 @@ def write_list(output: Path, scans: Sequence[ScanFiles]) -> None:
     if path.exists():
         return
     rows = sorted([_text(files.id), _text(files.channels[0].name)] for files in scans)
-    temporary = path.with_name(f"{TEMPORARY}{os.getpid()}-{SCAN_LIST}")
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-        with temporary.open("w", newline="", encoding="utf-8") as stream:
-            csv.writer(stream, delimiter="\t", lineterminator="\n").writerows([HEADER, *rows])
-            stream.flush()
-            os.fsync(stream.fileno())
-        try:
-            with contextlib.suppress(FileExistsError):  # another part was first
-                os.link(temporary, path)
-        except OSError:  # a file system without links
-            os.replace(temporary, path)
-    except OSError as error:
-        raise OutputError(
-            f"{path}: cannot be written ({error.strerror}); free space or choose another folder"
-        ) from None
-    finally:
-        temporary.unlink(missing_ok=True)
+    with atomic_path(path, keep_first=True) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
+        csv.writer(stream, delimiter="\t", lineterminator="\n").writerows([HEADER, *rows])
 
 
 def _gone(scan: str, file: Path) -> ScanFiles:

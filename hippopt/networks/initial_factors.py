@@ -2,7 +2,6 @@
 and the file that holds them once for many adapter files.
 """
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,11 +9,11 @@ from pathlib import Path
 import msgspec
 import torch
 
-from hippopt.artifacts.codec import TEMPORARY, canonical_json, decode, parse_json
+from hippopt.artifacts.codec import canonical_json, decode, parse_json, write_atomically
 from hippopt.artifacts.methods import METHODS, Method
 from hippopt.artifacts.plan import AdapterSettings, NetworkSettings
 from hippopt.artifacts.weights import AdapterCard, FactorsRecord
-from hippopt.errors import HippoptError, OutputError, WeightsError
+from hippopt.errors import HippoptError, WeightsError
 from hippopt.networks.adapters.protocol import maker_of
 from hippopt.networks.stacks import slot_names, stack_ranks
 from hippopt.networks.tensor_files import parse_state, save_tensors, tensors_sha256
@@ -102,30 +101,9 @@ def factors_of(card: AdapterCard, path: Path, adapter: Path) -> InitialFactors |
 
 def save_factors(path: Path, initial: InitialFactors, record: FactorsRecord, replace: bool) -> None:
     """Write the file whole. Without `replace`, a file that another process made first stays. Raises OutputError."""
-    temporary = path.with_name(f"{TEMPORARY}{os.getpid()}-{path.name}")
-    try:
-        # one key: safetensors writes several in any order, and equal factors are to give equal files
-        save_tensors(
-            temporary,
-            initial.tensors,
-            {METADATA: canonical_json({"made_of": record, "sha256": initial.sha256}).decode()},
-        )
-        if replace:
-            os.replace(temporary, path)
-            return
-        try:
-            os.link(temporary, path)
-        except FileExistsError:
-            return
-        except OSError:  # a file system without hard links
-            if not path.exists():
-                os.replace(temporary, path)
-    except OSError as error:
-        raise OutputError(
-            f"{path}: cannot be written ({error.strerror or error}); free space or choose another --root"
-        ) from None
-    finally:
-        temporary.unlink(missing_ok=True)
+    # one key: safetensors writes several in any order, and equal factors are to give equal files
+    about = {METADATA: canonical_json({"made_of": record, "sha256": initial.sha256}).decode()}
+    write_atomically(path, lambda temporary: save_tensors(temporary, initial.tensors, about), keep_first=not replace)
 
 
 def differences(found: FactorsRecord, wanted: FactorsRecord) -> str:

@@ -5,7 +5,7 @@ import socket
 import subprocess
 from pathlib import Path
 
-from hippopt.artifacts.codec import atomic_path, remove_leftovers_of_the_dead
+from hippopt.artifacts.codec import atomic_path, remove_leftovers_of_the_dead, write_atomically, write_bytes
 from tests.synthetic import Command, run_plan
 
 
@@ -33,6 +33,27 @@ def test_row_110_only_files_of_dead_processes_of_this_host_go(tmp_path: Path) ->
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
         ["a.nii.gz", names["other host"], names["other program"], names["living"]]
     )
+
+
+def test_row_110_writing_in_a_folder_removes_what_lies_there(tmp_path: Path) -> None:
+    """Each writer tidies its folder, once: commands need not know which folders a killed one was writing in."""
+    names = [f".tmp-{dead_process()}.{socket.gethostname()}.0a1b2c3{digit}.csv" for digit in "de"]
+    (tmp_path / names[0]).write_bytes(b"half")
+    write_bytes(tmp_path / "metrics.csv", b"whole")
+    assert [path.name for path in tmp_path.iterdir()] == ["metrics.csv"]
+    (tmp_path / names[1]).write_bytes(b"half")
+    with atomic_path(tmp_path / "metrics.csv") as outer, atomic_path(tmp_path / "summary.json") as inner:
+        outer.write_bytes(b"new")
+        inner.write_bytes(b"{}")
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([names[1], "metrics.csv", "summary.json"])
+
+
+def test_row_110_the_first_of_two_writers_keeps_its_file(tmp_path: Path) -> None:
+    with atomic_path(tmp_path / "scans.tsv", keep_first=True) as late:
+        late.write_bytes(b"late")
+        write_atomically(tmp_path / "scans.tsv", lambda path: path.write_bytes(b"early"), keep_first=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["scans.tsv"]
+    assert (tmp_path / "scans.tsv").read_bytes() == b"early"
 
 
 def test_row_110_planning_again_removes_half_arrays(workspace: Path, run_command: Command) -> None:
