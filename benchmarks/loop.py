@@ -4,16 +4,17 @@
 
 The data folder has the Decathlon's layout with `subjects.tsv` and `splits.json`. Each seed draws forty persons that are
 in neither `choose_on` nor `test_once`, with one scan each. Ten of them train five folds (or --folds) and `full-data`
-for --steps. The folds predict the other thirty. The ten that `volumes.tsv` calls `correct first` get their true labels
-by `hippopt_correct`, as if a person had corrected them without fault; so do, in a copy of the workspace, ten drawn
-at random. Then `full-data` is trained
+for --steps. The folds predict the other thirty. Ten of these get their true labels by `hippopt_correct`, as if a person
+had corrected them without fault, each choice in a copy of the workspace: those that `volumes.tsv` calls `correct first`
+(worst), ten drawn at random (random), and the ten of the lowest true Dice, which nobody could know (oracle). Then
+`full-data` goes on with --continue-from for --steps. Beside them stand
 
-    worst, random    with --continue-from, for a third of --steps
-    worst-long       with --continue-from, for all of --steps
-    anew             from the base on the ten and the ten worst, for --steps
+    ten         full-data of the ten as it was
+    ten-long    the same gone on for --steps on the ten alone: what length gains without new labels
+    anew        from the base on the ten and the ten worst-predicted, for --steps
 
-and each is scored on the forty scans of `choose_on`: mean Dice over persons, with paired differences. What is done is
-kept, so that the same command goes on after a stop.
+Each is scored on the forty scans of `choose_on`: mean Dice over persons, with paired differences. What is done is kept,
+so that the same command goes on after a stop.
 """
 
 import argparse
@@ -34,15 +35,15 @@ from hippopt.scoring.tables import read_case_table
 
 TEN, THIRTY = 10, 30
 DATASET, RUN = "Dataset040_Loop", "lora-pt-r4"
-ARMS = {  # arm: (workspace, run, options of hippopt_train by --steps)
-    "ten": ("ten", RUN, lambda steps: ["--steps", steps]),
-    "worst": ("worst", f"{RUN}-continued", lambda steps: ["--continue-from", RUN, "--steps", steps // 3]),
-    "random": ("random", f"{RUN}-continued", lambda steps: ["--continue-from", RUN, "--steps", steps // 3]),
-    "anew": ("worst", f"{RUN}-anew", lambda steps: ["--name", "anew", "--steps", steps]),
-    "worst-long": (
-        "worst", f"{RUN}-long", lambda steps: ["--continue-from", RUN, "--name", "long", "--steps", steps]
-    ),
-}  # fmt: skip
+ON = ["--continue-from", RUN, "--name", "long"]
+ARMS = {  # arm: (workspace, run, options of hippopt_train)
+    "ten": ("ten", RUN, []),
+    "ten-long": ("ten", f"{RUN}-long", ON),
+    "worst": ("worst", f"{RUN}-long", ON),
+    "random": ("random", f"{RUN}-long", ON),
+    "oracle": ("oracle", f"{RUN}-long", ON),
+    "anew": ("worst", f"{RUN}-anew", ["--name", "anew"]),
+}
 
 
 def hippopt(command: str, root: Path, *arguments: object) -> None:
@@ -95,6 +96,14 @@ def order(data: Path, folder: Path, cases: list[str]) -> FirstToCorrect:
     return first_to_correct(unmarked(read_volumes(folder / "masks" / "volumes.tsv")))
 
 
+def truly_worst(data: Path, folder: Path, cases: list[str]) -> list[str]:
+    """The ten masks of the lowest true Dice."""
+    labels = link(folder / "thirty_labels", [data / "labelsTr" / f"{case}.nii.gz" for case in cases])
+    hippopt("evaluate", folder / "ten", "-p", folder / "masks", "-l", labels, "-d", "Loop", "--jobs", 1)
+    dice = foreground(read_case_table(folder / "masks" / "metrics.csv")).set_index("case").dice
+    return [str(case) for case in dice.sort_values(kind="stable").index[:TEN]]
+
+
 def corrected(data: Path, folder: Path, name: str, cases: list[str]) -> None:
     """A copy of workspace `ten` in which the true labels of the cases were brought in."""
     root = folder / name
@@ -127,9 +136,13 @@ def one_seed(data: Path, folder: Path, seed: int, steps: int, folds: list[str], 
     found = order(data, folder, thirty)
     assert len(found.scans) == TEN, found
     lots = [str(case) for case in np.random.default_rng([seed, 1]).choice(thirty, TEN, replace=False)]
+    truly = truly_worst(data, folder, thirty)
     print(f"seed {seed}: ordered by {found.measure}: {' '.join(found.scans)}; at random: {' '.join(sorted(lots))}")
-    corrected(data, folder, "worst", list(found.scans))
-    corrected(data, folder, "random", lots)
+    print(
+        f"seed {seed}: {len(set(found.scans) & set(truly))} of the {TEN} marked are among the truly worst", flush=True
+    )
+    for name, chosen in (("worst", list(found.scans)), ("random", lots), ("oracle", truly)):
+        corrected(data, folder, name, chosen)
     cases = json.loads((data / "splits.json").read_text())["choose_on"]
     scans = link(folder / "choose", [data / "imagesTr" / f"{case}.nii.gz" for case in cases])
     labels = link(folder / "choose_labels", [data / "labelsTr" / f"{case}.nii.gz" for case in cases])
@@ -137,7 +150,7 @@ def one_seed(data: Path, folder: Path, seed: int, steps: int, folds: list[str], 
     for arm in arms:
         root, _, options = ARMS[arm]
         if arm != "ten":
-            hippopt("train", folder / root, "Loop", "full-data", "--resume", *options(steps))
+            hippopt("train", folder / root, "Loop", "full-data", "--resume", *options, "--steps", steps)
         tables.append(scored(data, folder, arm, scans, labels))
     return pd.concat(tables).assign(seed=seed)
 
@@ -157,7 +170,7 @@ def main() -> None:
         tables.append(one_seed(options.data.resolve(), folder, seed, options.steps, options.folds, options.arms))
         every = pd.concat(tables, ignore_index=True)
         every.to_csv(options.workspace / "cases.csv", index=False)
-        rows = compare(every, ["ten", "random", "anew"])
+        rows = compare(every, ["ten-long", "random", "anew"])
         costs = every.groupby("row")[["steps", "minutes"]].mean().round(1)
         rows = rows.merge(costs, left_on="row", right_index=True)
         rows.to_csv(options.workspace / "rows.csv", index=False)

@@ -43,14 +43,12 @@ def make_study(scans: list[Path], folder: Path, count: int, broken: int) -> Path
 
 
 class Watched:
-    """hippopt_predict as a process that is looked at twice a second.
+    """A command as a process that is looked at twice a second.
 
     seen: rows of time in s, resident memory in MB, and processor time used so far in s.
     """
 
-    def __init__(self, root: Path, source: Path, output: Path, *more: str) -> None:
-        command = [sys.executable, "-m", "hippopt.cli.predict", "--device", "cpu"]
-        command += ["--root", str(root), "-i", str(source), "-o", str(output), *more]
+    def __init__(self, *command: str) -> None:
         self.seen: list[tuple[float, float, float]] = []
         self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         threading.Thread(target=self._watch, daemon=True).start()
@@ -73,6 +71,12 @@ class Watched:
         return np.diff(np.interp(found_at(journal), times, used))
 
 
+def predicting(root: Path, source: Path, output: Path, *more: str) -> Watched:
+    """hippopt_predict at work."""
+    command = [sys.executable, "-m", "hippopt.cli.predict", "--device", "cpu", "--root", str(root)]
+    return Watched(*command, "-i", str(source), "-o", str(output), *more)
+
+
 def found_at(journal: Path) -> list[float]:
     """When each scan was found, in s."""
     lines = (msgspec.json.decode(line) for line in journal.read_bytes().splitlines())
@@ -84,7 +88,7 @@ def run_parts(root: Path, source: Path, output: Path, parts: int) -> list[Watche
     done: list[Watched] = []
     numbers = [*range(1, parts + 1), 2]
     for pair in (numbers[first : first + 2] for first in range(0, len(numbers), 2)):
-        running = {part: Watched(root, source, output, "--parts", str(parts), "--part", str(part)) for part in pair}
+        running = {part: predicting(root, source, output, "--parts", str(parts), "--part", str(part)) for part in pair}
         if 2 in running and not done:
             while (
                 running[2].process.poll() is None
@@ -101,10 +105,10 @@ def run_parts(root: Path, source: Path, output: Path, parts: int) -> list[Watche
 def study(options: argparse.Namespace, scans: list[Path], folder: Path) -> bool:
     source = make_study(scans, folder / "scans", options.count, 3)
     whole, parted = folder / "whole", folder / "parted"
-    watched = [Watched(options.root, source, whole)]
+    watched = [predicting(options.root, source, whole)]
     watched[0].process.wait()
     watched += run_parts(options.root, source, parted, options.parts)
-    merge = Watched(options.root, source, parted, "--merge")
+    merge = predicting(options.root, source, parted, "--merge")
     print(f"merge ends with {merge.process.wait()}")
     same = all((whole / name).read_bytes() == (parted / name).read_bytes() for name in TABLES)
     masks = [path.name for path in image_files(whole)]
@@ -161,7 +165,7 @@ def draw(series: list[tuple[str, np.ndarray]], watched: list[Watched], path: Pat
 def until_first_mask(root: Path, source: Path, output: Path, new: set[str]) -> float:
     """Seconds from the start of the command to its first new mask; it is then asked to end."""
     started = time.monotonic()
-    watched = Watched(root, source, output)
+    watched = predicting(root, source, output)
     while watched.process.poll() is None and not any((output / name).exists() for name in new):
         time.sleep(0.05)
     seconds = time.monotonic() - started
