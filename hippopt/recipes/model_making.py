@@ -1,7 +1,5 @@
 """Make a model for those who have no labels: a base as it is, and a locator trained on synthetic whole heads."""
 
-import shlex
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +10,7 @@ from hippopt.artifacts.codec import write_json
 from hippopt.artifacts.model_card import ModelCard
 from hippopt.artifacts.model_file import RUN_NAME
 from hippopt.artifacts.plan_rules import check_plan
+from hippopt.artifacts.recorded_command import recorded_command
 from hippopt.artifacts.synthesis import HeadSynthesis
 from hippopt.artifacts.weights import BaseCard
 from hippopt.artifacts.writable_folder import check_writable
@@ -156,15 +155,5 @@ def _card(request: MakingRequest, base: BaseCard, maps: HeadMaps, labels: dict[s
         attribution=base.attribution,
         base=base.name,
         base_sha256=base.sha256,
-        command=_command(),
+        command=recorded_command("hippopt_make_model"),
     )
-
-
-def _command() -> str:
-    """The command line, without the folders of this machine."""
-    words = [
-        Path(word).name if "/" in word and " " not in word else word
-        for word in sys.argv[1:]
-        if word not in ("--resume", "--overwrite")
-    ]
-    return shlex.join(["hippopt_make_model", *words])

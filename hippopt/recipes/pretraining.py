@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 import torch
 
+from hippopt.artifacts.recorded_command import recorded_command
 from hippopt.artifacts.weights import BaseCard
 from hippopt.batches.augmentation import open_batches
 from hippopt.batches.label_maps import ANTERIOR, POSTERIOR, read_label_maps, read_table
@@ -28,7 +29,6 @@ from hippopt.training.pretraining_sources import (
     all_seen,
     asked_network,
     begun_from,
-    command_line,
     start_of,
     synthesis_of,
     synthetic_inputs,
@@ -124,7 +124,7 @@ def _dataset_inputs(
         origin=f"{len(train)} cases of {name}; fold 0's validation cases were not trained on" + begun_from(start),
         channel_names=plan.channel_names,
         class_names=plan.network_classes,
-        command=command_line(),
+        command=recorded_command("hippopt_pretrain"),
     )
     cases = training_cases(planned, train)
     shown = training_cases(planned, validation or train)

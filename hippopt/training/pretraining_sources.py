@@ -1,8 +1,6 @@
 """What a pre-training learns from: the request, the network that it asks for, and scans made from label maps."""
 
 import contextlib
-import shlex
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +11,7 @@ import torch
 
 from hippopt.artifacts.plan import NetworkSettings, NormalisationSettings
 from hippopt.artifacts.plan_edits import apply_synthesis_settings
+from hippopt.artifacts.recorded_command import recorded_command
 from hippopt.artifacts.synthesis import SynthesisSettings
 from hippopt.artifacts.triples import Voxels
 from hippopt.artifacts.weights import BaseCard
@@ -142,7 +141,7 @@ def synthetic_inputs(
         class_names=CLASSES,
         synthesis=settings,
         label_maps={m.name: file_sha256(m.path) for m in trained.maps},
-        command=command_line(),
+        command=recorded_command("hippopt_pretrain"),
     )
 
     @contextlib.contextmanager
@@ -166,13 +165,3 @@ def _synthetic_windows(unseen: LabelMaps, settings: SynthesisSettings) -> tuple[
     made = Synthesiser(unseen, msgspec.structs.replace(settings, share_t1=1.0), torch.device("cpu"))
     drawn = [synthetic_batch(made, 2, VALIDATION_SEED, index) for index in range(VALIDATION_BATCHES)]
     return torch.cat([batch["image"] for batch in drawn]), torch.cat([batch["label"][:, 0] for batch in drawn])
-
-
-def command_line() -> str:
-    """The command line that began this, without the folders of this machine."""
-    words = [
-        Path(word).name if "/" in word and " " not in word else word
-        for word in sys.argv[1:]
-        if word not in ("--resume", "--overwrite")
-    ]
-    return shlex.join(["hippopt_pretrain", *words])
