@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from hippopt.artifacts.dataset import image_files
-from hippopt.batches.label_maps import HEAD, TARGET, LabelTable
+from hippopt.batches.label_maps import HEAD, TARGET, LabelTable, hold_out_last
 from hippopt.console import Console
 from hippopt.errors import DatasetError, HippoptError
 from hippopt.files.file_kind import near_matches
@@ -48,14 +48,9 @@ class HeadMaps:
 
     def split(self, last: int) -> tuple["HeadMaps", "HeadMaps"]:
         """(all but the last ones of each folder, the last ones of each folder)."""
-        ends = np.cumsum(self.sizes)
-        held = {int(end) - 1 - k for end in ends for k in range(last)}
-        first = tuple(found for index, found in enumerate(self.maps) if index not in held)
-        kept = tuple(found for index, found in enumerate(self.maps) if index in held)
-        return (
-            HeadMaps(first, self.tissues, tuple(size - last for size in self.sizes)),
-            HeadMaps(kept, self.tissues, (last,) * len(self.sizes)),
-        )
+        first, kept = hold_out_last(self.maps, self.sizes, last)
+        sizes = tuple(size - last for size in self.sizes)
+        return HeadMaps(first, self.tissues, sizes), HeadMaps(kept, self.tissues, (last,) * len(sizes))
 
 
 def read_head_maps(folders: Sequence[Path], table: LabelTable, console: Console) -> HeadMaps:

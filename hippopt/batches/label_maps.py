@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from scipy import ndimage
@@ -21,6 +22,7 @@ from hippopt.files.file_kind import near_matches
 from hippopt.files.label_reading import read_label
 from hippopt.imaging.orientation import ras_triple, to_ras
 
+Map = TypeVar("Map")
 TARGET = "hippocampus"
 CLASSES = (
     "background",
@@ -80,12 +82,21 @@ class LabelMaps:
 
     def split(self, last: int) -> tuple["LabelMaps", "LabelMaps"]:
         """(all but the last ones of each folder, the last ones of each folder)."""
-        ends = np.cumsum(self.sizes)
-        held = {int(end) - 1 - k for end in ends for k in range(last)}
-        first = tuple(found for index, found in enumerate(self.maps) if index not in held)
-        kept = tuple(found for index, found in enumerate(self.maps) if index in held)
+        first, kept = hold_out_last(self.maps, self.sizes, last)
         sizes = tuple(size - last for size in self.sizes)
         return LabelMaps(first, self.tissues, sizes), LabelMaps(kept, self.tissues, (last,) * len(sizes))
+
+
+def hold_out_last(maps: Sequence[Map], sizes: Sequence[int], last: int) -> tuple[tuple[Map, ...], tuple[Map, ...]]:
+    """(all but the last ones of each folder, the last ones of each folder), in their order.
+
+    sizes: how many of the maps lie in each folder, one folder after the other; last: fewer than any of them.
+    """
+    held = {int(end) - 1 - k for end in np.cumsum(sizes) for k in range(last)}
+    return (
+        tuple(found for index, found in enumerate(maps) if index not in held),
+        tuple(found for index, found in enumerate(maps) if index in held),
+    )
 
 
 def read_table(path: Path | None = None) -> LabelTable:
