@@ -9,6 +9,8 @@ import numpy as np
 import torch
 import torch.nn.functional as functional
 
+from hippopt.imaging.rotations import rotation
+
 ROTATION_DEGREES, SCALING, STRETCH, SHIFT = 20.0, 1.25, 1.08, 0.2  # SHIFT: share of the canvas
 FILLED = 0.4  # share of a coarse voxel: under one half, since a structure is only a few of them thick
 P_CROP, CROP_SHARE = 0.5, 0.4  # of an axis, cut off at each end at most
@@ -79,14 +81,8 @@ def _sample(
 def _grid(case: CoarseCase, canvas: tuple[int, int, int], flip: bool, rng: np.random.Generator) -> torch.Tensor:
     """Where each voxel of the canvas is read from: (1, *canvas, 3), as grid_sample takes it."""
     angles = np.deg2rad(rng.uniform(-ROTATION_DEGREES, ROTATION_DEGREES, 3))
-    turn = np.eye(3)
-    for (first, second), angle in zip(((0, 1), (1, 2), (0, 2)), angles, strict=True):
-        step = np.eye(3)
-        step[[first, second], [first, second]] = np.cos(angle)
-        step[first, second], step[second, first] = -np.sin(angle), np.sin(angle)
-        turn = turn @ step
     scale = np.exp(rng.uniform(-np.log(SCALING), np.log(SCALING)) + rng.uniform(-np.log(STRETCH), np.log(STRETCH), 3))
-    matrix = turn * scale  # in voxels, axes x, y, z
+    matrix = rotation(angles, ((0, 1), (1, 2), (0, 2))) * scale  # in voxels, axes x, y, z
     if flip:
         matrix[0] *= -1
     size_in, size_out = np.array(case.image.shape[:0:-1], float), np.array(canvas[::-1], float)

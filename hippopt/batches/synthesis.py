@@ -18,6 +18,7 @@ from torch import Tensor
 from hippopt.artifacts.synthesis import SynthesisSettings
 from hippopt.batches.label_maps import ALVEUS, ANTERIOR, HEAD, POSTERIOR, LabelMap, LabelMaps, LabelTable
 from hippopt.batches.patches import JITTER_VOXELS
+from hippopt.imaging.rotations import rotation
 
 # mean of a T1-weighted scan by tissue, as a share of white matter's, and how much it varies between scans (normal, 1
 # SD); a tissue named after another one lies around it, so that grey matter stays grey. In the order in which they are
@@ -109,23 +110,13 @@ def draw_sample(maps: LabelMaps, settings: SynthesisSettings, rng: np.random.Gen
 def _matrix(settings: SynthesisSettings, rng: np.random.Generator) -> np.ndarray:
     """Flip along x, shear, scaling and rotation about the three axes."""
     angles = np.deg2rad(rng.uniform(-1, 1, 3) * settings.rotation_degrees)
-    matrix = np.eye(3)
-    for axis, angle in enumerate(angles):
-        first, second = [other for other in range(3) if other != axis]
-        turn = np.eye(3)
-        turn[[first, first, second, second], [first, second, first, second]] = [
-            math.cos(angle),
-            -math.sin(angle),
-            math.sin(angle),
-            math.cos(angle),
-        ]
-        matrix = matrix @ turn
+    turn = rotation(angles, ((1, 2), (0, 2), (0, 1)))
     shear = np.eye(3) + np.triu(rng.uniform(-1, 1, (3, 3)) * settings.shear, 1)
     low, high = settings.scaling
     common = math.exp(rng.uniform(math.log(low), math.log(high)))
     scale = np.diag(1 / (common * np.exp(rng.normal(0, settings.axis_scaling, 3))))
     flip = np.diag([1.0, 1.0, -1.0 if rng.random() < settings.p_flip else 1.0])
-    return matrix @ shear @ scale @ flip
+    return turn @ shear @ scale @ flip
 
 
 def draw_intensities(

@@ -17,6 +17,7 @@ from hippopt.artifacts.synthesis import HeadSynthesis, SynthesisSettings
 from hippopt.batches.head_maps import BRAIN, FLUID, FULL, HeadMap, HeadMaps
 from hippopt.batches.locator_batches import FILLED
 from hippopt.batches.synthesis import draw_intensities
+from hippopt.imaging.rotations import rotation
 
 CLIP = (0.005, 0.995)
 LEAST_VOXELS = 64  # of a field of view that are to be normalised
@@ -115,13 +116,8 @@ def _grid(
 ) -> Tensor:  # fmt: skip
     """(1, *canvas, 3): where each voxel is read from, as grid_sample takes it."""
     angles = np.deg2rad(rng.uniform(-1, 1, 3) * settings.rotation_degrees)
-    turn = np.eye(3)
-    for (first, second), angle in zip(((0, 1), (1, 2), (0, 2)), angles, strict=True):
-        step = np.eye(3)
-        step[[first, second], [first, second]] = np.cos(angle)
-        step[first, second], step[second, first] = -np.sin(angle), np.sin(angle)
-        turn = turn @ step
     common = rng.uniform(-math.log(settings.scaling), math.log(settings.scaling))
+    turn = rotation(angles, ((0, 1), (1, 2), (0, 2)))
     matrix = turn * np.exp(common + rng.uniform(-math.log(settings.stretch), math.log(settings.stretch), 3))
     if flip:
         matrix[:, 2] *= -1

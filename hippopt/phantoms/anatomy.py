@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hippopt.artifacts.triples import Millimetres
+from hippopt.imaging.rotations import rotation
 
 FloatArray = NDArray[np.float32]
 
@@ -164,20 +165,11 @@ def paint(anatomy: Anatomy, points: FloatArray, edge_mm: float) -> tuple[FloatAr
 
 def _into_anatomy(pose: Pose, points: FloatArray) -> FloatArray:
     """Points of the crop -> the same points in the anatomy's unposed frame, where the tube runs along -y."""
-    about_x, about_y, about_z = (_rotation(axis, angle) for axis, angle in enumerate(pose.rotation_rad))
-    inverse = (about_z @ about_y @ about_x).T / pose.scale
+    about_x, about_y, about_z = pose.rotation_rad
+    inverse = rotation((about_z, about_y, about_x), ((0, 1), (2, 0), (1, 2))).T / pose.scale
     moved = points - np.asarray(pose.shift_mm, np.float32)[:, None, None, None]
     straight = np.tensordot(inverse.astype(np.float32), moved, axes=1)
     return straight + np.stack([sample_waves(waves, straight) for waves in pose.warp])
-
-
-def _rotation(axis: int, angle_rad: float) -> NDArray[np.float64]:
-    first, second = (axis + 1) % 3, (axis + 2) % 3
-    matrix = np.eye(3)
-    matrix[first, first] = matrix[second, second] = np.cos(angle_rad)
-    matrix[second, first] = np.sin(angle_rad)
-    matrix[first, second] = -matrix[second, first]
-    return matrix
 
 
 def _centre_line(tube: Tube, t: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:

@@ -13,6 +13,7 @@ from hippopt.artifacts.codec import content_hash
 from hippopt.artifacts.grid import Grid, affine_rows
 from hippopt.imaging.orientation import ras_triple, to_ras
 from hippopt.imaging.preparation import prepare, restore_mask
+from hippopt.imaging.rotations import rotation
 from hippopt.imaging.scan_source import ScanSource
 from hippopt.imaging.straightening import nearest_grid, straight_grid, tilt_degrees
 from tests.records import changed, small_plan
@@ -23,17 +24,6 @@ CENTRE = np.array([3.0, -20.0, 8.0])  # RAS mm
 RADII = np.array([5.0, 9.0, 4.0])
 
 
-def rotation(angles: tuple[float, float, float]) -> np.ndarray:
-    """About x, then y, then z, in degrees."""
-    result = np.eye(3)
-    for axis, angle in enumerate(np.radians(angles)):
-        turn = np.eye(3)
-        a, b = (axis + 1) % 3, (axis + 2) % 3
-        turn[[a, a, b, b], [a, b, a, b]] = np.cos(angle), -np.sin(angle), np.sin(angle), np.cos(angle)
-        result = turn @ result
-    return result
-
-
 def placed_grid(
     angles: tuple[float, float, float],
     order: list[int],
@@ -41,8 +31,12 @@ def placed_grid(
     spacing: tuple[float, ...],
     field_mm: float = 36.0,
 ) -> Grid:
-    """A grid around CENTRE: its axes are turned by the angles, stored in some order and with some signs."""
-    axes = (rotation(angles) @ np.eye(3)[:, order]) * np.array(signs) * np.array(spacing)
+    """A grid around CENTRE: its axes are turned by the angles, in degrees about x, then y, then z, and stored in some
+    order and with some signs.
+    """
+    about_x, about_y, about_z = np.radians(angles)
+    turn = rotation((about_z, about_y, about_x), ((0, 1), (2, 0), (1, 2)))
+    axes = (turn @ np.eye(3)[:, order]) * np.array(signs) * np.array(spacing)
     counts = [round(field_mm / step) for step in spacing]
     affine = np.eye(4)
     affine[:3, :3] = axes

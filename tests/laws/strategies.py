@@ -6,6 +6,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from hippopt.artifacts.grid import Grid, affine_rows
+from hippopt.imaging.rotations import rotation
 from tests.records import grid_of_code
 
 # every way to lay three file axes along the world's, each in two directions: 3! * 2**3
@@ -33,14 +34,8 @@ def oblique_grids(draw: st.DrawFn) -> Grid:
     """Grids of any orientation, turned by any angles."""
     straight = draw(straight_grids())
     angles = draw(st.tuples(*[st.floats(-180, 180)] * 3))
-    turn = np.eye(3)
-    for (first, second), angle in zip(((0, 1), (1, 2), (0, 2)), np.deg2rad(angles), strict=True):
-        step = np.eye(3)
-        step[[first, second], [first, second]] = np.cos(angle)
-        step[first, second], step[second, first] = -np.sin(angle), np.sin(angle)
-        turn = turn @ step
     affine = np.array(straight.affine)
-    affine[:3, :3] = turn @ affine[:3, :3]
+    affine[:3, :3] = rotation(np.deg2rad(angles), ((0, 1), (1, 2), (0, 2))) @ affine[:3, :3]
     return Grid(shape=straight.shape, affine=affine_rows(affine))
 
 

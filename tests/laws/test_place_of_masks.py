@@ -16,6 +16,7 @@ from scipy import ndimage
 
 from hippopt.files.image_io import write_array, write_mask, write_probabilities
 from hippopt.files.scan_listing import ScanFiles
+from hippopt.imaging.rotations import rotation
 from hippopt.inference.loading import load_scan
 from hippopt.inference.region_windows import Ensemble
 from hippopt.inference.segmentation import Wanted, segment
@@ -43,13 +44,8 @@ def affines(draw: st.DrawFn) -> tuple[np.ndarray, tuple[int, int, int], np.ndarr
     """
     spacing = draw(st.tuples(*[st.floats(0.9, 2.2)] * 3))
     affine = np.array(grid_of_code(draw(st.sampled_from(CODES)), (1, 1, 1), spacing).affine)
-    for (first, second), angle in zip(
-        ((0, 1), (1, 2), (0, 2)), draw(st.tuples(*[st.floats(-180, 180)] * 3)), strict=True
-    ):
-        turn = np.eye(3)
-        turn[[first, second], [first, second]] = np.cos(np.deg2rad(angle))
-        turn[first, second], turn[second, first] = -np.sin(np.deg2rad(angle)), np.sin(np.deg2rad(angle))
-        affine[:3, :3] = turn @ affine[:3, :3]
+    angles = np.deg2rad(draw(st.tuples(*[st.floats(-180, 180)] * 3)))
+    affine[:3, :3] = rotation(angles, ((0, 2), (1, 2), (0, 1))) @ affine[:3, :3]
     shear = np.eye(3)
     shear[0, 1] = draw(st.floats(-0.008, 0.008))  # what rounding and old converters leave; more is refused
     affine[:3, :3] = affine[:3, :3] @ shear

@@ -1,0 +1,26 @@
+"""Rotations in space, made of turns in planes of two axes."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+Planes = Sequence[tuple[int, int]]
+
+
+def rotation(angles_rad: Sequence[float] | np.ndarray, planes: Planes) -> np.ndarray:
+    """Multiply turns, in the order that is given: the last one is the first to act on a point.
+
+    Args:
+        angles_rad: one for each plane.
+        planes: pairs of axes (first, second); an angle of 90 degrees brings the first axis onto the second.
+
+    Returns:
+        (3, 3) float64, to be multiplied with a point's coordinates as a column.
+    """
+    turned = np.eye(3)
+    for (first, second), angle in zip(planes, angles_rad, strict=True):
+        turn = np.eye(3)
+        turn[[first, second], [first, second]] = np.cos(angle)
+        turn[first, second], turn[second, first] = -np.sin(angle), np.sin(angle)
+        turned = turned @ turn
+    return turned
