@@ -5,6 +5,7 @@ definition (teem.sourceforge.net/nrrd/format.html) and MetaIO's documentation (i
 """
 
 import math
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -31,6 +32,7 @@ META_BYTES = {
     **dict.fromkeys(("INT", "UINT", "LONG", "ULONG", "FLOAT"), 4),
     **dict.fromkeys(("LONG_LONG", "ULONG_LONG", "DOUBLE"), 8),
 }
+AXES = re.compile("0*([1-9]|1[0-6])")  # how many axes an image may have, here and in both libraries
 ANATOMICAL = ("ras", "las", "lps", "right-anterior-superior", "left-anterior-superior", "left-posterior-superior")
 
 
@@ -105,6 +107,8 @@ def _nrrd(path: Path, start: bytes) -> TextHeader:
             if key.strip().lower() in ("data file", "datafile") and value.split()[:1] == ["LIST"]:
                 files = tuple(name.strip() for name in start[at:].decode(errors="replace").splitlines() if name.strip())
                 break
+    if "dimension" in fields:
+        _check_dimensions(path, "dimension", fields["dimension"])
     sizes = _counts(path, "sizes", fields.get("sizes", ""))
     kind = fields.get("type", "").lower()
     if kind not in NRRD_BYTES:
@@ -157,6 +161,8 @@ def _meta(path: Path, start: bytes) -> TextHeader:
         key, mark, value = line.partition("=")
         if mark:
             fields[key.strip().lower()] = value.strip()
+        if key.strip().lower() == "ndims":
+            _check_dimensions(path, "NDims", value.strip())
         if key.strip().lower() == "elementdatafile":
             break
     where = fields.get("elementdatafile")
@@ -191,6 +197,12 @@ def _meta(path: Path, start: bytes) -> TextHeader:
     return TextHeader(
         fields, payload, sized, any(fields.get(key) for key in ("transformmatrix", "rotation", "orientation"))
     )
+
+
+def _check_dimensions(path: Path, name: str, text: str) -> None:
+    """Raises ImageError where the number of axes is none: ITK counts to whatever a header says, for minutes."""
+    if not AXES.fullmatch(text):
+        raise ImageError(f"{path}: header gives {name} {text[:40] or 'not at all'}; the file is damaged, copy it anew")
 
 
 def _counts(path: Path, name: str, text: str) -> list[int]:

@@ -1,6 +1,6 @@
 """Characters, numbers and offsets that no sound file holds are refused in a line, in records, tables and model files.
 
-Each of these ended in a traceback until the fuzzer (tests/fuzzing) found it.
+Each of these ended in a traceback, or in minutes of silence, until the fuzzer (tests/fuzzing) found it.
 """
 
 import json
@@ -16,11 +16,13 @@ from hippopt.artifacts.cohort import Cohort
 from hippopt.artifacts.head_sizes import read_head_sizes
 from hippopt.batches.label_maps import read_table
 from hippopt.batches.map_combining import read_numbers
-from hippopt.errors import DatasetError, PlanError, WeightsError
+from hippopt.errors import DatasetError, ImageError, PlanError, WeightsError
+from hippopt.files.image_io import read_scan
 from hippopt.networks.model_archive import open_model
 from hippopt.sources.description import read_description
 from tests.import_sources import write_decathlon
 
+META = "ObjectType = Image\n{}\nElementSpacing = 1 1 1\nElementType = MET_SHORT\nElementDataFile = LOCAL\n"
 SQUARE = "\u00b2"  # a digit to Python's isdigit, but no number
 
 
@@ -68,3 +70,20 @@ def test_row_109_a_model_file_whose_directory_points_before_its_beginning(tmp_pa
     path.write_bytes(data)
     with pytest.raises(WeightsError, match=r"model\.zip: damaged"), open_model(path):
         pass
+
+
+@pytest.mark.parametrize(
+    "order", ["NDims = {}\nDimSize = 5 4 3", "DimSize = 5 4 3\nNDims = {}", "NDims = {}\nNDims = 3\nDimSize = 5 4 3"]
+)
+def test_row_109_more_axes_than_an_image_has(order: str, tmp_path: Path) -> None:
+    """ITK counts to the number that a header gives, for minutes, before it looks at anything else."""
+    path = tmp_path / "scan.mha"
+    path.write_bytes(META.format(order.format(10**20)).encode() + bytes(120))
+    with pytest.raises(ImageError, match=r"scan\.mha: header gives NDims 1000"):
+        read_scan(path)
+
+
+def test_row_109_as_many_axes_as_an_image_has(tmp_path: Path) -> None:
+    path = tmp_path / "scan.mha"
+    path.write_bytes(META.format("NDims = 03\nDimSize = 5 4 3").encode() + bytes(120))
+    assert read_scan(path).array.shape == (3, 4, 5)
