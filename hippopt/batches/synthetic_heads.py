@@ -16,7 +16,7 @@ from torch import Tensor
 from hippopt.artifacts.synthesis import HeadSynthesis, SynthesisSettings
 from hippopt.batches.head_maps import BRAIN, FLUID, FULL, HeadMap, HeadMaps
 from hippopt.batches.locator_batches import FILLED
-from hippopt.batches.synthesis import draw_intensities
+from hippopt.batches.tissue_intensities import draw_intensities
 from hippopt.imaging.rotations import rotation
 
 CLIP = (0.005, 0.995)

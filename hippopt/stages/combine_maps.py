@@ -14,7 +14,7 @@ from hippopt.artifacts.whole_folder import whole_folder
 from hippopt.batches.label_maps import read_table
 from hippopt.batches.map_combining import SourceMap, combine, read_source
 from hippopt.batches.map_registration import register
-from hippopt.batches.synthesis import painted
+from hippopt.batches.tissue_intensities import painted
 from hippopt.console import Console
 from hippopt.errors import DatasetError
 from hippopt.files.image_io import write_array
