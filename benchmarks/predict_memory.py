@@ -83,6 +83,7 @@ def measure(scan: Path, crop: str, uncertainty: bool) -> dict[str, float]:
 def make_plan(crop: str):  # type: ignore[no-untyped-def]
     """A plan at 1 mm for one channel and two labels."""
     from hippopt.artifacts import plan as records
+    from hippopt.planning.training_decisions import NO_AUGMENTATION
 
     return records.Plan(
         dataset="Dataset001_Memory",
@@ -103,27 +104,7 @@ def make_plan(crop: str):  # type: ignore[no-untyped-def]
         adapter=records.AdapterSettings(
             rank=1, stacks=records.TRANSFORMER_STACKS, core="diagonal", balance=True, also_trained=("decoder", "head")
         ),
-        augmentation=records.AugmentationSettings(
-            p_rotation=0,
-            rotation_degrees=0,
-            p_scaling=0,
-            scaling=(1, 1),
-            p_noise=0,
-            noise_variance=(0, 0),
-            p_blur=0,
-            blur_sigma=(0, 0),
-            p_brightness=0,
-            brightness=(1, 1),
-            p_contrast=0,
-            contrast=(1, 1),
-            p_low_resolution=0,
-            low_resolution=(1, 1),
-            p_gamma=0,
-            p_inverted_gamma=0,
-            gamma=(1, 1),
-            flip_axes=(),
-            swap_labels=(),
-        ),
+        augmentation=NO_AUGMENTATION,
         schedule=records.ScheduleSettings(
             steps=1,
             steps_per_epoch=1,

@@ -10,7 +10,6 @@ from hippopt.artifacts.fingerprint import Box, CaseFingerprint, ChannelStatistic
 from hippopt.artifacts.grid import Grid, affine_rows
 from hippopt.artifacts.plan import (
     AdapterSettings,
-    AugmentationSettings,
     Fold,
     NetworkSettings,
     NormalisationSettings,
@@ -21,6 +20,7 @@ from hippopt.artifacts.sides import Side
 from hippopt.artifacts.triples import Voxels
 from hippopt.inference.volumes import COLUMNS, VolumeRow
 from hippopt.planning.geometry import geometric_sides, ordered_axes
+from hippopt.planning.training_decisions import NO_AUGMENTATION
 
 Spacing = tuple[float, float, float]
 LETTERS = {"R": (0, 1), "L": (0, -1), "A": (1, 1), "P": (1, -1), "S": (2, 1), "I": (2, -1)}
@@ -141,7 +141,7 @@ def front_and_back(count: int = 10, shape: Voxels = (40, 56, 40)) -> Fingerprint
 
 def small_plan(**changes: Any) -> Plan:
     """A sound plan for the tiny network without augmentation but for a flip along x; `changes` replace its
-    decisions.
+    decisions. The ranges are nnU-Net's, for tests that set a probability.
     """
     plan = Plan(
         dataset="Dataset004_Hippocampus",
@@ -164,23 +164,15 @@ def small_plan(**changes: Any) -> Plan:
             balance=True,
             also_trained=("decoder", "out."),
         ),
-        augmentation=AugmentationSettings(
-            p_rotation=0.0,
+        augmentation=msgspec.structs.replace(
+            NO_AUGMENTATION,
             rotation_degrees=30.0,
-            p_scaling=0.0,
             scaling=(0.7, 1.4),
-            p_noise=0.0,
             noise_variance=(0.0, 0.1),
-            p_blur=0.0,
             blur_sigma=(0.5, 1.0),
-            p_brightness=0.0,
             brightness=(0.75, 1.25),
-            p_contrast=0.0,
             contrast=(0.75, 1.25),
-            p_low_resolution=0.0,
             low_resolution=(0.5, 1.0),
-            p_gamma=0.0,
-            p_inverted_gamma=0.0,
             gamma=(0.7, 1.5),
             flip_axes=("x",),
         ),

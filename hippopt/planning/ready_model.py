@@ -8,7 +8,6 @@ from hippopt.artifacts.codec import content_hash
 from hippopt.artifacts.methods import default_rates
 from hippopt.artifacts.plan import (
     PLANNED_ADAPTER,
-    AugmentationSettings,
     LocatorSettings,
     NormalisationSettings,
     Plan,
@@ -18,6 +17,7 @@ from hippopt.artifacts.sides import side_classes
 from hippopt.artifacts.weights import BaseCard
 from hippopt.imaging.straightening import TILT_DEGREES
 from hippopt.planning.locating import APART, COARSEST_MM, LARGER, SMALLER
+from hippopt.planning.training_decisions import NO_AUGMENTATION
 
 LABELS = {"background": 0, "hippocampus_left": 1, "hippocampus_right": 2}
 SIDES = {"hippocampus_left": "left", "hippocampus_right": "right"}
@@ -74,7 +74,7 @@ def ready_plan(
         foreground_oversampling=1 / 3,
         network=card.network,
         adapter=msgspec.structs.replace(PLANNED_ADAPTER, also_trained=("head",)),
-        augmentation=_augmentation(),
+        augmentation=NO_AUGMENTATION,  # nothing trains on scans under this plan
         schedule=_schedule(),
         seed=seed,
         folds=(),
@@ -95,30 +95,6 @@ def ready_plan(
         side_classes=sides,
         straighten_degrees=TILT_DEGREES,
         one_part=True,
-    )
-
-
-def _augmentation() -> AugmentationSettings:
-    """None: nothing trains on scans under this plan."""
-    return AugmentationSettings(
-        p_rotation=0.0,
-        rotation_degrees=0.0,
-        p_scaling=0.0,
-        scaling=(1.0, 1.0),
-        p_noise=0.0,
-        noise_variance=(0.0, 0.0),
-        p_blur=0.0,
-        blur_sigma=(0.0, 0.0),
-        p_brightness=0.0,
-        brightness=(1.0, 1.0),
-        p_contrast=0.0,
-        contrast=(1.0, 1.0),
-        p_low_resolution=0.0,
-        low_resolution=(1.0, 1.0),
-        p_gamma=0.0,
-        p_inverted_gamma=0.0,
-        gamma=(1.0, 1.0),
-        flip_axes=(),
     )
 
 

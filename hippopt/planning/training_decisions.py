@@ -14,6 +14,27 @@ from hippopt.planning.geometry import one_handed
 
 FULL_PATCH = (48, 64, 48)  # around a hippocampus at 1 mm
 FEW_CASES = 50  # up to which a base and augmentation must stand in for variety
+# of plans under which nothing is drawn: each range is what leaves a scan as it is
+NO_AUGMENTATION = AugmentationSettings(
+    p_rotation=0.0,
+    rotation_degrees=0.0,
+    p_scaling=0.0,
+    scaling=(1.0, 1.0),
+    p_noise=0.0,
+    noise_variance=(0.0, 0.0),
+    p_blur=0.0,
+    blur_sigma=(0.0, 0.0),
+    p_brightness=0.0,
+    brightness=(1.0, 1.0),
+    p_contrast=0.0,
+    contrast=(1.0, 1.0),
+    p_low_resolution=0.0,
+    low_resolution=(1.0, 1.0),
+    p_gamma=0.0,
+    p_inverted_gamma=0.0,
+    gamma=(1.0, 1.0),
+    flip_axes=(),
+)
 
 
 def decide_augmentation(fingerprint: Fingerprint, sides: SideClasses | None) -> tuple[AugmentationSettings, str]:
