@@ -8,33 +8,20 @@ import pytest
 
 from hippopt.artifacts.dataset import load_dataset
 from tests.import_sources import read
+from tests.real.imports import import_malc, import_task04
 from tests.synthetic import Command
 
 pytestmark = pytest.mark.real
 
 
 def test_task04(real_data: Path, tmp_path: Path, run_command: Command) -> None:
-    source = real_data / "Task04_Hippocampus"
-    if not source.is_dir():
-        pytest.skip(f"no {source}")
-    command = (
-        "import_dataset",
-        source,
-        "--id",
-        4,
-        "--name",
-        "Hippocampus",
-        "--subjects",
-        source / "subjects.tsv",
-        "--root",
-        tmp_path,
-    )
-    code, out, err = run_command(*command)
-    assert code == 0 and "warning" not in err, err
-    dataset = load_dataset(tmp_path / "raw_data" / "Dataset004_Hippocampus")
+    imported = import_task04(real_data, tmp_path, run_command)
+    source = imported.source
+    assert "warning" not in imported.warned, imported.warned
+    dataset = load_dataset(imported.folder)
     assert len(dataset.cases) == 208 and len({case.subject for case in dataset.cases}) == 137
     assert dataset.labels == {"background": 0, "Anterior": 1, "Posterior": 2}
-    assert "labels of 2 cases (hippocampus_003, hippocampus_243) were stored as decimals" in out
+    assert "labels of 2 cases (hippocampus_003, hippocampus_243) were stored as decimals" in imported.said
     for case in dataset.cases:
         name = f"{case.id}.nii.gz"
         assert Path(case.channels[0]).read_bytes() == (source / "imagesTr" / name).read_bytes()
@@ -48,26 +35,10 @@ def test_task04(real_data: Path, tmp_path: Path, run_command: Command) -> None:
 
 
 def test_malc(real_data: Path, tmp_path: Path, run_command: Command) -> None:
-    source = real_data / "MALC2012_train"
-    if not source.is_dir():
-        pytest.skip(f"no {source}")
-    code, _, err = run_command(
-        "import_dataset",
-        source,
-        "--id",
-        12,
-        "--name",
-        "Malc",
-        "--labels",
-        "hippocampus_left=48",
-        "hippocampus_right=47",
-        "--cases",
-        "1001,1015",
-        "--root",
-        tmp_path,
-    )
-    assert code == 0 and "warning" not in err, err
-    dataset = load_dataset(tmp_path / "raw_data" / "Dataset012_Malc")
+    imported = import_malc(real_data, tmp_path, run_command, ["1001", "1015"])
+    source = imported.source
+    assert "warning" not in imported.warned, imported.warned
+    dataset = load_dataset(imported.folder)
     assert [case.id for case in dataset.cases] == ["1001", "1015"]
     assert dataset.sides == {"hippocampus_left": "left", "hippocampus_right": "right"}
     for case in dataset.cases:

@@ -11,6 +11,7 @@ from hippopt.imaging.orientation import to_ras
 from hippopt.imaging.scan_source import ScanSource
 from hippopt.inference.regions import choose_regions
 from hippopt.networks.locator import coarse_probabilities, read_locator
+from tests.real.imports import MALC, MALC_VALUES, case_names, import_malc, real_folder
 from tests.synthetic import TINY, Command
 from tests.trained import without_plots
 
@@ -21,24 +22,9 @@ NEAR_MM = 8.0  # of the middle of the labels: a window holds the structure with 
 
 
 def test_unseen_brains_are_located(real_data: Path, tmp_path: Path, run_command: Command) -> None:
-    source = real_data / "MALC2012_train"
-    names = sorted(path.name.removesuffix(".nii.gz") for path in (source / "images").glob("*.nii.gz"))
-    code, _, err = run_command(
-        "import_dataset",
-        source,
-        "--id",
-        12,
-        "--name",
-        "Malc",
-        "--labels",
-        "hippocampus_left=48",
-        "hippocampus_right=47",
-        "--cases",
-        ",".join(names[:TRAINED]),
-        "--root",
-        tmp_path,
-    )
-    assert code == 0, err
+    source = real_folder(real_data, MALC)
+    names = case_names(source / "images")
+    import_malc(real_data, tmp_path, run_command, names[:TRAINED])
     assert run_command("plan", "Malc", "--root", tmp_path, "--device", "cpu", "--set", *TINY)[0] == 0
     with without_plots():
         train = (
@@ -67,7 +53,7 @@ def test_unseen_brains_are_located(real_data: Path, tmp_path: Path, run_command:
         choice = choose_regions(found, ("left", "right"), scan_source.size_mm, plan.locator)
         assert choice.doubts == () and choice.absent == (), (name, choice)
         values = np.rint(to_ras(label.array, label.grid))
-        for region, value in zip(choice.regions, (48, 47), strict=True):
+        for region, value in zip(choice.regions, MALC_VALUES.values(), strict=True):
             box = np.argwhere(values == value)
             middle = (
                 (box.min(0) + box.max(0) + 1) / 2 - scan_source.properties.crop_start

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tests.real.imports import MALC, TASK04, case_names, import_malc, import_task04, real_folder
 from tests.synthetic import TINY, Command
 
 pytestmark = pytest.mark.real
@@ -15,20 +16,8 @@ pytestmark = pytest.mark.real
 FEW = 12  # cases: enough for five folds of subjects, and quick
 
 
-def import_task04(real_data: Path, root: Path, run_command: Command, cases: int) -> Path:
-    """The first cases of Task04 in a workspace; its raw data folder."""
-    source = real_data / "Task04_Hippocampus"
-    names = sorted(path.name.removesuffix(".nii.gz") for path in (source / "imagesTr").glob("[!.]*.nii.gz"))[:cases]
-    code, _, err = run_command(
-        "import_dataset", source, "--id", 4, "--name", "Hippocampus", "--subjects", source / "subjects.tsv",
-        "--cases", ",".join(names), "--root", root,
-    )  # fmt: skip
-    assert code == 0, err
-    return root / "raw_data" / "Dataset004_Hippocampus"
-
-
 def test_task04_plans_as_one_would_by_hand(real_data: Path, tmp_path: Path, run_command: Command) -> None:
-    import_task04(real_data, tmp_path, run_command, 208)
+    source = import_task04(real_data, tmp_path, run_command).source
     code, _, err = run_command("plan", "Hippocampus", "--root", tmp_path, "--device", "cpu")
     assert code == 0, err
     plan = json.loads((tmp_path / "plans" / "Dataset004_Hippocampus" / "plan.json").read_text())
@@ -38,9 +27,7 @@ def test_task04_plans_as_one_would_by_hand(real_data: Path, tmp_path: Path, run_
         plan["augmentation"]["flip_axes"] == []
     )  # anterior and posterior are ordered along y, and all are of one side
     assert len(list((tmp_path / "preprocessed" / "Dataset004_Hippocampus").glob("*_label.npy"))) == 208
-    subject = dict(
-        pd.read_csv(real_data / "Task04_Hippocampus" / "subjects.tsv", sep="\t")[["case", "subject"]].to_numpy()
-    )
+    subject = dict(pd.read_csv(source / "subjects.tsv", sep="\t")[["case", "subject"]].to_numpy())
     validated = [case for fold in plan["folds"] for case in fold["val"]]
     assert len(plan["folds"]) == 5 and sorted(validated) == sorted(set(validated)) and len(validated) == 208
     for fold in plan["folds"]:
@@ -48,24 +35,8 @@ def test_task04_plans_as_one_would_by_hand(real_data: Path, tmp_path: Path, run_
 
 
 def test_malc_plans_with_sides(real_data: Path, tmp_path: Path, run_command: Command) -> None:
-    source = real_data / "MALC2012_train"
-    names = sorted(path.name.removesuffix(".nii.gz") for path in (source / "images").glob("*.nii.gz"))[:5]
-    code, _, err = run_command(
-        "import_dataset",
-        source,
-        "--id",
-        12,
-        "--name",
-        "Malc",
-        "--labels",
-        "hippocampus_left=48",
-        "hippocampus_right=47",
-        "--cases",
-        ",".join(names),
-        "--root",
-        tmp_path,
-    )
-    assert code == 0, err
+    names = case_names(real_folder(real_data, MALC) / "images")[:5]
+    import_malc(real_data, tmp_path, run_command, names)
     code, _, err = run_command("plan", "Malc", "--root", tmp_path, "--device", "cpu")
     assert code == 0, err
     folder = tmp_path / "plans" / "Dataset012_Malc"
@@ -124,7 +95,8 @@ def save(path: Path, image: nibabel.Nifti1Image) -> None:
 def test_copies_in_other_orientations_get_the_same_segmentation(
     real_data: Path, tmp_path: Path, run_command: Command
 ) -> None:
-    raw = import_task04(real_data, tmp_path, run_command, FEW)
+    names = case_names(real_folder(real_data, TASK04) / "imagesTr")[:FEW]
+    raw = import_task04(real_data, tmp_path, run_command, names).folder
     settings = [setting if not setting.startswith("patch") else "patch_size=48,64,48" for setting in TINY]
     assert run_command("plan", "--root", tmp_path, "--device", "cpu", "--set", *settings)[0] == 0
     assert (
