@@ -25,6 +25,7 @@ OF_A_LABEL = (
     "volume_per_head",
     "flag",
 )
+END = "\r\n"
 FAILURE_COLUMNS = ("scan", "files", "reason")
 
 
@@ -144,8 +145,8 @@ def line_of(fields: Sequence[str]) -> str:
     if not any(mark in field for field in fields for mark in '\t\n\r"'):
         return "\t".join(fields)
     text = io.StringIO()
-    csv.writer(text, delimiter="\t", lineterminator="").writerow(fields)
-    return text.getvalue()
+    csv.writer(text, delimiter="\t", lineterminator=END).writerow(fields)  # it quotes what its line ends hold alone
+    return text.getvalue().removesuffix(END)
 
 
 def _read(path: Path, columns: Sequence[str]) -> list[list[str]] | None:

@@ -18,6 +18,8 @@ from hippopt.batches.label_maps import read_table
 from hippopt.batches.map_combining import read_numbers
 from hippopt.errors import DatasetError, ImageError, PlanError, WeightsError
 from hippopt.files.image_io import read_scan
+from hippopt.inference.volume_table import fields_of, line_of, read_volumes, write_volumes
+from hippopt.inference.volumes import COLUMNS
 from hippopt.networks.model_archive import open_model
 from hippopt.sources.description import read_description
 from tests.import_sources import write_decathlon
@@ -87,3 +89,12 @@ def test_row_109_as_many_axes_as_an_image_has(tmp_path: Path) -> None:
     path = tmp_path / "scan.mha"
     path.write_bytes(META.format("NDims = 03\nDimSize = 5 4 3").encode() + bytes(120))
     assert read_scan(path).array.shape == (3, 4, 5)
+
+
+@pytest.mark.parametrize("cell", ["a\nb", "a\rb", "\n", 'a"\tb', "\r\n"])
+def test_row_109_line_ends_within_a_cell(cell: str, tmp_path: Path) -> None:
+    """A table with such a cell was written as one that could not be read back."""
+    rows = {cell: (line_of([cell, *(len(COLUMNS) - 1) * ["1"]]),)}
+    write_volumes(rows, tmp_path / "volumes.tsv")
+    found = read_volumes(tmp_path / "volumes.tsv")
+    assert found == rows and fields_of(found[cell])[0]["scan"] == cell

@@ -1,7 +1,9 @@
 """hippopt_best on small trained runs: what it writes, and who follows it."""
 
 import json
+import os
 import shutil
+import subprocess
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -117,6 +119,56 @@ def test_prediction_follows_the_choice_and_run_overrides(
     assert "by hippopt_best" not in said and f"run {other}, fold 0 1" in said
     identity = json.loads((tmp_path / "b" / "prediction.json").read_text())
     assert identity["run"] == other and "runs" not in identity and "postprocessing" not in identity
+
+
+def test_a_bids_data_set_and_a_cluster_follow_the_choice(
+    root: Path, run_command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen(root, ("decoder",), Postprocessing())
+    monkeypatch.setenv("HIPPOPT_ROOT", str(root))
+    scan = root / "raw_data" / DATASET / "imagesTr" / "case_000_0000.nii.gz"
+    bids = tmp_path / "bids" / "sub-01" / "anat" / "sub-01_T1w.nii.gz"
+    bids.parent.mkdir(parents=True)
+    shutil.copy(scan, bids)
+    (tmp_path / "bids" / "dataset_description.json").write_text('{"Name": "Blobs", "BIDSVersion": "1.10.0"}')
+    code, _, err = run_command("bids", tmp_path / "bids", tmp_path / "derived", "participant", "--device", "cpu")
+    assert code == 0, err
+    (made,) = (tmp_path / "derived").rglob("*_dseg.nii.gz")
+    mask, _ = predicted(run_command, root, tmp_path / "out", "--run", "decoder")
+    other, _ = predicted(run_command, root, tmp_path / "other", "--run", "full")
+    of_bids = SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(made))
+    assert np.array_equal(of_bids, mask) and not np.array_equal(of_bids, other)
+    (tmp_path / "scans").mkdir()
+    shutil.copy(scan, tmp_path / "scans")
+    script = tmp_path / "parts.sbatch"
+    code, _, err = run_command("predict", "-i", tmp_path / "scans", "-o", tmp_path / "parts", "--slurm", script)
+    assert code == 0, err
+    environment = {**os.environ, "SLURM_ARRAY_TASK_ID": "1"}
+    subprocess.run(["bash", script], check=True, env=environment, capture_output=True)
+    of_part = SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(next((tmp_path / "parts").glob("case_*.nii.gz"))))
+    assert np.array_equal(of_part, mask)
+
+
+@pytest.mark.slow
+def test_the_better_run_on_whole_brains_is_chosen(head_root: Path, run_command: Command, tmp_path: Path) -> None:
+    """Two sides that are located: a run that was hardly trained is left, and the choice segments."""
+    root = tmp_path / "heads"
+    shutil.copytree(head_root, root)
+    how = ("--root", root, "--method", "full", "--base", "none", "--device", "cpu", "--steps", 2)
+    with without_plots():
+        for name in ((), ("--name", "short")):
+            code, _, err = run_command("train", "Head", "all", "--jobs", 1, "--resume", *name, *how)
+            assert code == 0, err
+    code, out, err = run_command("best", "Head", "--root", root, "--device", "cpu")
+    assert code == 0, err
+    (folder,) = (root / "results").glob("Dataset*")
+    best = load_record(folder / "best.json", Best, "hippopt_best")
+    assert best.runs == ("full",) and {"full", "full-short"} <= {each.name for each in best.candidates}
+    scan = next((root / "raw_data").glob("*/imagesTr/*.nii.gz"))
+    code, out, err = run_command("predict", "-i", scan, "-o", tmp_path / "out", "--root", root, "--device", "cpu")
+    assert code == 0 and "run full, fold 0 1 2" in out + err
+    (mask,) = (tmp_path / "out").glob("*.nii.gz")
+    assert set(np.unique(SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(mask)))) == {0, 1, 2}
 
 
 def test_runs_together_are_the_mean_of_their_probabilities(root: Path, run_command: Command, tmp_path: Path) -> None:
