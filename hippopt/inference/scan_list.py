@@ -25,7 +25,7 @@ class ScanList:
         data = path.read_bytes()
         self.sha256 = hashlib.sha256(data).hexdigest()
         try:
-            rows = list(csv.reader(data.decode().splitlines(), delimiter="\t"))
+            rows = list(csv.reader(data.decode().removesuffix("\n").split("\n"), delimiter="\t"))
         except (UnicodeDecodeError, csv.Error):
             rows = []
         if rows[:1] != [HEADER] or any(len(row) != 2 for row in rows):

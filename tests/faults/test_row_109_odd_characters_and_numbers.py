@@ -18,6 +18,8 @@ from hippopt.batches.label_maps import read_table
 from hippopt.batches.map_combining import read_numbers
 from hippopt.errors import DatasetError, ImageError, PlanError, WeightsError
 from hippopt.files.image_io import read_scan
+from hippopt.files.scan_listing import ScanFiles
+from hippopt.inference.scan_list import ScanList, write_list
 from hippopt.inference.volume_table import fields_of, line_of, read_volumes, write_volumes
 from hippopt.inference.volumes import COLUMNS
 from hippopt.networks.model_archive import open_model
@@ -98,3 +100,11 @@ def test_row_109_line_ends_within_a_cell(cell: str, tmp_path: Path) -> None:
     write_volumes(rows, tmp_path / "volumes.tsv")
     found = read_volumes(tmp_path / "volumes.tsv")
     assert found == rows and fields_of(found[cell])[0]["scan"] == cell
+
+
+@pytest.mark.parametrize("mark", ["\u2028", "\x85", "\x0c", "\n", '"'])
+def test_row_109_a_line_end_in_the_name_of_a_scan(mark: str, tmp_path: Path) -> None:
+    """Python knows more line ends than tables do: parts could not read the list that they had written."""
+    scans = [ScanFiles(f"a{mark}b", (tmp_path / f"a{mark}b.nii.gz",)), ScanFiles("c", (tmp_path / "c.nii.gz",))]
+    write_list(tmp_path / "out", scans)
+    assert ScanList(tmp_path / "out", tmp_path, scans).scans == scans
