@@ -7,6 +7,7 @@ from pathlib import Path
 
 from hippopt.cli.command import make_parser, run
 from hippopt.cli.console import TerminalConsole
+from hippopt.cli.shared_options import add_label_maps
 from hippopt.errors import UsageError
 from hippopt.workspace import Workspace
 
@@ -17,13 +18,11 @@ def _parser() -> argparse.ArgumentParser:
         "Make a model that segments both hippocampi in T1 scans of whole heads and brains, from label maps alone: a"
         " locator trained on synthetic heads made on the fly, and a base of hippopt_pretrain --synthetic as it is.",
     )
-    parser.add_argument(
-        "--synthetic",
-        type=Path,
-        nargs="+",
+    add_label_maps(
+        parser,
+        "folders of label maps of whole heads, with a value for the hippocampus of either side",
+        "label maps of each folder that the locator does not see",
         required=True,
-        metavar="DIR",
-        help="folders of label maps of whole heads, with a value for the hippocampus of either side",
     )
     parser.add_argument(
         "--base", type=Path, required=True, metavar="FILE|NAME", help="a base of hippopt_pretrain --synthetic"
@@ -31,15 +30,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--name", default="whole-head", metavar="NAME", help="name of the model")
     parser.add_argument(
         "-o", dest="output", type=Path, metavar="FILE.zip", help="the model file; default: NAME.zip, here"
-    )
-    parser.add_argument(
-        "--label-table",
-        type=Path,
-        metavar="FILE",
-        help="what the maps' values mean: value, name, tissue, class; default: FreeSurfer's",
-    )
-    parser.add_argument(
-        "--hold-out", type=int, default=2, metavar="N", help="label maps of each folder that the locator does not see"
     )
     parser.add_argument("--steps", type=int, default=1200, help="of the locator's training, four heads each")
     parser.add_argument("--seed", type=int, default=0)

@@ -8,7 +8,7 @@ from pathlib import Path
 from hippopt.artifacts.plan import TOKEN_SIZES
 from hippopt.cli.command import make_parser, run
 from hippopt.cli.console import TerminalConsole
-from hippopt.cli.shared_options import add_device
+from hippopt.cli.shared_options import add_device, add_label_maps
 from hippopt.errors import UsageError
 from hippopt.workspace import Workspace
 
@@ -18,22 +18,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "dataset", metavar="DATASET", nargs="?", help="a planned data set to learn from; or give --synthetic"
     )
-    parser.add_argument(
-        "--synthetic",
-        type=Path,
-        nargs="+",
-        default=[],
-        metavar="DIR",
-        help="learn from scans made on the fly from the brain label maps in these folders",
-    )
-    parser.add_argument(
-        "--label-table",
-        type=Path,
-        metavar="FILE",
-        help="what the maps' values mean: value, name, tissue, class; default: FreeSurfer's",
-    )
-    parser.add_argument(
-        "--hold-out", type=int, default=2, metavar="N", help="label maps of each folder kept for validation"
+    add_label_maps(
+        parser,
+        "learn from scans made on the fly from the brain label maps in these folders",
+        "label maps of each folder kept for validation",
     )
     parser.add_argument(
         "--size", help="size of the network: base (the paper's), small or tiny; default: the plan's, or small"

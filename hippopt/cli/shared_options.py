@@ -14,6 +14,22 @@ def add_device(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_label_maps(parser: argparse.ArgumentParser, folders: str, held_out: str, required: bool = False) -> None:
+    """Add --synthetic, --label-table and --hold-out to a command that makes scans from label maps.
+
+    folders, held_out: the help of --synthetic and of --hold-out. required: whether the command needs label maps; where
+    it does not, no folders are an empty list.
+    """
+    parser.add_argument("--synthetic", type=Path, nargs="+", required=required, default=[], metavar="DIR", help=folders)
+    parser.add_argument(
+        "--label-table",
+        type=Path,
+        metavar="FILE",
+        help="what the maps' values mean: value, name, tissue, class; default: FreeSurfer's",
+    )
+    parser.add_argument("--hold-out", type=int, default=2, metavar="N", help=held_out)
+
+
 def add_prediction_options(parser: argparse.ArgumentParser, probabilities: str, uncertainty: str) -> None:
     """Add what hippopt_predict and hippopt_bids share, each option a field of `PredictionRequest`.
 
