@@ -1,33 +1,30 @@
 """Stage 5: train one fold of a run, from its base to its adapter file."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
-import torch
 
 from hippopt.artifacts.codec import remove_leftovers, write_bytes, write_json
 from hippopt.artifacts.part_borders import PartBorders
 from hippopt.batches.augmentation import open_batches
 from hippopt.console import Console
-from hippopt.errors import HippoptError, TrainingError, WeightsError
+from hippopt.errors import HippoptError
 from hippopt.networks.base_weights import KeyReport
 from hippopt.networks.locator import LocatorTraining, read_locator, write_locator
-from hippopt.networks.restoring import build_with_base
-from hippopt.networks.tensor_files import read_state, tensors_sha256
-from hippopt.networks.tuning import Tuned, is_factor, tune
 from hippopt.networks.unetr import HEAD
 from hippopt.reporting.progress import plot_progress
 from hippopt.result_folders import FoldFolder
 from hippopt.stop_signals import StopSignals
 from hippopt.training.adapter_file import write_adapter
-from hippopt.training.checkpoint import LoopState, load_resume, restore_optimizer, save_resume
-from hippopt.training.fold import EarlierAdapter, FoldInputs, FoldRequest, settings_of
+from hippopt.training.checkpoint import LoopState
+from hippopt.training.fold import FoldInputs, FoldRequest, settings_of
 from hippopt.training.locator import train_locator
 from hippopt.training.loop import LoopHooks, Optimisation, train
 from hippopt.training.pace import ProgressBar, make_budget
 from hippopt.training.part_borders import fit_part_borders
 from hippopt.training.quick_validation import QuickValidation, region_windows, windows_around
+from hippopt.training.set_up import Begun, StateFiles, set_up
 from hippopt.training.start import Progress, check_arrays, check_disk, check_progress, check_settings, check_unseen
 
 SMOOTHING = 0.9  # of the quick validation Dice, as nnU-Net smooths its own
@@ -72,7 +69,8 @@ def train_fold(
         console.say(f"fold {request.fold}: trained already; validation follows")
         return
     remove_leftovers(folder.path)
-    begun, reports = _set_up(request, inputs, folder, console)
+    files = StateFiles(folder.resume, folder.resume_previous, folder.initial_factors)
+    begun, reports = set_up(request, inputs, files, console)
     tuned, state = begun.tuned, begun.state
     check_disk(tuned, folder.path)
     if request.overwrite:
@@ -94,7 +92,7 @@ def train_fold(
     )
     inputs = replace(inputs, borders=_part_borders(inputs, console))
     if not _ensure_locator(request, inputs, folder, console, signals):
-        begun.save(folder)
+        begun.save()
         signals.stop_if_asked("while its locator was trained")
     _run_loop(request, inputs, folder, console, begun, started, signals)
     if inputs.earlier is None and state.step < 2 * inputs.plan.schedule.warmup_steps:
@@ -105,24 +103,6 @@ def train_fold(
     write_adapter(folder.adapter, folder.adapter_card, request, inputs, tuned, state, "last")
     for leftover in (folder.resume, folder.resume_previous):
         leftover.unlink(missing_ok=True)
-
-
-@dataclass
-class _Begun:
-    """A training that has begun: the network, how far it has
-    come, and its optimizer over the parameters of these names.
-    """
-
-    tuned: Tuned
-    state: LoopState
-    names: list[str]
-    optimizer: torch.optim.Optimizer
-
-    def save(self, folder: FoldFolder) -> None:
-        """Write the state that --resume continues from."""
-        save_resume(
-            folder.resume, folder.resume_previous, self.tuned.resume_tensors(), self.optimizer, self.names, self.state
-        )
 
 
 def clear_fold(folder: FoldFolder) -> None:
@@ -205,54 +185,6 @@ def _ensure_locator(
     return True
 
 
-def _set_up(
-    request: FoldRequest, inputs: FoldInputs, folder: FoldFolder, console: Console
-) -> tuple[_Begun, list[KeyReport]]:
-    plan = inputs.plan
-    source = inputs.base[1].name if inputs.base else "none"
-    model, reports, remade = build_with_base(plan, inputs.base, request.seed, source)
-    stored, state = None, LoopState(initial_sha256=inputs.initial.sha256 if inputs.initial else None)
-    if request.resume:
-        begun_with = state.initial_sha256
-        stored, state, warnings = load_resume(folder.resume, folder.resume_previous)
-        if state.initial_sha256 != begun_with:
-            raise TrainingError(
-                f"{folder.resume}: begun with other initial factors than those in {folder.initial_factors}; copy the"
-                " original file back, or train the fold anew with --overwrite"
-            )
-        for warning in warnings:
-            console.warn(warning)
-        console.say(f"resumed at step {state.step}")
-    moments = {name: value for name, value in (stored or {}).items() if name.startswith("optimizer.")}
-    values = {name: value for name, value in stored.items() if name not in moments} if stored is not None else None
-    if inputs.earlier is not None:
-        remade = inputs.earlier.card.remade
-        if values is None:
-            values = _earlier_values(inputs.earlier)
-            console.say(f"fold {request.fold}: goes on from run {inputs.earlier.card.run}")
-    initial = inputs.initial.tensors if inputs.initial else None
-    tuned = tune(model, request.method, plan.network, plan.adapter, remade, initial, values)
-    tuned.model.to(inputs.device)
-    parameters = tuned.trainable()
-    groups = tuned.rated(plan.adapter)
-    names = [name for _, group in groups for name in group]
-    optimizer = torch.optim.AdamW(
-        [{"params": [parameters[name] for name in group], "rate": rate,
-          "weight_decay": 0.0 if is_factor(group[0]) else plan.schedule.weight_decay} for rate, group in groups],
-        lr=plan.schedule.rate(request.method, inputs.on_weights),
-    )  # fmt: skip
-    restore_optimizer(optimizer, moments, names, state.step - state.skipped)
-    return _Begun(tuned, state, names, optimizer), reports
-
-
-def _earlier_values(earlier: EarlierAdapter) -> dict[str, torch.Tensor]:
-    """The tensors of the adapter to go on from. Raises WeightsError where they are no longer those of its card."""
-    tensors = read_state(earlier.path)
-    if tensors_sha256(tensors) != earlier.card.sha256:
-        raise WeightsError(f"{earlier.path}: changed since this training began; copy it anew or train that fold again")
-    return tensors
-
-
 def _report_base(reports: list[KeyReport], folder: FoldFolder, console: Console) -> None:
     if not reports:
         return
@@ -273,7 +205,7 @@ def _run_loop(
     inputs: FoldInputs,
     folder: FoldFolder,
     console: Console,
-    begun: _Begun,
+    begun: Begun,
     started: float,
     signals: StopSignals,
 ) -> None:
@@ -303,7 +235,7 @@ def _run_loop(
             write_adapter(folder.best_adapter, folder.best_adapter_card, request, inputs, tuned, current, "best")
         write_bytes(folder.log, pd.DataFrame(current.rows).to_csv(index=False).encode())
         plot_progress(current.rows, f"{request.run}, fold {request.fold}", folder.progress, kind)
-        begun.save(folder)
+        begun.save()
         console.say(
             f"step {current.step}: loss {row['train_loss']:.4f}, quick Dice on {kind} cases {dice:.4f} (smoothed"
             f" {current.smoothed_dice:.4f}), {row['seconds_a_step']:.2f} s a step, {row['wait_share']:.1%} waiting for"
@@ -322,5 +254,5 @@ def _run_loop(
         finally:
             bar.close()
         if not done:
-            begun.save(folder)
+            begun.save()
             signals.stop_if_asked(f"at step {state.step}")
