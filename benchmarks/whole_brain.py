@@ -187,7 +187,7 @@ def main() -> None:
     )
     print(
         f"{'copy':<20}{'left':>8}{'right':>8}{'worst':>8}{'furthest from its original':>28}"
-        f"{'voxels of the other side':>26}{'flagged':>9}{'s a scan':>10}"
+        f"{'voxels of the other side':>26}{'flagged':>9}{'s per scan':>11}"
     )
     for copy, group in table.groupby("copy", sort=False):
         away = (group.set_index("scan")[sides] - original).abs().max().max() if len(original) else float("nan")
@@ -196,7 +196,7 @@ def main() -> None:
             f"{copy:<20}"
             + "".join(f"{group[side].mean():>8.3f}" for side in sides)
             + f"{group[sides].min().min():>8.3f}{away:>28.3f}{swapped:>26}"
-            f"{int((group.flag != '').sum()):>9}{seconds[str(copy)]:>10.1f}"
+            f"{int((group.flag != '').sum()):>9}{seconds[str(copy)]:>11.1f}"
         )
     sys.exit(0)
 

@@ -127,7 +127,7 @@ def fingerprint_of(
     )
 
 
-# one hippocampus a scan, its anterior part (+y) before its posterior one: 22 x 42 x 24 mm
+# one hippocampus per scan, its anterior part (+y) before its posterior one: 22 x 42 x 24 mm
 FRONT_AND_BACK: dict[str, tuple[Voxels, Voxels] | None] = {
     "anterior": ((9, 28, 8), (20, 21, 24)),
     "posterior": ((9, 7, 8), (22, 21, 24)),

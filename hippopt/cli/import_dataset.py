@@ -83,7 +83,7 @@ def _work(options: argparse.Namespace, workspace: Workspace, console: TerminalCo
         f" {made.folder}"
     )
     for value, (label, voxels) in enumerate(made.voxels.items(), 1):
-        console.say(f"  {label}: {voxels} voxels, {voxels / made.cases:.0f} a case" if value <= 20 else f"  {label}")
+        console.say(f"  {label}: {voxels} voxels, {voxels / made.cases:.0f} per case" if value <= 20 else f"  {label}")
     console.say(f"done in {time.perf_counter() - started:.1f} s; next: hippopt_plan {workspace.short_name(dataset)}")
 
 

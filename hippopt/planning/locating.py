@@ -58,7 +58,7 @@ def plan_locator(
         settings,
         (
             f"the median image holds {held:.0f} patches a structure, so a small U-Net looks at it at {coarse:g} mm"
-            f" first, and the network at windows around what that finds ({count} a scan); where it is unsure, the"
+            f" first, and the network at windows around what that finds ({count} per scan); where it is unsure, the"
             " network looks everywhere"
         ),
     )

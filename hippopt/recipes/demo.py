@@ -108,7 +108,7 @@ def run_demo(workspace: Workspace, minutes: float, seed: int, jobs: int, console
 
 
 def make_scans(source: Path, scans: Path, reference: Path, seed: int, console: Console) -> None:
-    """Write labelled scans, two visits a subject, with `subjects.tsv`,
+    """Write labelled scans, two visits per subject, with `subjects.tsv`,
     and new scans of other subjects with their truth apart.
     """
     rng = np.random.default_rng(seed)

@@ -76,7 +76,7 @@ def evaluate_masks(workspace: Workspace, request: EvaluationRequest, console: Co
     say_summary(summary, console)
     if table.note.fillna("").astype(bool).any():
         console.say(f"empty labels: {EMPTY_RULE}")
-    console.say(f"scores a case: {output}; summary: {summary_file}")
+    console.say(f"scores per case: {output}; summary: {summary_file}")
     return EvaluationOutcome(
         int(table.case.nunique()),
         int(table.subject.nunique()),

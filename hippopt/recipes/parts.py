@@ -17,7 +17,7 @@ from hippopt.stages.merge_parts import Merged, MergeRequest, merge_parts
 from hippopt.workspace import PROVENANCE
 
 LIST_KEYS = ("parts", "scans", "scans_sha256")  # of prediction.json, where the scans were dealt out
-NAMED = 10  # of missing scans a part, and parts in lines of their own
+NAMED = 10  # of missing scans per part, and parts in lines of their own
 
 
 def deal(scans: Sequence[ScanFiles], part: Part) -> list[ScanFiles]:

@@ -51,7 +51,7 @@ def cells(row: "pd.Series[Any]", references: Sequence[str]) -> dict[str, str]:
         f"{int(row[name]):,}" for name in ("factors", "decoder", "head", "other")
     )
     return found | {
-        "s a step": number(row["seconds_a_step"], 3),
+        "s per step": number(row["seconds_a_step"], 3),
         "peak MB": number(row["peak_memory_mb"], 0),
         "adapter MB": (
             number(row["adapter_mb"], 2) + (f" + {number(row['initial_mb'], 2)} a run" if row["initial_mb"] else "")
@@ -80,7 +80,7 @@ def summary_lines(table: "pd.DataFrame", references: Sequence[str]) -> list[str]
                 if f"to_{reference}" in row.index
             },
             "trained": f"{int(row['trained']):,}",
-            "s a step": number(row["seconds_a_step"], 3),
+            "s per step": number(row["seconds_a_step"], 3),
             "peak MB": number(row["peak_memory_mb"], 0),
         }
         for _, row in table.iterrows()

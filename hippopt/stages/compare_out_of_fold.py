@@ -91,7 +91,7 @@ def compare_out_of_fold(
         signals: a stop signal ends the work between two cases.
 
     Returns:
-        (runs together, post-processing) -> scores, a case each, in the same order.
+        (runs together, post-processing) -> scores, one per case, in the same order.
 
     Raises:
         ImageError: a scan, label or mask cannot be read, or was changed.

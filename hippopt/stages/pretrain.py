@@ -105,7 +105,7 @@ def pretrain(
         console.say(
             f"step {current.step}: loss {row['train_loss']:.4f}, Dice on unseen {dice:.4f} ("
             + ", ".join(f"{name.removeprefix('dice_')} {value:.3f}" for name, value in by_class.items())
-            + f"), {row['seconds_a_step']:.2f} s a step, {row['wait_share']:.1%} making data"
+            + f"), {row['seconds_a_step']:.2f} s per step, {row['wait_share']:.1%} making data"
         )
 
     def on_skip(current: LoopState, cases: list[str]) -> None:

@@ -227,7 +227,7 @@ def test_printed_the_page_has_its_pictures_and_no_controls(driver: Any, tmp_path
     pdf = base64.b64decode(
         driver.execute_cdp_cmd("Page.printToPDF", {"printBackground": True, "preferCSSPageSize": True})["data"]
     )
-    assert pdf.startswith(b"%PDF") and pdf.count(b"/Subtype /Image") >= 16  # three planes and five slices a scan
+    assert pdf.startswith(b"%PDF") and pdf.count(b"/Subtype /Image") >= 16  # three planes and five slices per scan
     assert b"/MediaBox [0 0 841" in pdf  # A4 landscape
     driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
     try:

@@ -36,7 +36,7 @@ def test_a_script_for_a_study(
     file = tmp_path / "study.sh"
     options = ("-i", scans, "-o", tmp_path / "out", "--root", trained_root, "--device", "cpu", "--slurm", file)
     code, said, _ = run_command("predict", *options, "--seconds-per-scan", 900)
-    assert code == 0 and "3 scans in 2 parts, 900 s a scan assumed" in said
+    assert code == 0 and "3 scans in 2 parts, 900 s per scan assumed" in said
     assert (
         f"  job=$(sbatch --parsable {file})\n  sbatch --dependency=afterany:$job {tmp_path / 'study_merge.sh'}\n"
         in said

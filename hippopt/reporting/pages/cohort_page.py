@@ -49,7 +49,7 @@ class Cohort:
 def write_cohort(path: Path, cohort: Cohort, draw: Callable[[Sequence[ScanRow]], Iterable[ScanCard]]) -> list[Path]:
     """Write the page, parts first, and remove parts of an earlier one.
 
-    `draw` gives a card a scan, in order. Returns the files, the first to open first.
+    `draw` gives one card per scan, in order. Returns the files, the first to open first.
     """
     scans = cohort.scans
     if len(scans) <= SCANS_A_FILE:

@@ -74,7 +74,7 @@ class Fences:
 
 @dataclass(frozen=True)
 class Measure:
-    """One figure a scan. fences: None with fewer than LEAST_SCANS scans; values: by scan, those that are known."""
+    """One figure per scan. fences: None with fewer than LEAST_SCANS scans; values: by scan, those that are known."""
 
     key: str
     title: str
