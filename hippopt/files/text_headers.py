@@ -186,8 +186,14 @@ def _meta(path: Path, start: bytes) -> TextHeader:
     text = fields.get("binarydata", "true").lower() in ("false", "0")
     stored = fields.get("compresseddatasize")
     channels = _whole(path, "ElementNumberOfChannels", fields.get("elementnumberofchannels", "1"))
+    sizes = _counts(path, "DimSize", fields.get("dimsize", ""))
+    if int(fields.get("ndims", 0)) > len(sizes):
+        raise ImageError(
+            f"{path}: header gives NDims {fields['ndims']}, but DimSize of {len(sizes)} numbers; the file is damaged,"
+            " copy it anew"
+        )
     payload = Payload(
-        count=math.prod(_counts(path, "DimSize", fields.get("dimsize", ""))) * channels, value_bytes=META_BYTES[kind],
+        count=math.prod(sizes) * channels, value_bytes=META_BYTES[kind],
         encoding="zlib" if zipped else "text" if text else "raw", start=at, files=files,
         skip_bytes=_whole(path, "HeaderSize", fields.get("headersize", "0")),
         stored=_whole(path, "CompressedDataSize", stored) if zipped and stored and files is None else None,

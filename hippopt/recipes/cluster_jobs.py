@@ -94,8 +94,8 @@ def write_study(
     )
     _write(script.file, job, console)
     console.say(
-        f"{counted(len(scans), 'scan')} in {counted(parts, 'part')}, {seconds:g} s per scan assumed: {resources.minutes}"
-        " minutes per part at most"
+        f"{counted(len(scans), 'scan')} in {counted(parts, 'part')}, {seconds:g} s per scan assumed:"
+        f" {resources.minutes} minutes per part at most"
     )
 
 
