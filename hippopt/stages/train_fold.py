@@ -238,8 +238,8 @@ def _run_loop(
         begun.save()
         console.say(
             f"step {current.step}: loss {row['train_loss']:.4f}, quick Dice on {kind} cases {dice:.4f} (smoothed"
-            f" {current.smoothed_dice:.4f}), {row['seconds_a_step']:.2f} s a step, {row['wait_share']:.1%} waiting for"
-            " data"
+            f" {current.smoothed_dice:.4f}), {row['seconds_a_step']:.2f} s per step, {row['wait_share']:.1%}"
+            " waiting for data"
         )
 
     with open_batches(inputs.train, plan, request.seed, state.step, request.workers) as batches:
