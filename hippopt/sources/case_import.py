@@ -14,8 +14,8 @@ from hippopt.files.image_io import read_scan, write_array, write_mask
 from hippopt.files.label_reading import label_on_grid, read_label
 from hippopt.files.nifti_bytes import NiftiLayout, file_bytes, nifti_layout, split_volumes, zip_bytes
 from hippopt.files.nifti_reading import nifti_grid
-from hippopt.sources.layouts import SourceCase
 from hippopt.sources.parcellation import Picks, count_values, listed_counts, pick, undeclared_values
+from hippopt.sources.source_cases import SourceCase
 
 
 @dataclass

@@ -6,7 +6,7 @@ from pathlib import Path
 from hippopt.artifacts.case_tables import names_alike, near_names, read_case_list, read_subjects, unknown_cases
 from hippopt.console import Console, some_of
 from hippopt.errors import DatasetError
-from hippopt.sources.layouts import Source, SourceCase, clashing_ids
+from hippopt.sources.source_cases import Source, SourceCase, clashing_ids
 
 
 def choose_cases(source: Source, given: str | None) -> tuple[list[SourceCase], list[str]]:

@@ -16,8 +16,9 @@ from hippopt.console import Console, counted
 from hippopt.errors import DatasetError, HippoptError
 from hippopt.files.scan_listing import regular_images
 from hippopt.sources.case_import import LabelScheme, import_case
-from hippopt.sources.layouts import Source, SourceCase, clashing_ids, list_pair
+from hippopt.sources.layouts import list_pair
 from hippopt.sources.segment_names import segment_names
+from hippopt.sources.source_cases import Source, SourceCase, clashing_ids
 from hippopt.sources.survey import CaseSurvey, same_stamps, survey_case
 
 MAPS = ("_probabilities", "_uncertainty")  # beside the masks of hippopt_predict

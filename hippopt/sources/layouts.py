@@ -5,9 +5,7 @@ like), and a folder a case (`X/X_img` and `X/X_mask`).
 """
 
 import re
-from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from pathlib import Path
 
 from hippopt.artifacts.case_tables import missing_path, near_names
@@ -15,6 +13,7 @@ from hippopt.artifacts.dataset import KINDS, split_ending
 from hippopt.errors import DatasetError
 from hippopt.files.scan_listing import regular_images
 from hippopt.sources.description import Description, read_description
+from hippopt.sources.source_cases import Source, SourceCase
 
 IMAGE_FOLDERS = ("imagestr", "images", "image", "imgs", "img", "scans")
 LABEL_FOLDERS = ("labelstr", "labels", "label", "masks", "mask", "segmentations", "segmentation", "segs", "seg")
@@ -25,31 +24,6 @@ REMEDY = (
     "give a folder with dataset.json, imagesTr and labelsTr (Decathlon or nnU-Net v2), with images and labels, "
     "or with X/X_img and X/X_mask for each case X, or two folders by --images DIR --labels-dir DIR"
 )
-
-
-@dataclass(frozen=True)
-class SourceCase:
-    """One labelled scan. images: a file per channel in channel order, or one file whose last axis is the channel."""
-
-    id: str
-    images: tuple[Path, ...]
-    label: Path
-
-
-@dataclass
-class Source:
-    """What a folder holds. faults: (case id, fault), the id empty where it concerns the whole; notes are for people."""
-
-    layout: str
-    description: Description
-    cases: list[SourceCase] = field(default_factory=list)
-    faults: list[tuple[str, str]] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-
-    @property
-    def case_ids(self) -> list[str]:
-        """Ids by name of all cases, those with faults included."""
-        return sorted({case.id for case in self.cases} | {case for case, _ in self.faults if case})
 
 
 def list_source(folder: Path) -> Source:
@@ -125,40 +99,9 @@ def list_pair(images: Path, labels: Path) -> Source:
         ) from None
 
 
-def clashing_ids(ids: Iterable[str]) -> list[str]:
-    """A fault for each id that equals another up to letter case or blanks: on some disks they are one file."""
-    folded: dict[str, str] = {}
-    faults = []
-    for case in ids:
-        other = folded.setdefault(case.strip().lower(), case)
-        if other != case:
-            faults.append(f"case {case!r}: differs from {other!r} in letter case or blanks only; rename one")
-    return faults
-
-
 def _named(folder: Path, names: tuple[str, ...]) -> list[Path]:
     found = [path for path in folder.iterdir() if path.is_dir() and path.name.lower() in names]
     return sorted(found, key=lambda path: names.index(path.name.lower()))
-
-
-def _by_stem(folder: Path, source: Source) -> dict[str, list[Path]]:
-    """Image files by stem; what else lies there is noted."""
-    found: dict[str, list[Path]] = {}
-    files, notes = regular_images(folder, "")
-    for path in files:
-        stem, ending = split_ending(path.name) or ("", "")
-        if ending.lower() == ".hdr" and path.with_suffix(".img").exists():
-            continue  # the pair is listed by its .img
-        found.setdefault(stem, []).append(path)
-    source.notes += notes
-    return found
-
-
-def _single(case: str, files: list[Path], source: Source) -> Path:
-    if len(files) > 1:
-        names = " and ".join(path.name for path in files)
-        source.faults.append((case, f"{files[0]}: ambiguous, {names} are the same scan; keep one of them"))
-    return files[0]
 
 
 def _from_pair(images: Path, labels: Path, description: Description, layout: str, exactly: int | None = None) -> Source:
@@ -166,14 +109,14 @@ def _from_pair(images: Path, labels: Path, description: Description, layout: str
     for needed in (images, labels):
         if not needed.is_dir():
             raise DatasetError(f"{missing_path(needed)}; a data set needs {images.name} and {labels.name}")
-    image_of, label_of = _by_stem(images, source), _by_stem(labels, source)
+    image_of, label_of = source.files_by_stem(images), source.files_by_stem(labels)
     if not label_of:
         raise DatasetError("\n".join([f"{labels}: no image file; put the label files there ({KINDS})", *source.notes]))
     parts: dict[str, dict[int, Path]] = {case: {} for case in label_of}
     for stem, files in image_of.items():
         match = CHANNEL.match(stem)
         case, number = (match[1], int(match[2])) if match and stem not in label_of else (stem, 0)
-        path = _single(case, files, source)
+        path = source.single(case, files)
         if case not in label_of:
             source.faults.append(
                 (
@@ -190,39 +133,21 @@ def _from_pair(images: Path, labels: Path, description: Description, layout: str
             )
         else:
             parts[case][number] = path
-    label_files = {case: _single(case, files, source) for case, files in label_of.items()}
+    label_files = {case: source.single(case, files) for case, files in label_of.items()}
     for case in [case for case, channels in parts.items() if not channels]:
         near = near_names(case, image_of)
         source.faults.append(
             (case, f"{label_files[case]}: no image of this name in {images.name}{near}; add it or move the label away")
         )
         del parts[case]
-    _add_cases(source, parts, label_files, exactly)
+    source.add_cases(parts, label_files, exactly)
     return source
-
-
-def _add_cases(
-    source: Source, parts: Mapping[str, Mapping[int, Path]], labels: Mapping[str, Path], exactly: int | None
-) -> None:
-    """Add the cases that have the channels of most cases, or 0 to `exactly` - 1; the others are faults."""
-    numbers = Counter(tuple(sorted(channels)) for channels in parts.values())
-    usual = tuple(range(exactly)) if exactly else numbers.most_common(1)[0][0] if numbers else ()
-    for case, channels in sorted(parts.items()):
-        if tuple(sorted(channels)) == usual:
-            source.cases.append(SourceCase(case, tuple(channels[number] for number in usual), labels[case]))
-        else:
-            got, wanted = (" ".join(f"{number:04d}" for number in some) for some in (sorted(channels), usual))
-            whose = "dataset.json names" if exactly else "most cases have"
-            text = (
-                f"{min(channels.values())}: case {case} has channels {got}, but {whose} {wanted}; add or remove files"
-            )
-            source.faults.append((case, text))
 
 
 def _from_training_list(folder: Path, description: Description, training: list[tuple[str, str]]) -> Source:
     source = Source(description.kind, description)
     folders = {(folder / name).parent for pair in training for name in pair}
-    stems_of = {inside: _by_stem(inside, source) if inside.is_dir() else {} for inside in folders}
+    stems_of = {inside: source.files_by_stem(inside) if inside.is_dir() else {} for inside in folders}
     seen: set[str] = set()
     for image, label in training:
         case = _stem(label)
@@ -256,7 +181,7 @@ def _listed(path: Path, case: str, stems_of: Mapping[Path, Mapping[str, list[Pat
     stems = stems_of[path.parent]
     same = stems.get(_stem(path.name), [])
     if len(same) > 1:
-        _single(case, same, source)
+        source.single(case, same)
     elif path not in same and not path.exists():
         near = near_names(path.name, [other.name for files in stems.values() for other in files])
         source.faults.append(
@@ -272,7 +197,7 @@ def _listed_images(
     stems, stem = stems_of[path.parent], _stem(path.name)
     split = [f"{stem}_{channel:04d}" for channel in range(channels)]
     if stem not in stems and all(name in stems for name in split):
-        return tuple(_single(case, stems[name], source) for name in split)
+        return tuple(source.single(case, stems[name]) for name in split)
     return (_listed(path, case, stems_of, source),)
 
 
@@ -283,19 +208,19 @@ def _from_case_folders(folder: Path, description: Description) -> Source | None:
     labels: dict[str, Path] = {}
     recognised = False
     for inside in sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")):
-        case, stems = inside.name, _by_stem(inside, source)
+        case, stems = inside.name, source.files_by_stem(inside)
         images: dict[int, Path] = {}
         masks = [files for stem, files in stems.items() if stem in {case + suffix for suffix in LABEL_SUFFIXES}]
         for stem, files in stems.items():
             match = CHANNEL.match(stem)
             name, number = (match[1], int(match[2])) if match else (stem, 0)
             if name in {case + suffix for suffix in IMAGE_SUFFIXES}:
-                images[number] = _single(case, files, source)
+                images[number] = source.single(case, files)
         recognised = recognised or bool(images or masks)
         if images and len(masks) == 1:
-            parts[case], labels[case] = images, _single(case, masks[0], source)
+            parts[case], labels[case] = images, source.single(case, masks[0])
         elif stems:
             lacking = f"{len(masks)} label files" if images else f"no image {case}_img"
             source.faults.append((case, f"{inside}: {lacking}; a case needs {case}_img and one {case}_mask"))
-    _add_cases(source, parts, labels, None)
+    source.add_cases(parts, labels, None)
     return source if recognised else None

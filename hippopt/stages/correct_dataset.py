@@ -19,7 +19,7 @@ from hippopt.errors import DatasetError, ImageError, OutputError
 from hippopt.files.label_reading import label_on_grid, read_label
 from hippopt.scoring.mask_changes import mask_changes
 from hippopt.sources.corrected_masks import known_cases, list_corrected, masks_by_name, stage_corrected, staged_case
-from hippopt.sources.layouts import SourceCase
+from hippopt.sources.source_cases import SourceCase
 from hippopt.sources.survey import CaseSurvey
 from hippopt.training.lock import check_free
 from hippopt.workspace import Workspace

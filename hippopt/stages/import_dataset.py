@@ -15,9 +15,10 @@ from hippopt.console import Console, some_of
 from hippopt.errors import DatasetError, OutputError, UsageError
 from hippopt.sources.case_import import CaseOutcome, LabelScheme, import_case
 from hippopt.sources.chosen_cases import choose_cases, subjects_of
-from hippopt.sources.layouts import Source, SourceCase, list_pair, list_source
+from hippopt.sources.layouts import list_pair, list_source
 from hippopt.sources.parcellation import Picks, listed_values, missing_numbers
 from hippopt.sources.segment_names import common_values, contradictions, picked_otherwise, segment_names
+from hippopt.sources.source_cases import Source, SourceCase
 from hippopt.training.lock import check_free
 from hippopt.workspace import Workspace
 

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from hippopt.errors import DatasetError
-from hippopt.sources.layouts import Source, clashing_ids, list_source
+from hippopt.sources.layouts import list_source
+from hippopt.sources.source_cases import Source, clashing_ids
 
 
 def touch(folder: Path, *names: str) -> Path:
