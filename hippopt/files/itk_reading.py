@@ -36,8 +36,12 @@ def read_itk(path: Path, volume: int | None, exact: bool = False) -> Scan:
     except (RuntimeError, UnicodeError) as error:
         reason = [line for line in str(error).splitlines() if line.strip()][-1].strip()
         raise ImageError(f"{path}: cannot be read ({reason}); copy it anew or convert it to NIfTI") from None
-    if not image.GetNumberOfPixels():  # lines of a header that contradict each other
-        raise ImageError(f"{path}: is read as an image without voxels; its header is damaged, copy it anew")
+    values = image.GetNumberOfPixels() * image.GetNumberOfComponentsPerPixel()
+    if values != header.payload.count:  # lines of a header that contradict each other
+        raise ImageError(
+            f"{path}: header describes {header.payload.count} values, of which {values} are read; the file is damaged,"
+            " copy it anew"
+        )
     if packed is not None and _crc_of(image, header) not in (packed, None):
         image = _unpacked_by_us(image, path, header)
     segments: dict[str, int] = {}

@@ -187,11 +187,6 @@ def _meta(path: Path, start: bytes) -> TextHeader:
     stored = fields.get("compresseddatasize")
     channels = _whole(path, "ElementNumberOfChannels", fields.get("elementnumberofchannels", "1"))
     sizes = _counts(path, "DimSize", fields.get("dimsize", ""))
-    if int(fields.get("ndims", 0)) > len(sizes):
-        raise ImageError(
-            f"{path}: header gives NDims {fields['ndims']}, but DimSize of {len(sizes)} numbers; the file is damaged,"
-            " copy it anew"
-        )
     payload = Payload(
         count=math.prod(sizes) * channels, value_bytes=META_BYTES[kind],
         encoding="zlib" if zipped else "text" if text else "raw", start=at, files=files,
