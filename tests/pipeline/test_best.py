@@ -165,10 +165,13 @@ def test_the_better_run_on_whole_brains_is_chosen(head_root: Path, run_command: 
     best = load_record(folder / "best.json", Best, "hippopt_best")
     assert best.runs == ("full",) and {"full", "full-short"} <= {each.name for each in best.candidates}
     scan = next((root / "raw_data").glob("*/imagesTr/*.nii.gz"))
-    code, out, err = run_command("predict", "-i", scan, "-o", tmp_path / "out", "--root", root, "--device", "cpu")
-    assert code == 0 and "run full, fold 0 1 2" in out + err
-    (mask,) = (tmp_path / "out").glob("*.nii.gz")
-    assert set(np.unique(SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(mask)))) == {0, 1, 2}
+    masks = []
+    for name in ((), ("--run", "full")):
+        output = tmp_path / "-".join(("out", *name))
+        code, out, err = run_command("predict", "-i", scan, "-o", output, "--root", root, "--device", "cpu", *name)
+        assert code == 0 and "run full, fold 0 1 2" in out + err and ("by hippopt_best" in out + err) != bool(name)
+        masks.append(SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(next(output.glob("*.nii.gz")))))
+    assert masks[0].any() and np.array_equal(*masks)
 
 
 def test_runs_together_are_the_mean_of_their_probabilities(root: Path, run_command: Command, tmp_path: Path) -> None:
