@@ -130,8 +130,8 @@ def _nrrd(path: Path, start: bytes) -> TextHeader:
     if encoding != "hex" and encoding not in names:
         raise ImageError(f"{path}: NRRD of encoding {encoding or 'that is not stated'}; convert it to NIfTI")
     skips = [
-        _whole(path, name, fields.get(name, fields.get(name.replace(" ", ""), "0")))
-        for name in ("line skip", "byte skip")
+        _whole(path, name, fields.get(name, fields.get(name.replace(" ", ""), "0")), least)
+        for name, least in (("line skip", 0), ("byte skip", -1))  # -1: the voxels are the last bytes
     ]
     payload = Payload(
         count=math.prod(sizes),
@@ -185,13 +185,13 @@ def _meta(path: Path, start: bytes) -> TextHeader:
     zipped = fields.get("compresseddata", "").lower() in ("true", "1")
     text = fields.get("binarydata", "true").lower() in ("false", "0")
     stored = fields.get("compresseddatasize")
-    channels = _whole(path, "ElementNumberOfChannels", fields.get("elementnumberofchannels", "1"))
+    channels = _whole(path, "ElementNumberOfChannels", fields.get("elementnumberofchannels", "1"), 1)
     sizes = _counts(path, "DimSize", fields.get("dimsize", ""))
     payload = Payload(
         count=math.prod(sizes) * channels, value_bytes=META_BYTES[kind],
         encoding="zlib" if zipped else "text" if text else "raw", start=at, files=files,
-        skip_bytes=_whole(path, "HeaderSize", fields.get("headersize", "0")),
-        stored=_whole(path, "CompressedDataSize", stored) if zipped and stored and files is None else None,
+        skip_bytes=_whole(path, "HeaderSize", fields.get("headersize", "0"), -1),
+        stored=_whole(path, "CompressedDataSize", stored, 0) if zipped and stored and files is None else None,
     )  # fmt: skip
     steps = (fields.get("elementspacing") or fields.get("elementsize") or "").split()
     sized = len([step for step in steps if _numbers(step, ",") and float(step) > 0]) >= 3
@@ -217,11 +217,13 @@ def _counts(path: Path, name: str, text: str) -> list[int]:
     return [int(part) for part in parts]
 
 
-def _whole(path: Path, name: str, text: str) -> int:
+def _whole(path: Path, name: str, text: str, least: int) -> int:
     try:
-        return int(text)
+        if (number := int(text)) >= least:
+            return number
     except ValueError:
-        raise ImageError(f"{path}: header gives {name} {text[:40]!r}; the file is damaged, copy it anew") from None
+        pass
+    raise ImageError(f"{path}: header gives {name} {text[:40]!r}; the file is damaged, copy it anew")
 
 
 def _numbers(text: str, separator: str) -> bool:

@@ -107,6 +107,22 @@ def test_row_109_other_axes_than_sizes(order: str, packed: bool, tmp_path: Path)
         read_scan(path)
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "CompressedData = True\nCompressedDataSize = -1",
+        "HeaderSize = -2",
+        "ElementNumberOfChannels = 0",
+        "HeaderSize = 9e9",
+    ],
+)
+def test_row_109_sizes_below_nothing(line: str, tmp_path: Path) -> None:
+    path = tmp_path / "scan.mha"
+    path.write_bytes(META.format(f"NDims = 3\nDimSize = 5 4 3\n{line}").encode() + zlib.compress(bytes(120)))
+    with pytest.raises(ImageError, match=r"scan\.mha: header gives (Comp|Head|Elem)"):
+        read_scan(path)
+
+
 def test_row_109_as_many_axes_as_an_image_has(tmp_path: Path) -> None:
     path = tmp_path / "scan.mha"
     path.write_bytes(META.format("NDims = 03\nDimSize = 5 4 3").encode() + bytes(120))
