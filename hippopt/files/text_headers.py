@@ -146,7 +146,7 @@ def _nrrd(path: Path, start: bytes) -> TextHeader:
         vector for vector in fields.get("space directions", "").replace("none", " ").split(")") if vector.strip()
     ]
     directed = len(directions) >= 3 and all(_numbers(vector.strip().lstrip("("), ",") for vector in directions)
-    spaced = len([step for step in fields.get("spacings", "").split() if _numbers(step, ",") and float(step) > 0]) >= 3
+    spaced = _three_sizes(fields.get("spacings", ""))
     space = fields.get("space", "").lower().removesuffix("-time").removesuffix("t")
     return TextHeader(fields, payload, directed or spaced, directed and space in ANATOMICAL, own)
 
@@ -193,8 +193,7 @@ def _meta(path: Path, start: bytes) -> TextHeader:
         skip_bytes=_whole(path, "HeaderSize", fields.get("headersize", "0"), -1),
         stored=_whole(path, "CompressedDataSize", stored, 0) if zipped and stored and files is None else None,
     )  # fmt: skip
-    steps = (fields.get("elementspacing") or fields.get("elementsize") or "").split()
-    sized = len([step for step in steps if _numbers(step, ",") and float(step) > 0]) >= 3
+    sized = _three_sizes(fields.get("elementspacing") or fields.get("elementsize") or "")
     return TextHeader(
         fields, payload, sized, any(fields.get(key) for key in ("transformmatrix", "rotation", "orientation"))
     )
@@ -224,6 +223,11 @@ def _whole(path: Path, name: str, text: str, least: int) -> int:
     except ValueError:
         pass
     raise ImageError(f"{path}: header gives {name} {text[:40]!r}; the file is damaged, copy it anew")
+
+
+def _three_sizes(text: str) -> bool:
+    """Whether three voxel sizes or more are given; decimal commas are none."""
+    return len([step for step in text.split() if _numbers(step, " ") and float(step) > 0]) >= 3
 
 
 def _numbers(text: str, separator: str) -> bool:

@@ -123,6 +123,21 @@ def test_row_109_sizes_below_nothing(line: str, tmp_path: Path) -> None:
         read_scan(path)
 
 
+def test_row_109_decimal_commas(tmp_path: Path) -> None:
+    """As a program writes them that follows the language of the machine."""
+    (tmp_path / "scan.mha").write_bytes(
+        META.format("NDims = 3\nDimSize = 5 4 3").replace("1 1 1", "1 1,2 2").encode() + bytes(120)
+    )
+    with pytest.raises(ImageError, match=r"scan\.mha: .*(voxel|cannot be read)"):
+        read_scan(tmp_path / "scan.mha")
+    (tmp_path / "scan.nrrd").write_bytes(
+        b"NRRD0004\ntype: short\ndimension: 3\nsizes: 5 4 3\nspacings: 1 1,2 2\nencoding: raw\nendian: little\n\n"
+        + bytes(120)
+    )
+    with pytest.raises(ImageError, match=r"scan\.nrrd: .*(voxel|cannot be read)"):
+        read_scan(tmp_path / "scan.nrrd")
+
+
 def test_row_109_as_many_axes_as_an_image_has(tmp_path: Path) -> None:
     path = tmp_path / "scan.mha"
     path.write_bytes(META.format("NDims = 03\nDimSize = 5 4 3").encode() + bytes(120))
