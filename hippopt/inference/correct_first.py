@@ -1,7 +1,7 @@
-"""Which masks to correct first, so that training on them gains most: a mark in the `flag` column of volumes.tsv.
+"""Which masks to correct first, since they are probably the worst: a mark in the `flag` column of volumes.tsv.
 
-A network learns most from what it does worst. The mark is relative to the other scans of the folder, so it is set where
-the whole table is written, and taken off where rows are read.
+The mark is relative to the other scans of the folder, so it is set where the whole table is written, and taken off
+where rows are read.
 """
 
 from collections.abc import Collection, Mapping
@@ -26,7 +26,7 @@ class FirstToCorrect:
 
 
 def first_to_correct(found: Mapping[str, Lines]) -> FirstToCorrect:
-    """Choose the scans whose correction promises most: those of the lowest measure, in their worst label.
+    """Choose the scans that a person should correct first: those of the lowest measure, in their worst label.
 
     Scans that the networks were trained on, constant ones, and masks that have no such figure (a person has corrected
     them already) are left out. Of the others at most MOST are chosen, and one in SHARE.

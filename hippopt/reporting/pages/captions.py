@@ -27,7 +27,7 @@ FLAGS = {
         "Left and right differ more than in the training scans. Disease on one side, or a wrong outline?"
     ),
     "correct first": (
-        "Of the masks here this is one that training would learn most from. Correct it, and bring it back with"
+        "This is probably one of the worst masks here. Correct it where it is wrong, and bring it back with"
         " hippopt_correct."
     ),
     "seen in training": "The networks were trained on this scan: the mask says nothing of how they do on new ones.",
