@@ -25,7 +25,7 @@ def read_base(path: Path) -> tuple[dict[str, "torch.Tensor"], BaseCard]:
     beside = path.with_suffix(".json")
     state = read_state(path)
     try:
-        card = decode(parse_json(beside.read_bytes(), beside), BaseCard, beside)
+        card = _card(path)
     except OSError as error:
         raise WeightsError(
             f"{beside}: the card of the base cannot be read ({error.strerror}); keep it beside the weights"
@@ -40,14 +40,18 @@ def read_base(path: Path) -> tuple[dict[str, "torch.Tensor"], BaseCard]:
     return state, card
 
 
+def _card(path: Path) -> BaseCard:
+    beside = path.with_suffix(".json")
+    return decode(parse_json(beside.read_bytes(), beside), BaseCard, beside)
+
+
 def default_base(plan: Plan) -> Path | None:
     """The newest shipped base that fits the plan's network and channels, or None.
 
     It fits a network without a transformer too: its blocks are left out.
     """
     for path in reversed(shipped_bases()):
-        beside = path.with_suffix(".json")
-        card = decode(parse_json(beside.read_bytes(), beside), BaseCard, beside)
+        card = _card(path)
         if card.network == msgspec.structs.replace(plan.network, transformer=True) and card.in_channels == len(
             plan.channel_names
         ):
@@ -69,12 +73,12 @@ def known_base_file(sha256: str, kept: Path) -> Path:
     """`kept` where it is there, else the shipped base of this sha256, else `kept`."""
     if kept.exists():
         return kept
-    return next((path for path in shipped_bases() if read_base(path)[1].sha256 == sha256), kept)
+    return next((path for path in shipped_bases() if _card(path).sha256 == sha256), kept)
 
 
 def is_shipped(sha256: str) -> bool:
     """Whether hippopt ships the base of this sha256: it is there wherever hippopt is."""
-    return any(read_base(path)[1].sha256 == sha256 for path in shipped_bases())
+    return any(_card(path).sha256 == sha256 for path in shipped_bases())
 
 
 def shipped_bases() -> list[Path]:
