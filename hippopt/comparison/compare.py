@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from hippopt.artifacts.codec import remove_leftovers_of_the_dead
 from hippopt.artifacts.methods import check_library
 from hippopt.artifacts.weights import BaseCard
 from hippopt.comparison.cases import contents_of, make_cases
@@ -63,6 +64,7 @@ def run_comparison(
     chosen: dict[str, float] = {}
     choices = pd.DataFrame(columns=list(CHOICE_COLUMNS))
     with StopSignals() as signals, fold_lock(setting.folder.lock):
+        remove_leftovers_of_the_dead(setting.folder.path)
         if choosing is not None:
             candidates = [each for row in grid.to_choose() for each in grid.candidates(row)]
             console.say(f"choosing learning rates on {choosing.text}, seed {grid.seeds[0]}")

@@ -18,7 +18,7 @@ def test_summary_and_next_command(tmp_path: Path, run_command: Command) -> None:
     assert code == 0 and "warning" not in err
     first, *rows, last = out.splitlines()
     assert first.startswith("Dataset004_Hippo: 3 cases of 2 subjects, 2 channels (T1, T2), from the layout Decathlon")
-    assert rows == ["  Anterior: 378 voxels, 126 a case", "  Posterior: 378 voxels, 126 a case"]
+    assert rows == ["  Anterior: 378 voxels, 126 per case", "  Posterior: 378 voxels, 126 per case"]
     assert last.endswith("next: hippopt_plan Hippo")
 
 
