@@ -37,6 +37,7 @@ def read_itk(path: Path, volume: int | None, exact: bool = False) -> Scan:
         reason = [line for line in str(error).splitlines() if line.strip()][-1].strip()
         raise ImageError(f"{path}: cannot be read ({reason}); copy it anew or convert it to NIfTI") from None
     values = image.GetNumberOfPixels() * image.GetNumberOfComponentsPerPixel()
+    values *= 2 if "complex" in image.GetPixelIDTypeAsString() else 1
     if values != header.payload.count:  # lines of a header that contradict each other
         raise ImageError(
             f"{path}: header describes {header.payload.count} values, of which {values} are read; the file is damaged,"

@@ -1,5 +1,6 @@
 """Stage: a run that predicts with a base as it is and a locator, without any training on scans."""
 
+import copy
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -101,7 +102,8 @@ def assemble_model(workspace: Workspace, run: str, parts: ModelParts) -> Adapter
     )
     save_tensors(folder.adapter, tensors)
     made = LocatorTraining(FOLD, parts.seed, (), parts.locator_seconds)
-    write_locator(folder.locator, folder.locator_card, parts.locator, plan, made)
+    locator = copy.deepcopy(parts.locator).half()  # as bases are stored: half the size, for what is to be shipped
+    write_locator(folder.locator, folder.locator_card, locator, plan, made)
     write_json(workspace.run_cohort(plan.dataset, run), cohort_of_maps(parts.maps, plan))
     write_json(folder.adapter_card, adapter)
     return adapter

@@ -138,6 +138,19 @@ def test_row_109_decimal_commas(tmp_path: Path) -> None:
         read_scan(tmp_path / "scan.nrrd")
 
 
+@pytest.mark.parametrize(("kind", "values"), [("complex", 2), ("RGB-color", 3), ("vector", 3)])
+def test_row_109_several_values_per_voxel_are_no_damage(kind: str, values: int, tmp_path: Path) -> None:
+    path = tmp_path / "scan.nrrd"
+    header = (
+        f"NRRD0004\ntype: float\ndimension: 4\nspace: left-posterior-superior\nsizes: {values} 5 4 3\n"
+        f"space directions: none (1,0,0) (0,1,0) (0,0,1)\nkinds: {kind} domain domain domain\nencoding: raw\n"
+        "endian: little\n\n"
+    )
+    path.write_bytes(header.encode() + bytes(4 * values * 60))
+    with pytest.raises(ImageError, match=r"scan\.nrrd: several values per voxel"):
+        read_scan(path)
+
+
 def test_row_109_as_many_axes_as_an_image_has(tmp_path: Path) -> None:
     path = tmp_path / "scan.mha"
     path.write_bytes(META.format("NDims = 03\nDimSize = 5 4 3").encode() + bytes(120))

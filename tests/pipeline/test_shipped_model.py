@@ -28,6 +28,7 @@ def test_the_files_are_those_of_the_cards_and_small() -> None:
     for path in shipped_models():
         card = model_card(path)
         assert card.sha256 == file_sha256(path) and card.name == path.stem
+        assert path.stat().st_size < 1 << 20, "a model names its base, which ships, and holds its locator in halves"
         assert card.licence and card.attribution and card.made_from and "/" not in card.command.replace("n/a", "")
     notice = (REPOSITORY / "hippopt" / "models" / "NOTICE").read_text()
     assert all(path.name in notice for path in shipped_models())
