@@ -8,7 +8,9 @@ from safetensors.torch import load_file
 
 from hippopt.networks.base_files import default_base, read_base, shipped_bases
 from hippopt.networks.tensor_files import file_sha256, to_bytes
+from hippopt.networks.unetr import SIZES
 from tests.label_maps import write_label_maps
+from tests.records import small_plan
 from tests.synthetic import Command, write_scans
 from tests.trained import copied, fold_path, train_arguments
 
@@ -78,7 +80,6 @@ def test_another_network_has_no_default(trained_root: Path, shipping: Path) -> N
     import msgspec
 
     from hippopt.artifacts.plan_rules import load_plan
-    from hippopt.networks.unetr import SIZES
     from tests.trained import plan_path
 
     plan = load_plan(plan_path(trained_root))
@@ -146,6 +147,14 @@ def test_the_newest_is_the_default_and_a_begun_run_keeps_its_own(
         found[path.parent.parent.name, path.parent.name] = json.loads(path.read_text())["base_sha256"]
     assert sorted(found.values()) == sorted([first, first, second, second])
     assert {sha for (run, _), sha in found.items() if run == "decoder"} == {first}
+
+
+def test_a_plan_begins_from_the_newest_of_those_that_ship() -> None:
+    """A name with a number sorts behind the one without; file names would not, `-` comes before `.`."""
+    assert [path.stem for path in shipped_bases()] == ["synthetic-small", "synthetic-small-4"]
+    plan = small_plan(network=SIZES["small"], channel_names=("T1",))
+    found = default_base(plan)
+    assert found is not None and found.stem == "synthetic-small-4"
 
 
 def test_what_is_shipped_is_whole() -> None:
