@@ -10,8 +10,9 @@ MINUTES ?= 8
 demo: $(INSTALLED)
 	$(BIN)/hippopt_demo --minutes $(MINUTES)
 
+# two to four files of tests at a time, on as many cores; plain `pytest` runs them one after the other
 test: $(INSTALLED)
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
