@@ -71,11 +71,39 @@ METHODS: dict[Method, MethodTraits] = {
     ),
     "published": MethodTraits(3e-3, parts=("decoder",), trains_remade=False),
 }
-# rows of a comparison beside the methods: method full under other conditions, in words
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A method under other conditions: a row of a comparison beside the methods.
+
+    suffix: what the names of its runs say besides the method; words: what it is.
+    """
+
+    method: Method
+    suffix: str
+    words: str
+    needs_base: bool = True
+    no_transformer: bool = False
+    kernels: bool = False
+
+
 VARIANTS = {
-    "scratch": "full, from random weights",
-    "no-transformer": "scratch with the transformer's blocks left out",
-    "no-transformer-base": "full from the base, with them left out",
+    "scratch": Variant("full", "scratch", "full, from random weights", needs_base=False),
+    "no-transformer": Variant(
+        "full",
+        "no-transformer",
+        "scratch with the transformer's blocks left out",
+        needs_base=False,
+        no_transformer=True,
+    ),
+    "no-transformer-base": Variant(
+        "full", "no-transformer-base", "full from the base, with them left out", no_transformer=True
+    ),
+    "lora-pt-kernels": Variant(
+        "lora-pt", "kernels", "lora-pt on the kernels of the convolutions in place of the transformer", kernels=True
+    ),
+    "lora-kernels": Variant("lora", "kernels", "lora on them", kernels=True),
 }
 assert tuple(METHODS) == get_args(Method)
 # whose rates every plan names, also one of an earlier hippopt

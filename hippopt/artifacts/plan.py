@@ -133,6 +133,15 @@ PLANNED_ADAPTER = AdapterSettings(
     attention="one",
 )
 
+KERNEL_RANK = 8
+# in place of these with `hippopt_train --kernels` (docs/experiments.md says why)
+KERNEL_ADAPTER: dict[str, object] = {
+    "rank": KERNEL_RANK,
+    "stacks": ("convolutions",),
+    "also_trained": ("head", "norms"),
+    "factor_rate": 0.3,
+}
+
 
 class ScheduleSettings(Record, frozen=True, kw_only=True):
     """AdamW; the learning rate rises for `warmup_steps`, then falls as (1 - progress) ** poly_exponent.

@@ -46,7 +46,8 @@ def _parser() -> argparse.ArgumentParser:
         nargs="+",
         default=["lora-pt", "decoder", "full"],
         metavar="METHOD",
-        help=f"of {', '.join(METHODS)}, " + ", ".join(f"{name} ({what})" for name, what in VARIANTS.items()),
+        help=f"of {', '.join(METHODS)}, "
+        + ", ".join(f"{name} ({variant.words})" for name, variant in VARIANTS.items()),
     )
     parser.add_argument(
         "--ranks",

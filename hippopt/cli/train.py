@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from hippopt.artifacts.fold_names import fit_number, fold_names
 from hippopt.artifacts.methods import METHODS, Method, check_library
-from hippopt.artifacts.plan import PLANNED_ADAPTER
+from hippopt.artifacts.plan import KERNEL_RANK, PLANNED_ADAPTER
 from hippopt.artifacts.trained_words import trains_in_words
 from hippopt.cli.command import make_parser, run
 from hippopt.cli.console import TerminalConsole
@@ -68,6 +68,12 @@ def _parser() -> argparse.ArgumentParser:
         "--no-transformer",
         action="store_true",
         help="leave the transformer's blocks out, to see what they are worth (network.transformer=false)",
+    )
+    parser.add_argument(
+        "--kernels",
+        action="store_true",
+        help=f"put the factors of lora-pt or lora on the kernels of the convolutions, at rank {KERNEL_RANK} where none"
+        " is given: of the rest only the head and the norms train, and the adapter file is a tenth in size",
     )
     parser.add_argument(
         "--continue-from",
@@ -129,12 +135,15 @@ def _work(options: argparse.Namespace, workspace: Workspace, console: TerminalCo
     folds = fold_names(options.fold, len(plan.folds), options.fits)
     from hippopt.networks.base_files import chosen_base
 
+    if options.kernels and options.continue_from is None:
+        options.rank, options.name = options.rank or KERNEL_RANK, options.name or "kernels"
     if options.continue_from is not None:
         planned, method, base = _continued(options, planned, console)
         plan = planned.plan
     else:
         base = chosen_base(options.base, plan)
-        method = options.method or default_method(plan, base is not None, options.no_transformer)
+        usual = "lora-pt" if options.kernels else default_method(plan, base is not None, options.no_transformer)
+        method = options.method or usual
     check_library(method)
     if METHODS[method].needs_base and base is None and options.continue_from is None:
         raise UsageError(
@@ -190,6 +199,7 @@ def _continued(
         (f"--method {options.method}", options.method not in (None, earlier.method)),
         (f"--rank {options.rank}", options.rank not in (None, earlier.plan.adapter.rank)),
         ("--no-transformer", options.no_transformer and earlier.plan.network.transformer),
+        ("--kernels", options.kernels),
     )
     for option, differs in others:
         if differs:

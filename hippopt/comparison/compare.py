@@ -33,7 +33,6 @@ from hippopt.networks.base_files import chosen_base
 from hippopt.planned_dataset import PlannedDataset
 from hippopt.planning.cases_apart import check_apart, check_base_unseen, check_folds_apart, check_labels
 from hippopt.planning.comparison_grid import Cases, Combination
-from hippopt.planning.run_plan import adjusted_plan
 from hippopt.scoring.comparison import at_edge, choose_rate, mean_dice
 from hippopt.stages.adopt_base import adopt_base
 from hippopt.stop_signals import StopSignals
@@ -87,7 +86,7 @@ def _check(
     for row in grid.rows:
         check_library(row.method)
         for rate in grid.rates[row.name] or (None,):
-            adjusted_plan(plan, row.method, row.rank, rate, row.no_transformer)
+            Combination(row, rate, grid.seeds[0]).plan(plan)
     others = [cases.dataset for cases in (reported, choosing) if cases is not None and cases.dataset is not None]
     contents = {name: contents_of(workspace, name) for name in others}
     if others:

@@ -18,7 +18,6 @@ from hippopt.networks.restoring import read_card
 from hippopt.planned_dataset import PlannedDataset
 from hippopt.planning.cases_apart import Contents
 from hippopt.planning.comparison_grid import Cases, Combination, Grid
-from hippopt.planning.run_plan import adjusted_plan
 from hippopt.result_folders import ComparisonFolder, FoldFolder
 from hippopt.scoring.comparison import foreground
 from hippopt.scoring.tables import read_case_table, write_csv
@@ -105,9 +104,7 @@ def check_same(setting: Setting, unit: Unit) -> None:
     row = unit.combination.row
     base = setting.base[1].sha256 if setting.base and row.needs_base else None
     wanted = {
-        "plan_hash": content_hash(
-            adjusted_plan(setting.planned.plan, row.method, row.rank, unit.combination.rate, row.no_transformer)
-        ),
+        "plan_hash": content_hash(unit.combination.plan(setting.planned.plan)),
         "seed": unit.combination.seed,
         "steps": setting.steps,
         "minutes": None,
@@ -150,7 +147,8 @@ def commands_left(setting: Setting, unit: Unit, commands: Commands) -> tuple[tup
             device=request.device,
             seed=combination.seed,
             learning_rate=combination.rate,
-            no_transformer=combination.row.no_transformer,
+            no_transformer=combination.row.variant.no_transformer,
+            kernels=combination.row.variant.kernels,
         )
         needed.append(commands.train(setting.planned.name, unit.fold, training))
     if unit.dataset is not None and not is_scored(setting, unit):

@@ -27,6 +27,8 @@ TABLES = (
     ".ctbl",
     "_labels.txt",
     "_lut.txt",
+    "labels_itksnap.txt",
+    "labels_freesurfer.txt",
 )
 
 

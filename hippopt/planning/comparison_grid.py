@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TypeVar
 
-from hippopt.artifacts.methods import METHODS, VARIANTS, Method
-from hippopt.artifacts.plan import Plan
+from hippopt.artifacts.methods import METHODS, VARIANTS, Method, Variant
+from hippopt.artifacts.plan import KERNEL_RANK, Plan
 from hippopt.errors import UsageError
-from hippopt.planning.run_plan import run_name
+from hippopt.planning.run_plan import adjusted_plan, run_name
 
-SCRATCH, BARE, BARE_BASE = VARIANTS
+SCRATCH = "scratch"
 ROWS = (*METHODS, *VARIANTS)
 REFERENCES = ("decoder", "full")
 Number = TypeVar("Number", int, float)
@@ -18,22 +18,23 @@ Number = TypeVar("Number", int, float)
 
 @dataclass(frozen=True)
 class Row:
-    """One row of the table: a method, at a rank where it has one."""
+    """One row of the table: a method or a variant of one, at a rank where it has one."""
 
     method_name: str
     rank: int | None
 
     @property
+    def variant(self) -> Variant:
+        """Under which conditions; a method of its own name under none."""
+        return VARIANTS.get(self.method_name) or Variant(self.method_name, "", "")  # type: ignore[arg-type]
+
+    @property
     def method(self) -> Method:
-        return "full" if self.method_name in VARIANTS else self.method_name  # type: ignore[return-value]
+        return self.variant.method
 
     @property
     def needs_base(self) -> bool:
-        return self.method_name not in (SCRATCH, BARE)
-
-    @property
-    def no_transformer(self) -> bool:
-        return self.method_name in (BARE, BARE_BASE)
+        return self.variant.needs_base
 
     @property
     def name(self) -> str:
@@ -56,13 +57,18 @@ class Combination:
 
     def suffix(self, comparison: str) -> str:
         """The --name of the run."""
-        variant = [self.row.method_name] if self.row.method_name in VARIANTS else []
-        rate = [] if self.rate is None else [f"lr{rate_text(self.rate)}"]
-        return "-".join([*variant, comparison, *rate, f"s{self.seed}"])
+        rate = "" if self.rate is None else f"lr{rate_text(self.rate)}"
+        return "-".join(filter(None, (self.row.variant.suffix, comparison, rate, f"s{self.seed}")))
 
     def run(self, comparison: str, plan: Plan) -> str:
         """Its folder under results/DATASET."""
-        return run_name(self.row.method, self.row.rank or plan.adapter.rank, self.suffix(comparison))
+        rank = self.row.rank or (KERNEL_RANK if self.row.variant.kernels else plan.adapter.rank)
+        return run_name(self.row.method, rank, self.suffix(comparison))
+
+    def plan(self, plan: Plan) -> Plan:
+        """The plan of the run. Raises PlanError."""
+        row = self.row
+        return adjusted_plan(plan, row.method, row.rank, self.rate, row.variant.no_transformer, row.variant.kernels)
 
 
 def rate_text(rate: float) -> str:
@@ -98,7 +104,7 @@ def make_grid(methods: Sequence[str], ranks: Sequence[str], rates: Sequence[str]
     unknown = [name for name in methods if name not in ROWS]
     if unknown:
         raise UsageError(f"--methods {unknown[0]}: choose of {', '.join(ROWS)}")
-    ranked = [name for name in methods if name in METHODS and METHODS[name].ranked]  # type: ignore[index]
+    ranked = [name for name in methods if METHODS[Row(name, None).method].ranked]
     by_method = _by_method("--ranks", "a whole number", ranks, ranked, int)
     rows = [
         Row(name, rank)

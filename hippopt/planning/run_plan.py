@@ -3,7 +3,7 @@
 import msgspec
 
 from hippopt.artifacts.methods import METHODS, Method
-from hippopt.artifacts.plan import STACKS, Plan
+from hippopt.artifacts.plan import KERNEL_ADAPTER, STACKS, Plan
 from hippopt.artifacts.plan_rules import check_adaptable, check_plan
 from hippopt.errors import PlanError
 
@@ -15,11 +15,21 @@ def run_name(method: Method, rank: int | dict[str, int], name: str) -> str:
 
 
 def adjusted_plan(
-    plan: Plan, method: Method, rank: int | None, learning_rate: float | None, no_transformer: bool = False
+    plan: Plan,
+    method: Method,
+    rank: int | None,
+    learning_rate: float | None,
+    no_transformer: bool = False,
+    kernels: bool = False,
 ) -> Plan:
-    """The plan of a run: with the rank and the method's learning rate that
-    the user asked for, or without a transformer. Raises PlanError.
+    """The plan of a run: with the rank and the method's learning rate that the user asked for, without a transformer,
+    or with the factors on the kernels of the convolutions. Raises PlanError.
     """
+    if kernels and not METHODS[method].kernels:
+        able = ", ".join(name for name, traits in METHODS.items() if traits.kernels)
+        raise PlanError(f"--kernels: {method} has no factors for the kernels of convolutions; use --method {able}")
+    if kernels:
+        plan = msgspec.structs.replace(plan, adapter=msgspec.structs.replace(plan.adapter, **KERNEL_ADAPTER))
     if no_transformer:
         plan = msgspec.structs.replace(plan, network=msgspec.structs.replace(plan.network, transformer=False))
     if rank is not None:

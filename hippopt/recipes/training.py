@@ -53,7 +53,14 @@ def train_folds(
         raise UsageError(
             f"--minutes {request.minutes:g}: {request.method} plans its ranks over all its steps; give --steps instead"
         )
-    plan = adjusted_plan(planned.plan, request.method, request.rank, request.learning_rate, request.no_transformer)
+    plan = adjusted_plan(
+        planned.plan,
+        request.method,
+        request.rank,
+        request.learning_rate,
+        request.no_transformer,
+        request.kernels,
+    )
     if request.seed is not None and request.seed < 0:
         raise PlanError(f"--seed {request.seed}: not below 0")
     run = run_name(request.method, plan.adapter.rank, request.name)

@@ -31,4 +31,5 @@ class TrainingRequest:
     seed: int | None = None
     learning_rate: float | None = None
     no_transformer: bool = False
+    kernels: bool = False
     continue_from: str | None = None

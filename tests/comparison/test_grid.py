@@ -30,13 +30,20 @@ def test_ranks_multiply_the_methods_that_have_them_alone() -> None:
     assert grid.to_choose() == []
     assert [each.rate for each in grid.reported(grid.rows[0], None)] == [None, None]
     assert [row.name for row in make_grid(["lora"], [], [], [0]).rows] == ["lora"]
-    assert set(ROWS) == {*METHODS, "scratch", "no-transformer", "no-transformer-base"}
+    assert set(ROWS) == {
+        *METHODS,
+        "scratch",
+        "no-transformer",
+        "no-transformer-base",
+        "lora-pt-kernels",
+        "lora-kernels",
+    }
 
 
 def test_rows_of_method_full_differ_in_base_transformer_and_name() -> None:
     rows = make_grid(["full", "scratch", "no-transformer", "no-transformer-base"], [], [], [0]).rows
     assert {row.method for row in rows} == {"full"}
-    assert [(row.needs_base, row.no_transformer) for row in rows] == [
+    assert [(row.needs_base, row.variant.no_transformer) for row in rows] == [
         (True, False),
         (False, False),
         (False, True),
@@ -48,6 +55,17 @@ def test_rows_of_method_full_differ_in_base_transformer_and_name() -> None:
         "full-scratch-compare-s0",
         "full-no-transformer-compare-s0",
         "full-no-transformer-base-compare-s0",
+    ]
+
+
+def test_rows_on_kernels_are_runs_of_their_methods_at_their_own_rank() -> None:
+    rows = make_grid(["lora-pt", "lora-pt-kernels", "lora-kernels"], ["lora-kernels=2"], [], [0]).rows
+    plans = [Combination(row, None, 0).plan(PLAN) for row in rows]
+    assert [plan.adapter.stacks for plan in plans[1:]] == [("convolutions",)] * 2 and plans[0] == PLAN
+    assert [plan.adapter.rank for plan in plans[1:]] == [8, 2]
+    assert [Combination(row, None, 0).run("compare", PLAN) for row in rows[1:]] == [
+        "lora-pt-r8-kernels-compare-s0",
+        "lora-r2-kernels-compare-s0",
     ]
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from hippopt.errors import DatasetError
 from hippopt.files.scan_listing import list_scans
+from hippopt.inference.label_tables import FREESURFER, ITK_SNAP, SLICER
 from tests.import_sources import write_pair
 from tests.synthetic import Command, write_scans
 
@@ -64,6 +65,11 @@ def test_row_88_prediction(tmp_path: Path, kind: str, alone: bool) -> None:
 
 def test_row_88_voxels_beside_their_header_are_no_others(tmp_path: Path) -> None:
     folder = filled(tmp_path, {"a.mhd": b"x", "a.zraw": b"x", "b.nhdr": b"x", "b.raw.gz": b"x"})
+    assert list_scans(folder, ["T1"])[1] == []
+
+
+def test_row_88_what_we_write_beside_masks_is_no_other(tmp_path: Path) -> None:
+    folder = filled(write_scans(tmp_path, "one.nii.gz"), {name: b"x" for name in (ITK_SNAP, SLICER, FREESURFER)})
     assert list_scans(folder, ["T1"])[1] == []
 
 

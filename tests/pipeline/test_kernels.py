@@ -82,6 +82,19 @@ def test_the_whole_way(trained_root: Path, tmp_path: Path, run_command: Command)
     assert len(masks) == 2 and (masks[0] == masks[1]).all()
 
 
+def test_asked_for_on_the_command_line(trained_root: Path, tmp_path: Path, run_command: Command) -> None:
+    """`--kernels` is what the plan's settings would be: a run of its own name, beside the plan as it stands."""
+    root = copied(trained_root, tmp_path)
+    before = plan_path(root).read_bytes()
+    code, out, err = run_command("train", *arguments(root, "--kernels"))
+    assert code == 0 and "t-SVD of convolutions" in out and "--run lora-pt-r8-kernels" in out, err
+    plan = json.loads((run_path(root, "lora-pt-r8-kernels") / "plan.json").read_text())["adapter"]
+    assert (plan["stacks"], plan["also_trained"], plan["rank"]) == (["convolutions"], ["head", "norms"], 8)
+    assert plan_path(root).read_bytes() == before
+    code, _, err = run_command("train", *train_arguments(root, "--kernels", method="full", steps=2))
+    assert code != 0 and "--kernels: full has no factors" in err and "lora-pt, lora" in err, err
+
+
 def test_a_method_that_peft_has_not_for_convolutions_is_refused_before_anything_changes(
     trained_root: Path, tmp_path: Path, run_command: Command
 ) -> None:
