@@ -69,7 +69,7 @@ def test_row_88_voxels_beside_their_header_are_no_others(tmp_path: Path) -> None
 
 
 def test_row_88_what_we_write_beside_masks_is_no_other(tmp_path: Path) -> None:
-    folder = filled(write_scans(tmp_path, "one.nii.gz"), {name: b"x" for name in (ITK_SNAP, SLICER, FREESURFER)})
+    folder = filled(write_scans(tmp_path, "one.nii.gz"), dict.fromkeys((ITK_SNAP, SLICER, FREESURFER), b"x"))
     assert list_scans(folder, ["T1"])[1] == []
 
 
