@@ -12,13 +12,14 @@ import numpy.typing as npt
 from hippopt.artifacts.calibration import Calibration
 from hippopt.artifacts.cohort import Cohort
 from hippopt.artifacts.head_sizes import HeadSizes
+from hippopt.artifacts.model_file import UsualContrast
 from hippopt.artifacts.plan import Plan
 from hippopt.files.scan import Scan
 from hippopt.imaging.head_size import head_size
 from hippopt.imaging.mask_parts import bounding_box
 from hippopt.inference.calibration import volume_interval
 from hippopt.inference.cohort import Pairs, asymmetry_percent
-from hippopt.inference.contrast import contrast
+from hippopt.inference.contrast import contrast, contrast_around
 from hippopt.inference.flags import asymmetry_flags, label_flags, touches_edge
 
 
@@ -62,7 +63,7 @@ class Standards:
     seen: hashes of the scans that the networks, or the base they began from, were trained on.
     """
 
-    contrast: tuple[float, float] | None = None
+    contrast: UsualContrast | None = None
     cohort: Cohort | None = None
     calibration: Calibration | None = None
     pairs: Pairs = ()
@@ -90,15 +91,20 @@ class Sureness:
     agreement: Mapping[str, float] = field(default_factory=dict)
 
 
-def contrast_warning(name: str, mask: np.ndarray, scan: Scan, usual: tuple[float, float] | None) -> str | None:
+def contrast_warning(name: str, mask: np.ndarray, scan: Scan, usual: UsualContrast | None) -> str | None:
     """A line where the segmented voxels are much brighter or darker in their scan than in any training scan."""
-    found = contrast(scan.array, mask != 0) if usual is not None else None
-    if usual is None or found is None or usual[0] <= found <= usual[1]:
+    if usual is None:
+        return None
+    if usual.around_mm is None:
+        found, of = contrast(scan.array, mask != 0), "the scan's mean"
+    else:
+        found = contrast_around(scan.array, mask, scan.grid.spacing_mm, usual.around_mm)
+        of = f"the mean of what lies within {usual.around_mm:g} mm"
+    if found is None or usual.low <= found <= usual.high:
         return None
     return (
-        f"{name}: the segmented voxels lie {found:+.2f} standard deviations from the scan's mean, expected"
-        f" {usual[0]:+.2f} to {usual[1]:+.2f} after the training scans; another modality or an inverted contrast? look"
-        " at the mask"
+        f"{name}: the segmented voxels lie {found:+.2f} standard deviations from {of}, expected {usual.low:+.2f} to"
+        f" {usual.high:+.2f} after the training scans; another modality or an inverted contrast? look at the mask"
     )
 
 

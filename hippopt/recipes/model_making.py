@@ -28,7 +28,7 @@ from hippopt.recipes.chosen_run import chosen_run
 from hippopt.recipes.model_files import export_run
 from hippopt.recipes.open_run import open_run
 from hippopt.stages.assemble_model import ModelParts, assemble_model
-from hippopt.stages.calibrate_on_maps import calibrate_on_maps
+from hippopt.stages.calibrate_on_maps import calibrate_on_maps, contrast_on_maps
 from hippopt.stages.export_model import ExportRequest, check_target
 from hippopt.stages.train_head_locator import head_locator
 from hippopt.stop_signals import StopSignals
@@ -118,15 +118,20 @@ def make_model(workspace: Workspace, request: MakingRequest, console: Console) -
 
 
 def calibrate(workspace: Workspace, request: MakingRequest, base: BaseCard, unseen: HeadMaps, console: Console) -> None:
-    """Fit predicted Dice to scans made from the maps that no training saw, where the base says how scans are made."""
+    """Find the usual contrast, and fit predicted Dice, on scans made from the maps that no training saw, where the base
+    says how scans are made.
+    """
     if base.synthesis is None:
-        console.say("the base says nothing of how its scans were made: no predicted Dice")
+        console.say("the base says nothing of how its scans were made: no predicted Dice, no usual contrast")
         return
     import_monai()
     chosen = chosen_run(workspace, DATASET, request.name, None, console)
     opened = open_run(chosen, torch.device("cpu"), "last", False, SilentConsole())
     maps = read_map_files(
         [found.path for found in unseen.maps], (len(unseen.maps),), read_table(request.label_table), console
+    )
+    write_json(
+        workspace.run_contrast(DATASET, request.name), contrast_on_maps(maps, base.synthesis, opened.ensemble.plan)
     )
     made = calibrate_on_maps(opened.ensemble, maps, base.synthesis, chosen.cards()[0], console)
     if made is not None:

@@ -39,7 +39,7 @@ def load_standards(
     pairs, fingerprint, contrast = side_pairs(run.plan), _fingerprint(run), _contrast(run)
     cohort = run.workspace.run_cohort(run.dataset, run.name)
     return Standards(
-        contrast=(contrast.low, contrast.high) if contrast else None,
+        contrast=contrast,
         cohort=known_cohort(cohort, fingerprint, run.plan.fingerprint_hash, pairs),
         calibration=_calibration(run, cards, console) if calibrated else None,
         pairs=pairs,

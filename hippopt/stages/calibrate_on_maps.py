@@ -1,4 +1,6 @@
-"""Stage: fit a predicted Dice to synthetic scans of maps that no training saw, for a model that has seen no label."""
+"""Stage: what a model that has seen no label judges masks by, from synthetic scans of maps that no training saw: a
+predicted Dice, and the usual contrast.
+"""
 
 import math
 
@@ -7,6 +9,8 @@ import numpy as np
 import torch
 
 from hippopt.artifacts.calibration import Calibration
+from hippopt.artifacts.model_file import UsualContrast
+from hippopt.artifacts.plan import Plan
 from hippopt.artifacts.regions import LEFT
 from hippopt.artifacts.synthesis import SynthesisSettings
 from hippopt.artifacts.weights import AdapterCard
@@ -14,12 +18,31 @@ from hippopt.batches.label_maps import ANTERIOR, POSTERIOR, LabelMaps
 from hippopt.batches.synthesis import Synthesiser, synthetic_batch
 from hippopt.console import Console
 from hippopt.inference.calibration import fit_calibration
+from hippopt.inference.contrast import contrast_around, widened
 from hippopt.inference.region_windows import Ensemble, window_probabilities
 from hippopt.inference.signal_table import SignalTable
 from hippopt.inference.signals import SIGNALS, SignalCollector, mask_dice
 
 SCANS, SEED = 60, 2**31 + 1  # of crops, which are half of the whole scans that they stand for
 ON = "synthetic scans of label maps that no training saw, not on people's"
+
+AROUND_MM = 10.0  # wide enough for white matter on every side, too narrow for skull and air
+CONTRASTS = 40  # scans of T1-like contrast
+
+
+def contrast_on_maps(maps: LabelMaps, synthesis: SynthesisSettings, plan: Plan) -> UsualContrast:
+    """The contrasts of T1-like scans made from maps, widened on each side by their range as those of real scans are."""
+    settings = msgspec.structs.replace(synthesis, patch_size=plan.patch_size, p_field_of_view=0.0, share_t1=1.0)
+    made = Synthesiser(maps, settings, torch.device("cpu"))
+    found = []
+    for index in range(CONTRASTS):
+        batch = synthetic_batch(made, 1, SEED, index)
+        label = batch["label"][0, 0].numpy()
+        truth = ((label == ANTERIOR) | (label == POSTERIOR)).astype(np.uint8)
+        value = contrast_around(batch["image"][0, 0].numpy(), truth, plan.target_spacing_mm, AROUND_MM)
+        found += [value] if value is not None else []
+    low, high = widened(found)
+    return UsualContrast(fingerprint_hash=plan.fingerprint_hash, low=low, high=high, around_mm=AROUND_MM)
 
 
 def calibrate_on_maps(

@@ -67,6 +67,8 @@ def test_a_model_is_made_and_its_card_says_of_what(made: Path) -> None:
     assert "2 maps" in card["made_from"] and card["base"] == "synthetic-tiny" and card["measured"] == []
     cohort = json.loads((made / "results" / "Dataset900_WholeHead" / "quick" / "cohort.json").read_text())
     assert cohort["volumes"]["hippocampus_left"]["scans"] == 2
+    contrast = json.loads((made / "results" / "Dataset900_WholeHead" / "quick" / "contrast.json").read_text())
+    assert contrast["around_mm"] == 10 and contrast["low"] < contrast["high"]
 
 
 def test_an_empty_workspace_takes_what_ships_and_says_so(shipping: Path, tmp_path: Path, run_command: Command) -> None:
