@@ -81,6 +81,19 @@ def _parser() -> argparse.ArgumentParser:
         help="go on from this run's own networks, fold by fold, on its base and by its method and plan, as "
         "after hippopt_correct. The result is a run of its own, named after RUN where --name gives no other",
     )
+    parser.add_argument(
+        "--unlabelled",
+        type=Path,
+        metavar="DIR",
+        help="with full-data: learn from these scans too, by the masks that a trained run makes of them, but for"
+        " doubtful ones, under stronger augmentation. The result is a run of its own, `unlabelled` where --name gives"
+        " no other",
+    )
+    parser.add_argument(
+        "--teacher",
+        metavar="RUN",
+        help="run that segments the scans of --unlabelled; default: what hippopt_best chose, or the only other run",
+    )
     parser.add_argument("--name", default="", metavar="RUN", help="added to the run's name, to keep several runs apart")
     budget = parser.add_mutually_exclusive_group()
     budget.add_argument("--steps", type=int, help="number of steps; default: the plan's")
@@ -137,6 +150,8 @@ def _work(options: argparse.Namespace, workspace: Workspace, console: TerminalCo
 
     if options.kernels and options.continue_from is None:
         options.rank, options.name = options.rank or KERNEL_RANK, options.name or "kernels"
+    if options.unlabelled is not None:
+        options.name = options.name or "unlabelled"
     if options.continue_from is not None:
         planned, method, base = _continued(options, planned, console)
         plan = planned.plan

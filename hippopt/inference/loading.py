@@ -60,7 +60,7 @@ def prepare_scan(
     """Of scans that were read, one per channel. Raises ImageError where they cannot be segmented."""
     first = scans[0]
     check_memory(first.path, first.grid.shape, preparation_bytes(first.grid, plan), memory_bytes)
-    image, warnings = _stacked(files, scans)
+    image, warnings = stacked(files, scans)
     seen_as = hash_arrays(to_ras(image, first.grid))
     image, rings = without_ringing(image, plan)
     if rings:
@@ -84,7 +84,7 @@ def image_hash(files: ScanFiles, scans: Sequence[Scan]) -> str:
 
     Raises ImageError where their grids differ.
     """
-    return hash_arrays(to_ras(_stacked(files, scans)[0], scans[0].grid))
+    return hash_arrays(to_ras(stacked(files, scans)[0], scans[0].grid))
 
 
 def is_constant(files: ScanFiles, scans: Sequence[Scan], plan: Plan) -> bool:
@@ -92,12 +92,16 @@ def is_constant(files: ScanFiles, scans: Sequence[Scan], plan: Plan) -> bool:
 
     Raises ImageError where their grids differ.
     """
-    image, _ = _stacked(files, scans)
+    image, _ = stacked(files, scans)
     return any(scale.constant for scale in ScanSource(image, scans[0].grid, plan).scales)
 
 
-def _stacked(files: ScanFiles, scans: Sequence[Scan]) -> tuple[np.ndarray, list[str]]:
-    """((C, Z, Y, X) float32 without NaN and Inf, what is to be said of it)."""
+def stacked(files: ScanFiles, scans: Sequence[Scan]) -> tuple[np.ndarray, list[str]]:
+    """((C, Z, Y, X) float32 on the file's axes, without NaN and Inf, what is to be said of it).
+
+    scans: one per channel.
+    Raises ImageError where their grids differ.
+    """
     first, *others = scans
     scans = [first]
     for other in others:

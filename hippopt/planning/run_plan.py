@@ -7,6 +7,17 @@ from hippopt.artifacts.plan import KERNEL_ADAPTER, STACKS, Plan
 from hippopt.artifacts.plan_rules import check_adaptable, check_plan
 from hippopt.errors import PlanError
 
+# intensities of a student that learns from masks: what its teacher found in a scan, it has to find in a worse one
+STRONGER: dict[str, object] = {
+    "p_noise": 0.3,
+    "p_blur": 0.4,
+    "p_brightness": 0.3,
+    "p_contrast": 0.3,
+    "p_low_resolution": 0.4,
+    "p_gamma": 0.5,
+    "gamma": (0.6, 1.7),
+}
+
 
 def run_name(method: Method, rank: int | dict[str, int], name: str) -> str:
     """Method, rank where there is one (`r4`, or `r1-4-8` by stack), and the user's own name."""
@@ -21,15 +32,18 @@ def adjusted_plan(
     learning_rate: float | None,
     no_transformer: bool = False,
     kernels: bool = False,
+    stronger: bool = False,
 ) -> Plan:
     """The plan of a run: with the rank and the method's learning rate that the user asked for, without a transformer,
-    or with the factors on the kernels of the convolutions. Raises PlanError.
+    with the factors on the kernels of the convolutions, or with stronger augmentation. Raises PlanError.
     """
     if kernels and not METHODS[method].kernels:
         able = ", ".join(name for name, traits in METHODS.items() if traits.kernels)
         raise PlanError(f"--kernels: {method} has no factors for the kernels of convolutions; use --method {able}")
     if kernels:
         plan = msgspec.structs.replace(plan, adapter=msgspec.structs.replace(plan.adapter, **KERNEL_ADAPTER))
+    if stronger:
+        plan = msgspec.structs.replace(plan, augmentation=msgspec.structs.replace(plan.augmentation, **STRONGER))
     if no_transformer:
         plan = msgspec.structs.replace(plan, network=msgspec.structs.replace(plan.network, transformer=False))
     if rank is not None:

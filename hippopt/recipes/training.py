@@ -19,6 +19,7 @@ from hippopt.recipes.continued_run import check_origin, starting_points
 from hippopt.recipes.folds_side_by_side import SideBySide, train_side_by_side
 from hippopt.recipes.ready_models import ready_locator
 from hippopt.recipes.training_inputs import FoldJob, check_cache, check_run_plan, load_unchanged, training_cases
+from hippopt.recipes.unlabelled import check_unlabelled, learn_from_unlabelled
 from hippopt.stages.adopt_base import adopt_base, load_known_base
 from hippopt.stages.calibrate_run import calibrate_run
 from hippopt.stages.decompose_base import carry_factors, decompose_base
@@ -60,7 +61,9 @@ def train_folds(
         request.learning_rate,
         request.no_transformer,
         request.kernels,
+        request.unlabelled is not None,
     )
+    check_unlabelled(request, folds)
     if request.seed is not None and request.seed < 0:
         raise PlanError(f"--seed {request.seed}: not below 0")
     run = run_name(request.method, plan.adapter.rank, request.name)
@@ -68,6 +71,7 @@ def train_folds(
         planned = planned.with_plan(plan)
         dataset, jobs = _prepare(planned, run, folds, request, console)
         jobs = _with_initial(planned, run, jobs, console)
+        jobs = _with_unlabelled(planned, run, jobs, request, console)
         dice: dict[str, float] = {}
         if side_by_side is not None and len(jobs) > 1:
             _clear_all([job for job in jobs if request.overwrite and not job.request.resume], console)
@@ -134,6 +138,16 @@ def _with_initial(planned: PlannedDataset, run: str, jobs: list[FoldJob], consol
     else:
         initial = decompose_base(planned, run, method, base, anew, console)
     return [replace(job, inputs=replace(job.inputs, initial=initial)) for job in jobs]
+
+
+def _with_unlabelled(
+    planned: PlannedDataset, run: str, jobs: list[FoldJob], request: TrainingRequest, console: Console
+) -> list[FoldJob]:
+    """The jobs with scans without labels, where the user has such."""
+    if request.unlabelled is None or not jobs:
+        return jobs
+    found = learn_from_unlabelled(planned, run, request, console)
+    return [replace(job, inputs=replace(job.inputs, unlabelled=found)) for job in jobs]
 
 
 def _prepare(

@@ -242,7 +242,7 @@ def _run_loop(
             " waiting for data"
         )
 
-    with open_batches(inputs.train, plan, request.seed, state.step, request.workers) as batches:
+    with open_batches(inputs.shown, plan, request.seed, state.step, request.workers) as batches:
         hooks = LoopHooks(
             on_epoch, bar.update, on_skip, lambda: signals.stopping, tuned.penalty,
             lambda updates: tuned.after_update(updates, budget.steps), on_halved,

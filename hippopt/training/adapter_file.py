@@ -51,7 +51,7 @@ def write_adapter(
         stacks=tuned.stacks,
         remade=tuned.remade,
         trained_parameters=tuned.counts(),
-        seen_images=tuple(sorted({*own, *inputs.seen_before})),
+        seen_images=tuple(sorted({*own, *inputs.seen_before, *(inputs.unlabelled.seen if inputs.unlabelled else ())})),
         checkpoint=which,
         step=state.step,
         sha256=tensors_sha256(tensors),

@@ -47,10 +47,22 @@ class EarlierAdapter:
 
 
 @dataclass(frozen=True)
+class Unlabelled:
+    """Scans without labels, as cases whose labels are masks of a teacher's networks. seen: content hashes of the scans;
+    key: of all that they were made of.
+    """
+
+    cases: tuple[TrainingCase, ...]
+    seen: tuple[str, ...]
+    key: str
+
+
+@dataclass(frozen=True)
 class FoldInputs:
     """What the stage works on: cases of the fold on disk, the base's tensors with its card, or None, the run's
     initial factors where the method has such, what the training labels tell of where parts meet, the locator of a
-    ready model, where it serves the fold, and the adapter that training goes on from, where it does not begin anew."""
+    ready model, where it serves the fold, the adapter that training goes on from, where it does not begin anew, and
+    scans without labels."""
 
     plan: Plan
     fingerprint: Fingerprint
@@ -63,6 +75,17 @@ class FoldInputs:
     borders: PartBorders | None = None
     ready: ReadyLocator | None = None
     earlier: EarlierAdapter | None = None
+    unlabelled: Unlabelled | None = None
+
+    @property
+    def shown(self) -> list[TrainingCase]:
+        """The cases that patches are drawn from, each as often: with scans without labels, labelled ones are repeated
+        until they are about half.
+        """
+        if self.unlabelled is None:
+            return self.train
+        repeats = max(1, round(len(self.unlabelled.cases) / len(self.train)))
+        return [*self.train * repeats, *self.unlabelled.cases]
 
     @property
     def on_weights(self) -> bool:
@@ -88,6 +111,7 @@ def settings_of(request: FoldRequest, inputs: FoldInputs) -> dict[str, Any]:
         "steps": request.steps or inputs.planned_steps, "minutes": request.minutes,
         "base_sha256": inputs.base[1].sha256 if inputs.base else None,
         "earlier_sha256": inputs.earlier.card.sha256 if inputs.earlier else None,
+        **({"unlabelled": inputs.unlabelled.key} if inputs.unlabelled else {}),
     }  # fmt: skip
 
 

@@ -1,6 +1,7 @@
 """What a user may ask of a training: one record, from the command line to the stage that trains a fold."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 from hippopt.artifacts.methods import Method
@@ -33,3 +34,5 @@ class TrainingRequest:
     no_transformer: bool = False
     kernels: bool = False
     continue_from: str | None = None
+    unlabelled: Path | None = None
+    teacher: str | None = None
