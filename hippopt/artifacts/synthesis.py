@@ -15,7 +15,8 @@ class SynthesisSettings(Record, frozen=True, kw_only=True):
     axis_scaling: standard deviation of each axis's own, as a logarithm. field_of_view: range of the imaged box as a
     share of the patch, an axis; outside it there is nothing, as in small crops. alveus: greatest share of white matter
     in the hippocampus's upper rim, which tracers count to the structure (cards from before it say nothing of it, and
-    had none). offset_mm: how far the structure's middle lies from that of the field of view (standard deviation):
+    had none). fading: greatest share of grey in the white matter beside the hippocampus, where one fades into the other
+    (likewise). offset_mm: how far the structure's middle lies from that of the field of view (standard deviation):
     users' crops are made around it.
     """
 
@@ -41,6 +42,7 @@ class SynthesisSettings(Record, frozen=True, kw_only=True):
     noise: float = 0.06
     gamma: float = 0.25
     alveus: float = 0.0
+    fading: float = 0.0
 
 
 class HeadSynthesis(Record, frozen=True, kw_only=True):

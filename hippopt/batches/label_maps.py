@@ -38,6 +38,10 @@ ANTERIOR, POSTERIOR = CLASSES.index("hippocampus_anterior"), CLASSES.index("hipp
 HEAD = "head"  # the tissue of values that the table does not name: skull, skin, muscle
 MARGIN_MM = 60.0  # around the structures: what a rotated, enlarged patch can reach
 ALVEUS = "alveus"  # the tissue of the hippocampus's upper rim: white matter that tracers count to the structure
+# two thin layers of the white matter beside the hippocampus, but for the alveus's side: grey fades into white there, as
+# in the subiculum and in thin sheets of fibres, where a label map has an edge
+FADING = ("white matter next to the hippocampus", "white matter near the hippocampus")
+FADING_MM = (1.05, 2.05)  # face neighbours at 1 mm, and two voxels
 LEAST_SHARE = 0.4  # of the larger side's volume: a smaller hippocampus was not segmented whole
 
 
@@ -154,7 +158,7 @@ def read_map_files(paths: Sequence[Path], sizes: tuple[int, ...], table: LabelTa
 
     Raises DatasetError naming all files that cannot be used.
     """
-    tissues = ["air", *sorted(set(table.tissues.values()) - {"air", HEAD}), ALVEUS]
+    tissues = ["air", *sorted(set(table.tissues.values()) - {"air", HEAD}), ALVEUS, *FADING]
     maps, faults = [], []
     for path in console.track(paths, "read label maps", len(paths)):
         name = path.name if len(sizes) == 1 else f"{path.absolute().parent.name}/{path.name}"
@@ -207,6 +211,10 @@ def _read_map(path: Path, name: str, table: LabelTable, tissues: list[str]) -> L
             extents.append(_triple((high - low + 1) * np.array(spacing)))
     tissue_map = tissue_of[rounded]
     tissue_map[_upper_rim(hippocampus)] = tissues.index(ALVEUS)
+    if "white_matter" in tissues:
+        white = tissue_map == tissues.index("white_matter")
+        for layer, near in zip(FADING, _near(hippocampus, spacing), strict=True):
+            tissue_map[near & white] = tissues.index(layer)
     return LabelMap(
         name, path, tissue_map, _filled(class_of[rounded], hippocampus), half, spacing, tuple(centres), tuple(extents)
     )
@@ -217,6 +225,17 @@ def _upper_rim(hippocampus: np.ndarray) -> np.ndarray:
     rim = hippocampus.copy()
     rim[:-1] &= ~hippocampus[1:]
     return rim
+
+
+def _near(hippocampus: np.ndarray, spacing_mm: tuple[float, float, float]) -> tuple[np.ndarray, np.ndarray]:
+    """(Z, Y, X) each: voxels beside the structure, and those a little further, but for what lies on top of it (RAS)."""
+    away = ndimage.distance_transform_edt(~hippocampus, sampling=spacing_mm)
+    on_top = np.zeros_like(hippocampus)
+    for voxels in range(1, 1 + max(1, round(FADING_MM[1] / spacing_mm[0]))):
+        on_top[voxels:] |= hippocampus[:-voxels]
+    first, second = FADING_MM
+    beside = ~hippocampus & ~on_top
+    return beside & (away <= first), beside & (away > first) & (away <= second)
 
 
 def _filled(classes: np.ndarray, hole: np.ndarray) -> np.ndarray:

@@ -3,7 +3,7 @@
 import numpy as np
 
 from hippopt.artifacts.synthesis import SynthesisSettings
-from hippopt.batches.label_maps import ALVEUS, HEAD, LabelTable
+from hippopt.batches.label_maps import ALVEUS, FADING, HEAD, LabelTable
 
 # mean of a T1-weighted scan by tissue, as a share of white matter's, and how much it varies between scans (normal, 1
 # SD); a tissue named after another one lies around it, so that grey matter stays grey. In the order in which they are
@@ -39,6 +39,9 @@ def draw_intensities(
     if ALVEUS in tissues and "hippocampus" in tissues and "white_matter" in tissues:
         grey, white = (means[tissues.index(name)] for name in ("hippocampus", "white_matter"))
         means[tissues.index(ALVEUS)] = grey + (white - grey) * settings.alveus * rng.random()
+        beside = settings.fading * rng.random()
+        for name, share in zip(FADING, (beside, beside * rng.random()), strict=True):
+            means[tissues.index(name)] = white + (grey - white) * share
     textures = (settings.tissue_texture * rng.random(len(tissues))).astype(np.float32)
     return means, textures
 

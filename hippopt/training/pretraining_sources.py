@@ -28,7 +28,8 @@ from hippopt.training.pretraining import SYNTHETIC_SCHEDULE, PretrainInputs, Pre
 Base = tuple[Mapping[str, torch.Tensor], BaseCard]
 VALIDATION_SEED = 2**31  # keys the fixed scans made from the maps that are held out
 VALIDATION_BATCHES = 8
-ALVEUS_SHARE = 0.7  # bases from before it had none, and their cards do not name it
+ALVEUS_SHARE = 1.0  # bases from before it had none, and their cards do not name it; .7 for a time
+FADING_SHARE = 1.0  # likewise
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,8 @@ class SourceRequest:
 def synthesis_of(source: SourceRequest) -> SynthesisSettings:
     """Settings of the synthetic scans, with the edits that were asked for. Raises PlanError."""
     return apply_synthesis_settings(
-        SynthesisSettings(patch_size=source.patch_size, alveus=ALVEUS_SHARE), list(source.synthesis)
+        SynthesisSettings(patch_size=source.patch_size, alveus=ALVEUS_SHARE, fading=FADING_SHARE),
+        list(source.synthesis),
     )
 
 

@@ -5,8 +5,9 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+from scipy import ndimage
 
-from hippopt.batches.label_maps import ALVEUS, CLASSES, read_label_maps, read_table
+from hippopt.batches.label_maps import ALVEUS, CLASSES, FADING, FADING_MM, read_label_maps, read_table
 from hippopt.console import SilentConsole
 from hippopt.errors import DatasetError
 from tests.label_maps import LEFT, RIGHT, brain, write_label_maps
@@ -130,3 +131,20 @@ def test_the_upper_rim_is_a_tissue_of_its_own(tmp_path: Path) -> None:
     assert rim.sum() == whole.any(0).sum()
     z, y, x = np.nonzero(rim)
     assert not whole[z + 1, y, x].any()
+
+
+@pytest.mark.parametrize("spacing", [1.0, 0.7])
+def test_white_matter_beside_the_structure_lies_in_two_layers_but_not_on_top(tmp_path: Path, spacing: float) -> None:
+    maps = read_label_maps(write_label_maps(tmp_path, 1, spacing), read_table(), SilentConsole())
+    found = maps.maps[0]
+    whole = found.half != 0
+    away = ndimage.distance_transform_edt(~whole, sampling=found.spacing_mm)
+    layers = [found.tissue == maps.tissues.index(name) for name in FADING]
+    assert all(layer.any() for layer in layers) and not (whole & (layers[0] | layers[1])).any()
+    assert away[layers[0]].max() <= FADING_MM[0] < away[layers[1]].min() <= away[layers[1]].max() <= FADING_MM[1]
+    # white matter that is as near and stayed so lies on top, and nothing but white matter was taken
+    white = found.tissue == maps.tissues.index("white_matter")
+    left = np.argwhere(white & (away <= FADING_MM[1]))
+    reach = round(FADING_MM[1] / spacing)
+    assert all(whole[max(0, z - reach) : z, y, x].any() for z, y, x in left)
+    assert np.isin(found.around[layers[0] | layers[1]], [CLASSES.index("white_matter")]).all()

@@ -9,7 +9,16 @@ import pytest
 import torch
 
 from hippopt.artifacts.synthesis import SynthesisSettings
-from hippopt.batches.label_maps import ALVEUS, ANTERIOR, CLASSES, POSTERIOR, LabelMaps, read_label_maps, read_table
+from hippopt.batches.label_maps import (
+    ALVEUS,
+    ANTERIOR,
+    CLASSES,
+    FADING,
+    POSTERIOR,
+    LabelMaps,
+    read_label_maps,
+    read_table,
+)
 from hippopt.batches.synthesis import Synthesiser, draw_sample, synthetic_batch
 from hippopt.console import SilentConsole
 from tests.label_maps import write_label_maps
@@ -154,4 +163,18 @@ def test_alveus_lies_between_grey_and_white(maps: LabelMaps) -> None:
             mixed = (means[rim] - means[grey]) / (means[white] - means[grey])
             assert -1e-4 <= mixed <= share + 1e-4
             shares.append(mixed if share else 0.0)
+    assert max(shares) > 0.5
+
+
+def test_white_matter_fades_into_grey_towards_the_structure(maps: LabelMaps) -> None:
+    """Next to it there is at least as much grey as a little further; with a share of 0 both are white."""
+    grey, white, *layers = (maps.tissues.index(name) for name in ("hippocampus", "white_matter", *FADING))
+    shares = []
+    for seed in range(40):
+        for most in (0.0, 0.8):
+            settings = SynthesisSettings(patch_size=PATCH, fading=most)
+            means = draw_sample(maps, settings, np.random.default_rng(seed)).means
+            near, far = ((means[layer] - means[white]) / (means[grey] - means[white]) for layer in layers)
+            assert -1e-4 <= far <= near + 1e-4 <= most + 2e-4
+            shares.append(near if most else 0.0)
     assert max(shares) > 0.5
