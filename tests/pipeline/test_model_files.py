@@ -69,6 +69,7 @@ def test_the_warning_of_inverted_contrast_needs_what_the_file_brings(
         "fingerprint_hash",
         "low",
         "high",
+        "around_mm",
     }  # figures of no single scan
     # a range that no scan lies in: all are warned of, so the file's figures are those that count
     edit_json(run_path(other, LORA) / "contrast.json", lambda data: data.update(low=50.0, high=51.0))
