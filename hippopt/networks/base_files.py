@@ -87,7 +87,7 @@ def shipped_bases() -> list[Path]:
     A newer one has a name that sorts behind the older ones, which stay for what was made on them.
     """
     folder = Path(str(files("hippopt") / "bases"))
-    # by the name alone: "small-4.safetensors" comes before "small.safetensors"
+    # by the name alone: "small-5.safetensors" comes before "small.safetensors"
     return sorted(folder.glob("*.safetensors"), key=lambda path: path.stem) if folder.is_dir() else []
 
 

@@ -20,7 +20,7 @@ def test_a_sound_machine(tmp_path: Path, run_command: Command, monkeypatch: pyte
         "cores: ",
         "memory: 16.0 GB",
         "base synthetic-small: whole",
-        "base synthetic-small-4: whole",
+        "base synthetic-small-5: whole",
         "peft: ",
         "nothing is wrong",
     ):

@@ -151,10 +151,10 @@ def test_the_newest_is_the_default_and_a_begun_run_keeps_its_own(
 
 def test_a_plan_begins_from_the_newest_of_those_that_ship() -> None:
     """A name with a number sorts behind the one without; file names would not, `-` comes before `.`."""
-    assert [path.stem for path in shipped_bases()] == ["synthetic-small", "synthetic-small-4"]
+    assert [path.stem for path in shipped_bases()] == ["synthetic-small", "synthetic-small-5"]
     plan = small_plan(network=SIZES["small"], channel_names=("T1",))
     found = default_base(plan)
-    assert found is not None and found.stem == "synthetic-small-4"
+    assert found is not None and found.stem == "synthetic-small-5"
 
 
 def test_what_is_shipped_is_whole() -> None:
