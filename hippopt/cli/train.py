@@ -149,9 +149,10 @@ def _work(options: argparse.Namespace, workspace: Workspace, console: TerminalCo
     from hippopt.networks.base_files import chosen_base
 
     if options.kernels and options.continue_from is None:
-        options.rank, options.name = options.rank or KERNEL_RANK, options.name or "kernels"
-    if options.unlabelled is not None:
-        options.name = options.name or "unlabelled"
+        options.rank = options.rank or KERNEL_RANK
+    if options.continue_from is None:
+        kinds = ("kernels" if options.kernels else "", "unlabelled" if options.unlabelled is not None else "")
+        options.name = options.name or "-".join(filter(None, kinds))
     if options.continue_from is not None:
         planned, method, base = _continued(options, planned, console)
         plan = planned.plan
@@ -164,10 +165,11 @@ def _work(options: argparse.Namespace, workspace: Workspace, console: TerminalCo
         raise UsageError(
             f"--method {method} adapts pre-trained weights: name them with --base FILE, or use --method full"
         )
-    from hippopt.planning.run_plan import run_name
+    from hippopt.planning.run_plan import adjusted_plan, run_name
     from hippopt.recipes.folds_side_by_side import SideBySide
     from hippopt.recipes.training import train_folds
     from hippopt.recipes.training_inputs import base_of_run
+    from hippopt.recipes.unlabelled import check_unlabelled
     from hippopt.training.machine_limits import folds_at_once
     from hippopt.training.request import TrainingRequest
 
@@ -177,6 +179,8 @@ def _work(options: argparse.Namespace, workspace: Workspace, console: TerminalCo
             or base
         )
     request = read_request(TrainingRequest, options, method=method, base=base)
+    check_unlabelled(request, folds)
+    adjusted_plan(plan, method, request.rank, request.learning_rate, request.no_transformer, request.kernels)
     if options.slurm is not None:
         _write_scripts(options, workspace, dataset_name, plan, request, console)
         return

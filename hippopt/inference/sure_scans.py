@@ -13,6 +13,12 @@ LEFT_OUT = 0.2  # of the others, those of the lowest predicted Dice, or agreemen
 JUDGED_BY = ("predicted_dice", "fold_agreement")  # columns of volumes.tsv, the better judge first
 
 
+def flags_against(lines: Lines) -> str:
+    """The flags of a scan's rows that doubt the network, joined; empty where there are none."""
+    flags = {flag for row in fields_of(lines) for flag in row["flag"].split("; ")}
+    return "; ".join(flag for flag in DOUBTFUL if flag in flags)
+
+
 def doubtful_scans(found: Mapping[str, Lines]) -> dict[str, str]:
     """Scan -> why its masks are not to be learned from, of the rows of volumes.tsv.
 
@@ -22,11 +28,9 @@ def doubtful_scans(found: Mapping[str, Lines]) -> dict[str, str]:
     reasons: dict[str, str] = {}
     scores: dict[str, dict[str, float]] = {name: {} for name in JUDGED_BY}
     for scan, lines in found.items():
-        rows = fields_of(lines)
-        flags = {flag for row in rows for flag in row["flag"].split("; ")}
-        against = [flag for flag in DOUBTFUL if flag in flags]
+        rows, against = fields_of(lines), flags_against(lines)
         if against:
-            reasons[scan] = "; ".join(against)
+            reasons[scan] = against
             continue
         for name in JUDGED_BY:
             if all(row[name] for row in rows):

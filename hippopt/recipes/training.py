@@ -70,8 +70,10 @@ def train_folds(
     with StopSignals() as signals:
         planned = planned.with_plan(plan)
         dataset, jobs = _prepare(planned, run, folds, request, console)
+        jobs = _with_unlabelled(planned, run, jobs, request, console, signals)
+        if request.unlabelled is not None:
+            started = time.perf_counter()  # --minutes are those of training
         jobs = _with_initial(planned, run, jobs, console)
-        jobs = _with_unlabelled(planned, run, jobs, request, console)
         dice: dict[str, float] = {}
         if side_by_side is not None and len(jobs) > 1:
             _clear_all([job for job in jobs if request.overwrite and not job.request.resume], console)
@@ -141,12 +143,17 @@ def _with_initial(planned: PlannedDataset, run: str, jobs: list[FoldJob], consol
 
 
 def _with_unlabelled(
-    planned: PlannedDataset, run: str, jobs: list[FoldJob], request: TrainingRequest, console: Console
+    planned: PlannedDataset,
+    run: str,
+    jobs: list[FoldJob],
+    request: TrainingRequest,
+    console: Console,
+    signals: StopSignals,
 ) -> list[FoldJob]:
     """The jobs with scans without labels, where the user has such."""
     if request.unlabelled is None or not jobs:
         return jobs
-    found = learn_from_unlabelled(planned, run, request, console)
+    found = learn_from_unlabelled(planned, run, request, console, signals)
     return [replace(job, inputs=replace(job.inputs, unlabelled=found)) for job in jobs]
 
 

@@ -45,7 +45,7 @@ def check_start(request: FoldRequest, inputs: FoldInputs, folder: FoldFolder) ->
         check_settings(folder.run_settings, settings_of(request, inputs))
     if not request.allow_seen:
         check_unseen(inputs)
-    check_arrays([*inputs.train, *inputs.val], inputs.plan)
+    check_arrays([*inputs.train, *inputs.val, *(inputs.unlabelled.cases if inputs.unlabelled else ())], inputs.plan)
 
 
 def train_fold(

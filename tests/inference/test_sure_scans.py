@@ -1,6 +1,6 @@
 """Which scans are sure enough to be learned from."""
 
-from hippopt.inference.sure_scans import doubtful_scans
+from hippopt.inference.sure_scans import doubtful_scans, flags_against
 from hippopt.inference.volume_table import Lines, lines_of
 from tests.records import volume_row
 
@@ -39,3 +39,8 @@ def test_agreement_judges_where_no_dice_is_predicted_and_nothing_where_neither_i
     assert doubtful_scans({f"s{k}": lines(None) for k in range(5)}) == {}
     one_unknown = found | {"new": lines(None)}
     assert doubtful_scans(one_unknown) == {}
+
+
+def test_flags_are_told_each_once() -> None:
+    assert flags_against(lines(0.9, 0.9, flags=("several parts", "volume unusual", "empty"))) == "empty; several parts"
+    assert flags_against(lines(0.9, flags=("at edge",))) == ""

@@ -1,6 +1,7 @@
 """Scans without labels are learned from: segmented by a run, prepared, trained on, kept and gone on with."""
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,11 +10,13 @@ import pytest
 
 from hippopt.inference import flags, sure_scans
 from hippopt.inference.volume_table import VOLUMES, read_volumes
-from tests.synthetic import Command, volumes, write_scans
+from tests.synthetic import Command, blob_case, save_nifti, volumes, write_scans
 from tests.trained import (
     assert_same_tensors,
     assert_stopped,
     copied,
+    edit_json,
+    fold_path,
     run_path,
     signal_at,
     train_arguments,
@@ -33,6 +36,12 @@ def specks_are_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sure_scans, "DOUBTFUL", (flags.SEEN,))
 
 
+def made(root: Path, run: str = "full-unlabelled") -> Path:
+    """Where masks and arrays of the scans without labels lie."""
+    (folder,) = (run_path(root, run) / "unlabelled").iterdir()
+    return folder
+
+
 def arguments(root: Path, scans: Path, *more: object, fold: str = "full-data") -> list[str]:
     return train_arguments(root, "--base", "none", "--unlabelled", scans, *more, fold=fold, steps=4)
 
@@ -43,17 +52,17 @@ def test_the_whole_way(trained_root: Path, tmp_path: Path, run_command: Command)
     scans = write_scans(tmp_path / "scans", *(f"new_{k}.nii.gz" for k in range(6)))
     code, out, err = run_command("train", *arguments(root, scans))
     assert code == 0, err
-    folder = run_path(root, "full-unlabelled") / "unlabelled"
+    folder = made(root)
     table = volumes(folder / "teacher")
     assert set(table.scan) == {f"new_{k}" for k in range(6)}
     assert "scans without labels are segmented by run full, fold 0 1" in out
-    learned = {path.stem for path in (folder / "arrays").glob("*.json")}
+    learned = {path.stem for path in (folder / "images").glob("*.json")}
     assert learned and learned == set(table.scan) - set(
         sure_scans.doubtful_scans(read_volumes(folder / "teacher" / VOLUMES))
     )
-    assert f"learning from {len(learned)} scan" in out and "of 2 networks" in out
+    assert f"learning from {len(learned)} scan" in out and "of up to 2 networks" in out
     for name in learned:
-        image, *labels = (np.load(folder / "arrays" / f"{name}{end}.npy") for end in ("", "_label_0", "_label_1"))
+        image, *labels = (np.load(folder / kind / f"{name}.npy") for kind in ("images", "masks_0", "masks_1"))
         assert image.shape[1:] == labels[0].shape == labels[1].shape
     card = json.loads((run_path(root, "full-unlabelled") / "full_data" / "adapter.json").read_text())
     own = {
@@ -81,7 +90,8 @@ def test_stopped_and_gone_on_with_it_is_the_same(trained_root: Path, tmp_path: P
     assert run_command("train", *arguments(whole, scans))[0] == 0
     with signal_at(2):
         assert run_command("train", *arguments(stopped, scans))[0] == 143
-    masks = run_path(stopped, "full-unlabelled") / "unlabelled" / "teacher"
+    stopped = copied(stopped, tmp_path / "elsewhere")  # a copied workspace goes on too
+    masks = made(stopped) / "teacher"
     before = {path: path.stat().st_mtime_ns for path in masks.glob("*.nii.gz")}
     code, out, err = run_command("train", *arguments(stopped, scans, "--resume"))
     assert code == 0 and "resumed at step 2" in out and "kept 4" in out, err
@@ -120,3 +130,49 @@ def test_no_sure_scan_is_one_line(trained_root: Path, tmp_path: Path, run_comman
     outcome = run_command("train", *arguments(root, scans))
     assert_stopped(outcome, "no scan is left to learn from, of 1", VOLUMES, code=2)
     assert "again: left out: seen in training" in outcome[1]
+
+
+def test_masks_of_other_scans_or_networks_are_never_taken(
+    trained_root: Path, tmp_path: Path, run_command: Command
+) -> None:
+    """Scans that change under their names are segmented anew, and so are all by a teacher that changed."""
+    root = copied(trained_root, tmp_path)
+    scans = write_scans(tmp_path / "scans", "a.nii.gz", "a_masks_0.nii.gz")
+    assert run_command("train", *arguments(root, scans))[0] == 0
+    first = made(root)
+    save_nifti(scans / "a.nii.gz", blob_case(300, (20, 24, 16))[0])
+    code, out, err = run_command("train", *arguments(root, scans, "--overwrite"))
+    assert code == 0 and "segmented 2, kept 0" in out, err
+    (second,) = set((run_path(root, "full-unlabelled") / "unlabelled").iterdir()) - {first}
+    assert np.load(second / "images" / "a.npy").shape != np.load(first / "images" / "a.npy").shape
+    shutil.rmtree(fold_path(root, 1))
+    code, out, err = run_command("train", *arguments(root, scans, "--overwrite"))
+    assert code == 0 and "by run full, fold 0" in out and out.count("segmented 2") == 1, "one network, segmented once"
+
+
+def test_a_teacher_of_other_labels_is_refused(trained_root: Path, tmp_path: Path, run_command: Command) -> None:
+    root = copied(trained_root, tmp_path)
+    scans = write_scans(tmp_path / "scans", "a.nii.gz")
+    edit_json(run_path(root) / "plan.json", lambda data: data["labels"].update(front=2, back=1))
+    assert_stopped(
+        run_command("train", *arguments(root, scans)), "--teacher full: was trained for other labels", code=2
+    )
+
+
+def test_scripts_that_could_not_run_are_not_written(trained_root: Path, tmp_path: Path, run_command: Command) -> None:
+    scans, script = write_scans(tmp_path / "scans", "a.nii.gz"), tmp_path / "job.sh"
+    for more, words in ((["--unlabelled", scans], "with full-data"), (["--kernels"], "--kernels: full has no factors")):
+        outcome = run_command("train", *train_arguments(trained_root, *more, "--slurm", script, fold="all"))
+        assert_stopped(outcome, words)
+    assert not script.exists()
+
+
+def test_factors_on_kernels_have_a_name_of_their_own(trained_root: Path, tmp_path: Path, run_command: Command) -> None:
+    root = copied(trained_root, tmp_path)
+    scans = write_scans(tmp_path / "scans", "a.nii.gz")
+    found = train_arguments(
+        root, "--base", fold_path(root), "--allow-seen", "--kernels", "--unlabelled", scans, fold="full-data",
+        method="lora-pt",
+    )  # fmt: skip
+    code, _, err = run_command("train", *found)
+    assert code == 0 and (run_path(root, "lora-pt-r8-kernels-unlabelled") / "full_data" / "adapter.json").exists(), err
