@@ -1,6 +1,7 @@
 """Fixtures: workspaces and the commands to run on them."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -59,6 +60,15 @@ def run_command(capsys: pytest.CaptureFixture[str]) -> Command:
         return code, captured.out, captured.err
 
     return run
+
+
+@pytest.fixture(scope="module")
+def no_plots() -> Iterator[None]:
+    """Trainings of a file draw no plots, which take longer than their few steps."""
+    from tests.trained import without_plots
+
+    with without_plots():
+        yield
 
 
 @pytest.fixture(scope="session")

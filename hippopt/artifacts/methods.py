@@ -17,7 +17,7 @@ class MethodTraits:
 
     factors: what its low-rank factors are, in words; artifacts/trained_words.py adds what else trains. rate: learning
     rate of a plan that names none. parts: of networks/unetr.py, trained besides factors; None: the plan's
-    `also_trained`. adapter: the module of networks/adapters that makes the factors, if any; library: what has to be
+    `also_trained`. adapter: the module of networks/adapters that makes the factors, if any; package: what has to be
     installed for it. kernels: whether factors stand for kernels of convolutions too. decomposes: starts from singular
     vectors of the base, stored once per run. trains_remade: whether what had to be re-made for the labels trains too.
     known_steps: plans over all its steps.
@@ -27,7 +27,7 @@ class MethodTraits:
     factors: str = ""
     parts: tuple[str, ...] | None = None
     adapter: str | None = None
-    library: str | None = None
+    package: str | None = None
     kernels: bool = False
     decomposes: bool = False
     needs_base: bool = True
@@ -48,25 +48,25 @@ METHODS: dict[Method, MethodTraits] = {
     "full": MethodTraits(2e-3, parts=("all",), needs_base=False),
     "bitfit": MethodTraits(2e-3, parts=("biases", "head")),
     "layernorm": MethodTraits(2e-3, parts=("norms", "head")),
-    "lora": MethodTraits(3e-3, "two factors per weight matrix", adapter="peft_layers", library="peft", kernels=True),
+    "lora": MethodTraits(3e-3, "two factors per weight matrix", adapter="peft_layers", package="peft", kernels=True),
     "dora": MethodTraits(
         3e-3,
         "two factors per weight matrix, and the norm of each output's weights",
         adapter="peft_layers",
-        library="peft",
+        package="peft",
     ),
     "pissa": MethodTraits(
         3e-3,
         "two factors per weight matrix, from its own singular vectors",
         adapter="peft_layers",
-        library="peft",
+        package="peft",
         decomposes=True,
     ),
     "adalora": MethodTraits(
         3e-3,
         "three factors per weight matrix, whose ranks are shared out while they train",
         adapter="peft_layers",
-        library="peft",
+        package="peft",
         known_steps=True,
     ),
     "published": MethodTraits(3e-3, parts=("decoder",), trains_remade=False),
@@ -119,11 +119,11 @@ def default_rates() -> dict[str, float]:
     return {method: traits.rate for method, traits in METHODS.items()}
 
 
-def check_library(method: Method) -> None:
-    """Raises UsageError where the library that a method needs is not installed."""
-    library = METHODS[method].library
-    if library is not None and find_spec(library) is None:
+def check_package(method: Method) -> None:
+    """Raises UsageError where the package that a method needs is not installed."""
+    package = METHODS[method].package
+    if package is not None and find_spec(package) is None:
         raise UsageError(
-            f"method {method}: needs the {library} library, which is not installed; install it with pip install"
-            f" 'hippopt[{library}]'"
+            f"method {method}: needs the {package} library, which is not installed; install it with pip install"
+            f" 'hippopt[{package}]'"
         )

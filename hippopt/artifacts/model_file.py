@@ -52,8 +52,8 @@ class ModelManifest(Record, frozen=True, kw_only=True):
 
 class UsualContrast(Record, frozen=True, kw_only=True):
     """The range of contrasts (inference/contrast.py) that is usual for the training scans, in standard deviations of a
-    scan, or of what lies within around_mm of the structure: the only measure that whole heads, bodies and stripped
-    brains share.
+    scan, or of what lies within around_mm of the structure: the only measure that whole heads and stripped brains
+    share.
     """
 
     schema: int = SCHEMA

@@ -134,7 +134,7 @@ PLANNED_ADAPTER = AdapterSettings(
 )
 
 KERNEL_RANK = 8
-# in place of these with `hippopt_train --kernels` (docs/experiments.md says why)
+# what `hippopt_train --kernels` sets in place of the plan's own (docs/experiments.md says why)
 KERNEL_ADAPTER: dict[str, object] = {
     "rank": KERNEL_RANK,
     "stacks": ("convolutions",),

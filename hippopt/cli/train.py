@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hippopt.artifacts.fold_names import fit_number, fold_names
-from hippopt.artifacts.methods import METHODS, Method, check_library
+from hippopt.artifacts.methods import METHODS, Method, check_package
 from hippopt.artifacts.plan import KERNEL_RANK, PLANNED_ADAPTER
 from hippopt.artifacts.trained_words import trains_in_words
 from hippopt.cli.command import make_parser, run
@@ -148,28 +148,25 @@ def _work(options: argparse.Namespace, workspace: Workspace, console: TerminalCo
     folds = fold_names(options.fold, len(plan.folds), options.fits)
     from hippopt.networks.base_files import chosen_base
 
-    if options.kernels and options.continue_from is None:
-        options.rank = options.rank or KERNEL_RANK
-    if options.continue_from is None:
-        kinds = ("kernels" if options.kernels else "", "unlabelled" if options.unlabelled is not None else "")
-        options.name = options.name or "-".join(filter(None, kinds))
     if options.continue_from is not None:
         planned, method, base = _continued(options, planned, console)
         plan = planned.plan
     else:
+        options.rank = options.rank or (KERNEL_RANK if options.kernels else None)
+        kinds = ("kernels" if options.kernels else "", "unlabelled" if options.unlabelled is not None else "")
+        options.name = options.name or "-".join(filter(None, kinds))
         base = chosen_base(options.base, plan)
         usual = "lora-pt" if options.kernels else default_method(plan, base is not None, options.no_transformer)
         method = options.method or usual
-    check_library(method)
+    check_package(method)
     if METHODS[method].needs_base and base is None and options.continue_from is None:
         raise UsageError(
             f"--method {method} adapts pre-trained weights: name them with --base FILE, or use --method full"
         )
-    from hippopt.planning.run_plan import adjusted_plan, run_name
+    from hippopt.planning.run_plan import run_name
     from hippopt.recipes.folds_side_by_side import SideBySide
     from hippopt.recipes.training import train_folds
     from hippopt.recipes.training_inputs import base_of_run
-    from hippopt.recipes.unlabelled import check_unlabelled
     from hippopt.training.machine_limits import folds_at_once
     from hippopt.training.request import TrainingRequest
 
@@ -179,8 +176,6 @@ def _work(options: argparse.Namespace, workspace: Workspace, console: TerminalCo
             or base
         )
     request = read_request(TrainingRequest, options, method=method, base=base)
-    check_unlabelled(request, folds)
-    adjusted_plan(plan, method, request.rank, request.learning_rate, request.no_transformer, request.kernels)
     if options.slurm is not None:
         _write_scripts(options, workspace, dataset_name, plan, request, console)
         return

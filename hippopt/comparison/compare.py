@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from hippopt.artifacts.codec import remove_leftovers_of_the_dead
-from hippopt.artifacts.methods import check_library
+from hippopt.artifacts.methods import check_package
 from hippopt.artifacts.weights import BaseCard
 from hippopt.comparison.cases import contents_of, make_cases
 from hippopt.comparison.report import write_report
@@ -84,7 +84,7 @@ def _check(
     """Everything that can be told beforehand."""
     grid, workspace, plan = request.grid, planned.workspace, planned.plan
     for row in grid.rows:
-        check_library(row.method)
+        check_package(row.method)
         for rate in grid.rates[row.name] or (None,):
             Combination(row, rate, grid.seeds[0]).plan(plan)
     others = [cases.dataset for cases in (reported, choosing) if cases is not None and cases.dataset is not None]

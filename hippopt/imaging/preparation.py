@@ -139,13 +139,25 @@ def prepare(
     cropped = ras[:, window[0], window[1], window[2]]
     scales = tuple(own or (measure(values, plan.normalisation) for values in cropped))
     prepared = resampling.resample_image(normalise(cropped, plan.normalisation, scales), target, apart)
-    classes = None
-    if label is not None:
-        values = np.array(plan.label_values)
-        indices = np.searchsorted(values, label).astype(resampling.class_dtype(len(values)))
-        turned = to_ras(indices, grid) if straight is None else straightened_label(indices, grid, straight, len(values))
-        classes = resampling.resample_label(turned[window], target, len(values), apart)
+    classes = None if label is None else prepare_label(label, plan, properties)
     return PreparedCase(prepared, classes, properties, scales)
+
+
+def prepare_label(
+    label: npt.NDArray[np.unsignedinteger[Any]], plan: Plan, properties: CaseProperties
+) -> npt.NDArray[np.unsignedinteger[Any]]:
+    """label (Z, Y, X; values as in the files) on the axes of its scan's file -> classes (Z, Y, X) on the prepared grid
+    of that scan, whose properties are given.
+    """
+    values, straight = np.array(plan.label_values), properties.straight
+    indices = np.searchsorted(values, label).astype(resampling.class_dtype(len(values)))
+    turned = (
+        to_ras(indices, properties.grid)
+        if straight is None
+        else straightened_label(indices, properties.grid, straight, len(values))
+    )
+    apart = resampling.separate_axis(properties.ras_spacing_mm, plan.target_spacing_mm)
+    return resampling.resample_label(turned[crop_window(properties)], properties.prepared_shape, len(values), apart)
 
 
 def on_ras_axes(

@@ -26,6 +26,7 @@ from hippopt.jobs.slurm_scripts import (
 )
 from hippopt.networks.memory import training_bytes
 from hippopt.recipes.chosen_run import chosen_run
+from hippopt.recipes.requested_plan import requested_plan
 from hippopt.training.machine_limits import PROCESS_BYTES
 from hippopt.training.request import TrainingRequest
 from hippopt.workspace import Workspace
@@ -109,6 +110,7 @@ def write_folds(
     """Write the scripts that train each fold in a task of its own, and then calibrate. Raises HippoptError's kinds."""
     if request.overwrite:
         raise UsageError("--slurm and --overwrite exclude each other: a task that is requeued would begin anew")
+    requested_plan(plan, request, [str(fold) for fold in range(len(plan.folds))])  # what no task could run
     base = str(Path(request.base).absolute()) if request.base and Path(request.base).exists() else request.base
     asked = replace(request, resume=True, base=base)
     bytes_ = PROCESS_BYTES + training_bytes(

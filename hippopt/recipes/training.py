@@ -7,19 +7,20 @@ from dataclasses import replace
 from hippopt.artifacts.codec import content_hash
 from hippopt.artifacts.dataset import Dataset
 from hippopt.artifacts.fold_names import fit_number
-from hippopt.artifacts.methods import METHODS, check_library
+from hippopt.artifacts.methods import METHODS, check_package
 from hippopt.console import Console
 from hippopt.errors import PlanError, TrainingError, UsageError
 from hippopt.networks.device import choose_device
 from hippopt.networks.locator import ReadyLocator
 from hippopt.networks.restoring import read_card
 from hippopt.planned_dataset import PlannedDataset
-from hippopt.planning.run_plan import adjusted_plan, run_name
+from hippopt.planning.run_plan import run_name
 from hippopt.recipes.continued_run import check_origin, starting_points
 from hippopt.recipes.folds_side_by_side import SideBySide, train_side_by_side
 from hippopt.recipes.ready_models import ready_locator
+from hippopt.recipes.requested_plan import requested_plan
 from hippopt.recipes.training_inputs import FoldJob, check_cache, check_run_plan, load_unchanged, training_cases
-from hippopt.recipes.unlabelled import check_unlabelled, learn_from_unlabelled
+from hippopt.recipes.unlabelled import learn_from_unlabelled
 from hippopt.stages.adopt_base import adopt_base, load_known_base
 from hippopt.stages.calibrate_run import calibrate_run
 from hippopt.stages.decompose_base import carry_factors, decompose_base
@@ -49,21 +50,12 @@ def train_folds(
 
     Raises HippoptError's kinds in one line; Interrupted after a signal.
     """
-    check_library(request.method)
+    check_package(request.method)
     if METHODS[request.method].known_steps and request.minutes is not None:
         raise UsageError(
             f"--minutes {request.minutes:g}: {request.method} plans its ranks over all its steps; give --steps instead"
         )
-    plan = adjusted_plan(
-        planned.plan,
-        request.method,
-        request.rank,
-        request.learning_rate,
-        request.no_transformer,
-        request.kernels,
-        request.unlabelled is not None,
-    )
-    check_unlabelled(request, folds)
+    plan = requested_plan(planned.plan, request, folds)
     if request.seed is not None and request.seed < 0:
         raise PlanError(f"--seed {request.seed}: not below 0")
     run = run_name(request.method, plan.adapter.rank, request.name)

@@ -24,22 +24,6 @@ from hippopt.training.request import TrainingRequest
 NAMED = 5  # scans left out that are named
 
 
-def check_unlabelled(request: TrainingRequest, folds: list[str]) -> None:
-    """Raises UsageError where the request cannot be one for scans without labels."""
-    if request.unlabelled is None:
-        if request.teacher is not None:
-            raise UsageError(f"--teacher {request.teacher}: names who segments the scans of --unlabelled; give both")
-        return
-    numbered = [fold for fold in folds if fold.isdigit()]
-    if numbered:
-        raise UsageError(
-            f"--unlabelled: with full-data, not with fold {numbered[0]}: its validation cases would be judged by a"
-            " network whose teachers had learned from them"
-        )
-    if request.continue_from is not None:
-        raise UsageError("--unlabelled: not with --continue-from; name the teacher with --teacher")
-
-
 def learn_from_unlabelled(
     planned: PlannedDataset, run: str, request: TrainingRequest, console: Console, signals: StopSignals
 ) -> Unlabelled:

@@ -16,7 +16,7 @@ from hippopt.files.image_io import read_scan
 from hippopt.files.label_reading import read_label
 from hippopt.files.scan_listing import ScanFiles
 from hippopt.imaging.orientation import to_ras
-from hippopt.imaging.preparation import prepare
+from hippopt.imaging.preparation import prepare, prepare_label
 from hippopt.inference.loading import stacked
 from hippopt.sources.survey import hash_arrays
 
@@ -77,16 +77,13 @@ def _prepare(
     channels = [read_scan(path) for path in files.channels]
     grid = channels[0].grid
     image, _ = stacked(files, channels)
-    for number, (mask, path) in enumerate(zip(masks, labels, strict=True)):
+    prepared = prepare(image, grid, plan)
+    _save(paths.image, prepared.image)
+    for mask, path in zip(masks, labels, strict=True):
         label = read_label(mask)
         if label.grid.shape != grid.shape:
             raise ImageError(f"{mask}: lies in another grid than its scan {files.channels[0]}; remove the mask")
-        prepared = prepare(image, grid, plan, label.array)
-        classes = prepared.label
-        assert classes is not None
-        if number == 0:
-            _save(paths.image, prepared.image)
-        _save(path, classes)
+        _save(path, prepare_label(label.array, plan, prepared.properties))
     entry = UnlabelledEntry(case=files.id, key=key, image_hash=hash_arrays(to_ras(image, grid)))
     write_json(paths.entry, entry)
     return entry

@@ -33,7 +33,7 @@ def write_adapter(
     own = [by_id[case.id].image_hash for case in inputs.train]
     traits = METHODS[request.method]
     tensor = traits.adapter == "lora_pt"
-    libraries = ("torch", "monai", *([traits.library] if traits.library else []))
+    libraries = ("torch", "monai", *([traits.package] if traits.package else []))
     card = AdapterCard(
         method=request.method,
         run=request.run,

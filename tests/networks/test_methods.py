@@ -6,7 +6,7 @@ from typing import Any, get_args
 import pytest
 import torch
 
-from hippopt.artifacts.methods import METHODS, PLANNED, Method, check_library, default_rates
+from hippopt.artifacts.methods import METHODS, PLANNED, Method, check_package, default_rates
 from hippopt.artifacts.plan import PLANNED_ADAPTER, AdapterSettings
 from hippopt.artifacts.trained_words import WORDS, trains_in_words
 from hippopt.errors import UsageError, WeightsError
@@ -347,11 +347,11 @@ def test_a_missing_library_is_told_with_its_remedy(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr("hippopt.artifacts.methods.find_spec", lambda _: None)
     monkeypatch.delitem(sys.modules, "peft", raising=False)
     for method in ALL:
-        if METHODS[method].library == "peft":
+        if METHODS[method].package == "peft":
             with pytest.raises(UsageError, match=r"needs the peft library.*pip install 'hippopt\[peft\]'"):
                 tuned_by(method)
         else:
-            check_library(method)
+            check_package(method)
 
 
 def test_a_plan_of_an_earlier_hippopt_takes_default_rates() -> None:

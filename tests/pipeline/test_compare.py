@@ -8,7 +8,7 @@ import os
 import signal
 import socket
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,6 @@ from tests.trained import (
     plan_path,
     run_path,
     running,
-    without_plots,
 )
 
 TEST, CHOOSE = "Dataset008_Test", "Dataset009_Choose"
@@ -35,10 +34,7 @@ FIRST = ["--test", "Test", "--choose", "Choose", "--methods", "decoder", "lora",
          "--learning-rates", "decoder=1e-3", "lora=1e-4", "lora=1e-2", "scratch=2e-3"]  # fmt: skip
 
 
-@pytest.fixture(scope="module", autouse=True)
-def no_plots() -> Iterator[None]:
-    with without_plots():
-        yield
+pytestmark = pytest.mark.usefixtures("no_plots")
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 import json
 import shutil
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +26,6 @@ from tests.trained import (
     run_path,
     signal_at,
     train_arguments,
-    without_plots,
 )
 
 NEW = "full-continued"
@@ -35,10 +33,7 @@ CASES = [f"case_{number:03d}" for number in range(6)]
 TWO_FOLDS = [{"train": CASES[3 * k : 3 * k + 3], "val": CASES[3 - 3 * k : 6 - 3 * k]} for k in (0, 1)]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def no_plots() -> Iterator[None]:
-    with without_plots():
-        yield
+pytestmark = pytest.mark.usefixtures("no_plots")
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,6 @@
 """Every way to fine-tune goes the whole way: train, stop, resume, validate, predict, export, install."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,17 +17,13 @@ from tests.trained import (
     run_path,
     signal_at,
     train_arguments,
-    without_plots,
 )
 
 NEW = tuple(method for method in METHODS if method not in PLANNED)  # the others: test_resume, test_model_files
 STEPS = 9
 
 
-@pytest.fixture(scope="module", autouse=True)
-def no_plots() -> Iterator[None]:
-    with without_plots():
-        yield
+pytestmark = pytest.mark.usefixtures("no_plots")
 
 
 def run_of(method: Method) -> str:
@@ -61,7 +56,7 @@ def test_the_whole_way(trained_root: Path, tmp_path: Path, run_command: Command,
         == METHODS[method].decomposes
         == (folder.parent / "initial.safetensors").exists()
     )
-    assert ("peft" in card["versions"]) == (METHODS[method].library == "peft")
+    assert ("peft" in card["versions"]) == (METHODS[method].package == "peft")
     assert card["settings"]["peak_memory_mb"] > 100
     base = load_file(next((stopped / "results" / "bases").glob(f"{card['base_sha256'][:12]}.safetensors")))
     head = load_file(folder / "adapter.safetensors").get("rest.out.conv.conv.weight")

@@ -3,7 +3,6 @@ trained, stopped, resumed, validated, predicted with, exported, installed.
 """
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,14 +19,9 @@ from tests.trained import (
     run_path,
     signal_at,
     train_arguments,
-    without_plots,
 )
 
-
-@pytest.fixture(scope="module", autouse=True)
-def no_plots() -> Iterator[None]:
-    with without_plots():
-        yield
+pytestmark = pytest.mark.usefixtures("no_plots")
 
 
 def with_kernels(root: Path) -> Path:

@@ -3,7 +3,6 @@ Dice, with the base itself; and rows without a transformer.
 """
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,15 +11,12 @@ import pytest
 
 from tests.pipeline.test_compare import Runner
 from tests.synthetic import TINY, Command, read_mask, write_dataset
-from tests.trained import assert_stopped, contents, copied, without_plots
+from tests.trained import assert_stopped, contents, copied
 
 TEST, FEW = "Dataset008_Test", "Dataset009_Few"
 
 
-@pytest.fixture(scope="module", autouse=True)
-def no_plots() -> Iterator[None]:
-    with without_plots():
-        yield
+pytestmark = pytest.mark.usefixtures("no_plots")
 
 
 @pytest.fixture

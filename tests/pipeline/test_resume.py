@@ -1,7 +1,7 @@
 """Training that was stopped and resumed gives, bit for bit, the weights of training that was not."""
 
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,7 +18,6 @@ from tests.trained import (
     running,
     signal_at,
     train_arguments,
-    without_plots,
 )
 
 STEPS = 9  # three epochs
@@ -38,10 +37,7 @@ os.replace = dies
 """
 
 
-@pytest.fixture(scope="module", autouse=True)
-def no_plots() -> Iterator[None]:
-    with without_plots():
-        yield
+pytestmark = pytest.mark.usefixtures("no_plots")
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,6 @@
 """Networks of finer tokens and without a transformer, from the plan to a model elsewhere, as a user runs them."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,15 +8,12 @@ from safetensors.torch import load_file
 
 from tests.label_maps import write_label_maps
 from tests.synthetic import TINY, Command, read_mask, write_dataset, write_scans
-from tests.trained import assert_stopped, fold_path, plan_path, run_path, without_plots
+from tests.trained import assert_stopped, fold_path, plan_path, run_path
 
 FINE = [*(setting for setting in TINY if "patch" not in setting), "network.token_size=8", "patch_size=16,24,16"]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def no_plots() -> Iterator[None]:
-    with without_plots():
-        yield
+pytestmark = pytest.mark.usefixtures("no_plots")
 
 
 def plan(run_command: Command, root: Path, *more: object) -> tuple[int, str, str]:

@@ -2,19 +2,14 @@
 
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.synthetic import Command
-from tests.trained import LORA, assert_stopped, contents, copied, edit_json, fold_path, train_arguments, without_plots
+from tests.trained import LORA, assert_stopped, contents, copied, edit_json, fold_path, train_arguments
 
-
-@pytest.fixture(scope="module", autouse=True)
-def no_plots() -> Iterator[None]:
-    with without_plots():
-        yield
+pytestmark = pytest.mark.usefixtures("no_plots")
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """Initial factors: once a run, kept beside the base, and never taken for others."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -26,14 +25,9 @@ from tests.trained import (
     running,
     signal_at,
     train_arguments,
-    without_plots,
 )
 
-
-@pytest.fixture(scope="module", autouse=True)
-def no_plots() -> Iterator[None]:
-    with without_plots():
-        yield
+pytestmark = pytest.mark.usefixtures("no_plots")
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
-from hippopt.artifacts.methods import Method, check_library
+from hippopt.artifacts.methods import Method, check_package
 from hippopt.artifacts.plan import AdapterSettings, NetworkSettings
 from hippopt.lorapt import Stack, StackError
 from hippopt.networks.adapters.protocol import Adapter
@@ -41,7 +41,7 @@ class Maker(Adapter):
         settings: AdapterSettings,
         initial: Mapping[str, Tensor] | None = None,
     ) -> None:
-        check_library(method)
+        check_package(method)
         super().__init__(model, method, stacks, settings, initial)
         ranks = stack_ranks(settings.rank, stacks)
         self._convolutions = [
