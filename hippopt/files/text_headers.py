@@ -33,6 +33,9 @@ META_BYTES = {
     **dict.fromkeys(("LONG_LONG", "ULONG_LONG", "DOUBLE"), 8),
 }
 AXES = re.compile("0*([1-9]|1[0-6])")  # how many axes an image may have, here and in both libraries
+NUMBER = re.compile("-?[0-9]{1,9}")
+PATTERN = re.compile("[^%]*%(?:0?[1-9]|[.][1-9])?[diu][^%]*")  # of printf, for one whole number
+NAME_BYTES = 255  # of a file; longer ones are refused by every system that is in use
 ANATOMICAL = ("ras", "las", "lps", "right-anterior-superior", "left-anterior-superior", "left-posterior-superior")
 
 
@@ -105,7 +108,7 @@ def _nrrd(path: Path, start: bytes) -> TextHeader:
         elif mark:
             fields[key.strip().lower()] = value.strip()
             if key.strip().lower() in ("data file", "datafile") and value.split()[:1] == ["LIST"]:
-                files = tuple(name.strip() for name in start[at:].decode(errors="replace").splitlines() if name.strip())
+                files = _listed(start[at:])
                 break
     if "dimension" in fields:
         _check_dimensions(path, "dimension", fields["dimension"])
@@ -115,7 +118,8 @@ def _nrrd(path: Path, start: bytes) -> TextHeader:
         raise ImageError(f"{path}: NRRD of type {kind or 'that is not stated'}; convert it to NIfTI")
     detached = fields.get("data file", fields.get("datafile"))
     if detached is not None and files is None:
-        files = _numbered(path, detached)
+        files = _numbered(path, detached, math.prod(sizes))
+    _check_names(path, files)
     encoding = fields.get("encoding", "").lower()
     names = {
         "raw": "raw",
@@ -177,16 +181,17 @@ def _meta(path: Path, start: bytes) -> TextHeader:
         raise ImageError(
             f"{path}: MetaImage of type {fields.get('elementtype', 'that is not stated')}; convert it to NIfTI"
         )
+    channels = _whole(path, "ElementNumberOfChannels", fields.get("elementnumberofchannels", "1"), 1)
+    sizes = _counts(path, "DimSize", fields.get("dimsize", ""))
     files: tuple[str, ...] | None
     if where.split()[0].upper() == "LIST":
-        files = tuple(name.strip() for name in start[at:].decode(errors="replace").splitlines() if name.strip())
+        files = _listed(start[at:])
     else:
-        files = None if where.upper() == "LOCAL" else _numbered(path, where)
+        files = None if where.upper() == "LOCAL" else _numbered(path, where, math.prod(sizes) * channels)
+    _check_names(path, files)
     zipped = fields.get("compresseddata", "").lower() in ("true", "1")
     text = fields.get("binarydata", "true").lower() in ("false", "0")
     stored = fields.get("compresseddatasize")
-    channels = _whole(path, "ElementNumberOfChannels", fields.get("elementnumberofchannels", "1"), 1)
-    sizes = _counts(path, "DimSize", fields.get("dimsize", ""))
     payload = Payload(
         count=math.prod(sizes) * channels, value_bytes=META_BYTES[kind],
         encoding="zlib" if zipped else "text" if text else "raw", start=at, files=files,
@@ -238,13 +243,43 @@ def _numbers(text: str, separator: str) -> bool:
         return False
 
 
-def _numbered(path: Path, text: str) -> tuple[str, ...]:
-    """One name, or those of a pattern such as `slice%03d.raw 1 120 1`, as C's printf counts them."""
+def _numbered(path: Path, text: str, values: int) -> tuple[str, ...]:
+    """One name, or those of a pattern such as `slice%03d.raw 1 120 1`, as C's printf counts them: at most one per
+    value, so that no header asks for more names than memory holds.
+    """
+    text = _as_utf8(text)
     parts = text.split()
-    if len(parts) >= 3 and "%" in parts[0] and all(part.lstrip("-").isdigit() for part in parts[1:4]):
-        first, last, step = (int(part) for part in (*parts[1:4], "1")[:3])
-        try:
-            return tuple(parts[0] % number for number in range(first, last + (1 if step > 0 else -1), step))
-        except (TypeError, ValueError):
-            raise ImageError(f"{path}: header names its voxels {text[:60]!r}; convert it to NIfTI") from None
-    return (text,)
+    if not (len(parts) >= 3 and "%" in parts[0] and all(NUMBER.fullmatch(part) for part in parts[1:4])):
+        return (text,)
+    first, last, step = (int(part) for part in (*parts[1:4], "1")[:3])
+    if not PATTERN.fullmatch(parts[0]) or step == 0:
+        raise ImageError(f"{path}: header names its voxels {text[:60]!r}; convert it to NIfTI")
+    numbers = range(first, last + (1 if step > 0 else -1), step)
+    if len(numbers) > values:
+        raise ImageError(
+            f"{path}: header names {len(numbers)} files for {values} values; the file is damaged, copy it anew"
+        )
+    return tuple(parts[0] % number for number in numbers)
+
+
+def _as_utf8(text: str) -> str:
+    """A line that was read byte by byte, in UTF-8 where it is that."""
+    try:
+        return text.encode("latin-1").decode()
+    except UnicodeDecodeError:
+        return text
+
+
+def _listed(rest: bytes) -> tuple[str, ...]:
+    """Names that follow a header, one per line."""
+    return tuple(name.strip() for name in rest.decode(errors="replace").splitlines() if name.strip())
+
+
+def _check_names(path: Path, files: tuple[str, ...] | None) -> None:
+    """Raises ImageError where a name is none that a system takes."""
+    for name in files or ():
+        if min(name) < " " or any(len(part.encode()) > NAME_BYTES for part in name.split("/")):
+            raise ImageError(
+                f"{path}: header names its voxels {name[:60]!r}, which no file is called; the file is damaged, copy"
+                " it anew"
+            )

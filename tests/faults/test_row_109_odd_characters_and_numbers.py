@@ -20,6 +20,7 @@ from hippopt.batches.map_combining import read_numbers
 from hippopt.errors import DatasetError, ImageError, PlanError, WeightsError
 from hippopt.files.image_io import read_scan
 from hippopt.files.scan_listing import ScanFiles
+from hippopt.files.text_headers import read_text_header
 from hippopt.inference.scan_list import ScanList, write_list
 from hippopt.inference.volume_table import fields_of, line_of, read_volumes, write_volumes
 from hippopt.inference.volumes import COLUMNS
@@ -172,3 +173,40 @@ def test_row_109_a_line_end_in_the_name_of_a_scan(mark: str, tmp_path: Path) -> 
     scans = [ScanFiles(f"a{mark}b", (tmp_path / f"a{mark}b.nii.gz",)), ScanFiles("c", (tmp_path / "c.nii.gz",))]
     write_list(tmp_path / "out", scans)
     assert ScanList(tmp_path / "out", tmp_path, scans).scans == scans
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("a\0b.raw", "which no file is called"),
+        ("a\x1bb.raw", "which no file is called"),
+        (300 * "a" + ".raw", "which no file is called"),
+        ("slice%d.raw 0 999999999 1", "names 1000000000 files for 60 values"),
+        ("slice%999999999d.raw 0 2 1", "convert it to NIfTI"),
+        ("slice%c.raw 0 2 1", "convert it to NIfTI"),
+        ("slice%d.raw 0 2 0", "convert it to NIfTI"),
+        (f"slice%d.raw 0 {SQUARE} 1", "not beside it"),
+        ("LIST\n\x1b.raw", "which no file is called"),
+    ],
+)
+@pytest.mark.parametrize("ending", ["mhd", "nhdr"])
+def test_row_109_names_of_voxels_that_no_file_has(name: str, said: str, ending: str, tmp_path: Path) -> None:
+    header = META.format("NDims = 3\nDimSize = 5 4 3").replace("LOCAL\n", name)
+    if ending == "nhdr":
+        header = f"NRRD0004\ntype: short\ndimension: 3\nsizes: 5 4 3\nencoding: raw\nendian: little\ndata file: {name}"
+    path = tmp_path / f"scan.{ending}"
+    path.write_bytes(f"{header}\n".encode())
+    with pytest.raises(ImageError, match=rf"scan\.{ending}: .*{said}"):
+        read_scan(path)
+
+
+@pytest.mark.parametrize("written", ["utf-8", "latin-1"])
+def test_row_109_a_name_of_voxels_in_the_users_language_is_taken(written: str, tmp_path: Path) -> None:
+    """MetaImage and NRRD do not say how their text is encoded; UTF-8 is tried first."""
+    name = "données.raw"
+    (tmp_path / name).write_bytes(bytes(120))
+    header = META.format("NDims = 3\nDimSize = 5 4 3").replace("LOCAL", name)
+    (tmp_path / "scan.mhd").write_bytes(header.encode(written))
+    assert read_text_header(tmp_path / "scan.mhd").payload.files == (name,)
+    if written == "utf-8":
+        assert read_scan(tmp_path / "scan.mhd").array.shape == (3, 4, 5)
