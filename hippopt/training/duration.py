@@ -5,7 +5,7 @@ import os
 import torch
 
 from hippopt.artifacts.plan import Plan
-from hippopt.console import Console
+from hippopt.console import Console, counted
 from hippopt.networks.base_files import default_base
 from hippopt.networks.device import memory_gb
 from hippopt.networks.memory import training_bytes
@@ -39,7 +39,7 @@ def _busy() -> str:
         len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
     )
     return (
-        f" (the machine is busy, so that less may be enough: load {load:.0f} on {cores} cores)"
+        f" (the machine is busy, so that less may be enough: load {load:.0f} on {counted(cores, 'core')})"
         if load > 1.5 * cores
         else ""
     )
