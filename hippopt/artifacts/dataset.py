@@ -10,6 +10,7 @@ from typing import Any
 
 from hippopt.artifacts.codec import Record, parse_json
 from hippopt.artifacts.sides import Side, sides_of_names
+from hippopt.console import counted
 from hippopt.errors import DatasetError, PlanError
 
 FOLDER_PATTERN = re.compile(r"^Dataset(\d{3})_(.+)$")
@@ -110,7 +111,8 @@ def load_dataset(folder: Path) -> Dataset:
     stated = meta.get("numTraining")
     if isinstance(stated, int) and stated != len(cases):
         raise DatasetError(
-            f"{description}: numTraining is {stated}, but labelsTr holds {len(cases)} cases; correct it or restore the"
+            f"{description}: numTraining is {stated}, but labelsTr holds {counted(len(cases), 'case')}; correct"
+            " it or restore the"
             " files"
         )
     return Dataset(

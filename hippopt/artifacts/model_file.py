@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from hippopt.artifacts.codec import SCHEMA, Record
 from hippopt.artifacts.methods import METHODS, Method
+from hippopt.console import counted
 
 MANIFEST = "manifest.json"
 RUN, BASE_WEIGHTS, BASE_CARD = "run/", "base/weights.safetensors", "base/card.json"
@@ -98,7 +99,8 @@ class OutOfFold(Record, frozen=True, kw_only=True):
             for value, digits in ((whole.dice, 4), (whole.hd95_mm, 2), (whole.nsd_1mm, 4))
         )
         return (
-            f"out of fold, {self.folds} of {self.of} folds, {self.cases} cases of {self.subjects} subjects:"
+            f"out of fold, {self.folds} of {self.of} folds, {counted(self.cases, 'case')} of"
+            f" {counted(self.subjects, 'subject')}:"
             f" {whole.label} Dice {dice}{interval}, HD95 {hd95} mm, NSD at 1 mm {nsd}"
         )
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from hippopt.cli.command import make_parser, run
 from hippopt.cli.console import TerminalConsole
+from hippopt.console import counted
 from hippopt.errors import UsageError
 from hippopt.machine import core_count
 from hippopt.workspace import Workspace, dataset_name
@@ -79,7 +80,8 @@ def _work(options: argparse.Namespace, workspace: Workspace, console: TerminalCo
         f" ({', '.join(made.channel_names)})"
     )
     console.say(
-        f"{dataset}: {made.cases} cases of {made.subjects} subjects, {channels}, from the layout {made.layout}:"
+        f"{dataset}: {counted(made.cases, 'case')} of {counted(made.subjects, 'subject')}, {channels}, from the"
+        f" layout {made.layout}:"
         f" {made.folder}"
     )
     for value, (label, voxels) in enumerate(made.voxels.items(), 1):

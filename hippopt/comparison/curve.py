@@ -10,7 +10,7 @@ import pandas as pd
 from hippopt.artifacts.codec import write_bytes
 from hippopt.artifacts.dataset import Dataset
 from hippopt.comparison.units import METRICS, Setting, scores_of_masks, write_outlines
-from hippopt.console import Console
+from hippopt.console import Console, counted
 from hippopt.errors import UsageError
 from hippopt.networks.base_files import read_base
 from hippopt.networks.device import choose_device
@@ -92,8 +92,8 @@ def _notes(compared: Mapping[int, Setting], test: str) -> list[str]:
     return [
         f"trained on all cases of {trained}",
         (
-            f"reported: {test}, {len(first.contents[test].subjects)} cases of"
-            f" {len(set(first.contents[test].subjects.values()))} subjects"
+            f"reported: {test}, {counted(len(first.contents[test].subjects), 'case')} of"
+            f" {counted(len(set(first.contents[test].subjects.values())), 'subject')}"
         ),
         (
             "means over subjects (seeds, scans and sides of a subject averaged first), with 95 % bootstrap intervals"

@@ -11,7 +11,7 @@ from hippopt.artifacts.codec import content_hash, write_bytes, write_json
 from hippopt.artifacts.methods import METHODS
 from hippopt.artifacts.model_file import LEAST_SUBJECTS
 from hippopt.comparison.units import Setting, Unit, all_case_scores
-from hippopt.console import Console
+from hippopt.console import Console, counted
 from hippopt.jobs.child_processes import threads_each
 from hippopt.networks.restoring import read_card
 from hippopt.planning.comparison_grid import REFERENCES, Cases, Combination
@@ -47,7 +47,7 @@ def write_report(
         write_csv(folder.table, table)
         if cases.subject.nunique() < LEAST_SUBJECTS:  # the files keep them, people are not shown them
             table = table.assign(**{name: math.nan for name in table.columns if name.endswith(("_low", "_high"))})
-            notes.append(f"{cases.subject.nunique()} subjects: too few for intervals")
+            notes.append(f"{counted(cases.subject.nunique(), 'subject')}: too few for intervals")
         plot_comparison(table, folder.plot)
     write_bytes(folder.table.with_suffix(".md"), markdown(table, choices, notes, REFERENCES).encode())
     write_json(folder.settings, _settings(setting, reported, choosing))
@@ -99,7 +99,11 @@ def _notes(
         f"trained on {setting.planned.name}: {trained}; {setting.steps} steps; "
         + (f"base {setting.base[1].name} ({setting.base[1].sha256[:12]})" if setting.base else "from random weights"),
         f"reported: {reported.text}"
-        + (f", {tables[0].case.nunique()} cases of {tables[0].subject.nunique()} subjects" if tables else ""),
+        + (
+            f", {counted(tables[0].case.nunique(), 'case')} of {counted(tables[0].subject.nunique(), 'subject')}"
+            if tables
+            else ""
+        ),
         (
             f"learning rates chosen on {choosing.text}, with seed {request.grid.seeds[0]}; none of these subjects is"
             " reported"

@@ -10,7 +10,7 @@ import pandas as pd
 from hippopt.artifacts.codec import content_hash, parse_json
 from hippopt.artifacts.dataset import Dataset
 from hippopt.artifacts.weights import BaseCard
-from hippopt.console import Console
+from hippopt.console import Console, counted
 from hippopt.errors import DatasetError, PlanError, TrainingError
 from hippopt.inference.request import PredictionRequest
 from hippopt.machine import core_count
@@ -195,7 +195,10 @@ def score(setting: Setting, unit: Unit, console: Console) -> None:
         raise DatasetError(
             (
                 faults
-                or [f"{setting.masks(unit)}: {len(contents.subjects) - table.case.nunique()} scans without a mask"]
+                or [
+                    f"{setting.masks(unit)}: {counted(len(contents.subjects) - table.case.nunique(), 'scan')}"
+                    " without a mask"
+                ]
             )[0]
         )
     write_outlines(setting.masks(unit), contents.dataset)

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from hippopt.artifacts.grid import Grid
+from hippopt.console import counted
 from hippopt.errors import ImageError
 from hippopt.files.image_io import read_scan
 from hippopt.files.scan import Scan, turned_to
@@ -45,7 +46,7 @@ def whole_numbers(path: Path, label: np.ndarray, step: float = 0.0) -> np.ndarra
         reason = "it was interpolated: resample the label by nearest neighbour"
         if step >= COARSEST_STEP:
             reason = f"it was stored in steps of {step:.4g}, which lose labels: store it as whole numbers"
-        raise ImageError(f"{path}: {broken.size} values are not whole ({listed}); {reason}")
+        raise ImageError(f"{path}: {counted(broken.size, 'value')} not whole ({listed}); {reason}")
     return rounded.astype(np.int64)
 
 

@@ -278,7 +278,7 @@ def _listed(rest: bytes) -> tuple[str, ...]:
 def _check_names(path: Path, files: tuple[str, ...] | None) -> None:
     """Raises ImageError where a name is none that a system takes."""
     for name in files or ():
-        if min(name) < " " or any(len(part.encode()) > NAME_BYTES for part in name.split("/")):
+        if not name or min(name) < " " or any(len(part.encode()) > NAME_BYTES for part in name.split("/")):
             raise ImageError(
                 f"{path}: header names its voxels {name[:60]!r}, which no file is called; the file is damaged, copy"
                 " it anew"

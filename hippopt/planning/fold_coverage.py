@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from hippopt.artifacts.fingerprint import Fingerprint
 from hippopt.artifacts.plan import Fold
+from hippopt.console import counted
 
 
 def uncovered_labels(folds: Sequence[Fold], fingerprint: Fingerprint) -> list[str]:
@@ -20,7 +21,7 @@ def uncovered_labels(folds: Sequence[Fold], fingerprint: Fingerprint) -> list[st
             if without:
                 meaning = "it is not learnt there" if part == "training" else "its Dice there stays undefined"
                 lines.append(
-                    f"label {label} is in no {part} case of fold {', '.join(without)} ({len(cases)} cases have it);"
-                    f" {meaning}"
+                    f"label {label} is in no {part} case of fold {', '.join(without)} (found in"
+                    f" {counted(len(cases), 'case')}); {meaning}"
                 )
     return lines

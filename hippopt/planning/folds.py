@@ -2,6 +2,7 @@
 
 from hippopt.artifacts.fingerprint import Fingerprint
 from hippopt.artifacts.plan import Fold
+from hippopt.console import counted
 
 FOLDS = 5
 
@@ -23,7 +24,10 @@ def make_folds(fingerprint: Fingerprint, seed: int) -> tuple[tuple[Fold, ...], s
     }
     patterns = [present[case] for case in cases]
     kinds = sorted(set(patterns))
-    reason = f"{count} folds by subject ({subjects} subjects, {len(cases)} cases), drawn with seed {seed}"
+    reason = (
+        f"{counted(count, 'fold')} by subject ({counted(subjects, 'subject')},"
+        f" {counted(len(cases), 'case')}), drawn with seed {seed}"
+    )
     splits = []
     if len(kinds) > 1 and min(patterns.count(kind) for kind in kinds) >= count:
         targets = [kinds.index(pattern) for pattern in patterns]

@@ -89,7 +89,7 @@ def run_group(workspace: Workspace, dataset: str, run: str | None, app: BidsApp,
         f" {app.output / TABLE}"
     )
     if merged.failed:
-        console.warn(f"{merged.failed} scans failed, each with its reason in {app.output / FAILURES}")
+        console.warn(f"{counted(merged.failed, 'scan')} failed, each with its reason in {app.output / FAILURES}")
     return len(missing)
 
 

@@ -13,7 +13,7 @@ from hippopt.artifacts.codec import load_record, write_bytes
 from hippopt.artifacts.fingerprint import Fingerprint
 from hippopt.artifacts.plan import Plan
 from hippopt.artifacts.plan_rules import default_method
-from hippopt.console import Console
+from hippopt.console import Console, counted
 from hippopt.files.image_io import read_scan, write_array
 from hippopt.files.nifti_header import grid_of
 from hippopt.imaging.orientation import orientation_code
@@ -72,7 +72,9 @@ def run_demo(workspace: Workspace, minutes: float, seed: int, jobs: int, console
         jobs=jobs,
     )
     made = import_dataset(workspace, request, console)
-    console.say(f"{made.cases} cases of {made.subjects} subjects, labels {', '.join(made.voxels)}")
+    console.say(
+        f"{counted(made.cases, 'case')} of {counted(made.subjects, 'subject')}, labels {', '.join(made.voxels)}"
+    )
     console.say("\n$ hippopt_plan Demo")
     plan = plan_dataset(workspace, DATASET, PlanningRequest(jobs=jobs, overwrite=True), console)
     assert plan is not None

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from hippopt.console import Console
+from hippopt.console import Console, counted
 from hippopt.errors import TrainingError
 from hippopt.jobs.child_processes import Job, run_jobs, threads_each
 from hippopt.recipes.training_inputs import FoldJob
@@ -41,7 +41,8 @@ def train_side_by_side(
     """
     threads = threads_each(how.at_once)
     console.say(
-        f"{min(how.at_once, len(folds))} folds side by side, {threads} thread{'s' if threads > 1 else ''} each; their"
+        f"{counted(min(how.at_once, len(folds)), 'fold')} side by side, {threads}"
+        f" thread{'s' if threads > 1 else ''} each; their"
         f" words: {LOG} in each fold's folder"
     )
     by_name = {f"fold {fold.request.fold}": fold for fold in folds}
@@ -68,7 +69,7 @@ def train_side_by_side(
         if fold.inputs.val:
             table = foreground(read_case_table(fold.folder.metrics))
             dice[fold.request.fold] = mean_dice(table)
-            words = f", mean foreground Dice {dice[fold.request.fold]:.4f} on {len(table)} cases"
+            words = f", mean foreground Dice {dice[fold.request.fold]:.4f} on {counted(len(table), 'case')}"
         console.say(f"{job.name} done in {seconds / 60:.1f} min{words}: {fold.folder.path}")
 
     def on_wait() -> None:

@@ -89,7 +89,9 @@ def merge_study(chosen: ChosenRun, request: PredictionRequest, console: Console)
         f" {request.output}"
     )
     if merged.failed:
-        console.warn(f"{merged.failed} scans failed, each with its reason in {request.output / 'failures.tsv'}")
+        console.warn(
+            f"{counted(merged.failed, 'scan')} failed, each with its reason in {request.output / 'failures.tsv'}"
+        )
     return len(merged.missing)
 
 

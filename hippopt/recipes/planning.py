@@ -60,7 +60,8 @@ def plan_dataset(workspace: Workspace, name: str, request: PlanningRequest, cons
     dataset = load_dataset(workspace.dataset_folder(name))
     surveys = verify_dataset(dataset, request.jobs, console, request.fix_headers)
     console.say(
-        f"{name}: {len(dataset.cases)} cases of {len({c.subject for c in dataset.cases})} subjects verified, no faults"
+        f"{name}: {counted(len(dataset.cases), 'case')} of"
+        f" {counted(len({c.subject for c in dataset.cases}), 'subject')} verified, no faults"
     )
     if request.verify_only:
         return None
@@ -94,7 +95,7 @@ def plan_dataset(workspace: Workspace, name: str, request: PlanningRequest, cons
         made, kept = preprocess(
             dataset, fingerprint, plan, workspace.preprocessed(name), request.jobs, console, request.overwrite
         )
-        console.say(f"preprocessed {made} cases, kept {kept}: {workspace.preprocessed(name)}")
+        console.say(f"preprocessed {counted(made, 'case')}, kept {kept}: {workspace.preprocessed(name)}")
     return plan
 
 

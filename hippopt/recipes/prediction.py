@@ -121,10 +121,11 @@ def segment_batch(chosen: ChosenRun, batch: Batch, request: PredictionRequest, c
     if kept:
         console.say("kept masks were there already; --overwrite segments them anew")
     if failed and part is None:
-        console.warn(f"{failed} scans failed, each with its reason in {request.output / 'failures.tsv'}")
+        console.warn(f"{counted(failed, 'scan')} failed, each with its reason in {request.output / 'failures.tsv'}")
     elif failed:
         console.warn(
-            f"{failed} scans failed, for the reasons above; --merge lists them in {request.output / 'failures.tsv'}"
+            f"{counted(failed, 'scan')} failed, for the reasons above; --merge lists them in"
+            f" {request.output / 'failures.tsv'}"
         )
     return failed
 

@@ -14,7 +14,7 @@ from hippopt.artifacts.weights import BaseCard
 from hippopt.batches.augmentation import open_batches
 from hippopt.batches.label_maps import ANTERIOR, POSTERIOR, read_label_maps, read_table
 from hippopt.batches.synthesis import Synthesiser, synthetic_batch
-from hippopt.console import Console, SilentConsole
+from hippopt.console import Console, SilentConsole, counted
 from hippopt.networks.device import choose_device
 from hippopt.planned_dataset import load_planned_dataset
 from hippopt.recipes.training_inputs import check_cache, load_unchanged, training_cases
@@ -121,7 +121,8 @@ def _dataset_inputs(
         seen_images=all_seen([hashes[case] for case in train], start),
         licence=source.licence,
         attribution=source.attribution,
-        origin=f"{len(train)} cases of {name}; fold 0's validation cases were not trained on" + begun_from(start),
+        origin=f"{counted(len(train), 'case')} of {name}; fold 0's validation cases were not trained on"
+        + begun_from(start),
         channel_names=plan.channel_names,
         class_names=plan.network_classes,
         command=recorded_command("hippopt_pretrain"),

@@ -4,7 +4,7 @@ import math
 from typing import TYPE_CHECKING
 
 from hippopt.artifacts.model_file import LEAST_SUBJECTS
-from hippopt.console import Console
+from hippopt.console import Console, counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,7 +20,11 @@ def say_summary(summary: "pd.DataFrame", console: Console) -> float:
         subjects = int(dice["n_subjects"])
         interval = f"95 % interval over {subjects} subjects {dice['ci95_low']:.4f} to {dice['ci95_high']:.4f}"
         if subjects < LEAST_SUBJECTS:
-            interval = "one subject: no interval" if subjects == 1 else f"{subjects} subjects: too few for an interval"
+            interval = (
+                "one subject: no interval"
+                if subjects == 1
+                else f"{counted(subjects, 'subject')}: too few for an interval"
+            )
         distance = "undefined" if math.isnan(hd95["mean"]) else f"{hd95['mean']:.2f} mm"
         console.say(f"  {label}: Dice {dice['mean']:.4f} ({interval}), HD95 {distance}, NSD at 1 mm {nsd['mean']:.4f}")
     return float(rows.loc[(MEAN_FOREGROUND, "dice"), "mean"])

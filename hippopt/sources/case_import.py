@@ -9,6 +9,7 @@ import numpy as np
 
 from hippopt.artifacts.codec import write_atomically, write_bytes
 from hippopt.artifacts.grid import Grid
+from hippopt.console import counted
 from hippopt.errors import ImageError
 from hippopt.files.image_io import read_scan, write_array, write_mask
 from hippopt.files.label_reading import label_on_grid, read_label
@@ -52,7 +53,8 @@ def import_case(case: SourceCase, folder: Path, channels: int, scheme: LabelSche
     outcome = CaseOutcome(case.id)
     if len(case.images) not in (1, channels):
         outcome.faults.append(
-            f"{case.images[0]}: {len(case.images)} files of this case, but dataset.json names {channels} channels;"
+            f"{case.images[0]}: {counted(len(case.images), 'file')} of this case, but dataset.json names"
+            f" {channels} channels;"
             " correct it"
         )
         return outcome

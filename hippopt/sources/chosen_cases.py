@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hippopt.artifacts.case_tables import names_alike, near_names, read_case_list, read_subjects, unknown_cases
-from hippopt.console import Console, some_of
+from hippopt.console import Console, counted, some_of
 from hippopt.errors import DatasetError
 from hippopt.sources.source_cases import Source, SourceCase, clashing_ids
 
@@ -47,8 +47,9 @@ def subjects_of(
         return stated
     if unknown:
         console.warn(
-            f"{table}: {len(unknown)} cases ({some_of(unknown)}) are not in {source.layout} at hand; their rows are not"
-            " used"
+            f"{table}: lists {counted(len(unknown), 'case')} ({some_of(unknown)}) beyond {source.layout} at"
+            f" hand; these rows"
+            " are not used"
         )
     subjects = {**stated, **{case: subject for case, subject in listed.items() if case in ids}}
     alone = [case for case in ids if case not in subjects]

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from hippopt.artifacts.case_tables import missing_path, near_names
 from hippopt.artifacts.dataset import KINDS, split_ending
+from hippopt.console import counted
 from hippopt.errors import DatasetError
 from hippopt.files.scan_listing import regular_images
 from hippopt.sources.description import Description, read_description
@@ -44,7 +45,8 @@ def list_source(folder: Path) -> Source:
     stated = source.description.stated_cases
     if stated is not None and stated != len(source.case_ids):
         source.notes.append(
-            f"{folder / 'dataset.json'}: numTraining is {stated}, but {len(source.case_ids)} cases are there"
+            f"{folder / 'dataset.json'}: numTraining is {stated}, but the folder holds"
+            f" {counted(len(source.case_ids), 'case')}"
         )
     return source
 
@@ -165,8 +167,8 @@ def _from_training_list(folder: Path, description: Description, training: list[t
     )
     if extra and not source.faults:
         source.notes.append(
-            f"{extra[0].parent}: {len(extra)} files ({extra[0].name}, ...) are not in dataset.json's training list;"
-            " left out"
+            f"{extra[0].parent}: {counted(len(extra), 'file')} ({extra[0].name}, ...) beside dataset.json's training"
+            " list: left out"
         )
     return source
 

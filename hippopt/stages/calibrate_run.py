@@ -3,7 +3,7 @@
 from hippopt.artifacts.calibration import LEAST_CASES, LEAST_FOLDS, Calibration
 from hippopt.artifacts.codec import load_record, write_json
 from hippopt.artifacts.plan import Plan
-from hippopt.console import Console
+from hippopt.console import Console, counted
 from hippopt.errors import PlanError
 from hippopt.inference.calibration import fit_calibration
 from hippopt.inference.signal_table import read_signals
@@ -75,7 +75,8 @@ def _remove_stale(workspace: Workspace, dataset: str, run: str) -> None:
 def _say(calibration: Calibration, console: Console) -> None:
     whole = calibration.quality[-1]
     console.say(
-        f"predicted Dice ({whole.label}), each fold judged by the fit to the others, {whole.cases} cases: rank"
+        f"predicted Dice ({whole.label}), each fold judged by the fit to the others,"
+        f" {counted(whole.cases, 'case')}: rank"
         f" correlation {_figure(whole.spearman)}, mean error {whole.mean_absolute_error:.3f} (guessing the mean:"
         f" {whole.error_of_mean:.3f}), finds the worst tenth with an area under the ROC curve of"
         f" {_figure(whole.worst_tenth_auc)} (chance: 0.50)"

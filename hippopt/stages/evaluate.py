@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from hippopt.artifacts.dataset import split_ending
-from hippopt.console import Console
+from hippopt.console import Console, counted
 from hippopt.errors import DatasetError, ImageError
 from hippopt.files.label_reading import label_on_grid, read_label
 from hippopt.files.scan import Scan
@@ -55,7 +55,7 @@ def evaluate(
     ]
     unmatched = len(set(reference) - set(predicted))
     if unmatched:
-        console.warn(f"{unmatched} labels have no prediction and are not scored")
+        console.warn(f"{counted(unmatched, 'label')} without a prediction: not scored")
 
     def read(case: str) -> tuple[Scan, Scan] | str:
         try:

@@ -11,7 +11,7 @@ from hippopt.artifacts.codec import write_json
 from hippopt.artifacts.distinct_paths import lies_in
 from hippopt.artifacts.sides import Side, sides_of_names, unread_sides
 from hippopt.artifacts.whole_folder import whole_folder
-from hippopt.console import Console, some_of
+from hippopt.console import Console, counted, some_of
 from hippopt.errors import DatasetError, OutputError, UsageError
 from hippopt.sources.case_import import CaseOutcome, LabelScheme, import_case
 from hippopt.sources.chosen_cases import choose_cases, subjects_of
@@ -224,7 +224,8 @@ def _tell(outcomes: Sequence[CaseOutcome], warnings: Sequence[str], console: Con
     converted = [outcome.id for outcome in outcomes if outcome.converted]
     if converted:
         console.say(
-            f"labels of {len(converted)} cases ({some_of(converted)}) were stored as decimals; written as whole numbers"
+            f"labels of {counted(len(converted), 'case')} ({some_of(converted)}) were stored as decimals;"
+            " written as whole numbers"
         )
 
 

@@ -11,7 +11,7 @@ from hippopt.artifacts.fingerprint import Fingerprint
 from hippopt.artifacts.plan import TOKEN_SIZES, Plan
 from hippopt.artifacts.plan_edits import apply_settings, lost_edits, plan_changes, reset_keys
 from hippopt.artifacts.plan_rules import check_plan
-from hippopt.console import Console
+from hippopt.console import Console, counted
 from hippopt.errors import HippoptError, PlanError
 from hippopt.networks.memory import training_bytes
 from hippopt.networks.unetr import SIZES
@@ -158,7 +158,7 @@ def _with_folds(plan: Plan, splits: Path | None, fingerprint: Fingerprint, conso
     folds, unused = read_splits(splits, [case.id for case in fingerprint.cases])
     if unused:
         console.warn(
-            f"{splits}: {len(unused)} cases of the data set are in no fold"
+            f"{splits}: no fold holds {counted(len(unused), 'case')} of the data set"
             f" ({', '.join(unused[:3])}{', ...' if len(unused) > 3 else ''})"
         )
     return msgspec.structs.replace(plan, folds=folds, reasons={**plan.reasons, "folds": f"as in {splits.name}"})

@@ -12,7 +12,7 @@ from hippopt.artifacts.fingerprint import CaseFingerprint, Fingerprint
 from hippopt.artifacts.plan import Plan
 from hippopt.artifacts.properties import CacheEntry
 from hippopt.batches.cache import CachePaths, cache_key, cached_entry
-from hippopt.console import Console
+from hippopt.console import Console, counted
 from hippopt.errors import DatasetError, ImageError, StaleArtifactError
 from hippopt.files.image_io import read_scan
 from hippopt.files.label_reading import label_on_grid, read_label
@@ -58,8 +58,8 @@ def preprocess(
     other = [case for case, entry in entries.items() if entry is not None and entry.key != wanted[case]]
     if other and not overwrite:
         raise StaleArtifactError(
-            f"{folder}: {len(other)} cases ({other[0]}, ...) were made with other decisions or data than"
-            f" {plan.dataset}'s plan; add --overwrite to rebuild them"
+            f"{folder}: holds {counted(len(other), 'case')} ({other[0]}, ...) made with other decisions or data"
+            f" than {plan.dataset}'s plan; add --overwrite to rebuild them"
         )
     waiting = [case for case in dataset.cases if (entry := entries[case.id]) is None or entry.key != wanted[case.id]]
     jobs = _jobs_that_fit(

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from hippopt.console import Console
+from hippopt.console import Console, counted
 from hippopt.planned_dataset import PlannedDataset
 from hippopt.reporting.scores import say_summary
 from hippopt.scoring.tables import read_case_table, summarise, write_csv, write_json
@@ -23,5 +23,8 @@ def score_run(planned: PlannedDataset, run: str, console: Console) -> None:
     write_json(
         path.with_suffix(".json"), summary, {"folds": len(tables), "of": len(planned.plan.folds), "checkpoint": "last"}
     )
-    console.say(f"out of fold, {len(tables)} of {len(planned.plan.folds)} folds, {table.case.nunique()} cases: {path}")
+    console.say(
+        f"out of fold, {len(tables)} of {len(planned.plan.folds)} folds,"
+        f" {counted(table.case.nunique(), 'case')}: {path}"
+    )
     say_summary(summary, console)

@@ -8,7 +8,7 @@ import pandas as pd
 from hippopt.artifacts.codec import remove_leftovers, write_bytes, write_json
 from hippopt.artifacts.part_borders import PartBorders
 from hippopt.batches.augmentation import open_batches
-from hippopt.console import Console
+from hippopt.console import Console, counted
 from hippopt.errors import HippoptError
 from hippopt.networks.base_weights import KeyReport
 from hippopt.networks.locator import LocatorTraining, read_locator, write_locator
@@ -86,7 +86,7 @@ def train_fold(
         )
     counts = tuned.counts()
     console.say(
-        f"fold {request.fold}: {len(inputs.train)} cases to train on, {len(inputs.val)} to validate; trains "
+        f"fold {request.fold}: {counted(len(inputs.train), 'case')} to train on, {len(inputs.val)} to validate; trains "
         + ", ".join(f"{count:,} {group}" for group, count in counts.items())
         + " parameters"
     )

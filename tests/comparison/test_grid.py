@@ -160,11 +160,11 @@ def test_data_sets_that_share_scans_or_subjects_are_refused(workspace: Workspace
     check_apart([test, choose])
     same_scan = Contents(choose.dataset, {**choose.images, "case_010": test.images["case_002"]}, choose.subjects)
     with pytest.raises(
-        DatasetError, match=r"Dataset001_Test and Dataset002_Choose share 1 scans \(case_002 is case_010"
+        DatasetError, match=r"Dataset001_Test and Dataset002_Choose share 1 scan \(case_002 is case_010"
     ):
         check_apart([test, same_scan])
     same_person = Contents(choose.dataset, choose.images, {**choose.subjects, "case_011": "S01"})
-    with pytest.raises(DatasetError, match=r"share 1 subjects \(S01"):
+    with pytest.raises(DatasetError, match=r"share 1 subject \(S01"):
         check_apart([test, same_person])
     with pytest.raises(DatasetError, match="named twice"):
         check_apart([test, test])
@@ -196,5 +196,5 @@ def test_other_labels_and_a_base_that_has_seen_the_scans_are_refused(workspace: 
         check_labels(changed(plan, labels={"background": 0, "front": 2, "back": 1}), test.dataset)
     check_base_unseen(None, "base", [test])
     check_base_unseen(["other"], "base", [test])
-    with pytest.raises(WeightsError, match=r"trained on 1 scans of Dataset001_Test \(case_001"):
+    with pytest.raises(WeightsError, match=r"trained on 1 scan of Dataset001_Test \(case_001"):
         check_base_unseen([test.images["case_001"]], "base", [test])

@@ -1,4 +1,4 @@
-"""Characters, numbers and offsets that no sound file holds are refused in a line, in records, tables and model files.
+"""Characters, names, numbers and offsets that no sound file holds are refused in a line: in scans, tables and records.
 
 Each of these ended in a traceback, or in minutes of silence, until the fuzzer (tests/fuzzing) found it.
 """
@@ -178,6 +178,7 @@ def test_row_109_a_line_end_in_the_name_of_a_scan(mark: str, tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("name", "said"),
     [
+        ("", "(which no file is called|no ElementDataFile)"),
         ("a\0b.raw", "which no file is called"),
         ("a\x1bb.raw", "which no file is called"),
         (300 * "a" + ".raw", "which no file is called"),

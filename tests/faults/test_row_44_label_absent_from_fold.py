@@ -24,8 +24,8 @@ def test_row_44_planning_warns(tmp_path: Path, run_command: Command) -> None:
     made, err = plan_with(tmp_path, run_command, {3}, 6)
     holding = next(number for number, fold in enumerate(made["folds"]) if "case_003" in fold["val"])
     others = ", ".join(str(number) for number in range(5) if number != holding)
-    assert f"label back is in no training case of fold {holding} (1 cases have it); it is not learnt there" in err
-    assert f"label back is in no validation case of fold {others} (1 cases" in err
+    assert f"label back is in no training case of fold {holding} (found in 1 case); it is not learnt there" in err
+    assert f"label back is in no validation case of fold {others} (found in 1 case)" in err
 
 
 def test_row_44_folds_are_stratified(tmp_path: Path, run_command: Command) -> None:

@@ -38,7 +38,7 @@ def test_row_53_a_missing_case_stops_training_and_planning_makes_it_alone(
     (cache / "case_003.npy").unlink()
     assert_stopped(run_command("train", *train_arguments(root, fold=2)), "case_003.npy", "hippopt_plan")
     code, out, err = run_command("plan", "--root", root, "--device", "cpu")
-    assert code == 0 and "preprocessed 1 cases, kept 5" in out, err
+    assert code == 0 and "preprocessed 1 case, kept 5" in out, err
     assert contents(cache) == old
 
 

@@ -235,7 +235,7 @@ def test_data_sets_with_common_scans_or_people_or_other_labels_are_refused(
     )
     description = root / "raw_data" / TEST / "dataset.json"
     edit_json(description, lambda data: data["subjects"].update(case_100="S03"))
-    assert_stopped(compare(run_command, root, "--test", "Test"), "share 1 subjects", "S03")
+    assert_stopped(compare(run_command, root, "--test", "Test"), "share 1 subject", "S03")
     edit_json(description, lambda data: {**data, "subjects": {}, "labels": {"background": 0, "front": 2, "back": 1}})
     assert_stopped(compare(run_command, root, "--test", "Test"), TEST, "same labels")
     assert runner.ran == []
@@ -257,7 +257,7 @@ def test_a_base_that_has_seen_the_test_scans_is_refused(root: Path, run_command:
     outcome = compare(
         run_command, root, "--test", "Test", "--methods", "decoder", "--base", card.with_suffix(".safetensors")
     )
-    assert_stopped(outcome, "was trained on 1 scans of Dataset008_Test", "case_101", "--allow-seen")
+    assert_stopped(outcome, "was trained on 1 scan of Dataset008_Test", "case_101", "--allow-seen")
 
 
 def test_as_processes_stopped_by_a_signal_and_continued(root: Path, tmp_path: Path) -> None:

@@ -138,7 +138,7 @@ def test_nnunet_v2(tmp_path: Path) -> None:
     assert listed(source) == {"a": ["a_0000.nrrd", "a_0001.nrrd", "a.nrrd"]}
     assert source.faults[0][0] == "b" and "channels 0000, but dataset.json names 0000 0001" in source.faults[0][1]
     assert source.description.subjects == {"a": "S1"} and source.description.sides == {"hippocampus_left": "left"}
-    assert any("numTraining is 4, but 2 cases" in note for note in source.notes)
+    assert any("numTraining is 4, but the folder holds 2 cases" in note for note in source.notes)
 
 
 def test_region_labels_are_a_fault_that_picks_can_mend(tmp_path: Path) -> None:

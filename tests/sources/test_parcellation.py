@@ -79,7 +79,7 @@ def test_whole_numbers_stored_as_float_become_integers() -> None:
 
 
 def test_values_between_whole_numbers_are_named() -> None:
-    with pytest.raises(ImageError, match=r"2 values are not whole \(0\.25, 1\.5\)"):
+    with pytest.raises(ImageError, match=r"2 values not whole \(0\.25, 1\.5\)"):
         whole_numbers(FILE, np.array([[[0, 0.25], [1.5, 2]]], np.float32))
     with pytest.raises(ImageError, match=r"NaN or Inf in a label \(1 voxels\)"):
         whole_numbers(FILE, np.array([[[0, np.nan], [1, 2]]], np.float32))

@@ -216,7 +216,7 @@ def test_labels_stored_as_decimals_become_integers(tmp_path: Path) -> None:
     assert values.dtype == np.uint8
     np.testing.assert_array_equal(values, labels(1))
     np.testing.assert_allclose(affine, AFFINE, atol=1e-6)
-    assert "labels of 1 cases (case_1)" in console.lines[0]
+    assert "labels of 1 case (case_1)" in console.lines[0]
 
 
 def test_subjects_of_a_table(tmp_path: Path) -> None:
@@ -225,7 +225,7 @@ def test_subjects_of_a_table(tmp_path: Path) -> None:
     summary = bring(tmp_path, write_pair(tmp_path / "in", 4), console, subjects=tmp_path / "s.csv")
     assert description(tmp_path)["subjects"] == {"case_0": "S1", "case_1": "S1", "case_2": "case_2", "case_3": "case_3"}
     assert summary.subjects == 3
-    assert "1 cases (case_9) are not in" in console.warnings[0]
+    assert "lists 1 case (case_9) beyond" in console.warnings[0]
     assert "2 of 4 cases (case_2, case_3) are not listed" in console.warnings[1]
 
 
