@@ -88,6 +88,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--allow-seen", action="store_true", help="accept a base that was trained on cases that choose or are reported"
     )
+    parser.add_argument(
+        "--finished",
+        action="store_true",
+        help=(
+            "train and predict nothing: write the tables and plots of what is finished, also while the same command"
+            " trains elsewhere; what is missing is named, and the exit status is then 1"
+        ),
+    )
     return parser
 
 
@@ -125,6 +133,7 @@ def _work(options: argparse.Namespace, workspace: Workspace, console: TerminalCo
         jobs=options.jobs,
         device=options.device,
         allow_seen=options.allow_seen,
+        finished=options.finished,
     )
     commands = Commands(
         lambda name, fold, asked: train_command(workspace, name, fold, asked),
@@ -137,7 +146,7 @@ def _work(options: argparse.Namespace, workspace: Workspace, console: TerminalCo
         reasons, compared[scans] = run_comparison(planned, request, commands, console)
         for what, reason in reasons.items():
             failed = True
-            console.warn(f"failed: {what}: {reason}")
+            console.warn(f"{'missing' if options.finished else 'failed'}: {what}: {reason}")
     if len(compared) > 1:
         write_curve(compared, console)
     return 1 if failed else 0

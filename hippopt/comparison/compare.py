@@ -3,6 +3,7 @@ choose learning rates on cases that are not reported, and write one table.
 """
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 import pandas as pd
@@ -62,7 +63,7 @@ def run_comparison(
     )
     chosen: dict[str, float] = {}
     choices = pd.DataFrame(columns=list(CHOICE_COLUMNS))
-    with StopSignals() as signals, fold_lock(setting.folder.lock):
+    with StopSignals() as signals, nullcontext() if request.finished else fold_lock(setting.folder.lock):
         remove_leftovers_of_the_dead(setting.folder.path)
         if choosing is not None:
             candidates = [each for row in grid.to_choose() for each in grid.candidates(row)]
@@ -130,6 +131,8 @@ def _run(
         for unit in units
     }
     left = {job.name: unit for unit, job in jobs.items() if job.commands}
+    if setting.request.finished:
+        return dict.fromkeys(left, "not finished")
     failed: dict[str, str] = {}
     if len(left) < len(units):
         console.say(f"{len(units) - len(left)} of {len(units)} are there already and kept")
@@ -173,7 +176,7 @@ def _choose(setting: Setting, choosing: Cases, console: Console) -> tuple[dict[s
     for row in setting.request.grid.to_choose():
         found = {each.rate: all_case_scores(setting, each, choosing) for each in setting.request.grid.candidates(row)}
         scores = {rate: table for rate, table in found.items() if rate is not None and table is not None}
-        if not scores:
+        if not scores or (setting.request.finished and len(scores) < len(found)):
             continue
         chosen[row.name] = best = choose_rate(scores)
         rows += [

@@ -116,6 +116,8 @@ def _of_base(setting: Setting, contents: Contents, folder: ComparisonFolder, con
         )
     masks = folder.masks(dataset.name, f"base-{card.sha256[:12]}")
     if not (masks / METRICS).exists():
+        if setting.request.finished:
+            return f"base {card.name} has not segmented the scans yet"
         device, _ = choose_device(setting.request.device)
         segment_by_base((read_base(path)[0], card), plan, dataset.cases, masks, device, console)
         _score(masks, dataset, contents, console)

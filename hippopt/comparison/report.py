@@ -40,6 +40,8 @@ def write_report(
     write_csv(folder.choices, choices)
     notes = _notes(setting, reported, choosing, tables, failed)
     table = pd.DataFrame()
+    for former in (folder.cases, folder.table, folder.plot) if not tables else ():
+        former.unlink(missing_ok=True)
     if tables:
         cases = pd.concat(tables, ignore_index=True)
         write_csv(folder.cases, cases)

@@ -34,7 +34,8 @@ METRICS, OUTLINES = "metrics.csv", "outlines.csv"  # beside the masks of a data 
 class ComparisonRequest:
     """What the user asked of hippopt_compare.
 
-    `test` or `folds`, never both; None and empty stand for the plan's or the machine's choice.
+    `test` or `folds`, never both; None and empty stand for the plan's or the machine's choice. finished: train and
+    predict nothing, and report what is there.
     """
 
     grid: Grid
@@ -47,6 +48,7 @@ class ComparisonRequest:
     jobs: int = 1
     device: Literal["auto", "cpu", "cuda"] = "auto"
     allow_seen: bool = False
+    finished: bool = False
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from hippopt.artifacts.properties import CacheEntry
 from hippopt.artifacts.triples import Voxels
 from hippopt.artifacts.weights import BaseCard
 from hippopt.batches.patches import TrainingCase, cut
-from hippopt.console import Console
+from hippopt.console import Console, counted
 from hippopt.errors import ImageError
 from hippopt.files.image_io import mask_ending, write_mask
 from hippopt.files.label_reading import label_on_grid, read_label
@@ -133,7 +133,7 @@ def validate_fold(inputs: ValidationInputs, folder: FoldFolder, console: Console
     }
     summary = summarise(table)
     write_json(folder.summary, summary, about)
-    console.say(f"validation of the last checkpoint, {len(cases)} whole cases in their own grids:")
+    console.say(f"validation of the last checkpoint, {counted(len(cases), 'whole case')}, each in its own grid:")
     return say_summary(summary, console)
 
 

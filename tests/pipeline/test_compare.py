@@ -196,6 +196,21 @@ def test_a_failure_is_listed_and_stops_no_other(root: Path, run_command: Command
     )
 
 
+def test_what_is_finished_is_reported_without_training(root: Path, run_command: Command, runner: Runner) -> None:
+    asked = ["--test", "Test", "--methods", "decoder", "full", "--seeds", 0, 1]
+    code, _, err = compare(run_command, root, *asked, "--finished")
+    assert code == 1 and not runner.ran and "missing: decoder, rate of the plan, seed 0, on Dataset008_Test" in err
+    assert not (folder(root) / "comparison.csv").exists()
+    assert compare(run_command, root, *asked[:4], "--seeds", 0)[0] == 0
+    count, table = len(runner.ran), pd.read_csv(folder(root) / "comparison.csv")
+    # as beside the command that trains the rest, on another machine
+    (folder(root) / "lock.json").write_text(json.dumps({"pid": 1, "host": "another-machine"}))
+    assert compare(run_command, root, *asked)[0] == 1 and len(runner.ran) == count
+    code, out, err = compare(run_command, root, *asked, "--finished")
+    assert code == 1 and len(runner.ran) == count and err.count("not finished") == 3 and "decoder " in out
+    pd.testing.assert_frame_equal(pd.read_csv(folder(root) / "comparison.csv"), table)
+
+
 @pytest.mark.parametrize(
     ("arguments", "words", "code"),
     [
