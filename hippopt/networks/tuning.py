@@ -22,7 +22,8 @@ TRAINED, REST, OWN = "trained.", "rest.", "allocation."
 class Tuned:
     """A model set up for a method. `rest`: the model's own parameters that train, by name; `kept`: those that were
     re-made and do not train; `adaptation`: the method's factors, if it has any; `stacks`: the slots of the weights that
-    have them, for the card.
+    have them, for the card; `begun_with`: what the adapter file would have held before the first step, where a share of
+    it is kept.
     """
 
     model: nn.Module
@@ -32,6 +33,7 @@ class Tuned:
     remade: tuple[str, ...]
     adaptation: Adapter
     stacks: dict[str, tuple[str, ...]]
+    begun_with: dict[str, torch.Tensor] | None = None
 
     def trainable(self) -> dict[str, nn.Parameter]:
         """All trainable parameters by the names they have in the adapter file."""

@@ -31,6 +31,7 @@ def say_decisions(plan: Plan, console: Console) -> None:
         ("part_borders", str(plan.part_borders).lower()),
         ("straighten_degrees", plan.straighten_degrees),
         ("schedule.steps", _steps(plan)),
+        *([("schedule.base_share", plan.schedule.base_share)] if plan.schedule.base_share else []),
     ):
         edited = [name for name, reason in plan.reasons.items() if name.startswith(f"{key}.") and reason == BY_USER]
         why = f"set by the user: {', '.join(edited)}" if edited else plan.reasons.get(key, "")

@@ -10,9 +10,11 @@ from hippopt.artifacts.methods import default_rates
 from hippopt.artifacts.plan import PLANNED_ADAPTER, AdapterSettings, AugmentationSettings, ScheduleSettings
 from hippopt.artifacts.sides import SideClasses
 from hippopt.artifacts.triples import Voxels
+from hippopt.console import counted
 from hippopt.planning.geometry import one_handed
 
 FULL_PATCH = (48, 64, 48)  # around a hippocampus at 1 mm
+BRIEF_CASES = 1  # up to which a fold from a base is short
 FEW_CASES = 50  # up to which a base and augmentation must stand in for variety
 # of plans under which nothing is drawn: each range is what leaves a scan as it is
 NO_AUGMENTATION = AugmentationSettings(
@@ -138,18 +140,30 @@ def decide_schedule(reasons: dict[str, str], cases: int, patch: Voxels) -> Sched
         " from a base 3e-3 is better than 1e-3 for every method in as many steps, and 6e-3 is no better"
         " (docs/experiments.md)"
     )
+    brief = cases <= BRIEF_CASES
     reasons["schedule.steps"] = (
-        f"{cases} cases: from a base half of the steps that random weights need, so that five folds take two cores half"
-        " an hour (docs/experiments.md)"
+        f"{counted(cases, 'case')}: more steps from a base learn by heart what is in so few; after five times as many"
+        " the Dice of one case was lower (docs/experiments.md)"
+        if brief
+        else f"{counted(cases, 'case')}: from a base half of the steps that random weights need, so that five folds take two"
+        " cores half an hour (docs/experiments.md)"
         if few
         else (
             "nnU-Net is within .005 of its best for the hippocampus after some 30 of 1000 epochs; more for small"
             " patches, whose steps are cheaper"
         )
     )
+    share = 0.5 if cases <= 2 else 0.0
+    reasons["schedule.base_share"] = (
+        "half a case: one or two show few of the shapes that the base knows, and averaging what they taught with that"
+        " gave .042 of Dice for one case, .010 for two, nothing for five (docs/experiments.md)"
+        if share
+        else "no average with the base: from five cases on it buys nothing (docs/experiments.md)"
+    )
     return ScheduleSettings(
+        base_share=share,
         steps=steps,
-        steps_on_base=1500 if few else None,
+        steps_on_base=300 if brief else 1500 if few else None,
         full_rate_on_base=3e-3,
         steps_per_epoch=100,
         learning_rate=default_rates(),

@@ -77,6 +77,12 @@ def set_up(
             console.say(f"fold {request.fold}: goes on from run {inputs.earlier.card.run}")
     initial = inputs.initial.tensors if inputs.initial else None
     tuned = tune(model, request.method, plan.network, plan.adapter, remade, initial, values)
+    if plan.schedule.base_share > 0 and inputs.base is not None and inputs.earlier is None:
+        fresh = tuned
+        if values is not None:
+            model, _, _ = build_with_base(plan, inputs.base, request.seed, source)
+            fresh = tune(model, request.method, plan.network, plan.adapter, remade, initial, None)
+        tuned.begun_with = fresh.adapter_tensors()
     tuned.model.to(inputs.device)
     parameters = tuned.trainable()
     groups = tuned.rated(plan.adapter)
