@@ -14,7 +14,6 @@ from hippopt.console import counted
 from hippopt.planning.geometry import one_handed
 
 FULL_PATCH = (48, 64, 48)  # around a hippocampus at 1 mm
-BRIEF_CASES = 1  # up to which a fold from a base is short
 FEW_CASES = 50  # up to which a base and augmentation must stand in for variety
 # of plans under which nothing is drawn: each range is what leaves a scan as it is
 NO_AUGMENTATION = AugmentationSettings(
@@ -140,12 +139,8 @@ def decide_schedule(reasons: dict[str, str], cases: int, patch: Voxels) -> Sched
         " from a base 3e-3 is better than 1e-3 for every method in as many steps, and 6e-3 is no better"
         " (docs/experiments.md)"
     )
-    brief = cases <= BRIEF_CASES
     reasons["schedule.steps"] = (
-        f"{counted(cases, 'case')}: more steps from a base learn by heart what is in so few; after five times as many"
-        " the Dice of one case was lower (docs/experiments.md)"
-        if brief
-        else f"{counted(cases, 'case')}: from a base half of the steps that random weights need, so that five folds take two"
+        f"{counted(cases, 'case')}: from a base half of the steps that random weights need, so that five folds take two"
         " cores half an hour (docs/experiments.md)"
         if few
         else (
@@ -163,7 +158,7 @@ def decide_schedule(reasons: dict[str, str], cases: int, patch: Voxels) -> Sched
     return ScheduleSettings(
         base_share=share,
         steps=steps,
-        steps_on_base=300 if brief else 1500 if few else None,
+        steps_on_base=1500 if few else None,
         full_rate_on_base=3e-3,
         steps_per_epoch=100,
         learning_rate=default_rates(),
