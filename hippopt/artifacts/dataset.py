@@ -79,8 +79,7 @@ def hidden_note(folder: Path) -> str | None:
 def hidden_names_note(folder: Path, hidden: list[str]) -> str:
     """The same of names that are known."""
     return (
-        f"{folder}: {len(hidden)} hidden file{'s' if len(hidden) > 1 else ''}"
-        f" ({min(hidden)}{', ...' if len(hidden) > 1 else ''}) ignored"
+        f"{folder}: {counted(len(hidden), 'hidden file')} ({min(hidden)}{', ...' if len(hidden) > 1 else ''}) ignored"
     )
 
 
@@ -111,9 +110,8 @@ def load_dataset(folder: Path) -> Dataset:
     stated = meta.get("numTraining")
     if isinstance(stated, int) and stated != len(cases):
         raise DatasetError(
-            f"{description}: numTraining is {stated}, but labelsTr holds {counted(len(cases), 'case')}; correct"
-            " it or restore the"
-            " files"
+            f"{description}: numTraining is {stated}, but labelsTr holds {counted(len(cases), 'case')}; correct it or"
+            " restore the files"
         )
     return Dataset(
         name=folder.name, folder=str(folder.resolve()), channel_names=channel_names, labels=labels,

@@ -100,8 +100,8 @@ class OutOfFold(Record, frozen=True, kw_only=True):
         )
         return (
             f"out of fold, {self.folds} of {self.of} folds, {counted(self.cases, 'case')} of"
-            f" {counted(self.subjects, 'subject')}:"
-            f" {whole.label} Dice {dice}{interval}, HD95 {hd95} mm, NSD at 1 mm {nsd}"
+            f" {counted(self.subjects, 'subject')}: {whole.label} Dice {dice}{interval}, HD95 {hd95} mm, NSD at 1 mm"
+            f" {nsd}"
         )
 
 

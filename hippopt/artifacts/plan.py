@@ -147,9 +147,9 @@ class ScheduleSettings(Record, frozen=True, kw_only=True):
     """AdamW; the learning rate rises for `warmup_steps`, then falls as (1 - progress) ** poly_exponent.
 
     steps: from random weights; steps_on_base: from a base, None for as many. full_rate_on_base: of `full` from a base,
-    None for the same. base_share: divided by the number of
-    scans that a fold trains on, the share of the values that training from a base began with in those that a finished
-    fold stores, the head apart: (1 - share) trained + share begun (weight-space ensembling, WiSE-FT, arXiv 2109.01903).
+    None for the same. base_share_of_one_scan: divided by the number of scans that a fold trains on, the share of the
+    values that training from a base began with in those that a finished fold stores, the head apart: (1 - share)
+    trained + share begun (weight-space ensembling, WiSE-FT, arXiv 2109.01903).
     """
 
     steps: int
@@ -161,7 +161,7 @@ class ScheduleSettings(Record, frozen=True, kw_only=True):
     gradient_clip: float
     steps_on_base: int | None = None
     full_rate_on_base: float | None = None
-    base_share: float = 0.0
+    base_share_of_one_scan: float = 0.0
 
     def steps_from(self, base: bool) -> int:
         """Steps of a fold, from a base or from random weights."""

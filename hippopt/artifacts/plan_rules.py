@@ -111,7 +111,12 @@ def broken_rules(plan: Plan, fingerprint: Fingerprint | None = None) -> list[str
             "a rate above 0, or none for that of `full`",
         ),
         (schedule.gradient_clip > 0, "schedule.gradient_clip", schedule.gradient_clip, "above 0"),
-        (0 <= schedule.base_share < 1, "schedule.base_share", schedule.base_share, "from 0 to below 1"),
+        (
+            0 <= schedule.base_share_of_one_scan < 1,
+            "schedule.base_share_of_one_scan",
+            schedule.base_share_of_one_scan,
+            "from 0 to below 1",
+        ),
         (
             schedule.weight_decay >= 0 and schedule.poly_exponent >= 0,
             "schedule",

@@ -146,7 +146,7 @@ def _work(options: argparse.Namespace, workspace: Workspace, console: TerminalCo
         reasons, compared[scans] = run_comparison(planned, request, commands, console)
         for what, reason in reasons.items():
             failed = True
-            console.warn(f"{'missing' if options.finished else 'failed'}: {what}: {reason}")
+            console.warn(f"{request.lacking}: {what}: {reason}")
     if len(compared) > 1:
         write_curve(compared, console)
     return 1 if failed else 0

@@ -75,14 +75,10 @@ def _work(options: argparse.Namespace, workspace: Workspace, console: TerminalCo
         jobs=options.jobs,
     )
     made = import_dataset(workspace, request, console)
-    channels = (
-        f"{len(made.channel_names)} channel{'s' if len(made.channel_names) > 1 else ''}"
-        f" ({', '.join(made.channel_names)})"
-    )
+    channels = f"{counted(len(made.channel_names), 'channel')} ({', '.join(made.channel_names)})"
     console.say(
-        f"{dataset}: {counted(made.cases, 'case')} of {counted(made.subjects, 'subject')}, {channels}, from the"
-        f" layout {made.layout}:"
-        f" {made.folder}"
+        f"{dataset}: {counted(made.cases, 'case')} of {counted(made.subjects, 'subject')}, {channels}, from the layout"
+        f" {made.layout}: {made.folder}"
     )
     for value, (label, voxels) in enumerate(made.voxels.items(), 1):
         console.say(f"  {label}: {voxels} voxels, {voxels / made.cases:.0f} per case" if value <= 20 else f"  {label}")

@@ -122,7 +122,7 @@ def _notes(
             f" {threads_each(request.jobs)} thread(s) each"
         ),
     ]
-    return notes + [f"failed: {what}: {reason}" for what, reason in failed.items()]
+    return notes + [f"{request.lacking}: {what}: {reason}" for what, reason in failed.items()]
 
 
 def _settings(setting: Setting, reported: Cases, choosing: Cases | None) -> dict[str, Any]:

@@ -50,6 +50,11 @@ class ComparisonRequest:
     allow_seen: bool = False
     finished: bool = False
 
+    @property
+    def lacking(self) -> str:
+        """What is said of a unit without scores."""
+        return "missing" if self.finished else "failed"
+
 
 @dataclass(frozen=True)
 class Commands:
@@ -198,8 +203,8 @@ def score(setting: Setting, unit: Unit, console: Console) -> None:
             (
                 faults
                 or [
-                    f"{setting.masks(unit)}: {counted(len(contents.subjects) - table.case.nunique(), 'scan')}"
-                    " without a mask"
+                    f"{setting.masks(unit)}: {counted(len(contents.subjects) - table.case.nunique(), 'scan')} without a"
+                    " mask"
                 ]
             )[0]
         )

@@ -280,6 +280,6 @@ def _check_names(path: Path, files: tuple[str, ...] | None) -> None:
     for name in files or ():
         if not name or min(name) < " " or any(len(part.encode()) > NAME_BYTES for part in name.split("/")):
             raise ImageError(
-                f"{path}: header names its voxels {name[:60]!r}, which no file is called; the file is damaged, copy"
-                " it anew"
+                f"{path}: header names its voxels {name[:60]!r}, which no file is called; the file is damaged, copy it"
+                " anew"
             )

@@ -32,16 +32,14 @@ def check_apart(contents: Sequence[Contents]) -> None:
         same = [(by_image[image], case) for case, image in second.images.items() if image in by_image]
         if same:
             raise DatasetError(
-                f"{a} and {b} share {counted(len(same), 'scan')} ({same[0][0]} is {same[0][1]}, ...); compare on"
-                " data sets without"
-                " a common scan"
+                f"{a} and {b} share {counted(len(same), 'scan')} ({same[0][0]} is {same[0][1]}, ...); compare on data"
+                " sets without a common scan"
             )
         people = sorted(set(first.subjects.values()) & set(second.subjects.values()))
         if people:
             raise DatasetError(
-                f"{a} and {b} share {counted(len(people), 'subject')} ({people[0]}, ...); leave them out of one,"
-                " or import it with"
-                " other names of subjects where they are other people"
+                f"{a} and {b} share {counted(len(people), 'subject')} ({people[0]}, ...); leave them out of one, or"
+                " import it with other names of subjects where they are other people"
             )
 
 
@@ -73,7 +71,6 @@ def check_base_unseen(seen: Sequence[str] | None, name: str, contents: Sequence[
         known = [case for case, image in each.images.items() if image in set(seen or ())]
         if known:
             raise WeightsError(
-                f"base {name} was trained on {counted(len(known), 'scan')} of {each.dataset.name} ({known[0]},"
-                " ...), so its"
-                " figures would flatter; use another base or data set, or add --allow-seen"
+                f"base {name} was trained on {counted(len(known), 'scan')} of {each.dataset.name} ({known[0]}, ...), so"
+                " its figures would flatter; use another base or data set, or add --allow-seen"
             )

@@ -25,8 +25,8 @@ def make_folds(fingerprint: Fingerprint, seed: int) -> tuple[tuple[Fold, ...], s
     patterns = [present[case] for case in cases]
     kinds = sorted(set(patterns))
     reason = (
-        f"{counted(count, 'fold')} by subject ({counted(subjects, 'subject')},"
-        f" {counted(len(cases), 'case')}), drawn with seed {seed}"
+        f"{counted(count, 'fold')} by subject ({counted(subjects, 'subject')}, {counted(len(cases), 'case')}), drawn"
+        f" with seed {seed}"
     )
     splits = []
     if len(kinds) > 1 and min(patterns.count(kind) for kind in kinds) >= count:

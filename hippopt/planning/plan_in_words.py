@@ -17,6 +17,7 @@ def say_decisions(plan: Plan, console: Console) -> None:
     spacing, patch = (
         " x ".join(f"{value:g}" for value in triple) for triple in (plan.target_spacing_mm, plan.patch_size)
     )
+    share = plan.schedule.base_share_of_one_scan
     for key, value in (
         ("target_spacing_mm", f"{spacing} (Z, Y, X)"),
         ("crop", plan.crop),
@@ -31,7 +32,7 @@ def say_decisions(plan: Plan, console: Console) -> None:
         ("part_borders", str(plan.part_borders).lower()),
         ("straighten_degrees", plan.straighten_degrees),
         ("schedule.steps", _steps(plan)),
-        *([("schedule.base_share", plan.schedule.base_share)] if plan.schedule.base_share else []),
+        *([("schedule.base_share_of_one_scan", share)] if share else []),
     ):
         edited = [name for name, reason in plan.reasons.items() if name.startswith(f"{key}.") and reason == BY_USER]
         why = f"set by the user: {', '.join(edited)}" if edited else plan.reasons.get(key, "")

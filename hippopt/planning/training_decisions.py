@@ -149,14 +149,14 @@ def decide_schedule(reasons: dict[str, str], cases: int, patch: Voxels) -> Sched
         )
     )
     share = 0.5 if cases <= 2 else 0.0
-    reasons["schedule.base_share"] = (
+    reasons["schedule.base_share_of_one_scan"] = (
         "half a case: one or two show few of the shapes that the base knows, and averaging what they taught with that"
         " gave .042 of Dice for one case, .010 for two, nothing for five (docs/experiments.md)"
         if share
         else "no average with the base: from five cases on it buys nothing (docs/experiments.md)"
     )
     return ScheduleSettings(
-        base_share=share,
+        base_share_of_one_scan=share,
         steps=steps,
         steps_on_base=1500 if few else None,
         full_rate_on_base=3e-3,

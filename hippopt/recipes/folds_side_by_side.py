@@ -41,9 +41,8 @@ def train_side_by_side(
     """
     threads = threads_each(how.at_once)
     console.say(
-        f"{counted(min(how.at_once, len(folds)), 'fold')} side by side, {threads}"
-        f" thread{'s' if threads > 1 else ''} each; their"
-        f" words: {LOG} in each fold's folder"
+        f"{counted(min(how.at_once, len(folds)), 'fold')} side by side, {counted(threads, 'thread')}"
+        f" each; their words: {LOG} in each fold's folder"
     )
     by_name = {f"fold {fold.request.fold}": fold for fold in folds}
     jobs = [

@@ -53,9 +53,8 @@ def import_case(case: SourceCase, folder: Path, channels: int, scheme: LabelSche
     outcome = CaseOutcome(case.id)
     if len(case.images) not in (1, channels):
         outcome.faults.append(
-            f"{case.images[0]}: {counted(len(case.images), 'file')} of this case, but dataset.json names"
-            f" {channels} channels;"
-            " correct it"
+            f"{case.images[0]}: {counted(len(case.images), 'file')} of this case, but dataset.json names {channels}"
+            " channels; correct it"
         )
         return outcome
     targets = [folder / "imagesTr" / f"{case.id}_{channel:04d}.nii.gz" for channel in range(channels)]

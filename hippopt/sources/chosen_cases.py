@@ -47,9 +47,8 @@ def subjects_of(
         return stated
     if unknown:
         console.warn(
-            f"{table}: lists {counted(len(unknown), 'case')} ({some_of(unknown)}) beyond {source.layout} at"
-            f" hand; these rows"
-            " are not used"
+            f"{table}: lists {counted(len(unknown), 'case')} ({some_of(unknown)}) beyond {source.layout} at hand; these"
+            " rows are not used"
         )
     subjects = {**stated, **{case: subject for case, subject in listed.items() if case in ids}}
     alone = [case for case in ids if case not in subjects]

@@ -12,6 +12,7 @@ import numpy as np
 from hippopt.artifacts.dataset import Case, Dataset
 from hippopt.artifacts.fingerprint import Box, CaseFingerprint, ChannelStatistics, FileStamp, LabelStatistics
 from hippopt.artifacts.grid import Grid
+from hippopt.console import counted
 from hippopt.errors import ImageError
 from hippopt.files.image_io import read_scan
 from hippopt.files.label_reading import label_on_grid, read_label
@@ -205,10 +206,10 @@ def _label_notes(label: str, found: LabelStatistics) -> list[str]:
         return [f"{label} is empty"]
     notes = []
     if found.voxels <= FEW_VOXELS:
-        notes.append(f"{label} has {found.voxels} voxel{'s' if found.voxels > 1 else ''} only")
+        notes.append(f"{label} has {counted(found.voxels, 'voxel')} only")
     if found.components > 1:
         islands = found.components - 1
-        notes.append(f"{label} has {islands} island{'s' if islands > 1 else ''} besides its largest part")
+        notes.append(f"{label} has {counted(islands, 'island')} besides its largest part")
     return notes
 
 

@@ -75,9 +75,8 @@ def _remove_stale(workspace: Workspace, dataset: str, run: str) -> None:
 def _say(calibration: Calibration, console: Console) -> None:
     whole = calibration.quality[-1]
     console.say(
-        f"predicted Dice ({whole.label}), each fold judged by the fit to the others,"
-        f" {counted(whole.cases, 'case')}: rank"
-        f" correlation {_figure(whole.spearman)}, mean error {whole.mean_absolute_error:.3f} (guessing the mean:"
+        f"predicted Dice ({whole.label}), each fold judged by the fit to the others, {counted(whole.cases, 'case')}:"
+        f" rank correlation {_figure(whole.spearman)}, mean error {whole.mean_absolute_error:.3f} (guessing the mean:"
         f" {whole.error_of_mean:.3f}), finds the worst tenth with an area under the ROC curve of"
         f" {_figure(whole.worst_tenth_auc)} (chance: 0.50)"
     )

@@ -224,8 +224,8 @@ def _tell(outcomes: Sequence[CaseOutcome], warnings: Sequence[str], console: Con
     converted = [outcome.id for outcome in outcomes if outcome.converted]
     if converted:
         console.say(
-            f"labels of {counted(len(converted), 'case')} ({some_of(converted)}) were stored as decimals;"
-            " written as whole numbers"
+            f"labels of {counted(len(converted), 'case')} ({some_of(converted)}) were stored as decimals; written as"
+            " whole numbers"
         )
 
 

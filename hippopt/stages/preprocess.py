@@ -58,8 +58,8 @@ def preprocess(
     other = [case for case, entry in entries.items() if entry is not None and entry.key != wanted[case]]
     if other and not overwrite:
         raise StaleArtifactError(
-            f"{folder}: holds {counted(len(other), 'case')} ({other[0]}, ...) made with other decisions or data"
-            f" than {plan.dataset}'s plan; add --overwrite to rebuild them"
+            f"{folder}: holds {counted(len(other), 'case')} ({other[0]}, ...) made with other decisions or data than"
+            f" {plan.dataset}'s plan; add --overwrite to rebuild them"
         )
     waiting = [case for case in dataset.cases if (entry := entries[case.id]) is None or entry.key != wanted[case.id]]
     jobs = _jobs_that_fit(

@@ -24,7 +24,7 @@ def score_run(planned: PlannedDataset, run: str, console: Console) -> None:
         path.with_suffix(".json"), summary, {"folds": len(tables), "of": len(planned.plan.folds), "checkpoint": "last"}
     )
     console.say(
-        f"out of fold, {len(tables)} of {len(planned.plan.folds)} folds,"
-        f" {counted(table.case.nunique(), 'case')}: {path}"
+        f"out of fold, {len(tables)} of {len(planned.plan.folds)} folds, {counted(table.case.nunique(), 'case')}:"
+        f" {path}"
     )
     say_summary(summary, console)

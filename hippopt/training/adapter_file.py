@@ -37,7 +37,7 @@ def write_adapter(
     """
     plan, tensors, share = inputs.plan, tuned.adapter_tensors(), 0.0
     if which == "last" and tuned.begun_with is not None:
-        share = plan.schedule.base_share / len(inputs.train)
+        share = plan.schedule.base_share_of_one_scan / len(inputs.train)
         tensors = _averaged(tensors, tuned.begun_with, share)
     tensors, dtype = _rounded(tuned.method, tensors)
     by_id = {case.id: case for case in inputs.fingerprint.cases}

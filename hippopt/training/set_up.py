@@ -77,7 +77,7 @@ def set_up(
             console.say(f"fold {request.fold}: goes on from run {inputs.earlier.card.run}")
     initial = inputs.initial.tensors if inputs.initial else None
     tuned = tune(model, request.method, plan.network, plan.adapter, remade, initial, values)
-    if plan.schedule.base_share > 0 and inputs.base is not None and inputs.earlier is None:
+    if plan.schedule.base_share_of_one_scan > 0 and inputs.base is not None and inputs.earlier is None:
         fresh = tuned
         if values is not None:
             model, _, _ = build_with_base(plan, inputs.base, request.seed, source)

@@ -1,4 +1,4 @@
-"""`schedule.base_share`: a finished fold stores trained values averaged with those that it began with."""
+"""`schedule.base_share_of_one_scan`: a finished fold stores trained values averaged with those that it began with."""
 
 import json
 from pathlib import Path
@@ -23,7 +23,9 @@ def train(run_command: Command, root: Path, name: str, method: str, *more: objec
 
 
 def set_share(run_command: Command, root: Path, share: float) -> tuple[int, str, str]:
-    return run_command("plan", "Blob", "--root", root, "--device", "cpu", "--set", f"schedule.base_share={share}")
+    return run_command(
+        "plan", "Blob", "--root", root, "--device", "cpu", "--set", f"schedule.base_share_of_one_scan={share}"
+    )
 
 
 @pytest.mark.parametrize("method", ["decoder", "lora-pt"])
@@ -44,7 +46,7 @@ def test_what_is_stored_is_the_average_also_after_a_stop(
     assert_same_tensors(shared, stopped)
     card = json.loads(shared.with_suffix(".json").read_text())
     share = card["settings"]["base_share"]
-    assert share == pytest.approx(0.8 / len(card["seen_images"]))  # the base of full has seen no scan of its own
+    assert share == pytest.approx(0.8 / len(card["seen_images"]))  # its base has seen the same scans
     trained, stored = load_file(alone), load_file(shared)
     begun = begun_with(root, method, alone.parent.parent)
     assert trained.keys() == stored.keys() == begun.keys()
@@ -80,4 +82,6 @@ def test_random_weights_leave_no_share(trained_root: Path, tmp_path: Path, run_c
 def test_a_share_that_is_none_is_refused(
     share: float, trained_root: Path, tmp_path: Path, run_command: Command
 ) -> None:
-    assert_stopped(set_share(run_command, copied(trained_root, tmp_path), share), "schedule.base_share", "below 1")
+    assert_stopped(
+        set_share(run_command, copied(trained_root, tmp_path), share), "schedule.base_share_of_one_scan", "below 1"
+    )
