@@ -63,13 +63,18 @@ def test_nothing_found_and_a_constant_image_have_none(head: tuple[np.ndarray, np
 
 def test_an_inverted_scan_is_told(head: tuple[np.ndarray, np.ndarray]) -> None:
     image, mask = head
-    low, high = widened([-0.7, -0.4])
+    low, high = widened([-0.8, -0.4])
     usual = UsualContrast(fingerprint_hash="x", low=low, high=high, around_mm=10.0)
-    assert (low, high) == pytest.approx((-1.0, -0.1))
+    assert (low, high) == pytest.approx((-1.2, 0.0))
     grid = grid_of_code("RAS", image.shape)
     shown = contrast_around(image, mask, ONE, 10.0)
     assert shown is not None and (contrast_warning("a", mask, Scan(Path("a"), image, grid, None), usual) is None) == (
         shown >= low
     )
     told = contrast_warning("a", mask, Scan(Path("a"), np.where(image != 0, 300 - image, 0), grid, None), usual)
-    assert told is not None and "within 10 mm" in told and "expected -1.00 to -0.10" in told
+    assert told is not None and "within 10 mm" in told and "expected -1.20 to +0.00" in told
+
+
+def test_one_training_scan_leaves_room_for_the_others() -> None:
+    low, high = widened([-0.52])  # the mean of 208 hippocampi, whose range is -.74 to -.24
+    assert low < -0.74 and -0.24 < high < 0.24
