@@ -7,7 +7,6 @@ import json
 import os
 import re
 import secrets
-import socket
 import stat
 import threading
 from collections.abc import Callable, Iterator
@@ -17,6 +16,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from hippopt.artifacts.right_values import right_values
+from hippopt.artifacts.this_host import this_host
 from hippopt.artifacts.whole_folder import is_alive
 from hippopt.errors import OutputError, PlanError
 
@@ -204,7 +204,7 @@ def remove_leftovers_of_the_dead(folder: Path) -> None:
     """Remove the unfinished files of processes of this host that are gone. Others may write in the folder meanwhile,
     but this process not yet: in a container, what bears its id was left by another.
     """
-    here = socket.gethostname()
+    here = this_host()
     for path in folder.glob(f"{TEMPORARY}*"):
         match = OWNED.match(path.name)
         if match is not None and match[2] == here and not is_alive(int(match[1])):
@@ -212,7 +212,7 @@ def remove_leftovers_of_the_dead(folder: Path) -> None:
 
 
 def _of_this_process() -> str:
-    return f"{TEMPORARY}{os.getpid()}.{socket.gethostname()}."
+    return f"{TEMPORARY}{os.getpid()}.{this_host()}."
 
 
 def write_atomically(path: Path, write: Callable[[Path], object], keep_first: bool = False) -> None:

@@ -4,10 +4,10 @@ import contextlib
 import os
 import re
 import shutil
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 
+from hippopt.artifacts.this_host import this_host
 from hippopt.errors import OutputError
 
 # .building.PID.HOST.NAME and .replaced.PID.HOST.NAME; no NAME holds a dot
@@ -21,7 +21,7 @@ def whole_folder(final: Path, overwrite: bool = False) -> Iterator[Path]:
     With `overwrite`, an older `final` stays in its place until the new one is whole. What killed processes of this host
     left behind is cleaned up first. Raises OutputError where nothing can be written, or where `final` exists.
     """
-    mine = f"{os.getpid()}.{socket.gethostname()}.{final.name}"
+    mine = f"{os.getpid()}.{this_host()}.{final.name}"
     building, replaced = final.with_name(f".building.{mine}"), final.with_name(f".replaced.{mine}")
     with _clear_faults(final):
         final.parent.mkdir(parents=True, exist_ok=True)
@@ -48,7 +48,7 @@ def remove_leftovers(parent: Path) -> None:
     """
     for path in sorted(parent.iterdir()):
         match = LEFTOVER.match(path.name)
-        if match is None or match[3] != socket.gethostname() or is_alive(int(match[2])):
+        if match is None or match[3] != this_host() or is_alive(int(match[2])):
             continue
         if match[1] == "replaced" and not (parent / match[4]).exists():
             path.rename(parent / match[4])

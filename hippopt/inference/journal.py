@@ -6,7 +6,6 @@ and its stamp after it: at whatever moment a process is killed, what its network
 """
 
 import os
-import socket
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from pathlib import Path
 import msgspec
 
 from hippopt.artifacts.codec import TEMPORARY
+from hippopt.artifacts.this_host import this_host
 from hippopt.errors import OutputError
 from hippopt.inference.volume_table import Failure, Lines, as_text
 from hippopt.inference.volumes import COLUMNS
@@ -60,7 +60,7 @@ class Journal:
     """
 
     def __init__(self, output: Path, part: Part | None, trusted: int) -> None:
-        who = f"{socket.gethostname()}.{os.getpid()}.{time.time_ns()}"
+        who = f"{this_host()}.{os.getpid()}.{time.time_ns()}"
         self.path = output / PARTS / f"{_part_name(part)}.{who}{ENDING}" if part else output / f"{SINGLE}{who}{ENDING}"
         self.of_a_single_run = () if part else (self.path,)
         self._trusted = trusted
@@ -117,7 +117,7 @@ def single_journals(names: Iterable[str], output: Path) -> list[Path]:
 def is_left_over(path: Path) -> bool:
     """Whether the process that wrote a journal is gone, as far as it can be told: on this host, or silent for a day."""
     host, pid, _ = path.name.removesuffix(ENDING).rsplit(".", 2)
-    if not host.endswith(f".{socket.gethostname()}"):
+    if not host.endswith(f".{this_host()}"):
         return path.exists() and time.time() - path.stat().st_mtime > 86400
     try:
         os.kill(int(pid), 0)

@@ -1,13 +1,13 @@
 """A folder that appears whole or not at all."""
 
 import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from hippopt.artifacts.this_host import this_host
 from hippopt.artifacts.whole_folder import whole_folder
 from hippopt.errors import OutputError
 
@@ -61,7 +61,7 @@ def test_a_folder_made_meanwhile_is_kept(tmp_path: Path) -> None:
 
 
 def test_leftovers_go_unless_their_process_lives_or_is_elsewhere(tmp_path: Path) -> None:
-    here, gone, alive = socket.gethostname(), gone_pid(), os.getppid()
+    here, gone, alive = this_host(), gone_pid(), os.getppid()
     kept = [f".building.{alive}.{here}.Data", f".building.{gone}.other-host.Data", ".building.Data"]
     for name in (
         f".building.{gone}.{here}.Data",
@@ -77,7 +77,7 @@ def test_leftovers_go_unless_their_process_lives_or_is_elsewhere(tmp_path: Path)
 
 
 def test_what_was_killed_between_the_two_renames_is_put_back(tmp_path: Path) -> None:
-    replaced = tmp_path / f".replaced.{gone_pid()}.{socket.gethostname()}.Data"
+    replaced = tmp_path / f".replaced.{gone_pid()}.{this_host()}.Data"
     replaced.mkdir()
     (replaced / "old").touch()
     with whole_folder(tmp_path / "Other"):

@@ -3,9 +3,13 @@
 import os
 import socket
 import subprocess
+import sys
 from pathlib import Path
 
+import pytest
+
 from hippopt.artifacts.codec import atomic_path, remove_leftovers_of_the_dead, write_atomically, write_bytes
+from hippopt.artifacts.this_host import this_host
 from tests.synthetic import Command, run_plan
 
 
@@ -17,7 +21,7 @@ def dead_process() -> int:
 
 
 def test_row_110_only_files_of_dead_processes_of_this_host_go(tmp_path: Path) -> None:
-    host = socket.gethostname()
+    host = this_host()
     names = {
         "dead": f".tmp-{dead_process()}.{host}.0a1b2c3d.npy",
         "other host": f".tmp-{dead_process()}.not-{host}.0a1b2c3d.npy",
@@ -37,7 +41,7 @@ def test_row_110_only_files_of_dead_processes_of_this_host_go(tmp_path: Path) ->
 
 def test_row_110_writing_in_a_folder_removes_what_lies_there(tmp_path: Path) -> None:
     """Each writer tidies its folder, once: commands need not know which folders a killed one was writing in."""
-    names = [f".tmp-{dead_process()}.{socket.gethostname()}.0a1b2c3{digit}.csv" for digit in "de"]
+    names = [f".tmp-{dead_process()}.{this_host()}.0a1b2c3{digit}.csv" for digit in "de"]
     (tmp_path / names[0]).write_bytes(b"half")
     write_bytes(tmp_path / "metrics.csv", b"whole")
     assert [path.name for path in tmp_path.iterdir()] == ["metrics.csv"]
@@ -60,6 +64,31 @@ def test_row_110_planning_again_removes_half_arrays(workspace: Path, run_command
     """A prediction's are in row 17."""
     assert run_plan(run_command, workspace)[0] == 0
     (folder,) = (workspace / "preprocessed").iterdir()
-    half = folder / f".tmp-{dead_process()}.{socket.gethostname()}.0a1b2c3d.npy"
+    half = folder / f".tmp-{dead_process()}.{this_host()}.0a1b2c3d.npy"
     half.write_bytes(b"half")
     assert run_plan(run_command, workspace)[0] == 0 and not half.exists()
+
+
+TIDY = """
+import sys
+from pathlib import Path
+from hippopt.artifacts.codec import remove_leftovers_of_the_dead
+from hippopt.artifacts.this_host import this_host
+remove_leftovers_of_the_dead(Path(sys.argv[1]))
+print(this_host())
+"""
+
+
+def test_row_110_a_container_of_the_same_name_leaves_others_files(tmp_path: Path) -> None:
+    """Under Apptainer's --containall, tasks of one node share its name, and each counts its processes from 1."""
+    with atomic_path(tmp_path / "a.npy") as mine:
+        mine.write_bytes(b"half")
+        command = ["unshare", "--map-root-user", "--pid", "--fork", "--mount-proc"]
+        done = subprocess.run(
+            [*command, sys.executable, "-c", TIDY, tmp_path], capture_output=True, text=True, check=False
+        )
+        if done.returncode and "unshare" in done.stderr:
+            pytest.skip(f"no process ids of their own here: {done.stderr.strip()}")
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.strip() != this_host() and done.stdout.startswith(socket.gethostname())
+        assert mine.exists()

@@ -8,7 +8,6 @@ import json
 import os
 import pickle
 import shutil
-import socket
 import stat
 import struct
 import warnings
@@ -21,6 +20,7 @@ import pytest
 import torch
 from safetensors.torch import load, save
 
+from hippopt.artifacts.this_host import this_host
 from hippopt.workspace import Workspace
 from tests.synthetic import Command
 from tests.trained import DATASET, LORA, assert_stopped, contents, copied, run_path
@@ -386,7 +386,7 @@ def test_row_59_an_existing_model_is_not_replaced_unasked(whole: Path, root: Pat
 
 def test_row_59_what_a_killed_install_left_is_no_run_and_goes(whole: Path, root: Path, run_command: Command) -> None:
     assert run_command("install", whole, "--root", root)[0] == 0
-    left = root / "results" / DATASET / f".building.999999999.{socket.gethostname()}.second"
+    left = root / "results" / DATASET / f".building.999999999.{this_host()}.second"
     shutil.copytree(run_path(root, LORA), left)
     assert Workspace(root).runs(DATASET) == [LORA]
     assert run_command("install", whole, "--root", root, "--name", "third")[0] == 0

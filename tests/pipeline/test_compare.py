@@ -6,7 +6,6 @@ import importlib
 import json
 import os
 import signal
-import socket
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from hippopt.artifacts.this_host import this_host
 from hippopt.jobs.child_processes import Job
 from tests.synthetic import Command, write_dataset
 from tests.trained import (
@@ -124,7 +124,7 @@ def test_a_comparison_on_a_test_set_and_its_continuation(root: Path, run_command
     before, count = contents(root / "results"), len(runner.ran)
     killed = subprocess.Popen(["true"])
     killed.wait()
-    (folder(root) / f".tmp-{killed.pid}.{socket.gethostname()}.0a1b2c3d.png").write_bytes(b"half")
+    (folder(root) / f".tmp-{killed.pid}.{this_host()}.0a1b2c3d.png").write_bytes(b"half")
     code, out, err = compare(run_command, root, *FIRST)
     assert code == 0 and len(runner.ran) == count, err
     assert contents(root / "results") == before
