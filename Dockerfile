@@ -1,7 +1,7 @@
 # hippopt as a BIDS App:
 #   docker build -t hippopt .                                    # for CPUs
 #   docker build -t hippopt --build-arg TORCH=cuda .              # torch as the package index offers it by default, with CUDA
-#   docker run --rm -v /data/bids:/data:ro -v /data/derived:/out -v $PWD/hippocampus.zip:/model.zip:ro hippopt /data /out participant --model /model.zip
+#   docker run --rm --user $(id -u):$(id -g) -v /data/bids:/data:ro -v /data/derived:/out -v $PWD/hippocampus.zip:/model.zip:ro hippopt /data /out participant --model /model.zip
 #
 # No package index is named here: pip's own settings decide. Give them at build time where the default does not do:
 #   --build-arg PIP_INDEX_URL=... --build-arg PIP_EXTRA_INDEX_URL=...   (for a torch without CUDA: an index that has CPU builds)

@@ -100,7 +100,7 @@ def _work(options: argparse.Namespace, workspace: Workspace, console: TerminalCo
     chosen = [f"--{name}" for name in ("merge", "overwrite", "slurm") if getattr(options, name)]
     if len(chosen) > 1:
         raise UsageError(f"{' and '.join(chosen)} exclude each other")
-    if options.report and options.parts is not None and not options.merge:
+    if options.report and options.parts is not None and not options.merge and options.slurm is None:
         raise UsageError("--report: one part has not all scans; give it with --merge")
     if options.model is not None and (options.merge or options.slurm is not None):
         raise UsageError(
@@ -116,8 +116,9 @@ def _work(options: argparse.Namespace, workspace: Workspace, console: TerminalCo
         from hippopt.recipes.cluster_jobs import ScriptRequest, write_study
 
         here = Workspace(options.root.absolute())
+        asked = ["-d", dataset, "--root", str(options.root), *request_arguments(request), "--slurm", str(options.slurm)]
         script = ScriptRequest(
-            options.slurm, shlex.join(["hippopt_predict", *request_arguments(request)]), options.seconds_per_scan
+            options.slurm, shlex.join(["hippopt_predict", *asked]), options.seconds_per_scan, options.report
         )
         write_study(workspace, dataset, request, script, lambda asked: predict_command(here, dataset, asked), console)
         return 0

@@ -21,7 +21,6 @@ from hippopt.errors import UsageError
 from hippopt.workspace import Workspace
 
 if TYPE_CHECKING:
-    from hippopt.artifacts.plan import Plan
     from hippopt.planned_dataset import PlannedDataset
     from hippopt.training.request import TrainingRequest
 
@@ -177,7 +176,7 @@ def _work(options: argparse.Namespace, workspace: Workspace, console: TerminalCo
         )
     request = read_request(TrainingRequest, options, method=method, base=base)
     if options.slurm is not None:
-        _write_scripts(options, workspace, dataset_name, plan, request, console)
+        _write_scripts(options, workspace, dataset_name, planned, request, console)
         return
     at_once = options.jobs or folds_at_once(plan, len(folds), options.device)
     apart = (
@@ -230,7 +229,7 @@ def _write_scripts(
     options: argparse.Namespace,
     workspace: Workspace,
     dataset: str,
-    plan: "Plan",
+    planned: "PlannedDataset",
     request: "TrainingRequest",
     console: TerminalConsole,
 ) -> None:
@@ -239,8 +238,9 @@ def _write_scripts(
     if options.fold != "all":
         raise UsageError(f"--slurm makes a task of each fold: give all in place of {options.fold}")
     here = Workspace(options.root.absolute())
-    script = ScriptRequest(options.slurm, shlex.join(["hippopt_train", dataset, "all", *request_arguments(request)]))
-    write_folds(plan, request, script, lambda fold, asked: train_command(here, dataset, fold, asked), console)
+    asked = [dataset, "all", "--root", str(options.root), *request_arguments(request), "--slurm", str(options.slurm)]
+    script = ScriptRequest(options.slurm, shlex.join(["hippopt_train", *asked]))
+    write_folds(planned, request, script, lambda fold, asked: train_command(here, dataset, fold, asked), console)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -48,7 +48,8 @@ def bids_description(folder: Path) -> dict[str, Any]:
 def bids_scans(request: BidsRequest, output: Path) -> list[ScanFiles]:
     """The scans, by their names without suffix and ending.
 
-    Raises DatasetError, or UsageError for a participant who is not there.
+    Raises DatasetError, also where two files are one scan, or UsageError for a participant or a session that is not
+    there.
     """
     bids_description(request.folder)
     wanted = {label.removeprefix("sub-") for label in request.participants}
@@ -57,17 +58,34 @@ def bids_scans(request: BidsRequest, output: Path) -> list[ScanFiles]:
     if missing:
         raise UsageError(f"--participant-label {' '.join(missing)}: not in {request.folder}")
     sessions = {label.removeprefix("ses-") for label in request.sessions}
-    scans = []
+    there: set[str] = set()
+    scans: list[ScanFiles] = []
     for subject in subjects:
         folder = request.folder / subject
-        places = [Path(subject, name) for name in _folders(folder, "ses-") if not sessions or name[4:] in sessions]
+        names = _folders(folder, "ses-")
+        there |= {name[4:] for name in names}
+        places = [Path(subject, name) for name in names if not sessions or name[4:] in sessions]
         for place in [*places, *([] if sessions else [Path(subject)])]:
             scans += list(_anatomical(request, place, output))
+    if absent := sorted(sessions - there):
+        raise UsageError(f"--session-label {' '.join(absent)}: no such session in {request.folder}")
+    _refuse_twins(scans)
     if not scans:
         raise DatasetError(
             f"{request.folder}: no *_{request.suffix}.nii.gz under sub-*/[ses-*/]anat; --suffix takes another kind"
         )
     return sorted(scans, key=lambda files: files.id)
+
+
+def _refuse_twins(scans: list[ScanFiles]) -> None:
+    """Raises DatasetError where one scan is there twice: their masks would have one name."""
+    first: dict[str, ScanFiles] = {}
+    for files in scans:
+        other = first.setdefault(files.id, files)
+        if other is not files:
+            raise DatasetError(
+                f"{other.channels[0]} and {files.channels[0].name} are the same scan by their names; move one away"
+            )
 
 
 def derivative_name(stem: str, suffix: str, description: str = "") -> str:

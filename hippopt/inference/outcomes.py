@@ -42,6 +42,19 @@ def mask_path(files: ScanFiles, output: Path) -> Path:
     return files.target or output / (files.id + mask_ending(files.channels[0]))
 
 
+def scans_with_masks(output: Path, beside: bool) -> set[str]:
+    """Name the scans whose masks the tables and journals of an output folder describe.
+
+    Args:
+        output: where tables and journals lie.
+        beside: whether the masks lie there too; then only scans count whose masks are still there.
+    """
+    names = [path.name for path in output.iterdir()] if output.is_dir() else []
+    found, _ = read_journals([*single_journals(names, output), *part_journals(output)])
+    said = {*read_volumes(output / VOLUMES), *(scan for scan, outcome in found.items() if outcome.lines)}
+    return said & _stems(names).keys() if beside else said
+
+
 def map_path(files: ScanFiles, kind: str, output: Path) -> Path:
     """Where a map beside the mask goes. kind: `uncertainty` or `probabilities`."""
     if files.target is None:

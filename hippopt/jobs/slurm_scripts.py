@@ -20,11 +20,7 @@ from hippopt.artifacts.writable_folder import check_writable
 from hippopt.errors import OutputError, UsageError
 
 TASK = '"$SLURM_ARRAY_TASK_ID"'  # stands in a command for the number of the task
-# a scan, five networks, two cores, with reading and writing; docs/experiments.md
-SECONDS_CROP, SECONDS_WHOLE = (
-    1.0,
-    10.0,
-)
+SECONDS_CROP, SECONDS_WHOLE = 1.0, 10.0  # a scan, five networks, two cores, all in; docs/experiments.md
 FLIPS = 8  # times as long with --tta
 PART_MINUTES = 30.0  # long beside the start of a part, short beside what a failing node costs
 AT_ONCE = 20
@@ -43,7 +39,9 @@ class Resources:
 
 @dataclass(frozen=True)
 class ArrayJob:
-    """An array job and the one that follows. tasks: as `1-200`; made_by: the command line that asked for it."""
+    """An array job and the one that follows. tasks: as `1-200`; after_needs: of the one that follows; made_by: the
+    command line that asked for both.
+    """
 
     name: str
     tasks: str
@@ -52,6 +50,7 @@ class ArrayJob:
     command: tuple[str, ...]
     after_name: str
     after: tuple[str, ...]
+    after_needs: Resources
     made_by: str
 
 
@@ -83,7 +82,11 @@ def largest_array() -> int:
 
 
 def write_scripts(file: Path, job: ArrayJob) -> tuple[Path, list[str]]:
-    """(the script of the second job, the two lines that submit both). Raises OutputError, UsageError."""
+    """(the script of the second job, the two lines that submit both).
+
+    Raises OutputError, also where a script is there already that says something else: it may hold what a person added.
+    Raises UsageError.
+    """
     file = file.absolute()
     after = file.with_name(f"{file.stem}_{job.after_name}{file.suffix}")
     logs = file.with_name(f"{file.stem}_logs")
@@ -92,21 +95,24 @@ def write_scripts(file: Path, job: ArrayJob) -> tuple[Path, list[str]]:
     if file.is_dir():
         raise OutputError(f"--slurm {file}: a folder; give the name of a file")
     check_writable(file.parent, f"--slurm {file}")
-    logs.mkdir(parents=True, exist_ok=True)
     lines = [
         f"job=$(sbatch --parsable {shlex.quote(str(file))})",
         f"sbatch --dependency=afterany:$job {shlex.quote(str(after))}",
     ]
-    write_bytes(
-        file, _script(job.name, lines, _array_options(job, logs), job.resources, job.command, job.made_by).encode()
-    )
-    resources = Resources(
-        max(60, job.resources.minutes if job.after_name != "merge" else 60), job.resources.memory_gb, job.resources.cpus
-    )
     options = [("its log", f"--output={shlex.quote(str(logs / f'{job.after_name}-%j.log'))}")]
-    write_bytes(
-        after, _script(f"{job.name}-{job.after_name}", lines, options, resources, job.after, job.made_by).encode()
-    )
+    texts = {
+        file: _script(job.name, lines, _array_options(job, logs), job.resources, job.command, job.made_by),
+        after: _script(f"{job.name}-{job.after_name}", lines, options, job.after_needs, job.after, job.made_by),
+    }
+    for path, text in texts.items():
+        if path.exists() and path.read_bytes() != text.encode():
+            raise OutputError(
+                f"--slurm {path}: is there already and says something else, which may be yours; remove it, or give"
+                " another name"
+            )
+    logs.mkdir(parents=True, exist_ok=True)
+    for path, text in texts.items():
+        write_bytes(path, text.encode())
     return after, lines
 
 

@@ -39,14 +39,32 @@ def known_identity(output: Path) -> dict[str, Any] | None:
     return old
 
 
+def dealt_in(output: Path, parts: int | None) -> int | None:
+    """Give the number of parts in which the scans of an output folder were dealt out.
+
+    Args:
+        output: the folder of the masks.
+        parts: how many are asked for; None where any will do.
+
+    Returns:
+        The number; None where nothing was dealt out yet.
+
+    Raises:
+        OutputError: they were dealt out in another number of parts.
+    """
+    there = (known_identity(output) or {}).get("parts")
+    if isinstance(there, int) and parts not in (None, there):
+        raise OutputError(
+            f"{output}: its scans were dealt out in {there} parts; give --parts {there}, finish what is left in one"
+            " call without --parts, or choose another -o"
+        )
+    return there if isinstance(there, int) else None
+
+
 def open_list(source: Path, output: Path, scans: Sequence[ScanFiles], parts: int, console: Console) -> ScanList:
     """The list that all parts share, made by the first. Raises OutputError where the scans were dealt out otherwise."""
+    dealt_in(output, parts)
     old = known_identity(output) or {}
-    if old.get("parts") not in (None, parts):
-        raise OutputError(
-            f"{output}: its scans were dealt out in {old['parts']} parts; give --parts {old['parts']}, or finish what"
-            " is left in one call without --parts"
-        )
     write_list(output, scans)
     found = ScanList(output, source, scans)
     if old.get("scans_sha256") not in (None, found.sha256):
@@ -56,7 +74,7 @@ def open_list(source: Path, output: Path, scans: Sequence[ScanFiles], parts: int
         )
     if found.new:
         console.warn(
-            f"{counted(len(found.new), 'scan')} ({_some(found.new)}) came after {SCAN_LIST} was written and"
+            f"{counted(len(found.new), 'scan')} ({some(found.new)}) came after {SCAN_LIST} was written and"
             f" {'is' if len(found.new) == 1 else 'are'} in no part; once the parts are done, the same command without"
             " --parts segments what is left"
         )
@@ -104,7 +122,7 @@ def _tell(merged: Merged, scans: Sequence[ScanFiles], listed: int, parts: int, c
     for part, names in sorted(missing.items())[:NAMED]:
         console.warn(
             f"part {part} of {parts}: {len(names)} of {len(range(part - 1, listed, parts))} scans are missing"
-            f" ({_some(names)})"
+            f" ({some(names)})"
         )
     if missing:
         numbers = ",".join(str(part) for part in sorted(missing))
@@ -114,10 +132,11 @@ def _tell(merged: Merged, scans: Sequence[ScanFiles], listed: int, parts: int, c
         )
     if new:
         console.warn(
-            f"{counted(len(new), 'scan')} missing ({_some(new)}): in no part; the same command without --merge and"
+            f"{counted(len(new), 'scan')} missing ({some(new)}): in no part; the same command without --merge and"
             " --parts segments them"
         )
 
 
-def _some(names: Sequence[str]) -> str:
+def some(names: Sequence[str]) -> str:
+    """Name the first of these in a line, and say how many more there are."""
     return ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED} more" if len(names) > NAMED else "")

@@ -15,16 +15,18 @@ from hippopt.errors import OutputError, UsageError
 from hippopt.files.scan_listing import ScanFiles, list_scans
 from hippopt.inference.journal import Part
 from hippopt.inference.label_tables import write_label_tables
+from hippopt.inference.outcomes import scans_with_masks
 from hippopt.inference.output_checks import check_output, check_outputs
 from hippopt.inference.request import PredictionRequest
 from hippopt.inference.segmentation import Wanted
+from hippopt.inference.volume_table import as_text
 from hippopt.jobs.array_tasks import part_number
 from hippopt.networks.device import choose_device
 from hippopt.networks.lean_import import import_monai
 from hippopt.networks.restoring import read_card
 from hippopt.recipes.chosen_run import ChosenRun, choose_run, chosen_run
 from hippopt.recipes.open_run import open_run
-from hippopt.recipes.parts import LIST_KEYS, deal, known_identity, merge_study, open_list
+from hippopt.recipes.parts import LIST_KEYS, deal, known_identity, merge_study, open_list, some
 from hippopt.recipes.standards import with_head_sizes
 from hippopt.stages.predict import PredictionSettings, predict
 from hippopt.workspace import PROVENANCE, Workspace
@@ -90,6 +92,7 @@ def segment_batch(chosen: ChosenRun, batch: Batch, request: PredictionRequest, c
         {"locators_sha256": list(opened.locators_sha256)} if opened.locators else {}
     )
     old = check_identity(request, identity)
+    _refuse_mixing(request, identity, scans)
     known = {key: old[key] for key in LIST_KEYS if key in old}
     dealt = batch.dealt or known
     if old != {**identity, **dealt}:
@@ -160,14 +163,40 @@ def check_identity(request: PredictionRequest, identity: dict[str, Any]) -> dict
     old = known_identity(request.output)
     if old is None:
         return {}
-    changed = [
+    changed = _changes(old, identity)
+    if changed:
+        raise OutputError(
+            f"{request.output}: its masks were made otherwise ({changed}); choose another -o, or add --overwrite"
+        )
+    return old
+
+
+def _changes(old: Mapping[str, Any], identity: Mapping[str, Any]) -> str:
+    """What made the masks that are there -> what would make them now; empty where both are the same."""
+    return "; ".join(
         f"{key} {old.get(key)} -> {identity.get(key)}"
         for key in dict.fromkeys((*identity, *(key for key in CHOSEN if key in old)))
         if key != "hippopt" and old.get(key) != identity.get(key)
-    ]
-    if changed:
+    )
+
+
+def _refuse_mixing(request: PredictionRequest, identity: Mapping[str, Any], scans: Sequence[ScanFiles]) -> None:
+    """Raises OutputError where --overwrite would put masks of some scans beside those that something else made of
+    others: one part of a study, one participant, or a folder of other scans.
+    """
+    if not request.overwrite:
+        return
+    try:
+        old = known_identity(request.output) or {}
+    except OutputError:  # damaged: --overwrite is the remedy that it names
+        return
+    changed = _changes(old, identity) if old else ""
+    if not changed:
+        return
+    beside = not any(files.target for files in scans)
+    others = sorted(scans_with_masks(request.output, beside) - {as_text(files.id) for files in scans})
+    if others:
         raise OutputError(
-            f"{request.output}: its masks were made otherwise ({'; '.join(changed)}); choose another -o, or add"
-            " --overwrite"
+            f"{request.output}: {counted(len(others), 'mask')} of other scans ({some(others)}) were made otherwise"
+            f" ({changed}); --overwrite would mix them with the new ones; choose another -o, or remove what is there"
         )
-    return old

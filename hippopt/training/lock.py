@@ -12,9 +12,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from hippopt.errors import OutputError, TrainingError
+from hippopt.training.slurm_job import job_has_ended
 
-JOB_ID, RESTARTS = "SLURM_JOB_ID", "SLURM_RESTART_COUNT"
-JOB_NAMES = ("SLURM_CLUSTER_NAME", JOB_ID, "SLURM_ARRAY_JOB_ID", "SLURM_ARRAY_TASK_ID", RESTARTS)
+JOB_ID, RESTARTS, CLUSTER = "SLURM_JOB_ID", "SLURM_RESTART_COUNT", "SLURM_CLUSTER_NAME"
+JOB_NAMES = (CLUSTER, JOB_ID, "SLURM_ARRAY_JOB_ID", "SLURM_ARRAY_TASK_ID", RESTARTS)
 NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)  # some network file systems
 
 
@@ -24,7 +25,7 @@ def fold_lock(path: Path) -> Iterator[bool]:
 
     A POSIX record lock: workers forked while it is held do not keep it, and a process id that is given out anew does
     not pass for the holder's. Another host's file counts as held, since its lock may not be seen from here, unless it
-    is this job's own from before SLURM requeued it.
+    is this job's own from before SLURM requeued it, or of a job that has ended, as SLURM says.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -32,8 +33,11 @@ def fold_lock(path: Path) -> Iterator[bool]:
         try:
             # through the same handle: closing another one of this file would free the lock
             holder = _parse(os.pread(handle, 10_000, 0))
-            foreign = holder.get("host") != socket.gethostname() and not _own_earlier(holder)
-            if holder and (foreign or not (locked or _own_earlier(holder) or _gone(holder.get("pid")))):
+            if holder.get("host") == socket.gethostname():
+                held = not (locked or _gone(holder.get("pid")))
+            else:
+                held = bool(holder) and not _of_ended_job(holder)
+            if held:
                 raise _held(path, holder)
             _write(handle, path)
         except BaseException:
@@ -76,12 +80,12 @@ def _holder(path: Path) -> dict[str, object] | None:
         text = _parse(os.pread(handle, 10_000, 0))
         fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except (BlockingIOError, PermissionError):
-        return text
+        return None if _of_ended_job(text) else text
     except OSError:
         return None if text.get("host") == socket.gethostname() and _gone(text.get("pid")) else text
     finally:
         os.close(handle)
-    return text if text and text.get("host") != socket.gethostname() else None
+    return text if text and text.get("host") != socket.gethostname() and not _of_ended_job(text) else None
 
 
 def _open_locked(path: Path) -> tuple[int, bool]:
@@ -94,7 +98,7 @@ def _open_locked(path: Path) -> tuple[int, bool]:
                 return handle, True
         except (BlockingIOError, PermissionError):
             holder = _parse(os.pread(handle, 10_000, 0))
-            if not _own_earlier(holder):
+            if not _of_ended_job(holder):
                 os.close(handle)
                 raise _held(path, holder) from None
             path.unlink(missing_ok=True)  # a node that is gone may hold its lock for a while on a network file system
@@ -111,15 +115,20 @@ def _job() -> dict[str, str]:
     return {name: os.environ[name] for name in JOB_NAMES if os.environ.get(name)} if os.environ.get(JOB_ID) else {}
 
 
-def _own_earlier(holder: dict[str, object]) -> bool:
-    """Whether the holder is this very job before it was requeued, which SLURM does only once the job's processes have
-    ended.
+def _of_ended_job(holder: dict[str, object]) -> bool:
+    """Whether the holder is this very job before SLURM requeued it, or another job of the same cluster that has ended.
 
-    A job keeps its number then, and its restarts are counted. On one host the kernel knows better who is alive.
+    SLURM requeues a job once its processes have ended; the job keeps its number, and its restarts are counted. Another
+    one ends without removing its lock where it is killed for its memory or its time. On one host the kernel knows
+    better who is alive.
     """
     mine, theirs = _job(), holder.get("job")
     if not mine or not isinstance(theirs, dict) or holder.get("host") == socket.gethostname():
         return False
+    if mine.get(CLUSTER) != theirs.get(CLUSTER):
+        return False
+    if mine[JOB_ID] != theirs.get(JOB_ID):
+        return job_has_ended(str(theirs.get(JOB_ID)))
     same = all(mine.get(name) == theirs.get(name) for name in JOB_NAMES if name != RESTARTS)
     return same and _count(mine.get(RESTARTS)) > _count(theirs.get(RESTARTS))
 

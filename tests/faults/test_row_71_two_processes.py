@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from hippopt.errors import TrainingError
-from hippopt.training.lock import fold_lock
+from hippopt.errors import OutputError, TrainingError
+from hippopt.training.lock import check_free, fold_lock
 from tests.synthetic import Command
 from tests.trained import NO_PLOTS, assert_stopped, contents, copied, fold_path, running, train_arguments
 
@@ -155,6 +155,41 @@ def test_row_71_a_requeued_job_takes_its_own_lock_over_and_no_other(
     else:
         with pytest.raises(TrainingError, match=host), fold_lock(lock):
             pass
+
+
+SAID = {
+    "it runs": ("echo RUNNING", False),
+    "it waits, requeued": ("echo PENDING", False),
+    "killed for its memory": ("echo OUT_OF_MEMORY", True),
+    "its time was over": ("echo TIMEOUT", True),
+    "so long ago that SLURM forgot it": ("echo 'slurm_load_jobs error: Invalid job id specified' >&2; exit 1", True),
+    "SLURM does not answer": ("echo 'Unable to contact slurm controller' >&2; exit 1", False),
+}
+
+
+@pytest.mark.parametrize("name", SAID)
+def test_row_71_the_lock_of_a_job_that_has_ended_is_taken_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """As when a fold's job was killed on another node, and the same script is submitted again."""
+    script, taken = SAID[name]
+    squeue = tmp_path / "squeue"
+    squeue.write_text(f'#!/bin/sh\ncase "$*" in *--jobs=41*) {script};; *) echo RUNNING;; esac\n')
+    squeue.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    lock = tmp_path / "lock.json"
+    lock.write_text(json.dumps({"pid": 1, "host": "node1", "job": JOB}))
+    monkeypatch.setenv("SLURM_JOB_ID", "52")
+    if taken:
+        check_free([lock], "the run")
+        with fold_lock(lock) as stale:
+            assert stale and json.loads(lock.read_text())["job"] == {"SLURM_JOB_ID": "52"}
+        assert not lock.exists()
+        return
+    with pytest.raises(OutputError, match="node1"):
+        check_free([lock], "the run")
+    with pytest.raises(TrainingError, match="node1"), fold_lock(lock):
+        pass
 
 
 def test_row_71_a_living_process_of_the_job_on_this_host_is_refused(

@@ -1,7 +1,9 @@
 """Scripts for SLURM: what stands in them, without a SLURM."""
 
 import itertools
+import json
 import shlex
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -64,8 +66,58 @@ def test_a_script_for_a_study(
     assert code == 2 and "--overwrite and --slurm exclude each other" in err
     code, _, err = run_command("predict", *options, "--parts", 5000)
     assert code == 2 and "up to 1000" in err
+    assert run_command("predict", *options, "--seconds-per-scan", 900)[0] == 0  # the same once more
+    file.write_text(text.replace("#SBATCH --requeue", "#SBATCH --requeue\n#SBATCH --account=lab"))
+    code, _, err = run_command("predict", *options, "--seconds-per-scan", 900)
+    assert code == 1 and "which may be yours" in err and "--account=lab" in file.read_text()
     code, _, err = run_command("predict", *options[:-1], tmp_path / "a%j.sh")
     assert code == 2 and "%" in err
+
+
+def test_a_page_is_made_by_the_merge(trained_root: Path, tmp_path: Path, run_command: Command) -> None:
+    scans, file = write_scans(tmp_path / "scans", "a.nii.gz", "b.nii.gz"), tmp_path / "study.sh"
+    options = ("-i", scans, "-o", tmp_path / "out", "--root", trained_root, "--device", "cpu", "--slurm", file)
+    code, said, _ = run_command("predict", *options, "--parts", 2, "--report", "--json")
+    assert code == 0 and json.loads(said)["tasks"] == "1-2" and json.loads(said)["script"] == str(file)
+    assert (tmp_path / "study_merge.sh").read_text().rstrip().endswith("--merge \\\n  --report")
+    assert "--report" not in file.read_text() and "-d Dataset007_Blob --root" in file.read_text()
+
+
+def test_a_study_that_was_dealt_out_keeps_its_parts(
+    trained_root: Path, tmp_path: Path, run_command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What all tasks of the array would refuse is refused before anything is written."""
+    scans, out = write_scans(tmp_path / "scans", "a.nii.gz", "b.nii.gz"), tmp_path / "out"
+    common = ("-i", scans, "-o", out, "--root", trained_root, "--device", "cpu")
+    assert run_command("predict", *common, "-f", 0, "--parts", 2, "--part", 1)[0] == 0
+    file = tmp_path / "study.sh"
+    code, said, _ = run_command("predict", *common, "-f", 0, "--slurm", file)  # one part by the estimate
+    assert code == 0 and "2 scans in 2 parts" in said and "#SBATCH --array=1-2%2" in file.read_text()
+    file.unlink()
+    code, _, err = run_command("predict", *common, "-f", 0, "--slurm", file, "--parts", 1)
+    assert code == 1 and "dealt out in 2 parts" in err and not file.exists()
+    code, _, err = run_command("predict", *common, "-f", 1, "--slurm", file)
+    assert code == 1 and "its masks were made otherwise (folds ['0'] -> ['1']" in err and not file.exists()
+
+
+def test_what_trains_after_the_folds_has_the_gpu_that_they_have(
+    trained_root: Path, tmp_path: Path, run_command: Command
+) -> None:
+    common = ("--root", trained_root, "--method", "full", "--base", "none", "--name", "gpu", "--device", "cuda")
+    assert run_command("train", "Blob", "all", *common, "--slurm", tmp_path / "folds.sh")[0] == 0
+    for name in ("folds.sh", "folds_calibrate.sh"):
+        text = (tmp_path / name).read_text()
+        assert "--device cuda" in text and "\n#SBATCH --gres=gpu:1\n" in text
+
+
+def test_folds_of_a_run_with_another_plan_are_refused_before_a_task_is(
+    trained_root: Path, tmp_path: Path, run_command: Command
+) -> None:
+    root = shutil.copytree(trained_root, tmp_path / "root")
+    assert run_command("plan", "Blob", "--root", root, "--device", "cpu", "--set", "schedule.steps=7")[0] == 0
+    common = ("--root", root, "--method", "full", "--base", "none", "--slurm", tmp_path / "folds.sh")
+    code, _, err = run_command("train", "Blob", "all", *common)
+    assert code == 1 and "was trained with another plan" in err and not (tmp_path / "folds.sh").exists()
 
 
 def test_a_script_for_folds_takes_all(trained_root: Path, tmp_path: Path, run_command: Command) -> None:

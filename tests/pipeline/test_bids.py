@@ -14,6 +14,7 @@ import nibabel
 import pandas as pd
 import pytest
 
+from hippopt.errors import DatasetError, UsageError
 from hippopt.files.bids_layout import BidsRequest, bids_scans, derivative_name
 from tests.synthetic import Command, blob_case, read_mask, save_nifti
 
@@ -60,6 +61,31 @@ def test_scans_are_found_by_their_names(bids: Path, tmp_path: Path) -> None:
     assert [files.id for files in bids_scans(BidsRequest(bids, ("01",), ("b",)), tmp_path)] == ["sub-01_ses-b"]
     assert [files.id for files in bids_scans(BidsRequest(bids, suffix="T2w"), tmp_path)] == ["sub-01_ses-a"]
     assert derivative_name("sub-1_chunk-2", "dseg") == "sub-1_space-orig_chunk-2_seg-hippopt_dseg.nii.gz"
+
+
+def test_labels_that_are_not_there_are_named(bids: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="--session-label zz: no such session"):
+        bids_scans(BidsRequest(bids, sessions=("a", "zz")), tmp_path)
+    with pytest.raises(UsageError, match="--participant-label 09"):
+        bids_scans(BidsRequest(bids, ("01", "09")), tmp_path)
+
+
+def test_one_scan_in_two_files_is_refused(bids: Path, tmp_path: Path) -> None:
+    root = shutil.copytree(bids, tmp_path / "bids")
+    name = f"{SCANS[3]}.nii"
+    save_nifti(root / name, blob_case(1)[0])
+    with pytest.raises(DatasetError, match=r"sub-02_acq-hires_T1w.nii(.gz)? are the same scan"):
+        bids_scans(BidsRequest(root), tmp_path)
+
+
+def test_one_participant_made_anew_is_not_mixed_with_masks_of_other_networks(
+    bids: Path, derived: Path, trained_root: Path, tmp_path: Path, run_command: Command
+) -> None:
+    out = shutil.copytree(derived, tmp_path / "out")
+    common = ("--root", trained_root, "--model", "Blob/full", "--device", "cpu", "-f", 0, "--overwrite")
+    code, _, err = run_command("bids", bids, out, "participant", *common, "--participant-label", "02")
+    assert code == 1 and "3 masks of other scans" in err and "would mix them" in err
+    assert run_command("bids", bids, out, "participant", *common)[0] == 0
 
 
 def test_every_t1w_has_its_segmentation(bids: Path, derived: Path) -> None:

@@ -96,6 +96,24 @@ def test_parts_in_any_order_are_one_run(
     assert json.loads((out / "prediction.json").read_text()) == made
 
 
+def test_a_part_made_anew_is_not_mixed_with_masks_of_other_networks(
+    trained_root: Path, scans: Path, tmp_path: Path, run_command: Command
+) -> None:
+    out = tmp_path / "out"
+    options = ("predict", "-i", scans, "-o", out, "--root", trained_root, "--device", "cpu")
+    assert run_command(*options, "-f", 0, "--parts", 2, "--part", 2)[0] == 0
+    before = contents(out)
+    code, _, err = run_command(*options, "-f", 1, "--parts", 2, "--part", 1, "--overwrite")
+    assert code == 1 and "3 masks of other scans (s0, s2, s4) were made otherwise (folds ['0'] -> ['1']" in err
+    assert contents(out) == before
+    alone = write_scans(tmp_path / "alone", "s1.nii.gz")
+    code, _, err = run_command("predict", "-i", alone, *options[3:], "-f", 1, "--overwrite")
+    assert code == 1 and "would mix them" in err
+    assert run_command(*options, "-f", 0, "--parts", 2, "--part", 2, "--overwrite")[0] == 0  # as before
+    assert run_command(*options, "-f", 1, "--overwrite")[0] == 1  # all of them; the broken one fails
+    assert json.loads((out / "prediction.json").read_text())["folds"] == ["1"]
+
+
 def test_a_part_that_was_killed_loses_nothing_of_finished_masks(
     trained_root: Path, scans: Path, whole: Path, tmp_path: Path, run_command: Command
 ) -> None:
