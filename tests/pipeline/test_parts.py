@@ -96,6 +96,19 @@ def test_parts_in_any_order_are_one_run(
     assert json.loads((out / "prediction.json").read_text()) == made
 
 
+def test_a_run_without_parts_can_be_merged_too(
+    trained_root: Path, scans: Path, whole: Path, tmp_path: Path, run_command: Command
+) -> None:
+    out = shutil.copytree(whole, tmp_path / "out")
+    (out / "volumes.tsv").unlink()
+    code, said, _ = call(run_command, trained_root, scans, out, "--merge")
+    assert code == 0 and "merged 5 masks, 1 failed, 0 missing" in said
+    assert volumes(out).voxels.tolist() == volumes(whole).voxels.tolist()
+    (out / "s3.nii.gz").unlink()
+    code, _, err = call(run_command, trained_root, scans, out, "--merge")
+    assert code == 1 and "s3" in err and "missing" in err
+
+
 def test_a_part_made_anew_is_not_mixed_with_masks_of_other_networks(
     trained_root: Path, scans: Path, tmp_path: Path, run_command: Command
 ) -> None:
