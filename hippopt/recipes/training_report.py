@@ -7,7 +7,7 @@ import pandas as pd
 
 from hippopt.artifacts.best import Best
 from hippopt.artifacts.dataset import load_dataset
-from hippopt.artifacts.plan import Plan
+from hippopt.artifacts.plan import AdapterSettings, Plan
 from hippopt.artifacts.plan_rules import load_plan
 from hippopt.artifacts.weights import AdapterCard
 from hippopt.console import Console, counted
@@ -157,8 +157,17 @@ def _gains(workspace: Workspace, dataset: str, run: str, scores: pd.DataFrame) -
         if not set(theirs.case) & set(scores.case):
             continue
         card = read_card(workspace.fold(dataset, other, str(theirs.fold.iloc[0])).adapter_card)
-        found.append(_gain(other, what_trained(card), scores, theirs))
+        settings = _adapter_settings(workspace.run_plan(dataset, other))
+        found.append(_gain(other, what_trained(card, settings), scores, theirs))
     return found
+
+
+def _adapter_settings(path: Path) -> AdapterSettings | None:
+    """Of another run's plan; None where it cannot be read: the page of this run is written all the same."""
+    try:
+        return load_plan(path).adapter
+    except HippoptError:
+        return None
 
 
 def _files(workspace: Workspace, dataset: str, run: str, scores: pd.DataFrame, cases: list[str]) -> list[CaseFiles]:

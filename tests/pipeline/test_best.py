@@ -2,9 +2,11 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import zipfile
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,9 @@ import SimpleITK
 
 from hippopt.artifacts.best import Best
 from hippopt.artifacts.codec import load_record
+from hippopt.artifacts.plan_rules import load_plan
 from hippopt.artifacts.postprocessing import Postprocessing
+from hippopt.artifacts.trained_words import trains_in_words
 from hippopt.console import SilentConsole
 from hippopt.predictor import Predictor
 from hippopt.recipes.chosen_run import chosen_run
@@ -337,10 +341,23 @@ def test_the_page_of_a_training_shows_the_choice_and_what_was_not_kept(root: Pat
     for row in record(root).candidates:
         if row.step == "postprocessing":
             assert f"<td>{row.name}</td>" in text and row.why in text
-    assert "decoder alone" in text
     edit_json(root / "results" / DATASET / "best.json", lambda data: data.update(runs=["gone"]))
     text = report(run_command, root, "full")
     assert "What hippopt_best chose" not in text and "is not shown" in text and "run gone" in text
+
+
+def test_the_page_says_what_another_run_trained_in_the_words_of_its_own_plan(root: Path, run_command: Command) -> None:
+    path = root / "results" / DATASET / "decoder" / "plan.json"
+    pages = []
+    for parts in (["decoder", "head", "norms", "encoders"], ["decoder", "head"]):
+        edit_json(path, lambda data, parts=parts: data["adapter"].update(also_trained=parts))
+        words = trains_in_words("decoder", load_plan(path).adapter)
+        pages.append(unescape(report(run_command, root, "full")))
+        assert f"trained were {words}</td>" in pages[-1]
+    assert "the transformer's layer norms" in pages[0] and "layer norms" not in pages[1]
+    path.write_text("{")
+    text = report(run_command, root, "full")
+    assert "<td>decoder, from base" in text and "trained were" not in re.sub(r"<p.*?</p>", "", text, flags=re.DOTALL)
 
 
 def test_the_base_before_training_is_shown_only_where_it_has_not_seen_the_scans(

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from hippopt.artifacts.plan import Plan
+from hippopt.artifacts.plan import AdapterSettings, Plan
 from hippopt.artifacts.trained_words import trains_in_words
 from hippopt.artifacts.weights import AdapterCard
 from hippopt.errors import DatasetError
@@ -19,15 +19,23 @@ def scored(summary: pd.DataFrame, metric: str) -> Scored:
     return Scored(float(row["mean"]), float(row.ci95_low), float(row.ci95_high))
 
 
-def what_trained(card: AdapterCard) -> str:
-    """Say in a few words what a run trained, and from what."""
+def what_trained(card: AdapterCard, settings: AdapterSettings | None) -> str:
+    """Say in a few words what a run trained, and from what.
+
+    Args:
+        card: of one of the run's folds.
+        settings: of the run's own plan; None where it cannot be read, and then the parts that trained are left out.
+
+    Returns:
+        The method, what it began from, and what it trains in the words of `trains_in_words`.
+    """
     if card.continued_from is not None:
-        return f"{card.method}, going on from run {card.continued_from.run}"
-    if card.base_sha256 is None:
-        return "from random weights"
-    if card.method == "decoder":
-        return "decoder alone: the transformer as in the base"
-    return f"{card.method}{f', rank {card.rank}' if card.rank is not None else ''}, from base {card.base_name}"
+        began = f"going on from run {card.continued_from.run}"
+    else:
+        began = "from random weights" if card.base_sha256 is None else f"from base {card.base_name}"
+    rank = f", rank {card.rank}" if card.rank is not None else ""
+    trains = f"; trained were {trains_in_words(card.method, settings)}" if settings is not None else ""
+    return f"{card.method}{rank}, {began}{trains}"
 
 
 def methods_facts(
