@@ -17,12 +17,11 @@ from hippopt.artifacts.plan import (
     ScheduleSettings,
 )
 from hippopt.artifacts.sides import Side
-from hippopt.artifacts.triples import Voxels
+from hippopt.artifacts.triples import Spacing, Voxels
 from hippopt.inference.volumes import COLUMNS, VolumeRow
 from hippopt.planning.geometry import geometric_sides, ordered_axes
 from hippopt.planning.training_decisions import NO_AUGMENTATION
 
-Spacing = tuple[float, float, float]
 LETTERS = {"R": (0, 1), "L": (0, -1), "A": (1, 1), "P": (1, -1), "S": (2, 1), "I": (2, -1)}
 TINY_NETWORK = NetworkSettings(size="tiny", hidden_size=48, mlp_dim=96, num_heads=3, feature_size=4)
 

@@ -14,6 +14,7 @@ from hippopt.console import counted
 from hippopt.errors import DatasetError, PlanError
 
 FOLDER_PATTERN = re.compile(r"^Dataset(\d{3})_(.+)$")
+CHANNEL = re.compile(r"^(.+)_(\d{4})$")
 FILE_ENDINGS = (".nii.gz", ".nii", ".seg.nrrd", ".nrrd", ".nhdr", ".mha", ".mhd", ".mgz", ".mgh", ".img", ".hdr")
 
 KINDS = ".nii.gz, .nii, .nrrd, .nhdr, .mha, .mhd, .mgz, .hdr/.img"
@@ -56,6 +57,12 @@ def split_ending(filename: str) -> tuple[str, str] | None:
     return None
 
 
+def split_channel(stem: str) -> tuple[str, int] | None:
+    """(scan, channel) of a stem that ends in `_0000`, `_0001`, ..., as nnU-Net names channels; None for all others."""
+    match = CHANNEL.match(stem)
+    return (match[1], int(match[2])) if match else None
+
+
 def is_text(name: str) -> bool:
     """Whether a file name is valid UTF-8; other bytes come as surrogates, which no record can hold."""
     try:
@@ -70,14 +77,8 @@ def image_files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if not path.name.startswith(".") and split_ending(path.name))
 
 
-def hidden_note(folder: Path) -> str | None:
-    """A word on the `._NAME` files that macOS leaves beside every file it copies, where a folder has some."""
-    hidden = [path.name for path in folder.iterdir() if path.name.startswith("._")]
-    return hidden_names_note(folder, hidden) if hidden else None
-
-
 def hidden_names_note(folder: Path, hidden: list[str]) -> str:
-    """The same of names that are known."""
+    """A word on the `._NAME` files that macOS leaves beside every file it copies. hidden: their names, at least one."""
     return (
         f"{folder}: {counted(len(hidden), 'hidden file')} ({min(hidden)}{', ...' if len(hidden) > 1 else ''}) ignored"
     )

@@ -19,8 +19,10 @@ class MethodTraits:
     rate of a plan that names none. parts: of networks/unetr.py, trained besides factors; None: the plan's
     `also_trained`. adapter: the module of networks/adapters that makes the factors, if any; package: what has to be
     installed for it. kernels: whether factors stand for kernels of convolutions too. decomposes: starts from singular
-    vectors of the base, stored once per run. trains_remade: whether what had to be re-made for the labels trains too.
-    known_steps: plans over all its steps.
+    vectors of the base, stored once per run. tensor: these are of stacks of weights by a t-SVD, so that the plan's
+    `core` and `balance` mean something. one_rank: all layers share one budget of ranks, so that the plan's `rank` has
+    to be one number. trains_remade: whether what had to be re-made for the labels trains too. known_steps: plans over
+    all its steps.
     """
 
     rate: float
@@ -31,6 +33,8 @@ class MethodTraits:
     kernels: bool = False
     decomposes: bool = False
     needs_base: bool = True
+    tensor: bool = False
+    one_rank: bool = False
     trains_remade: bool = True
     known_steps: bool = False
 
@@ -42,7 +46,12 @@ class MethodTraits:
 
 METHODS: dict[Method, MethodTraits] = {
     "lora-pt": MethodTraits(
-        3e-3, "principal tensor factors of the stacked weights", adapter="lora_pt", kernels=True, decomposes=True
+        3e-3,
+        "principal tensor factors of the stacked weights",
+        adapter="lora_pt",
+        kernels=True,
+        decomposes=True,
+        tensor=True,
     ),
     "decoder": MethodTraits(3e-3),
     "full": MethodTraits(2e-3, parts=("all",), needs_base=False),
@@ -67,6 +76,7 @@ METHODS: dict[Method, MethodTraits] = {
         "three factors per weight matrix, whose ranks are shared out while they train",
         adapter="peft_layers",
         package="peft",
+        one_rank=True,
         known_steps=True,
     ),
     "published": MethodTraits(3e-3, parts=("decoder",), trains_remade=False),

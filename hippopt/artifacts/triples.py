@@ -2,3 +2,5 @@
 
 Voxels = tuple[int, int, int]
 Millimetres = tuple[float, float, float]
+Spacing = tuple[float, float, float]  # mm per voxel, (Z, Y, X)
+Point = tuple[float, float, float]  # a place in mm, (Z, Y, X)

@@ -15,7 +15,8 @@ import torch
 from scipy import ndimage
 
 from hippopt.artifacts.grid import Grid, affine_rows
-from hippopt.batches.map_registration import Spacing, Structure, Warp, structures_of
+from hippopt.artifacts.triples import Spacing
+from hippopt.batches.map_registration import Structure, Warp, structures_of
 from hippopt.errors import DatasetError
 from hippopt.files.image_io import read_scan
 from hippopt.imaging.orientation import axis_codes, ras_triple, to_ras

@@ -15,8 +15,9 @@ import torch.nn.functional as functional
 from scipy import ndimage
 from torch import Tensor
 
+from hippopt.artifacts.triples import Spacing
+
 Groups = Mapping[str, Sequence[int]]  # a structure's name -> the values that make it up
-Spacing = tuple[float, float, float]
 
 REACH_MM = 12.0  # signed distances are cut off there
 BAND_MM = 4.0  # points lie as near to a surface

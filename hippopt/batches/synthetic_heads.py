@@ -68,9 +68,13 @@ def make_head(
 
 
 def _painted(
-    chosen: HeadMap, means: np.ndarray, air: int, settings: HeadSynthesis, rng: np.random.Generator,
+    chosen: HeadMap,
+    means: np.ndarray,
+    air: int,
+    settings: HeadSynthesis,
+    rng: np.random.Generator,
     noise: torch.Generator,
-) -> tuple[Tensor, Tensor, tuple[float, float]]:  # fmt: skip
+) -> tuple[Tensor, Tensor, tuple[float, float]]:
     """(intensities, share of each coarse voxel that is not zero, both of the air around)."""
     fine = means[chosen.tissue]
     if rng.random() >= settings.p_strip:
@@ -111,9 +115,14 @@ def _with_border(layers: Tensor, air: tuple[float, float]) -> Tensor:
 
 
 def _grid(
-    chosen: HeadMap, shape: torch.Size, settings: HeadSynthesis, canvas: HeadCanvas, flip: bool,
-    rng: np.random.Generator, noise: torch.Generator,
-) -> Tensor:  # fmt: skip
+    chosen: HeadMap,
+    shape: torch.Size,
+    settings: HeadSynthesis,
+    canvas: HeadCanvas,
+    flip: bool,
+    rng: np.random.Generator,
+    noise: torch.Generator,
+) -> Tensor:
     """(1, *canvas, 3): where each voxel is read from, as grid_sample takes it."""
     angles = np.deg2rad(rng.uniform(-1, 1, 3) * settings.rotation_degrees)
     common = rng.uniform(-math.log(settings.scaling), math.log(settings.scaling))
@@ -160,9 +169,13 @@ def _field_of_view(target: Tensor, settings: HeadSynthesis, canvas: HeadCanvas, 
 
 
 def _acquired(
-    image: Tensor, inside: Tensor, settings: HeadSynthesis, canvas: HeadCanvas, rng: np.random.Generator,
+    image: Tensor,
+    inside: Tensor,
+    settings: HeadSynthesis,
+    canvas: HeadCanvas,
+    rng: np.random.Generator,
     noise: torch.Generator,
-) -> Tensor:  # fmt: skip
+) -> Tensor:
     """Sharpness, thick slices, bias field, noise and gamma."""
     if rng.random() < 0.5:  # what two interpolations have smoothed
         smooth = functional.avg_pool3d(image[None, None], 3, 1, 1)[0, 0]

@@ -1,17 +1,14 @@
 """Which scans a prediction is to segment: files of a folder, grouped into channels."""
 
 import os
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hippopt.artifacts.dataset import KINDS, hidden_names_note, is_text, split_ending
+from hippopt.artifacts.dataset import KINDS, hidden_names_note, is_text, split_channel, split_ending
 from hippopt.errors import DatasetError
 from hippopt.files.file_kind import irregular_kind, near_matches
 from hippopt.files.passed_over import passed_over
-
-CHANNEL = re.compile(r"^(.*)_(\d{4})$")
 
 
 @dataclass(frozen=True)
@@ -44,11 +41,9 @@ def list_scans(source: Path, channel_names: Sequence[str]) -> tuple[list[ScanFil
         stem = kind[0] if kind else path.name
         if kind and kind[1].lower() == ".hdr" and len(files) > 1 and path.with_suffix(".img").name in names:
             continue  # the pair is listed by its .img
-        match = CHANNEL.match(stem)
-        number, name = (
-            (int(match[2]), match[1]) if match and (len(channel_names) > 1 or int(match[2]) == 0) else (0, stem)
-        )
-        further += [path] if match and match[1] in found and name == stem else []
+        split = split_channel(stem)
+        name, number = split if split and (len(channel_names) > 1 or split[1] == 0) else (stem, 0)
+        further += [path] if split and split[0] in found and name == stem else []
         taken = found.setdefault(name, {})
         if number in taken:
             raise DatasetError(f"{path}: ambiguous, {taken[number].name} is the same scan; keep one of them")
@@ -72,8 +67,8 @@ def scan_name(path: Path) -> str:
     """The id of a scan of one channel, or of the first of several, as `list_scans` gives it."""
     kind = split_ending(path.name)
     stem = kind[0] if kind else path.name
-    match = CHANNEL.match(stem)
-    return match[1] if match and int(match[2]) == 0 else stem
+    split = split_channel(stem)
+    return split[0] if split and split[1] == 0 else stem
 
 
 def regular_images(folder: Path, option: str) -> tuple[list[Path], list[str]]:

@@ -29,7 +29,7 @@ def touches_edge(inside: npt.NDArray[np.bool_]) -> bool:
 
 def label_flags(
     label: str, volume_mm3: float, parts: int, at_edge: bool, sides: Mapping[str, str], cohort: Cohort | None
-) -> list[str]:  # fmt: skip
+) -> list[str]:
     """Flags of one label by itself. sides: label -> side.
 
     A label of one side has one part; another what is usual in training.

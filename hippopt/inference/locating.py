@@ -43,9 +43,13 @@ class Located:
 
 
 def locate(
-    models: Sequence[nn.Module], coarse: np.ndarray, size_mm: tuple[float, float, float], prepared_shape: Voxels,
-    box: Callable[[Voxels, Voxels], np.ndarray], plan: Plan,
-) -> Located:  # fmt: skip
+    models: Sequence[nn.Module],
+    coarse: np.ndarray,
+    size_mm: tuple[float, float, float],
+    prepared_shape: Voxels,
+    box: Callable[[Voxels, Voxels], np.ndarray],
+    plan: Plan,
+) -> Located:
     """coarse: (C, z, y, x) of a field of view of size_mm; box(start, size): a part of the prepared image (C, *size)."""
     assert plan.locator is not None
     probabilities = coarse_probabilities(list(models), coarse, plan)

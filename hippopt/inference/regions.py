@@ -10,14 +10,13 @@ import numpy.typing as npt
 
 from hippopt.artifacts.plan import LocatorSettings
 from hippopt.artifacts.regions import ANY, LEFT, RIGHT
+from hippopt.artifacts.triples import Point
 
 LEAST_PEAK = 0.8  # a region whose best voxel is less probable is a guess
 RIVAL_SHARE = (
     0.5  # a second place of the same region that has this share of the first's mass makes it uncertain which one it is
 )
 BORDER_MM = 10.0  # a structure whose centre would lie this near to the end of the image, or beyond it, is cut off
-
-Point = tuple[float, float, float]
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,8 @@ import numpy.typing as npt
 
 from hippopt.artifacts.plan import Plan
 from hippopt.artifacts.regions import LEFT, RIGHT
-from hippopt.artifacts.triples import Voxels
+from hippopt.artifacts.triples import Point, Voxels
 from hippopt.inference.regions import Region
-
-Point = tuple[float, float, float]
 
 
 def right_half(

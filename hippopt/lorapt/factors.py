@@ -91,7 +91,7 @@ class Factors(nn.Module):
     def principal(self, start: int = 0, stop: int | None = None) -> Tensor:
         """P = U * S * V^T, rows `start` to `stop` of every slice: (K, stop - start, n).
 
-        By frequencies: A^_f V^_f^H costs 2 r multiplications a number, the inverse transform as a matrix product K.
+        By frequencies: A^_f V^_f^H costs 2 r multiplications per number, the inverse transform as a matrix product K.
         """
         with torch.autocast(self.u.device.type, enabled=False):  # no Fourier transform in half precision
             transformed = self._transformed(start, stop)
@@ -124,11 +124,11 @@ class Factors(nn.Module):
         return self._once(f"projections {kind}", lambda: self._projections(kind))
 
     def kernel(self) -> Tensor:
-        """P with its positions last, (m, n, K), as a convolution's weight has them; computed once a forward pass."""
+        """P with its positions last, (m, n, K), as a convolution's weight has them; computed once per forward pass."""
         return self._once("kernel", self._kernel)
 
     def built(self) -> tuple[Tensor, ...]:
-        """The K slices of P, computed once a forward pass."""
+        """The K slices of P, computed once per forward pass."""
         # unbound at once: indexing K times would make K gradients of the size of the whole stack
         return self._once("built", lambda: self.principal().unbind(0))
 

@@ -25,7 +25,7 @@ BUILDING_COST = 8
 
 
 def cheaper_path(tokens: int, m: int, n: int, count: int, rank: int) -> Literal["activations", "weights"]:
-    """The cheaper path for a training step, by multiplications a slice (benchmarks/adapter_paths.py measures both).
+    """The cheaper path for a training step, by multiplications per slice (benchmarks/adapter_paths.py measures both).
 
     Activations: the two thin products, and twice as many backward: 3 T K r (m + n). Weights: the product over
     frequencies and the inverse transform as a matrix product, m n (2 r + K), twice that backward, each at

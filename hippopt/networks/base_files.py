@@ -91,6 +91,11 @@ def shipped_bases() -> list[Path]:
     return sorted(folder.glob("*.safetensors"), key=lambda path: path.stem) if folder.is_dir() else []
 
 
+def base_file(asked: Path) -> Path:
+    """The file that was asked for where it is there, else the shipped base of that name, else the path as it is."""
+    return asked if asked.exists() else shipped_base(str(asked)) or asked
+
+
 def shipped_base(name: str) -> Path | None:
     """The base file of this name that comes with hippopt."""
     return next((path for path in shipped_bases() if path.stem == name), None)

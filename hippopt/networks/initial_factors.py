@@ -42,7 +42,7 @@ def factors_record(
     before anything is put in it; only its shapes are looked at.
     """
     stacks = maker_of(method).weights(method, model, network, settings)
-    tensor = METHODS[method].adapter == "lora_pt"
+    tensor = METHODS[method].tensor
     return FactorsRecord(
         base_sha256=base_sha256, rank=stack_ranks(settings.rank, stacks),
         stacks={stack.name: slot_names(stack) for stack in stacks}, core=settings.core if tensor else method,

@@ -171,9 +171,13 @@ def tune(
 
 
 def _adapt(
-    maker: type[Adapter], model: nn.Module, method: Method, stacks: Sequence[Stack], settings: AdapterSettings,
+    maker: type[Adapter],
+    model: nn.Module,
+    method: Method,
+    stacks: Sequence[Stack],
+    settings: AdapterSettings,
     initial: Mapping[str, torch.Tensor] | None,
-) -> Adapter:  # fmt: skip
+) -> Adapter:
     try:
         return maker(model, method, stacks, settings, initial)
     except RankError as error:

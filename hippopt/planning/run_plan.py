@@ -57,8 +57,9 @@ def adjusted_plan(
             schedule = msgspec.structs.replace(schedule, full_rate_on_base=None)
         plan = check_plan(msgspec.structs.replace(plan, schedule=schedule), f"--learning-rate {learning_rate}")
     check_adaptable(plan, method)
-    if method == "adalora" and not isinstance(plan.adapter.rank, int):
+    if METHODS[method].one_rank and not isinstance(plan.adapter.rank, int):
         raise PlanError(
-            f"adapter.rank: {plan.adapter.rank}; adalora shares one budget over all layers: give one number with --rank"
+            f"adapter.rank: {plan.adapter.rank}; {method} shares one budget over all layers: give one number with"
+            " --rank"
         )
     return plan

@@ -8,9 +8,8 @@ import numpy as np
 
 from hippopt.artifacts.fingerprint import CaseFingerprint, Fingerprint
 from hippopt.artifacts.plan import CENTRE_REACH
-from hippopt.artifacts.triples import Voxels
+from hippopt.artifacts.triples import Spacing, Voxels
 
-Spacing = tuple[float, float, float]
 MARGIN_MM = 8.0  # context on each side of the structure: half a token of 16 mm
 NONZERO_SHARE = 0.75  # nnU-Net's: a crop to the non-zero box that removes more than a quarter is worth it
 BATCH_SHARE = 0.05  # nnU-Net's: a batch holds at most 5 % of all voxels

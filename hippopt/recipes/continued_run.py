@@ -130,9 +130,11 @@ def _own_name(earlier: EarlierRun) -> str:
 
 
 def starting_points(
-    planned: PlannedDataset, earlier: str | None, folds: Sequence[str],
+    planned: PlannedDataset,
+    earlier: str | None,
+    folds: Sequence[str],
     base: "tuple[Mapping[str, torch.Tensor], BaseCard] | None",
-) -> dict[str, EarlierAdapter]:  # fmt: skip
+) -> dict[str, EarlierAdapter]:
     """{fold: the adapter of the same fold of the earlier run}; nothing where a run begins anew.
 
     Raises TrainingError where that fold is not finished, UsageError where it was trained on another base, WeightsError

@@ -18,7 +18,7 @@ from hippopt.batches.head_maps import HeadMaps, read_head_maps
 from hippopt.batches.label_maps import TARGET, read_map_files, read_table
 from hippopt.console import Console, SilentConsole
 from hippopt.errors import OutputError, UsageError, WeightsError
-from hippopt.networks.base_files import is_shipped, read_base, shipped_base
+from hippopt.networks.base_files import base_file, is_shipped, read_base
 from hippopt.networks.device import bfloat16_pays
 from hippopt.networks.heads import similar_classes
 from hippopt.networks.lean_import import import_monai
@@ -75,7 +75,7 @@ def make_model(workspace: Workspace, request: MakingRequest, console: Console) -
             f"{workspace.run(DATASET, request.name)}: this model is made already; choose another --name, or replace it"
             " with --overwrite, which keeps a finished locator of the same settings"
         )
-    path = request.base if request.base.exists() else shipped_base(str(request.base)) or request.base
+    path = base_file(request.base)
     base = read_base(path)
     _check_meaning(base[1], path)
     maps = read_head_maps(request.label_maps, read_table(request.label_table), console)

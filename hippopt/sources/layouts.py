@@ -4,12 +4,11 @@ Known: the Medical Segmentation Decathlon's layout, nnU-Net v2's, a pair of fold
 like), and a folder a case (`X/X_img` and `X/X_mask`).
 """
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 
 from hippopt.artifacts.case_tables import missing_path, near_names
-from hippopt.artifacts.dataset import KINDS, split_ending
+from hippopt.artifacts.dataset import KINDS, split_channel, split_ending
 from hippopt.console import counted
 from hippopt.errors import DatasetError
 from hippopt.files.scan_listing import regular_images
@@ -20,7 +19,6 @@ IMAGE_FOLDERS = ("imagestr", "images", "image", "imgs", "img", "scans")
 LABEL_FOLDERS = ("labelstr", "labels", "label", "masks", "mask", "segmentations", "segmentation", "segs", "seg")
 IMAGE_SUFFIXES = ("_img", "_image")
 LABEL_SUFFIXES = ("_mask", "_seg", "_label")
-CHANNEL = re.compile(r"^(.+)_(\d{4})$")
 REMEDY = (
     "give a folder with dataset.json, imagesTr and labelsTr (Decathlon or nnU-Net v2), with images and labels, "
     "or with X/X_img and X/X_mask for each case X, or two folders by --images DIR --labels-dir DIR"
@@ -116,8 +114,7 @@ def _from_pair(images: Path, labels: Path, description: Description, layout: str
         raise DatasetError("\n".join([f"{labels}: no image file; put the label files there ({KINDS})", *source.notes]))
     parts: dict[str, dict[int, Path]] = {case: {} for case in label_of}
     for stem, files in image_of.items():
-        match = CHANNEL.match(stem)
-        case, number = (match[1], int(match[2])) if match and stem not in label_of else (stem, 0)
+        case, number = (None if stem in label_of else split_channel(stem)) or (stem, 0)
         path = source.single(case, files)
         if case not in label_of:
             source.faults.append(
@@ -214,8 +211,7 @@ def _from_case_folders(folder: Path, description: Description) -> Source | None:
         images: dict[int, Path] = {}
         masks = [files for stem, files in stems.items() if stem in {case + suffix for suffix in LABEL_SUFFIXES}]
         for stem, files in stems.items():
-            match = CHANNEL.match(stem)
-            name, number = (match[1], int(match[2])) if match else (stem, 0)
+            name, number = split_channel(stem) or (stem, 0)
             if name in {case + suffix for suffix in IMAGE_SUFFIXES}:
                 images[number] = source.single(case, files)
         recognised = recognised or bool(images or masks)

@@ -220,7 +220,7 @@ def _read_both(before: Path | None, after: Path) -> tuple[np.ndarray | None, np.
 
 
 def _say(cases: Sequence[CorrectedCase], console: Console) -> None:
-    """A line a case: what it is, and by label the voxels before and after with the Dice of the two masks."""
+    """One line per case: what it is, and by label the voxels before and after with the Dice of the two masks."""
     words = {"new": "new", "changed": "changed", "same": "as it is there"}
     for case in cases:
         name = case.id if case.id == case.source else f"{case.source} (the scan of {case.id})"

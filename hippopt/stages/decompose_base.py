@@ -110,7 +110,7 @@ def _kept_or_computed(
             console.warn(f"{cache}: holds another decomposition ({differences(record, wanted)}); computed anew")
         except WeightsError as error:
             console.warn(f"{str(error).partition('; ')[0]}; computed anew")
-    kind = "t-SVD" if METHODS[method].adapter == "lora_pt" else "SVD of each matrix"
+    kind = "t-SVD" if METHODS[method].tensor else "SVD of each matrix"
     stacks = ", ".join(dict.fromkeys(planned_name(name) for name in wanted.stacks))
     console.say(f"decomposition of base {card.name} at rank {ranks}: computing the {kind} of {stacks}")
     started = time.perf_counter()

@@ -48,9 +48,14 @@ def check_target(request: ExportRequest) -> None:
 
 
 def export_model(
-    workspace: Workspace, dataset: str, run: str, base: tuple[Mapping[str, torch.Tensor], BaseCard] | None,
-    judged_by: Mapping[str, Record], request: ExportRequest, console: Console,
-) -> ModelManifest:  # fmt: skip
+    workspace: Workspace,
+    dataset: str,
+    run: str,
+    base: tuple[Mapping[str, torch.Tensor], BaseCard] | None,
+    judged_by: Mapping[str, Record],
+    request: ExportRequest,
+    console: Console,
+) -> ModelManifest:
     """Write the file. Everything is restored once before, as prediction would; raises HippoptError's kinds.
 
     judged_by: file name, of OPTIONAL, -> record that prediction judges masks by.

@@ -55,7 +55,7 @@ def train_fold(
     run_plan: Path,
     console: Console,
     started: float,
-    signals: StopSignals,
+    stop: StopSignals,
 ) -> None:
     """Train and store the adapter, and beside the folds the plan. The caller holds the fold's lock.
 
@@ -64,8 +64,8 @@ def train_fold(
     """
     check_start(request, inputs, folder)
     if request.resume and folder.adapter_card.exists():
-        if not _ensure_locator(request, inputs, folder, console, signals):
-            signals.stop_if_asked("while its locator was trained")
+        if not _ensure_locator(request, inputs, folder, console, stop):
+            stop.stop_if_asked("while its locator was trained")
         console.say(f"fold {request.fold}: trained already; validation follows")
         return
     remove_leftovers(folder.path)
@@ -91,10 +91,10 @@ def train_fold(
         + " parameters"
     )
     inputs = replace(inputs, borders=_part_borders(inputs, console))
-    if not _ensure_locator(request, inputs, folder, console, signals):
+    if not _ensure_locator(request, inputs, folder, console, stop):
         begun.save()
-        signals.stop_if_asked("while its locator was trained")
-    _run_loop(request, inputs, folder, console, begun, started, signals)
+        stop.stop_if_asked("while its locator was trained")
+    _run_loop(request, inputs, folder, console, begun, started, stop)
     if inputs.earlier is None and state.step < 2 * inputs.plan.schedule.warmup_steps:
         console.warn(
             f"only {state.step} steps, of which {inputs.plan.schedule.warmup_steps} are warm-up: this network is hardly"
@@ -146,7 +146,7 @@ def _part_borders(inputs: FoldInputs, console: Console) -> PartBorders | None:
 
 
 def _ensure_locator(
-    request: FoldRequest, inputs: FoldInputs, folder: FoldFolder, console: Console, signals: StopSignals
+    request: FoldRequest, inputs: FoldInputs, folder: FoldFolder, console: Console, stop: StopSignals
 ) -> bool:
     """Write or train the fold's locator where the plan has one; a resumed fold keeps one that is whole and of this
     plan, cases and seed.
@@ -174,7 +174,7 @@ def _ensure_locator(
         plan,
         request.seed,
         lambda steps: console.track(steps, "locator", len(steps)),
-        lambda: signals.stopping,
+        lambda: stop.stopping,
     )
     if trained is None:
         return False
@@ -207,7 +207,7 @@ def _run_loop(
     console: Console,
     begun: Begun,
     started: float,
-    signals: StopSignals,
+    stop: StopSignals,
 ) -> None:
     plan, tuned, state = inputs.plan, begun.tuned, begun.state
     looked_at, kind = (inputs.val, "validation") if inputs.val else (inputs.train, "training")
@@ -244,7 +244,7 @@ def _run_loop(
 
     with open_batches(inputs.shown, plan, request.seed, state.step, request.workers) as batches:
         hooks = LoopHooks(
-            on_epoch, bar.update, on_skip, lambda: signals.stopping, tuned.penalty,
+            on_epoch, bar.update, on_skip, lambda: stop.stopping, tuned.penalty,
             lambda updates: tuned.after_update(updates, budget.steps), on_halved,
         )  # fmt: skip
         try:
@@ -255,4 +255,4 @@ def _run_loop(
             bar.close()
         if not done:
             begun.save()
-            signals.stop_if_asked(f"at step {state.step}")
+            stop.stop_if_asked(f"at step {state.step}")

@@ -43,7 +43,6 @@ def write_adapter(
     by_id = {case.id: case for case in inputs.fingerprint.cases}
     own = [by_id[case.id].image_hash for case in inputs.train]
     traits = METHODS[request.method]
-    tensor = traits.adapter == "lora_pt"
     libraries = ("torch", "monai", *([traits.package] if traits.package else []))
     card = AdapterCard(
         method=request.method,
@@ -57,8 +56,8 @@ def write_adapter(
         out_channels=len(plan.network_classes),
         patch_size=plan.patch_size,
         rank=plan.adapter.rank if traits.ranked else None,
-        core=plan.adapter.core if tensor else None,
-        balance=plan.adapter.balance if tensor else None,
+        core=plan.adapter.core if traits.tensor else None,
+        balance=plan.adapter.balance if traits.tensor else None,
         stacks=tuned.stacks,
         remade=tuned.remade,
         trained_parameters=tuned.counts(),

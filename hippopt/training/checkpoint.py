@@ -35,8 +35,14 @@ class LoopState:
     initial_sha256: str | None = None
 
 
-def save_resume(path: Path, previous: Path, tensors: Mapping[str, torch.Tensor], optimizer: torch.optim.Optimizer,
-                names: list[str], state: LoopState) -> None:  # fmt: skip
+def save_resume(
+    path: Path,
+    previous: Path,
+    tensors: Mapping[str, torch.Tensor],
+    optimizer: torch.optim.Optimizer,
+    names: list[str],
+    state: LoopState,
+) -> None:
     """Write the resume file; the one before becomes `previous`, so that one whole file exists at any moment.
 
     `names`: of the optimiser's parameters, group after group.

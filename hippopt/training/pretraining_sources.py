@@ -19,7 +19,7 @@ from hippopt.batches.label_maps import CLASSES, LabelMaps, read_label_maps, read
 from hippopt.batches.synthesis import Synthesiser, synthetic_batch, synthetic_batches
 from hippopt.console import Console
 from hippopt.errors import UsageError
-from hippopt.networks.base_files import read_base, shipped_base
+from hippopt.networks.base_files import base_file, read_base
 from hippopt.networks.tensor_files import file_sha256
 from hippopt.networks.unetr import SIZES
 from hippopt.training.precision import use_bfloat16
@@ -68,7 +68,7 @@ def start_of(source: SourceRequest) -> Base | None:
     """The base to begin from, where one is named. Raises WeightsError."""
     if source.base is None:
         return None
-    return read_base(source.base if source.base.exists() else shipped_base(str(source.base)) or source.base)
+    return read_base(base_file(source.base))
 
 
 def all_seen(own: Sequence[str], start: Base | None) -> tuple[str, ...] | None:

@@ -147,7 +147,7 @@ class _Drawing:
 
     def tile(
         self, plane: str, index: int, caption: str = "", marks: tuple[int, ...] = (), pixel_mm: float = PIXEL_MM
-    ) -> Tile:  # fmt: skip
+    ) -> Tile:
         z, y, x = self.spacing_mm
         row_mm, column_mm = {AXIAL: (y, x), CORONAL: (z, x), SAGITTAL: (z, y)}[plane]
         grey = cut_plane(self.grey, plane, index)
@@ -183,7 +183,7 @@ def cut_plane(array: np.ndarray, plane: str, index: int) -> np.ndarray:
 
 def _volume(
     grey: np.ndarray, masks: Mapping[str, np.ndarray], spacing_mm: tuple[float, float, float], at: tuple[int, int, int]
-) -> dict[str, Any]:  # fmt: skip
+) -> dict[str, Any]:
     """The box as coronal slices from front to back, for the scroller:
     shape, spacing and start in the order (slice, row, column).
     """
