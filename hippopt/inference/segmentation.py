@@ -65,6 +65,11 @@ def segment(loaded: LoadedScan, ensemble: Ensemble, standards: Standards, wanted
     Returns:
         The mask (Z, Y, X) in the scan's own grid with label values, rows of volumes.tsv (mm3), warnings, and the maps
         that were wanted.
+
+    Raises:
+        Interrupted: a signal came in the middle of a scan that would have taken long, where the ensemble's
+            `windows.watch` looks for one.
+        torch.OutOfMemoryError: one window alone does not fit the memory of the GPU.
     """
     plan = ensemble.plan
     name, scan, properties = loaded.files.id, loaded.scan, loaded.properties

@@ -55,14 +55,26 @@ class TensorSVD:
 
 
 def t_svd(w: Tensor | Sequence[Tensor], rank: int | None = None, group: Group = ()) -> TensorSVD:
-    """The t-SVD of (K, m, n), or its `rank` leading triplets. `w`: a tensor, or its K slices (m, n), which are then
-    never copied as a whole. group: what the slices are the elements of, as in tensor_algebra; empty for a cycle.
+    """Decompose a tensor (K, m, n) by the t-SVD, or give its `rank` leading triplets.
 
     An SVD leaves the phase of each singular pair open; the product does not depend on it, but the real factors and
     their training do. So the entry of largest modulus in every column of U^ is made real and positive, and the
     frequencies that are real (zero, and Nyquist in even cycles) are decomposed by a real SVD. Computed in float64, but
     for a few triplets of large matrices (see _leading); one frequency after the other, so that the work needs little
-    more memory than the transform. Raises ValueError for a rank outside 1 to min(m, n).
+    more memory than the transform.
+
+    Args:
+        w: a real tensor (K, m, n) of any floating dtype, or its K slices (m, n), which are then never copied as a
+            whole. Gradients do not flow through the decomposition.
+        rank: number of triplets, 1 to min(m, n); all of them by default.
+        group: what the K slices are the elements of, as in tensor_algebra; empty for a cycle.
+
+    Returns:
+        U (K, m, r), the tubes of S (K, r) and V (K, n, r), float64 on the device of `w`, with the singular values
+        (F, r) of each frequency.
+
+    Raises:
+        ValueError: a rank outside 1 to min(m, n), or a group that has not K elements.
     """
     slices = [part.detach() for part in (w.unbind(0) if isinstance(w, Tensor) else w)]
     count, (m, n) = len(slices), slices[0].shape

@@ -47,9 +47,19 @@ class ModelParts:
 
 
 def assemble_model(workspace: Workspace, run: str, parts: ModelParts) -> AdapterCard:
-    """Write plan, adapter, locator and cohort of a run under results/; the caller has made sure that it may be written.
+    """Write plan, adapter, locator and cohort of a run under results/.
 
-    Raises WeightsError where the base's classes do not mean the plan's, OutputError.
+    Args:
+        workspace: where the run goes; the caller has made sure that it may be written.
+        run: its name.
+        parts: plan, base, locator and maps. The base's classes mean those of the plan, which the caller has checked.
+
+    Returns:
+        The card of the run's only fold.
+
+    Raises:
+        WeightsError: the base's weights do not fit its own card's network.
+        OutputError: a file cannot be written.
     """
     plan, (state, card) = parts.plan, parts.base
     folder = workspace.fold(plan.dataset, run, FOLD)

@@ -64,7 +64,7 @@ def contrast_on_maps(maps: LabelMaps, synthesis: SynthesisSettings, plan: Plan) 
 def calibrate_on_maps(
     ensemble: Ensemble, maps: LabelMaps, synthesis: SynthesisSettings, card: AdapterCard, console: Console
 ) -> Calibration | None:
-    """The calibration, each map being a fold of its own; None where there are too few maps.
+    """Fit a model's predicted Dice on synthetic scans of maps, each map being a fold of its own.
 
     Args:
         ensemble: the network, its plan and how it looks at a scan.
@@ -72,6 +72,13 @@ def calibrate_on_maps(
         synthesis: how the base's own scans were made; here the windows are full.
         card: of the network.
         console: shows a bar.
+
+    Returns:
+        What tells a mask's Dice from the networks' own signals; None where too few maps are held out, or too few of
+        their scans segmented.
+
+    Raises:
+        ValueError: the plan has not exactly one label of the left side and its twin of the right.
     """
     plan = ensemble.plan
     settings = msgspec.structs.replace(synthesis, patch_size=plan.patch_size, p_field_of_view=0.0)

@@ -74,8 +74,18 @@ class _Made:
 def combine_maps(inputs: CombiningInputs, console: Console) -> list[Row]:
     """Write the combined maps, the table of all of them and their origin; the folder appears whole or not at all.
 
-    A map depends on the seed, its place in the list, the two files and the table of numbers alone. Raises DatasetError
-    naming all maps that cannot be used or of which the rule leaves none, OutputError.
+    A map depends on the seed, its place in the list, the two files and the table of numbers alone.
+
+    Args:
+        inputs: pairs of files, the rule of what is kept, and where the result goes.
+        console: shows a bar.
+
+    Returns:
+        One row per pair, by the name of its map; also of those that the rule leaves out.
+
+    Raises:
+        DatasetError: lists every map that cannot be used, or says that the rule leaves none.
+        OutputError: the folder is there and `overwrite` is not given, or it cannot be written.
     """
     by_head: dict[Path, list[int]] = {}
     for place, (_, head) in enumerate(inputs.pairs):

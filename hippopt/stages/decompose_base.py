@@ -39,10 +39,26 @@ Base = tuple[Mapping[str, torch.Tensor], BaseCard]
 def decompose_base(
     planned: PlannedDataset, run: str, method: Method, base: Base, anew: Collection[str], console: Console
 ) -> InitialFactors:
-    """The factors that all folds of the run start from; written to the run's folder where they are not there yet.
+    """Give the factors that all folds of a run start from; written to its folder where they are not there yet.
 
-    anew: the folds that are now trained from the beginning. Every other fold of the run keeps the factors that it began
-    with. Raises WeightsError where those are lost, or were made of another base, rank, stacks or form of S.
+    Args:
+        planned: the data set with its plan and workspace.
+        run: the run's name.
+        method: one that starts from singular vectors of the base.
+        base: tensors and card of the base.
+        anew: the folds that are now trained from the beginning. Every other fold of the run keeps the factors that it
+            began with.
+        console: says where the factors come from, and what was wrong with those that were there.
+
+    Returns:
+        The factors, float16, by the names of their stacks or layers.
+
+    Raises:
+        WeightsError: the base does not fit the plan's network or a rank does not fit its weights; or the factors that
+            another fold began with are lost, or were made of another base, rank, stacks or form of S.
+        UsageError: a library that the method needs is not installed, or the method has no factors for the kernels that
+            the plan names.
+        OutputError: the run's folder cannot be written.
     """
     plan, path = planned.plan, planned.workspace.initial_factors(planned.name, run)
     with torch.device("meta"):

@@ -39,10 +39,22 @@ class LabelNames:
 def evaluate(
     predictions: Path, labels: Path, names: LabelNames, jobs: int, console: Console
 ) -> tuple[pd.DataFrame, list[str]]:
-    """(case table, faults). Cases are matched by file name without its ending; a case that cannot be scored is a fault.
+    """Score a folder of masks. Cases are matched by file name without its ending.
 
-    Raises DatasetError when a folder is empty, nothing matches, masks and labels have no value in common, or a value is
-    no label that is known.
+    Args:
+        predictions: folder of masks, each in its label's grid.
+        labels: folder of reference labels.
+        names: names and values of the labels, and each case's subject.
+        jobs: cases at a time.
+        console: shows a bar, and warns of labels that are scored nowhere.
+
+    Returns:
+        The case table, one row per case and label, with distances in mm and volumes in mm3; and the faults of the cases
+        that could not be scored, a line each.
+
+    Raises:
+        DatasetError: a folder is empty, nothing matches or can be scored, files name their values otherwise, masks and
+            labels have no value in common, or a value is no label that is known.
     """
     predicted, reference = files_by_case(predictions, "-p", console), files_by_case(labels, "-l", console)
     common = sorted(set(predicted) & set(reference))

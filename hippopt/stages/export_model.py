@@ -56,9 +56,25 @@ def export_model(
     request: ExportRequest,
     console: Console,
 ) -> ModelManifest:
-    """Write the file. Everything is restored once before, as prediction would; raises HippoptError's kinds.
+    """Write the file of a model. Everything is restored once before, as prediction would.
 
-    judged_by: file name, of OPTIONAL, -> record that prediction judges masks by.
+    Args:
+        workspace: where the run lies.
+        dataset: the data set's full name, `DatasetNNN_Name`.
+        run: the run's name.
+        base: tensors and card of the base; None where the run began from random weights.
+        judged_by: file name, of `OPTIONAL` in artifacts/model_file.py, to the record that prediction judges masks by.
+        request: where the file goes, and what goes into it.
+        console: shows a bar.
+
+    Returns:
+        The manifest: data set, run, folds, base, and every member with its size in bytes and its sha256.
+
+    Raises:
+        PlanError: the run's plan cannot be read, or breaks a rule.
+        StaleArtifactError: a fold or its locator was trained with another plan.
+        WeightsError: a fold, its locator, the initial factors or the base are missing, damaged, or not of one model.
+        OutputError: a file is there and `overwrite` is not given, or it cannot be written.
     """
     check_target(request)
     plan = load_plan(workspace.run_plan(dataset, run))

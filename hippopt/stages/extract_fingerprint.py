@@ -19,14 +19,15 @@ OUTSIDE = 0.2  # share of a structure on zero-valued voxels that makes a flipped
 
 
 def extract_fingerprint(dataset: Dataset, surveys: Sequence[CaseSurvey]) -> Fingerprint:
-    """Make the fingerprint of a verified data set.
+    """Make the fingerprint of a verified data set. Whatever could be wrong with a case, verify_dataset has refused.
 
     Args:
         dataset: the data set as a record.
         surveys: what was read of each case, in the data set's order.
 
     Returns:
-        Grids, boxes, volumes (mm3) and intensities per case, their medians, and hashes of all files.
+        Grids, boxes, volumes (mm3) and intensities per case, their median spacing (mm) and shape (Z, Y, X), hashes of
+        all files, and warnings of what is odd.
     """
     cases = tuple(survey.fingerprint for survey in surveys if survey.fingerprint is not None)
     labels = list(dataset.foreground)

@@ -49,11 +49,24 @@ def install_model(
     outside_bytes: bytes | None,
     console: Console,
 ) -> None:
-    """Check the whole file, then write base and run. outside: the base where it is not in the file; its bytes, where
-    they are to be kept.
+    """Check a whole model file, then write its base and its run.
 
-    Raises HippoptError's kinds; after an error the workspace holds what it held before, and at most a base that is
-    whole.
+    After an error the workspace holds what it held before, and at most a base that is whole.
+
+    Args:
+        model: the open file.
+        workspace: where base and run go.
+        run: the name that the run gets.
+        overwrite: replace a run of this name that was installed too.
+        outside: tensors and card of the base where it is not in the file.
+        outside_bytes: that base as a file, where it is to be kept.
+        console: shows bars, and what happens to the base.
+
+    Raises:
+        UsageError: the name is none.
+        WeightsError: the file is damaged, or its parts do not belong together.
+        PlanError: the manifest of the run that is to be replaced cannot be read.
+        OutputError: a run of this name is there and may not be replaced, or nothing can be written.
     """
     manifest, archive = model.manifest, model.archive
     check_place(workspace, manifest.dataset, run, overwrite)

@@ -38,7 +38,21 @@ class Merged:
 
 
 def merge_parts(scans: Sequence[ScanFiles], plan: Plan, request: MergeRequest, console: Console) -> Merged:
-    """Write the tables. No network is needed: a mask whose rows are lost, or that was changed, is measured."""
+    """Write the tables of a study. No network is needed: a mask whose rows are lost, or that was changed, is measured.
+
+    Args:
+        scans: all scans of the study, in the order of the tables.
+        plan: of the networks that made the masks: labels and their values.
+        request: the folders, and what the masks are judged by.
+        console: shows a bar, and says what is wrong with which scan.
+
+    Returns:
+        Numbers of masks and of failures, and which scans were not tried. A scan that cannot be measured is a failure;
+        the others are merged.
+
+    Raises:
+        OutputError: a table cannot be written.
+    """
     outcomes = Outcomes(request.output, plan, None, console)
     masks = KeptMasks(outcomes, plan, request.standards, request.volume)
     count, missing = 0, []

@@ -25,6 +25,9 @@ def join_models(target: Path, files: Mapping[str, Path], best: Best, console: Co
         best: the choice.
         console: shows a bar.
 
+    Returns:
+        The manifest: data set, runs, and every member with its size in bytes and its sha256.
+
     Raises:
         OutputError: it cannot be written.
     """

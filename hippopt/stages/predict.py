@@ -54,13 +54,23 @@ class PredictionSettings:
 def predict(
     scans: Sequence[ScanFiles], ensemble: Ensemble, request: PredictionSettings, console: Console
 ) -> tuple[int, int, int]:
-    """Write one mask per scan, `volumes.tsv` and `failures.tsv`; a part writes its journal in place of tables:
-    (segmented, kept, failed).
+    """Write one mask per scan, `volumes.tsv` and `failures.tsv`; a part writes its journal in place of tables.
 
     A mask that is there already is kept; new scans come first. The next scan is read and prepared while the network
-    works on this one. The tables are written as the work goes on. Raises Interrupted after SIGINT or SIGTERM, once the
-    scan at hand is finished,
-    or given up where that would take long.
+    works on this one. The tables are written as the work goes on.
+
+    Args:
+        scans: what to segment. One that cannot be is listed in `failures.tsv`, and the others go on.
+        ensemble: the networks, their plan, and how they look at a scan.
+        request: the output folder, the maps that are wanted, and what masks are judged by.
+        console: shows bars and warnings.
+
+    Returns:
+        Numbers of scans that were segmented now, that were kept, and that failed.
+
+    Raises:
+        Interrupted: after SIGINT or SIGTERM, once the scan at hand is finished, or given up where that would take long.
+        OutputError: a table cannot be written.
     """
     remove_leftovers_of_the_dead(request.output)
     batch = _Batch(scans, ensemble, request, console)

@@ -43,7 +43,9 @@ def prepare_unlabelled(
         The cases, and the content hashes of the scans.
 
     Raises:
-        HippoptError's kinds: a scan or a mask cannot be read, or they do not lie in one grid.
+        ImageError: a scan or a mask cannot be read, or they do not lie in one grid.
+        OutputError: the folder cannot be written.
+        Interrupted: where `stop` says so.
     """
     cases: list[TrainingCase] = []
     seen = []

@@ -53,10 +53,28 @@ def pretrain(
     console: Console,
     signals: StopSignals,
 ) -> BaseCard:
-    """Train; returns the card of the base, stored as `folder.base` with `folder.card` beside it by the first process.
+    """Train a base, stored as `folder.base` with `folder.card` beside it by the first process.
 
-    The caller holds the folder's lock. Raises TrainingError, WeightsError, OutputError in one line; Interrupted after a
-    signal, with the state saved.
+    The caller holds the folder's lock.
+
+    Args:
+        request: how long to train, and whether to resume or to begin anew.
+        inputs: card, schedule, batches (B, C, Z, Y, X), and fixed windows (N, C, Z, Y, X) to validate on.
+        folder: where base, card, log and the state for resuming go.
+        group: the processes that train together.
+        console: progress goes here.
+        signals: a stop signal ends the training after the step at hand.
+
+    Returns:
+        The card of the base, with the Dice of the weights as they are stored.
+
+    Raises:
+        TrainingError: what was asked does not fit what is there, too many steps in a row are not finite, a weight does
+            not fit half precision, or another process of the group was stopped.
+        PlanError: the settings that it was begun with cannot be read.
+        WeightsError: the weights to begin with, or those of the resume file, do not fit the network.
+        OutputError: the disk is too small, or nothing can be written.
+        Interrupted: after a signal, with the state saved.
     """
     check_pretraining(request, folder)
     # each takes scans of its own: another number goes through others

@@ -35,7 +35,20 @@ class CohortFiles:
 
 
 def report_cohort(path: Path, cohort: Cohort, files: CohortFiles, console: Console) -> tuple[list[Path], int]:
-    """Write the page: (its files, scans without pictures)."""
+    """Write the page of a cohort.
+
+    Args:
+        path: the page; where it has parts, they lie in a folder beside it.
+        cohort: the scans with their volumes (mm3), and all else that the page says.
+        files: scans and masks that the pictures are drawn from, each pair in one grid.
+        console: shows a bar, and says which scan has no pictures.
+
+    Returns:
+        The files of the page, the first to open first; and the number of scans without pictures.
+
+    Raises:
+        OutputError: a file cannot be written.
+    """
     without = 0
     sides = {row.value: row.side for scan in cohort.scans for row in scan.labels if row.side}
     values = {row.value: cohort.labels[row.label] for scan in cohort.scans for row in scan.labels}

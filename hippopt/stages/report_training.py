@@ -29,7 +29,17 @@ class CaseFiles:
 def draw_worst(
     cases: Sequence[CaseFiles], values: Mapping[str, int], sides: Mapping[str, str], console: Console
 ) -> list[WorstCase]:
-    """Draw each case with both outlines. values: label -> its value, without the background; sides: label -> side."""
+    """Draw each case with the outlines of its mask and of its reference.
+
+    Args:
+        cases: the files of each case; mask, reference and scan have one shape.
+        values: label to its value in masks and references, without the background.
+        sides: label to its side, "left" or "right".
+        console: shows a bar, and says which case has no pictures.
+
+    Returns:
+        The pictures of each case, in the same order. One that cannot be drawn has the reason in their place.
+    """
     return [_draw(files, values, sides, console) for files in console.track(cases, "draw", len(cases))]
 
 

@@ -9,7 +9,17 @@ from hippopt.scoring.tables import read_case_table, summarise, write_csv, write_
 
 
 def score_run(planned: PlannedDataset, run: str, console: Console) -> None:
-    """Scores of every finished fold of the run together: written beside the folds, and said where there are several."""
+    """Write the scores of all validated folds of a run together, with their means, where there are several.
+
+    Args:
+        planned: the data set with its plan and workspace.
+        run: the run's name.
+        console: the means go here.
+
+    Raises:
+        DatasetError: a fold's table was changed, or two folds have validated the same case.
+        OutputError: a table cannot be written.
+    """
     folds = [planned.fold(run, str(number)) for number in range(len(planned.plan.folds))]
     tables = [
         read_case_table(folder.metrics) for folder in folds if folder.summary.exists() and folder.metrics.exists()

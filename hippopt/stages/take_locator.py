@@ -18,7 +18,18 @@ NEAR_MM = 8.0  # a centre this near to the true one: the window around it holds 
 def take_locator(
     ready: ReadyLocator, cases: Sequence[TrainingCase], plan: Plan, fold: str, console: Console
 ) -> ReadyLocator | None:
-    """The locator where it serves the fold, else None; either is said, with the reason."""
+    """Take a ready model's locator for a fold where it serves, and say why or why not.
+
+    Args:
+        ready: the locator with its name, the regions that it looks for, and its channels.
+        cases: the fold's training cases; images (C, Z, Y, X) and labels (Z, Y, X) as preprocessed.
+        plan: gives the labels' regions, the spacing (mm) and the settings of locators.
+        fold: its name, for what is said.
+        console: the reason goes here.
+
+    Returns:
+        The locator where it finds every region of every case; else None, and the fold trains its own.
+    """
     fault = locator_fault(ready, cases, plan)
     if fault:
         console.say(f"fold {fold}: a locator is trained, since that of {ready.name} {fault}")

@@ -59,8 +59,26 @@ def train_fold(
 ) -> None:
     """Train and store the adapter, and beside the folds the plan. The caller holds the fold's lock.
 
-    `started`: time.perf_counter() when the command began. Raises TrainingError, WeightsError, OutputError in one line;
-    Interrupted after a signal, with the state saved.
+    Args:
+        request: method, fold, seed, how long to train, and whether to resume or to begin anew.
+        inputs: plan, fingerprint, cases as preprocessed, base, initial factors and device.
+        folder: where adapter, locator, log and the state for resuming go.
+        run_plan: where the plan goes, beside the folds.
+        console: progress goes here.
+        started: `time.perf_counter()` when the command began: what was done before counts for `--minutes`.
+        stop: a stop signal ends the training after the step at hand.
+
+    Raises:
+        TrainingError: what was asked does not fit what is there, the settings are others than a resumed fold began
+            with, or too many steps in a row are not finite.
+        PlanError: the settings that it was begun with cannot be read.
+        StaleArtifactError: a preprocessed array is damaged or missing.
+        WeightsError: base, initial factors or resumed weights do not fit the network, or the base has seen validation
+            cases.
+        UsageError: a library that the method needs is not installed, or the method has no factors for the kernels that
+            the plan names.
+        OutputError: the disk is too small, or nothing can be written.
+        Interrupted: after a signal, with the state saved.
     """
     check_start(request, inputs, folder)
     if request.resume and folder.adapter_card.exists():

@@ -27,12 +27,26 @@ def head_locator(
     console: Console,
     signals: StopSignals,
 ) -> tuple[nn.Module, float]:
-    """(the locator, the seconds that its training took). One that is finished is taken as it is.
+    """Train the locator of a model, or take one that is finished as it is.
 
-    overwrite: one that is unfinished, or had other settings, is trained anew.
+    Args:
+        inputs: maps, how scans are made of them, the plan with its locator, seed and device.
+        folder: where settings, log and the state for resuming go.
+        resume: go on with one that is begun.
+        overwrite: train one anew that is unfinished, or had other settings.
+        console: progress goes here.
+        signals: a stop signal ends the training after the step at hand.
 
-    Raises TrainingError where one is begun and neither --resume nor --overwrite was given, or it had other settings;
-    Interrupted after a signal, with the state kept.
+    Returns:
+        The locator, from images (B, C, Z, Y, X) at its own spacing to logits of the regions; and the seconds that its
+        training took.
+
+    Raises:
+        TrainingError: one is begun and neither `resume` nor `overwrite` is given, it had other settings, there is
+            nothing to resume, or another process trains it.
+        PlanError: the settings that it was begun with cannot be read.
+        OutputError: nothing can be written.
+        Interrupted: after a signal, with the state kept.
     """
     assert inputs.plan.locator is not None
     steps = inputs.plan.locator.steps
