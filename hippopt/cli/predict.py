@@ -117,6 +117,8 @@ def _work(options: argparse.Namespace, workspace: Workspace, console: TerminalCo
 
         here = Workspace(options.root.absolute())
         asked = ["-d", dataset, "--root", str(options.root), *request_arguments(request), "--slurm", str(options.slurm)]
+        asked += ["--report"] if options.report else []
+        asked += [] if options.seconds_per_scan is None else ["--seconds-per-scan", f"{options.seconds_per_scan:g}"]
         script = ScriptRequest(
             options.slurm, shlex.join(["hippopt_predict", *asked]), options.seconds_per_scan, options.report
         )

@@ -8,7 +8,7 @@ import json
 import os
 import re
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -48,8 +48,7 @@ def bids_description(folder: Path) -> dict[str, Any]:
 def bids_scans(request: BidsRequest, output: Path) -> list[ScanFiles]:
     """The scans, by their names without suffix and ending.
 
-    Raises DatasetError, also where two files are one scan, or UsageError for a participant or a session that is not
-    there.
+    Raises DatasetError, or UsageError for a participant or a session that is not there.
     """
     bids_description(request.folder)
     wanted = {label.removeprefix("sub-") for label in request.participants}
@@ -58,34 +57,41 @@ def bids_scans(request: BidsRequest, output: Path) -> list[ScanFiles]:
     if missing:
         raise UsageError(f"--participant-label {' '.join(missing)}: not in {request.folder}")
     sessions = {label.removeprefix("ses-") for label in request.sessions}
-    there: set[str] = set()
     scans: list[ScanFiles] = []
     for subject in subjects:
         folder = request.folder / subject
         names = _folders(folder, "ses-")
-        there |= {name[4:] for name in names}
         places = [Path(subject, name) for name in names if not sessions or name[4:] in sessions]
         for place in [*places, *([] if sessions else [Path(subject)])]:
             scans += list(_anatomical(request, place, output))
-    if absent := sorted(sessions - there):
+    if absent := _absent_sessions(request.folder, sessions):
         raise UsageError(f"--session-label {' '.join(absent)}: no such session in {request.folder}")
-    _refuse_twins(scans)
     if not scans:
         raise DatasetError(
             f"{request.folder}: no *_{request.suffix}.nii.gz under sub-*/[ses-*/]anat; --suffix takes another kind"
         )
-    return sorted(scans, key=lambda files: files.id)
+    return _without_twins(sorted(scans, key=lambda files: files.id))
 
 
-def _refuse_twins(scans: list[ScanFiles]) -> None:
-    """Raises DatasetError where one scan is there twice: their masks would have one name."""
-    first: dict[str, ScanFiles] = {}
+def _absent_sessions(folder: Path, sessions: Collection[str]) -> list[str]:
+    """Those of the sessions that no participant of the data set has."""
+    left = set(sessions)
+    for subject in _folders(folder, "sub-") if left else ():
+        left -= {name[4:] for name in _folders(folder / subject, "ses-")}
+        if not left:
+            break
+    return sorted(left)
+
+
+def _without_twins(scans: list[ScanFiles]) -> list[ScanFiles]:
+    """The scans, where one is there twice once and with its fault: their masks would have one name."""
+    found: dict[str, ScanFiles] = {}
     for files in scans:
-        other = first.setdefault(files.id, files)
+        other = found.setdefault(files.id, files)
         if other is not files:
-            raise DatasetError(
-                f"{other.channels[0]} and {files.channels[0].name} are the same scan by their names; move one away"
-            )
+            fault = f"{other.channels[0]} and {files.channels[0]} are the same scan by their names; move one away"
+            found[files.id] = replace(other, fault=fault)
+    return list(found.values())
 
 
 def derivative_name(stem: str, suffix: str, description: str = "") -> str:

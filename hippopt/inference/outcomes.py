@@ -9,12 +9,14 @@ holds the row.
 import contextlib
 import fcntl
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from hippopt.artifacts.dataset import split_ending
 from hippopt.artifacts.plan import Plan
 from hippopt.console import Console
-from hippopt.files.bids_layout import derivative_name
+from hippopt.errors import OutputError
+from hippopt.files.bids_layout import SEGMENTATION, derivative_name
 from hippopt.files.image_io import mask_ending
 from hippopt.files.scan_listing import ScanFiles
 from hippopt.inference.correct_first import FirstToCorrect, first_to_correct, marked, unmarked
@@ -42,17 +44,38 @@ def mask_path(files: ScanFiles, output: Path) -> Path:
     return files.target or output / (files.id + mask_ending(files.channels[0]))
 
 
-def scans_with_masks(output: Path, beside: bool) -> set[str]:
-    """Name the scans whose masks the tables and journals of an output folder describe.
+def remove_masks(scans: Iterable[ScanFiles], output: Path) -> None:
+    """Remove the masks of these scans and the maps beside them: other networks than those that are to come made them.
+
+    Raises OutputError where one cannot be removed.
+    """
+    for files in scans:
+        for path in (
+            mask_path(files, output),
+            *(map_path(files, kind, output) for kind in (UNCERTAINTY, PROBABILITIES)),
+        ):
+            try:
+                path.unlink(missing_ok=True)
+            except OSError as error:
+                raise OutputError(f"{path}: cannot be removed ({error.strerror}); mend its permissions") from None
+
+
+def masks_of_others(scans: Sequence[ScanFiles], output: Path) -> list[Path]:
+    """List the masks that lie where those of these scans do, and are of other scans.
 
     Args:
+        scans: of this call; with targets (BIDS) all masks under the data set are looked at, else those in `output`.
         output: where tables and journals lie.
-        beside: whether the masks lie there too; then only scans count whose masks are still there.
     """
+    own = {mask_path(files, output) for files in scans}
+    if any(files.target for files in scans):
+        found = output.parent.glob(f"sub-*/**/anat/*_seg-{SEGMENTATION}_dseg.nii.gz")
+        return sorted(path for path in found if path not in own)
+    said = {*read_volumes(output / VOLUMES), *read_journals(part_journals(output))[0]}
     names = [path.name for path in output.iterdir()] if output.is_dir() else []
-    found, _ = read_journals([*single_journals(names, output), *part_journals(output)])
-    said = {*read_volumes(output / VOLUMES), *(scan for scan, outcome in found.items() if outcome.lines)}
-    return said & _stems(names).keys() if beside else said
+    said |= read_journals(single_journals(names, output))[0].keys()
+    there = _stems(name for name in names if split_ending(name) and output / name not in own)
+    return sorted({output / there[scan] for scan in said & there.keys()})
 
 
 def map_path(files: ScanFiles, kind: str, output: Path) -> Path:

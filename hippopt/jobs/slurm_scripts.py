@@ -4,6 +4,7 @@ hippopt submits nothing and watches nothing: the scripts are plain text, explain
 then on.
 """
 
+import hashlib
 import itertools
 import math
 import os
@@ -24,6 +25,7 @@ SECONDS_CROP, SECONDS_WHOLE = 1.0, 10.0  # a scan, five networks, two cores, all
 FLIPS = 8  # times as long with --tta
 PART_MINUTES = 30.0  # long beside the start of a part, short beside what a failing node costs
 AT_ONCE = 20
+SEAL = "# by this number hippopt sees whether the script was edited, and does not replace it then: "
 ARRAY_SIZE = 1001  # SLURM's own default of MaxArraySize
 
 
@@ -84,8 +86,7 @@ def largest_array() -> int:
 def write_scripts(file: Path, job: ArrayJob) -> tuple[Path, list[str]]:
     """(the script of the second job, the two lines that submit both).
 
-    Raises OutputError, also where a script is there already that says something else: it may hold what a person added.
-    Raises UsageError.
+    Raises OutputError, also where a script is there already that a person changed. Raises UsageError.
     """
     file = file.absolute()
     after = file.with_name(f"{file.stem}_{job.after_name}{file.suffix}")
@@ -104,16 +105,32 @@ def write_scripts(file: Path, job: ArrayJob) -> tuple[Path, list[str]]:
         file: _script(job.name, lines, _array_options(job, logs), job.resources, job.command, job.made_by),
         after: _script(f"{job.name}-{job.after_name}", lines, options, job.after_needs, job.after, job.made_by),
     }
-    for path, text in texts.items():
-        if path.exists() and path.read_bytes() != text.encode():
+    for path in texts:
+        if path.exists() and not _as_written(path.read_text(errors="replace")):
             raise OutputError(
-                f"--slurm {path}: is there already and says something else, which may be yours; remove it, or give"
-                " another name"
+                f"--slurm {path}: is there already, and not as hippopt wrote it; remove it, or give another name"
             )
     logs.mkdir(parents=True, exist_ok=True)
     for path, text in texts.items():
-        write_bytes(path, text.encode())
+        write_bytes(path, _sealed(text).encode())
     return after, lines
+
+
+def _sealed(text: str) -> str:
+    """A script with a line at the end of its header, by which it can be told later whether a person edited it."""
+    before, blank, after = text.partition("\n#\n")
+    return f"{before}\n{SEAL}{_digest(text)}{blank}{after}"
+
+
+def _as_written(text: str) -> bool:
+    """Whether a script is as hippopt wrote it."""
+    before, seal, after = text.partition(SEAL)
+    digest, _, rest = after.partition("\n")
+    return bool(seal) and digest == _digest(before + rest)
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _array_options(job: ArrayJob, logs: Path) -> list[tuple[str, str]]:

@@ -27,7 +27,7 @@ from hippopt.networks.memory import training_bytes
 from hippopt.planned_dataset import PlannedDataset
 from hippopt.planning.run_plan import run_name
 from hippopt.recipes.chosen_run import chosen_run
-from hippopt.recipes.parts import dealt_in
+from hippopt.recipes.parts import dealt_in, open_list
 from hippopt.recipes.prediction import check_identity, run_identity
 from hippopt.recipes.requested_plan import requested_plan
 from hippopt.recipes.training_inputs import check_run_plan
@@ -75,6 +75,8 @@ def write_study(
     seconds = script.seconds or seconds_of_scan(plan, len(folds), request.tta)
     largest = largest_array()
     dealt = dealt_in(request.output, request.parts)
+    if dealt:  # what came later is in no part
+        scans = open_list(request.source, request.output, scans, dealt, console).scans
     parts = dealt or request.parts or choose_parts(len(scans), seconds, largest)
     if parts > largest:
         raise UsageError(

@@ -15,11 +15,10 @@ from hippopt.errors import OutputError, UsageError
 from hippopt.files.scan_listing import ScanFiles, list_scans
 from hippopt.inference.journal import Part
 from hippopt.inference.label_tables import write_label_tables
-from hippopt.inference.outcomes import scans_with_masks
+from hippopt.inference.outcomes import masks_of_others, remove_masks
 from hippopt.inference.output_checks import check_output, check_outputs
 from hippopt.inference.request import PredictionRequest
 from hippopt.inference.segmentation import Wanted
-from hippopt.inference.volume_table import as_text
 from hippopt.jobs.array_tasks import part_number
 from hippopt.networks.device import choose_device
 from hippopt.networks.lean_import import import_monai
@@ -92,7 +91,9 @@ def segment_batch(chosen: ChosenRun, batch: Batch, request: PredictionRequest, c
         {"locators_sha256": list(opened.locators_sha256)} if opened.locators else {}
     )
     old = check_identity(request, identity)
-    _refuse_mixing(request, identity, scans)
+    if request.overwrite and _made_otherwise(request, identity):
+        _refuse_mixing(request, identity, scans)
+        remove_masks(scans, request.output)  # the same command without --overwrite must not take them for its own
     known = {key: old[key] for key in LIST_KEYS if key in old}
     dealt = batch.dealt or known
     if old != {**identity, **dealt}:
@@ -180,23 +181,23 @@ def _changes(old: Mapping[str, Any], identity: Mapping[str, Any]) -> str:
     )
 
 
-def _refuse_mixing(request: PredictionRequest, identity: Mapping[str, Any], scans: Sequence[ScanFiles]) -> None:
-    """Raises OutputError where --overwrite would put masks of some scans beside those that something else made of
-    others: one part of a study, one participant, or a folder of other scans.
-    """
-    if not request.overwrite:
-        return
+def _made_otherwise(request: PredictionRequest, identity: Mapping[str, Any]) -> str:
+    """What differs where the masks that are there were made by something else; empty where nobody can tell."""
     try:
         old = known_identity(request.output) or {}
     except OutputError:  # damaged: --overwrite is the remedy that it names
-        return
-    changed = _changes(old, identity) if old else ""
-    if not changed:
-        return
-    beside = not any(files.target for files in scans)
-    others = sorted(scans_with_masks(request.output, beside) - {as_text(files.id) for files in scans})
+        old = {}
+    return _changes(old, identity) if old else ""
+
+
+def _refuse_mixing(request: PredictionRequest, identity: Mapping[str, Any], scans: Sequence[ScanFiles]) -> None:
+    """Raises OutputError where masks of other scans lie there: one part of a study, one participant, or a folder of
+    other scans would put masks of two networks beside each other, and nobody could tell them apart later.
+    """
+    others = masks_of_others(scans, request.output)
     if others:
         raise OutputError(
-            f"{request.output}: {counted(len(others), 'mask')} of other scans ({some(others)}) were made otherwise"
-            f" ({changed}); --overwrite would mix them with the new ones; choose another -o, or remove what is there"
+            f"{request.output}: {counted(len(others), 'mask')} of other scans ({some([path.name for path in others])})"
+            f" were made otherwise ({_made_otherwise(request, identity)}); --overwrite would mix them with the new"
+            " ones; choose another -o, or remove these masks"
         )

@@ -11,11 +11,13 @@ import socket
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from hippopt.artifacts.this_host import this_host
 from hippopt.errors import OutputError, TrainingError
 from hippopt.training.slurm_job import job_has_ended
 
 JOB_ID, RESTARTS, CLUSTER = "SLURM_JOB_ID", "SLURM_RESTART_COUNT", "SLURM_CLUSTER_NAME"
-JOB_NAMES = (CLUSTER, JOB_ID, "SLURM_ARRAY_JOB_ID", "SLURM_ARRAY_TASK_ID", RESTARTS)
+ARRAY, TASK = "SLURM_ARRAY_JOB_ID", "SLURM_ARRAY_TASK_ID"
+JOB_NAMES = (CLUSTER, JOB_ID, ARRAY, TASK, RESTARTS)
 NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)  # some network file systems
 
 
@@ -33,11 +35,11 @@ def fold_lock(path: Path) -> Iterator[bool]:
         try:
             # through the same handle: closing another one of this file would free the lock
             holder = _parse(os.pread(handle, 10_000, 0))
-            if holder.get("host") == socket.gethostname():
-                held = not (locked or _gone(holder.get("pid")))
+            if _foreign(holder):
+                free = _own_earlier(holder) or (locked and _of_ended_job(holder, handle))
             else:
-                held = bool(holder) and not _of_ended_job(holder)
-            if held:
+                free = locked or _gone(holder)
+            if holder and not free:
                 raise _held(path, holder)
             _write(handle, path)
         except BaseException:
@@ -63,7 +65,7 @@ def check_free(locks: Iterable[Path], what: str) -> None:
         if holder is not None:
             raise OutputError(
                 f"{what}: process {holder.get('pid', '?')} on {holder.get('host', '?')} trains on it ({path}); wait for"
-                " it, or stop it first"
+                " it, stop it first, or remove the file if that process is gone"
             )
 
 
@@ -80,12 +82,13 @@ def _holder(path: Path) -> dict[str, object] | None:
         text = _parse(os.pread(handle, 10_000, 0))
         fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except (BlockingIOError, PermissionError):
-        return None if _of_ended_job(text) else text
+        return text
     except OSError:
-        return None if text.get("host") == socket.gethostname() and _gone(text.get("pid")) else text
+        return text if _foreign(text) or not _gone(text) else None
+    else:
+        return text if text and _foreign(text) and not (_own_earlier(text) or _of_ended_job(text, handle)) else None
     finally:
         os.close(handle)
-    return text if text and text.get("host") != socket.gethostname() and not _of_ended_job(text) else None
 
 
 def _open_locked(path: Path) -> tuple[int, bool]:
@@ -98,7 +101,7 @@ def _open_locked(path: Path) -> tuple[int, bool]:
                 return handle, True
         except (BlockingIOError, PermissionError):
             holder = _parse(os.pread(handle, 10_000, 0))
-            if not _of_ended_job(holder):
+            if not _own_earlier(holder):
                 os.close(handle)
                 raise _held(path, holder) from None
             path.unlink(missing_ok=True)  # a node that is gone may hold its lock for a while on a network file system
@@ -115,22 +118,38 @@ def _job() -> dict[str, str]:
     return {name: os.environ[name] for name in JOB_NAMES if os.environ.get(name)} if os.environ.get(JOB_ID) else {}
 
 
-def _of_ended_job(holder: dict[str, object]) -> bool:
-    """Whether the holder is this very job before SLURM requeued it, or another job of the same cluster that has ended.
+def _foreign(holder: dict[str, object]) -> bool:
+    """Whether the holder was on another host."""
+    return holder.get("host") != socket.gethostname()
 
-    SLURM requeues a job once its processes have ended; the job keeps its number, and its restarts are counted. Another
-    one ends without removing its lock where it is killed for its memory or its time. On one host the kernel knows
-    better who is alive.
+
+def _own_earlier(holder: dict[str, object]) -> bool:
+    """Whether the holder is this very job before it was requeued, which SLURM does only once the job's processes have
+    ended.
+
+    A job keeps its number then, and its restarts are counted. On one host the kernel knows better who is alive.
     """
     mine, theirs = _job(), holder.get("job")
-    if not mine or not isinstance(theirs, dict) or holder.get("host") == socket.gethostname():
+    if not mine or not isinstance(theirs, dict) or not _foreign(holder):
         return False
-    if mine.get(CLUSTER) != theirs.get(CLUSTER):
-        return False
-    if mine[JOB_ID] != theirs.get(JOB_ID):
-        return job_has_ended(str(theirs.get(JOB_ID)))
     same = all(mine.get(name) == theirs.get(name) for name in JOB_NAMES if name != RESTARTS)
     return same and _count(mine.get(RESTARTS)) > _count(theirs.get(RESTARTS))
+
+
+def _of_ended_job(holder: dict[str, object], handle: int) -> bool:
+    """Whether the holder is another job of this cluster and user, and has ended.
+
+    A job that is killed for its memory or its time leaves its lock. To be asked only by who has locked the file, so
+    that of two jobs that take it over the second finds the first one's name. Other users' jobs are not asked for: a
+    cluster may hide them, as if they had ended.
+    """
+    mine, theirs = _job(), holder.get("job")
+    if not isinstance(theirs, dict) or not mine.get(CLUSTER) or mine[CLUSTER] != theirs.get(CLUSTER):
+        return False
+    if mine[JOB_ID] == theirs.get(JOB_ID) or os.fstat(handle).st_uid != os.geteuid():
+        return False
+    array, task = theirs.get(ARRAY), theirs.get(TASK)
+    return job_has_ended(f"{array}_{task}" if array and task else str(theirs.get(JOB_ID)))
 
 
 def _count(text: object) -> int:
@@ -140,8 +159,10 @@ def _count(text: object) -> int:
 def _write(handle: int, path: Path) -> None:
     try:
         os.ftruncate(handle, 0)
-        job = {"job": _job()} if _job() else {}
-        os.pwrite(handle, json.dumps({"pid": os.getpid(), "host": socket.gethostname(), **job}).encode(), 0)
+        more: dict[str, object] = {"job": _job()} if _job() else {}
+        if this_host() != socket.gethostname():
+            more["processes"] = this_host()
+        os.pwrite(handle, json.dumps({"pid": os.getpid(), "host": socket.gethostname(), **more}).encode(), 0)
     except OSError:
         path.unlink()
         raise
@@ -162,9 +183,12 @@ def _parse(text: bytes) -> dict[str, object]:
     return data if isinstance(data, dict) else {}
 
 
-def _gone(pid: object) -> bool:
+def _gone(holder: dict[str, object]) -> bool:
+    """Whether the holder's process, of this host, has ended; False where its id means nothing here (a container)."""
+    if holder.get("processes", socket.gethostname()) != this_host():
+        return False
     try:
-        os.kill(int(str(pid)), 0)
+        os.kill(int(str(holder.get("pid"))), 0)
     except (ProcessLookupError, ValueError):
         return True
     except PermissionError:

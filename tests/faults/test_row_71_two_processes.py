@@ -5,6 +5,7 @@ import fcntl
 import json
 import os
 import socket
+import time
 from pathlib import Path
 
 import pytest
@@ -163,6 +164,7 @@ SAID = {
     "killed for its memory": ("echo OUT_OF_MEMORY", True),
     "its time was over": ("echo TIMEOUT", True),
     "so long ago that SLURM forgot it": ("echo 'slurm_load_jobs error: Invalid job id specified' >&2; exit 1", True),
+    "it says nothing, as with a person's filters": ("exit 0", False),
     "SLURM does not answer": ("echo 'Unable to contact slurm controller' >&2; exit 1", False),
 }
 
@@ -173,23 +175,74 @@ def test_row_71_the_lock_of_a_job_that_has_ended_is_taken_over(
 ) -> None:
     """As when a fold's job was killed on another node, and the same script is submitted again."""
     script, taken = SAID[name]
-    squeue = tmp_path / "squeue"
-    squeue.write_text(f'#!/bin/sh\ncase "$*" in *--jobs=41*) {script};; *) echo RUNNING;; esac\n')
-    squeue.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
-    lock = tmp_path / "lock.json"
-    lock.write_text(json.dumps({"pid": 1, "host": "node1", "job": JOB}))
-    monkeypatch.setenv("SLURM_JOB_ID", "52")
+    lock, mine = ended_job(tmp_path, monkeypatch, script)
     if taken:
         check_free([lock], "the run")
         with fold_lock(lock) as stale:
-            assert stale and json.loads(lock.read_text())["job"] == {"SLURM_JOB_ID": "52"}
+            assert stale and json.loads(lock.read_text())["job"] == mine
         assert not lock.exists()
         return
     with pytest.raises(OutputError, match="node1"):
         check_free([lock], "the run")
     with pytest.raises(TrainingError, match="node1"), fold_lock(lock):
         pass
+
+
+def ended_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> tuple[Path, dict[str, str]]:
+    """(the lock of task 3 of array 40, of which squeue says what `script` does, on another node; this job's names)."""
+    squeue = tmp_path / "squeue"
+    squeue.write_text(
+        '#!/bin/sh\n[ -z "$SQUEUE_PARTITION" ] || exit 0\n'
+        f'case "$*" in *--jobs=40_3*) {script};; *) echo RUNNING;; esac\n'
+    )
+    squeue.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.setenv("SQUEUE_PARTITION", "long")
+    mine = {"SLURM_CLUSTER_NAME": "north", "SLURM_JOB_ID": "52"}
+    for variable, value in mine.items():
+        monkeypatch.setenv(variable, value)
+    lock = tmp_path / "lock.json"
+    job = {**JOB, "SLURM_CLUSTER_NAME": "north"}
+    lock.write_text(json.dumps({"pid": 1, "host": "node1", "job": job}))
+    return lock, mine
+
+
+@pytest.mark.parametrize("whose", ["another cluster's", "of no cluster", "another user's"])
+def test_row_71_only_jobs_of_this_cluster_and_user_are_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whose: str
+) -> None:
+    """A cluster may hide other users' jobs, as if they had ended."""
+    lock, _ = ended_job(tmp_path, monkeypatch, "echo TIMEOUT")
+    if whose == "another user's":
+        monkeypatch.setattr(os, "geteuid", lambda: lock.stat().st_uid + 1)
+    elif whose == "of no cluster":
+        monkeypatch.delenv("SLURM_CLUSTER_NAME")
+    else:
+        monkeypatch.setenv("SLURM_CLUSTER_NAME", "south")
+    with pytest.raises(TrainingError, match="node1"), fold_lock(lock):
+        pass
+
+
+def test_row_71_of_two_jobs_that_take_a_lock_over_one_has_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second finds the file locked, and the dead job's name still in it, while the first asks squeue."""
+    lock, _ = ended_job(tmp_path, monkeypatch, "sleep 1; echo TIMEOUT")
+    holding, children = tmp_path / "holding", []
+    for number in ("52", "53"):
+        child = os.fork()
+        if not child:
+            os.environ["SLURM_JOB_ID"] = number
+            try:
+                with fold_lock(lock):
+                    os.close(os.open(holding, os.O_CREAT | os.O_EXCL))  # fails where the other one holds it too
+                    time.sleep(2)
+            except TrainingError:
+                os._exit(1)
+            except BaseException:
+                os._exit(2)
+            os._exit(0)
+        children.append(child)
+        time.sleep(0.3)
+    assert [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children] == [0, 1]
 
 
 def test_row_71_a_living_process_of_the_job_on_this_host_is_refused(

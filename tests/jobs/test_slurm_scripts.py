@@ -66,10 +66,14 @@ def test_a_script_for_a_study(
     assert code == 2 and "--overwrite and --slurm exclude each other" in err
     code, _, err = run_command("predict", *options, "--parts", 5000)
     assert code == 2 and "up to 1000" in err
-    assert run_command("predict", *options, "--seconds-per-scan", 900)[0] == 0  # the same once more
+    assert run_command("predict", *options, "--seconds-per-scan", 800)[0] == 0  # nobody has edited it
+    assert "--seconds-per-scan 800" in file.read_text()
     file.write_text(text.replace("#SBATCH --requeue", "#SBATCH --requeue\n#SBATCH --account=lab"))
     code, _, err = run_command("predict", *options, "--seconds-per-scan", 900)
-    assert code == 1 and "which may be yours" in err and "--account=lab" in file.read_text()
+    assert code == 1 and "not as hippopt wrote it" in err and "--account=lab" in file.read_text()
+    (foreign := tmp_path / "mine.sh").write_text("echo mine\n")
+    code, _, err = run_command("predict", *options[:-1], foreign)
+    assert code == 1 and "not as hippopt wrote it" in err and foreign.read_text() == "echo mine\n"
     code, _, err = run_command("predict", *options[:-1], tmp_path / "a%j.sh")
     assert code == 2 and "%" in err
 
@@ -80,7 +84,8 @@ def test_a_page_is_made_by_the_merge(trained_root: Path, tmp_path: Path, run_com
     code, said, _ = run_command("predict", *options, "--parts", 2, "--report", "--json")
     assert code == 0 and json.loads(said)["tasks"] == "1-2" and json.loads(said)["script"] == str(file)
     assert (tmp_path / "study_merge.sh").read_text().rstrip().endswith("--merge \\\n  --report")
-    assert "--report" not in file.read_text() and "-d Dataset007_Blob --root" in file.read_text()
+    header, _, task = file.read_text().partition("\nexec ")
+    assert "--report" not in task and "hippopt_predict -d Dataset007_Blob --root" in header and "--report" in header
 
 
 def test_a_study_that_was_dealt_out_keeps_its_parts(
@@ -93,6 +98,9 @@ def test_a_study_that_was_dealt_out_keeps_its_parts(
     file = tmp_path / "study.sh"
     code, said, _ = run_command("predict", *common, "-f", 0, "--slurm", file)  # one part by the estimate
     assert code == 0 and "2 scans in 2 parts" in said and "#SBATCH --array=1-2%2" in file.read_text()
+    write_scans(scans, "later.nii.gz")
+    code, said, err = run_command("predict", *common, "-f", 0, "--slurm", file)
+    assert code == 0 and "2 scans in 2 parts" in said and "1 scan (later) came after" in err
     file.unlink()
     code, _, err = run_command("predict", *common, "-f", 0, "--slurm", file, "--parts", 1)
     assert code == 1 and "dealt out in 2 parts" in err and not file.exists()

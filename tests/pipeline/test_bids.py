@@ -14,7 +14,7 @@ import nibabel
 import pandas as pd
 import pytest
 
-from hippopt.errors import DatasetError, UsageError
+from hippopt.errors import UsageError
 from hippopt.files.bids_layout import BidsRequest, bids_scans, derivative_name
 from tests.synthetic import Command, blob_case, read_mask, save_nifti
 
@@ -66,16 +66,22 @@ def test_scans_are_found_by_their_names(bids: Path, tmp_path: Path) -> None:
 def test_labels_that_are_not_there_are_named(bids: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="--session-label zz: no such session"):
         bids_scans(BidsRequest(bids, sessions=("a", "zz")), tmp_path)
+    assert len(bids_scans(BidsRequest(bids, ("01", "02"), ("b",)), tmp_path)) == 1  # 02 has no sessions
+    shutil.copytree(bids / "sub-01", (root := tmp_path / "more") / "sub-01")
+    shutil.copy(bids / "dataset_description.json", root)
+    save_nifti(root / "sub-04/ses-a/anat/sub-04_ses-a_T1w.nii.gz", blob_case(1)[0])
+    assert len(bids_scans(BidsRequest(root, ("04",), ("a", "b")), tmp_path)) == 1  # who did not come to b
     with pytest.raises(UsageError, match="--participant-label 09"):
         bids_scans(BidsRequest(bids, ("01", "09")), tmp_path)
 
 
-def test_one_scan_in_two_files_is_refused(bids: Path, tmp_path: Path) -> None:
+def test_one_scan_in_two_files_is_a_fault_of_that_scan_alone(bids: Path, tmp_path: Path) -> None:
     root = shutil.copytree(bids, tmp_path / "bids")
     name = f"{SCANS[3]}.nii"
     save_nifti(root / name, blob_case(1)[0])
-    with pytest.raises(DatasetError, match=r"sub-02_acq-hires_T1w.nii(.gz)? are the same scan"):
-        bids_scans(BidsRequest(root), tmp_path)
+    found = {files.id: files.fault for files in bids_scans(BidsRequest(root), tmp_path)}
+    assert len(found) == 4 and "sub-02_acq-hires_T1w.nii and" in (found.pop("sub-02_acq-hires") or "")
+    assert set(found.values()) == {None}
 
 
 def test_one_participant_made_anew_is_not_mixed_with_masks_of_other_networks(
@@ -85,6 +91,9 @@ def test_one_participant_made_anew_is_not_mixed_with_masks_of_other_networks(
     common = ("--root", trained_root, "--model", "Blob/full", "--device", "cpu", "-f", 0, "--overwrite")
     code, _, err = run_command("bids", bids, out, "participant", *common, "--participant-label", "02")
     assert code == 1 and "3 masks of other scans" in err and "would mix them" in err
+    for mask in out.glob("sub-01/**/*_dseg.nii.gz"):
+        mask.unlink()
+    assert run_command("bids", bids, out, "participant", *common, "--participant-label", "02")[0] == 0
     assert run_command("bids", bids, out, "participant", *common)[0] == 0
 
 

@@ -117,7 +117,10 @@ def test_a_part_made_anew_is_not_mixed_with_masks_of_other_networks(
     assert run_command(*options, "-f", 0, "--parts", 2, "--part", 2)[0] == 0
     before = contents(out)
     code, _, err = run_command(*options, "-f", 1, "--parts", 2, "--part", 1, "--overwrite")
-    assert code == 1 and "3 masks of other scans (s0, s2, s4) were made otherwise (folds ['0'] -> ['1']" in err
+    assert (
+        code == 1
+        and "3 masks of other scans (s0.nii.gz, s2.nii.gz, s4.nii.gz) were made otherwise (folds ['0'] -> ['1']" in err
+    )
     assert contents(out) == before
     alone = write_scans(tmp_path / "alone", "s1.nii.gz")
     code, _, err = run_command("predict", "-i", alone, *options[3:], "-f", 1, "--overwrite")
@@ -125,6 +128,23 @@ def test_a_part_made_anew_is_not_mixed_with_masks_of_other_networks(
     assert run_command(*options, "-f", 0, "--parts", 2, "--part", 2, "--overwrite")[0] == 0  # as before
     assert run_command(*options, "-f", 1, "--overwrite")[0] == 1  # all of them; the broken one fails
     assert json.loads((out / "prediction.json").read_text())["folds"] == ["1"]
+
+
+def test_making_anew_that_is_stopped_leaves_no_mask_of_the_former_networks(
+    trained_root: Path, scans: Path, tmp_path: Path, run_command: Command
+) -> None:
+    """The same command without --overwrite goes on, and must not take them for its own."""
+    out, whole = tmp_path / "out", tmp_path / "whole"
+    options = [str(a) for a in ("-i", scans, "--root", trained_root, "--device", "cpu")]
+    run_command("predict", *options, "-o", out, "-f", 0)
+    run_command("predict", *options, "-o", whole, "-f", 1)
+    with running(
+        tmp_path / "process", "predict", [*options, "-o", str(out), "-f", "1", "--overwrite"], DIES
+    ) as process:
+        assert process.outcome()[0] == -signal.SIGKILL
+    assert [path.name for path in out.glob("s*.nii.gz")] == ["s0.nii.gz"]
+    run_command("predict", *options, "-o", out, "-f", 1)
+    assert_as_whole(out, whole)
 
 
 def test_a_part_that_was_killed_loses_nothing_of_finished_masks(
