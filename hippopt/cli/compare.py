@@ -144,11 +144,11 @@ def _work(options: argparse.Namespace, workspace: Workspace, console: TerminalCo
         if len(ordered) > 1:
             console.say(f"{planned.name}: {counted(scans, 'labelled scan')}")
         reasons, compared[scans] = run_comparison(planned, request, commands, console)
+        failed = failed or bool(reasons)
         for what, reason in reasons.items():
-            failed = True
             console.warn(f"{request.lacking}: {what}: {reason}")
-    if len(compared) > 1:
-        write_curve(compared, console)
+    if len(compared) > 1 and not write_curve(compared, console):
+        failed = True
     return 1 if failed else 0
 
 

@@ -24,6 +24,8 @@ from hippopt.scoring.tables import write_csv
 from hippopt.stages.evaluate import LabelNames, evaluate
 from hippopt.stages.segment_by_base import labels_meant, segment_by_base
 
+NOT_YET = "has not segmented the scans yet"
+
 
 def by_scans(prepared: Sequence[PlannedDataset]) -> dict[int, PlannedDataset]:
     """Data sets by their number of labelled scans, rising. Raises UsageError where two have as many."""
@@ -39,10 +41,18 @@ def by_scans(prepared: Sequence[PlannedDataset]) -> dict[int, PlannedDataset]:
     return found
 
 
-def write_curve(compared: Mapping[int, Setting], console: Console) -> None:
+def write_curve(compared: Mapping[int, Setting], console: Console) -> bool:
     """Write the table and the plot of comparisons that are done, by their number of labelled scans.
 
-    Raises HippoptError's kinds.
+    Args:
+        compared: number of labelled scans -> a comparison of which something is there.
+        console: told the table.
+
+    Returns:
+        Whether the row without labels is there, or none is asked for.
+
+    Raises:
+        HippoptError: its kinds, where the base cannot segment the scans or nothing can be written.
     """
     settings = list(compared.values())
     first = settings[0]
@@ -54,10 +64,12 @@ def write_curve(compared: Mapping[int, Setting], console: Console) -> None:
         for scans, setting in compared.items()
         if setting.folder.cases.exists()
     }
+    asked = {row.name for row in first.request.grid.rows}  # others may lie there, of an earlier comparison
+    tables = {scans: part for scans, table in tables.items() if len(part := table[table.row.isin(asked)])}
     if not tables:
         console.warn("no training succeeded, so there is nothing to draw over the number of labelled scans")
-        return
-    notes = _notes(compared, test)
+        return True
+    notes = [*_notes(compared, test), *_lacking(tables, first)]
     based = next((setting for setting in settings if setting.base is not None), None)
     zero = (
         _of_base(based, first.contents[test], folder, console)
@@ -80,10 +92,26 @@ def write_curve(compared: Mapping[int, Setting], console: Console) -> None:
     plot_curve(table, folder.curve_plot)
     for line in curve_lines(table):
         console.say(line)
+    complete = not (isinstance(zero, str) and based is not None and zero.endswith(NOT_YET))
     console.say(
         f"labelled scans against Dice: {folder.curve.with_suffix('.md')} and .csv; plot: {folder.curve_plot}; a row per"
         f" case: {folder.curve_cases}"
     )
+    return complete
+
+
+def _lacking(tables: Mapping[int, pd.DataFrame], setting: Setting) -> list[str]:
+    """What a reader must know where some rows have fewer seeds than others, or none."""
+    seeds = setting.request.grid.seeds
+    fewer = []
+    for row in setting.request.grid.rows:
+        for scans, table in sorted(tables.items()):
+            found = sorted(table[table.row == row.name].seed.unique())
+            if len(found) < len(seeds):
+                which = f"seed {' '.join(str(seed) for seed in found)} alone" if found else "none"
+                fewer.append(f"{row.name} with {counted(scans, 'scan')} ({which})")
+    asked = f"{counted(len(seeds), 'seed')} ({' '.join(map(str, seeds))})"
+    return [f"each figure is of {asked}, but {', '.join(fewer)}"] if fewer else [f"each figure is of {asked}"]
 
 
 def _notes(compared: Mapping[int, Setting], test: str) -> list[str]:
@@ -117,7 +145,7 @@ def _of_base(setting: Setting, contents: Contents, folder: ComparisonFolder, con
     masks = folder.masks(dataset.name, f"base-{card.sha256[:12]}")
     if not (masks / METRICS).exists():
         if setting.request.finished:
-            return f"base {card.name} has not segmented the scans yet"
+            return f"base {card.name} {NOT_YET}"
         device, _ = choose_device(setting.request.device)
         segment_by_base((read_base(path)[0], card), plan, dataset.cases, masks, device, console)
         _score(masks, dataset, contents, console)

@@ -36,6 +36,9 @@ def write_report(
         if scores is not None:
             tables.append(scores.assign(row=combination.row.name, seed=combination.seed))
             costs += [_cost(setting, unit) for unit in setting.units([combination], reported)]
+    if setting.request.finished and not tables:
+        console.warn(f"{folder.path}: nothing that was asked for is finished; what lies there stays as it is")
+        return
     write_csv(folder.failures, pd.DataFrame(list(failed.items()), columns=["what", "reason"]))
     write_csv(folder.choices, choices)
     notes = _notes(setting, reported, choosing, tables, failed)
@@ -55,9 +58,11 @@ def write_report(
     write_json(folder.settings, _settings(setting, reported, choosing))
     for line in summary_lines(table, REFERENCES):
         console.say(line)
-    console.say(
-        f"table: {folder.table.with_suffix('.md')} and .csv; plot: {folder.plot}; a row per case: {folder.cases}"
-    )
+    report = folder.table.with_suffix(".md")
+    if tables:
+        console.say(f"table: {report} and .csv; plot: {folder.plot}; a row per case: {folder.cases}")
+    else:
+        console.say(f"why there is no table: {report}")
 
 
 def _cost(setting: Setting, unit: Unit) -> dict[str, Any]:

@@ -77,7 +77,17 @@ def set_up(
             console.say(f"fold {request.fold}: goes on from run {inputs.earlier.card.run}")
     initial = inputs.initial.tensors if inputs.initial else None
     tuned = tune(model, request.method, plan.network, plan.adapter, remade, initial, values)
-    if plan.schedule.base_share_of_one_scan > 0 and inputs.base is not None and inputs.earlier is None:
+    shared = plan.schedule.base_share_of_one_scan > 0 and inputs.base is not None
+    if shared and (inputs.earlier is not None or inputs.unlabelled is not None):
+        console.say(
+            f"fold {request.fold}: what trains is not averaged with the base (schedule.base_share_of_one_scan), since"
+            + (
+                " it goes on from networks that were"
+                if inputs.earlier is not None
+                else " it sees more scans than those"
+            )
+        )
+    elif shared:
         fresh = tuned
         if values is not None:
             model, _, _ = build_with_base(plan, inputs.base, request.seed, source)

@@ -85,3 +85,25 @@ def test_a_share_that_is_none_is_refused(
     assert_stopped(
         set_share(run_command, copied(trained_root, tmp_path), share), "schedule.base_share_of_one_scan", "below 1"
     )
+
+
+def test_a_run_that_goes_on_is_not_averaged_again(trained_root: Path, tmp_path: Path, run_command: Command) -> None:
+    root = copied(trained_root, tmp_path)
+    assert set_share(run_command, root, 0.8)[0] == 0
+    assert train(run_command, root, "shared", "decoder")[0] == 0
+    more = ("--continue-from", "decoder-shared", "--name", "on", "--steps", 2, "--device", "cpu")
+    code, said, _ = run_command("train", "Blob", 0, "--root", root, *more)
+    assert code == 0 and "is not averaged with the base" in said
+    card = json.loads((fold_path(root, run="decoder-on") / "adapter.json").read_text())
+    assert "base_share" not in card["settings"]
+
+
+def test_a_fit_on_all_cases_is_averaged_too(trained_root: Path, tmp_path: Path, run_command: Command) -> None:
+    root = copied(trained_root, tmp_path)
+    assert set_share(run_command, root, 0.6)[0] == 0
+    arguments = train_arguments(root, fold="full-data", method="lora", steps=2)
+    base = fold_path(root) / "adapter.safetensors"
+    pytest.importorskip("peft")
+    assert run_command("train", *arguments, "--base", base, "--allow-seen")[0] == 0
+    (card,) = (root / "results" / "Dataset007_Blob").glob("lora-*/full_data/adapter.json")
+    assert json.loads(card.read_text())["settings"]["base_share"] == pytest.approx(0.1)  # of six scans

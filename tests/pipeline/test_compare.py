@@ -209,6 +209,10 @@ def test_what_is_finished_is_reported_without_training(root: Path, run_command: 
     code, out, err = compare(run_command, root, *asked, "--finished")
     assert code == 1 and len(runner.ran) == count and err.count("not finished") == 3 and "decoder " in out
     pd.testing.assert_frame_equal(pd.read_csv(folder(root) / "comparison.csv"), table)
+    before = contents(folder(root))
+    code, out, err = compare(run_command, root, *asked[:2], "--methods", "bitfit", "--finished")  # mistyped, say
+    assert code == 1 and "what lies there stays as it is" in err and "plot" not in out
+    assert contents(folder(root)) == before
 
 
 @pytest.mark.parametrize(

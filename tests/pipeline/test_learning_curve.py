@@ -3,6 +3,7 @@ Dice, with the base itself; and rows without a transformer.
 """
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -92,6 +93,15 @@ def test_the_curve_joins_comparisons_and_the_base(
     before, count = contents(root / "results"), len(runner.ran)
     assert run_command(*arguments)[0] == 0
     assert len(runner.ran) == count and contents(root / "results") == before
+
+    # two more seeds are asked for, of which nothing is there: figures and notes say what they are made of
+    code, _, _ = run_command(*arguments, 1, 2, "--finished")
+    report = (folder / "curve.md").read_text()
+    assert code == 1 and len(runner.ran) == count
+    assert "each figure is of 3 seeds (0 1 2), but decoder with 2 scans (seed 0 alone), decoder with 6 scans" in report
+    shutil.rmtree(folder / "masks")
+    code, _, _ = run_command(*arguments, "--finished")
+    assert code == 1 and "no row without labels: base base has not segmented" in (folder / "curve.md").read_text()
 
 
 def test_what_cannot_be_joined_is_refused_first(
