@@ -123,7 +123,7 @@ class Adaptation:
                 factors.to(owner(self.model, stack, slot).weight.device)  # type: ignore[arg-type]
                 found.setdefault(_module_of(slot), []).append((factors, index, slot))
         modules = {name: self.model.get_submodule(name) for name in found}
-        self._add_principal({name: module.weight.data for name, module in modules.items()}, -1)  # type: ignore[misc, union-attr]
+        self._add_principal({name: module.weight.data for name, module in modules.items()}, -1)  # type: ignore[misc]
         for name, module in modules.items():
             assert isinstance(module, nn.Linear | _ConvNd)
             module.weight.requires_grad_(False)
