@@ -6,13 +6,14 @@ millimetres away.
 """
 
 import numpy as np
-import numpy.typing as npt
+
+from hippopt.imaging.arrays import BinaryMask, ClassMap, Numbers
 
 NEIGHBOURS_MM = (-4.0, -2.0, -1.0, 0.0, 1.0, 2.0, 4.0)
 FEATURES = 2 * len(NEIGHBOURS_MM) + 2
 
 
-def slice_features(inside: npt.NDArray[np.bool_], axis: int, spacing_mm: float) -> tuple[np.ndarray, int]:
+def slice_features(inside: BinaryMask, axis: int, spacing_mm: float) -> tuple[Numbers, int]:
     """((N, FEATURES), first slice) of a mask (Z, Y, X) that is not empty; spacing_mm: along the axis.
 
     Of the N slices from the structure's first to its last: log area and log thickness (the longest line of voxels along
@@ -34,7 +35,7 @@ def slice_features(inside: npt.NDArray[np.bool_], axis: int, spacing_mm: float) 
     return np.stack(columns, 1), int(first)
 
 
-def best_borders(classes: np.ndarray, axis: int, order: tuple[int, ...]) -> tuple[tuple[int, ...], float]:
+def best_borders(classes: ClassMap, axis: int, order: tuple[int, ...]) -> tuple[tuple[int, ...], float]:
     """(where each part after the first begins along the axis, share of the voxels on the wrong side) of a label map (Z,
     Y, X).
 

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hippopt.artifacts.grid import Grid
+from hippopt.imaging.arrays import BinaryMask, Image
 from hippopt.imaging.mask_parts import largest_part
 from hippopt.imaging.orientation import ras_triple, to_ras
 
@@ -76,7 +77,7 @@ def _whole(volume_mm3: float, of: Literal["brain", "head"], shares: list[float])
     return HeadSize(round(volume_mm3, 1), of) if volume_mm3 >= LEAST_MM3 and max(shares) <= LARGEST_CUT else NOTHING
 
 
-def _masked_part(values: np.ndarray) -> np.ndarray | None:
+def _masked_part(values: Image) -> BinaryMask | None:
     """The largest part that differs from the background, where that is one exact value, as masking makes
     it; else None.
     """
@@ -88,13 +89,13 @@ def _masked_part(values: np.ndarray) -> np.ndarray | None:
     return largest_part(~background, over_corners=False)
 
 
-def _filled(inside: npt.NDArray[np.bool_]) -> np.ndarray:
+def _filled(inside: BinaryMask) -> BinaryMask:
     """Holes filled layer by layer: in a volume they may be open downwards, through the neck."""
     from scipy import ndimage
 
     return np.stack([ndimage.binary_fill_holes(layer) for layer in inside])
 
 
-def _side_shares(inside: npt.NDArray[np.bool_]) -> list[float]:
+def _side_shares(inside: BinaryMask) -> list[float]:
     """Share of the faces behind, before, to the left and to the right that is inside."""
     return [float(face.mean()) for face in (inside[:, 0], inside[:, -1], inside[:, :, 0], inside[:, :, -1])]

@@ -8,8 +8,10 @@ import itertools
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from hippopt.artifacts.grid import Grid
+from hippopt.imaging.arrays import Scalar
 
 TOLERANCE_MM = 1e-3  # per voxel of the longest axis: what rounding of headers makes
 LEAST_MM = 1e-2
@@ -29,7 +31,7 @@ class LatticeStep:
     start: tuple[int, int, int]
     size: tuple[int, int, int]
 
-    def turn(self, array: np.ndarray) -> np.ndarray:
+    def turn(self, array: npt.NDArray[Scalar]) -> npt.NDArray[Scalar]:
         """(Z, Y, X) on the source's axes -> on the target's. A view."""
         turned = array.transpose(self.order)
         return np.flip(turned, self.flipped) if self.flipped else turned
@@ -83,7 +85,7 @@ def is_plain(step: LatticeStep) -> bool:
     return step.order == (0, 1, 2) and not step.flipped
 
 
-def placed(array: np.ndarray, step: LatticeStep, target: Grid) -> np.ndarray:
+def placed(array: npt.NDArray[Scalar], step: LatticeStep, target: Grid) -> npt.NDArray[Scalar]:
     """(Z, Y, X) of a cut extent -> over the whole target, zeros elsewhere. What lies outside the target is left out."""
     full = np.zeros(target.shape, array.dtype)
     inside, part = [], []

@@ -1,12 +1,12 @@
 """Where the voxels of a mask lie, and which of them hang together."""
 
 import numpy as np
-import numpy.typing as npt
 
 from hippopt.artifacts.triples import Voxels
+from hippopt.imaging.arrays import BinaryMask, LabelMask
 
 
-def bounding_box(mask: np.ndarray) -> tuple[Voxels, Voxels] | None:
+def bounding_box(mask: BinaryMask) -> tuple[Voxels, Voxels] | None:
     """(start, size) of the true voxels of a (Z, Y, X) mask, or None when there are none."""
     starts, sizes = [], []
     for axis in range(3):
@@ -18,7 +18,7 @@ def bounding_box(mask: np.ndarray) -> tuple[Voxels, Voxels] | None:
     return (starts[0], starts[1], starts[2]), (sizes[0], sizes[1], sizes[2])
 
 
-def largest_part(inside: npt.NDArray[np.bool_], over_corners: bool = True) -> np.ndarray:
+def largest_part(inside: BinaryMask, over_corners: bool = True) -> BinaryMask:
     """(Z, Y, X) bool: the largest part of a mask that is not empty; 26-connected, or only over faces."""
     from scipy import ndimage
 
@@ -26,7 +26,7 @@ def largest_part(inside: npt.NDArray[np.bool_], over_corners: bool = True) -> np
     return inside if count < 2 else np.asarray(parts == int(np.bincount(parts.ravel())[1:].argmax()) + 1)
 
 
-def keep_largest_parts(values: np.ndarray) -> None:
+def keep_largest_parts(values: LabelMask) -> None:
     """Leave the largest 26-connected part of each value of a mask (Z, Y, X) but 0, in place."""
     for value in np.unique(values)[np.unique(values) != 0]:
         inside = values == value

@@ -4,8 +4,10 @@ The letter code of a grid names where its file axes (x, y, z) point: RAS, LPS, P
 """
 
 import numpy as np
+import numpy.typing as npt
 
 from hippopt.artifacts.grid import Grid
+from hippopt.imaging.arrays import Scalar
 
 AXIS_INDEX = {"z": 0, "y": 1, "x": 2}  # of arrays (Z, Y, X)
 
@@ -32,7 +34,7 @@ def orientation_code(grid: Grid) -> str:
     return "".join(("LR", "PA", "IS")[world][(sign + 1) // 2] for world, sign in axis_codes(grid))
 
 
-def to_ras(array: np.ndarray, grid: Grid) -> np.ndarray:
+def to_ras(array: npt.NDArray[Scalar], grid: Grid) -> npt.NDArray[Scalar]:
     """(..., Z, Y, X) in the file's order -> (..., Z, Y, X) on RAS axes. A view where possible."""
     codes = axis_codes(grid)
     lead = array.ndim - 3
@@ -42,8 +44,8 @@ def to_ras(array: np.ndarray, grid: Grid) -> np.ndarray:
     return array.transpose(*range(lead), source[2], source[1], source[0])
 
 
-def from_ras(array: np.ndarray, grid: Grid) -> np.ndarray:
-    """The inverse of `to_ras` for the same file grid."""
+def from_ras(array: npt.NDArray[Scalar], grid: Grid) -> npt.NDArray[Scalar]:
+    """(..., Z, Y, X) on RAS axes -> (..., Z, Y, X) in the file's order: the inverse of `to_ras` for the same grid."""
     codes = axis_codes(grid)
     lead = array.ndim - 3
     array = array.transpose(*range(lead), *(lead + 2 - codes[column][0] for column in (2, 1, 0)))

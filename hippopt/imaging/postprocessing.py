@@ -4,17 +4,19 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from hippopt.artifacts.postprocessing import Postprocessing
+from hippopt.imaging.arrays import BinaryMask, LabelMask, Whole
 from hippopt.imaging.mask_parts import bounding_box, largest_part
 
 
 def postprocess(
-    mask: np.ndarray,
+    mask: npt.NDArray[Whole],
     settings: Postprocessing,
     structures: Sequence[Sequence[int]],
     spacing_mm: Sequence[float],
-) -> np.ndarray:
+) -> npt.NDArray[Whole]:
     """Tidy a mask as `settings` say.
 
     Args:
@@ -43,7 +45,7 @@ def postprocess(
     return tidy
 
 
-def _keep_parts(part: np.ndarray, values: Sequence[int], settings: Postprocessing) -> None:
+def _keep_parts(part: LabelMask, values: Sequence[int], settings: Postprocessing) -> None:
     if settings.keep == "all":
         return
     groups = [values] if settings.keep == "largest of each structure" else [[value] for value in values]
@@ -53,7 +55,7 @@ def _keep_parts(part: np.ndarray, values: Sequence[int], settings: Postprocessin
             part[inside & ~largest_part(inside)] = 0
 
 
-def _islands(inside: np.ndarray, least_voxels: float) -> np.ndarray:
+def _islands(inside: BinaryMask, least_voxels: float) -> BinaryMask:
     """The parts of fewer voxels, without the largest part of all."""
     from scipy import ndimage
 
@@ -67,7 +69,7 @@ def _islands(inside: np.ndarray, least_voxels: float) -> np.ndarray:
     return np.asarray(small[parts])
 
 
-def _fill_holes(part: np.ndarray, values: Sequence[int], spacing_mm: Sequence[float]) -> None:
+def _fill_holes(part: LabelMask, values: Sequence[int], spacing_mm: Sequence[float]) -> None:
     from scipy import ndimage
 
     inside = np.isin(part, values)

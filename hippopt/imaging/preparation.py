@@ -3,7 +3,6 @@
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +11,16 @@ from hippopt.artifacts.grid import Grid
 from hippopt.artifacts.plan import NormalisationSettings, Plan
 from hippopt.artifacts.properties import CaseProperties
 from hippopt.imaging import resampling
+from hippopt.imaging.arrays import (
+    ClassMap,
+    Image,
+    LabelMask,
+    Probabilities,
+    Scalar,
+    StoredMask,
+    class_dtype,
+    value_dtype,
+)
 from hippopt.imaging.mask_parts import bounding_box
 from hippopt.imaging.orientation import from_ras, ras_shape, ras_triple, to_ras
 from hippopt.imaging.ringing import without_ringing
@@ -44,13 +53,13 @@ class PreparedCase:
     scales: how each channel was normalised.
     """
 
-    image: npt.NDArray[np.float32]
-    label: npt.NDArray[np.unsignedinteger[Any]] | None
+    image: Image
+    label: ClassMap | None
     properties: CaseProperties
     scales: tuple[IntensityScale, ...]
 
 
-def measure(values: np.ndarray, settings: NormalisationSettings) -> IntensityScale:
+def measure(values: Image, settings: NormalisationSettings) -> IntensityScale:
     """The scale of one channel (Z, Y, X), over the settings' region. Large images are gone through in pieces."""
     inside = values != 0 if settings.region == "nonzero" else None
     masked = inside is not None and bool(inside.any())
@@ -78,8 +87,8 @@ def _spread(std: float, low: float, high: float) -> float:
     return max(std, SMALLEST_SHARE * max(abs(low), abs(high))) or 1.0
 
 
-def scaled(values: np.ndarray, scale: IntensityScale, settings: NormalisationSettings) -> np.ndarray:
-    """A part of one channel, normalised, as float32."""
+def scaled(values: Image, scale: IntensityScale, settings: NormalisationSettings) -> Image:
+    """A part (Z, Y, X) of one channel, normalised, as float32."""
     clipped = np.clip(values.astype(np.float64), scale.low, scale.high)
     result = (clipped - scale.mean) / scale.std
     if settings.region == "nonzero":
@@ -87,9 +96,7 @@ def scaled(values: np.ndarray, scale: IntensityScale, settings: NormalisationSet
     return result.astype(np.float32)
 
 
-def normalise(
-    image: npt.NDArray[np.float32], settings: NormalisationSettings, scales: Sequence[IntensityScale] | None = None
-) -> np.ndarray:
+def normalise(image: Image, settings: NormalisationSettings, scales: Sequence[IntensityScale] | None = None) -> Image:
     """(C, Z, Y, X) -> float32: each channel clipped to its percentiles and z-scored over the settings' region, slab by
     slab.
 
@@ -127,9 +134,7 @@ def preparation_bytes(grid: Grid, plan: Plan) -> float:
     return 4.0 * (math.prod(grid.shape) * (3 * channels + classes + 2) + math.prod(shape) * (channels + 3 * classes))
 
 
-def prepare(
-    image: npt.NDArray[np.float32], grid: Grid, plan: Plan, label: npt.NDArray[np.unsignedinteger[Any]] | None = None
-) -> PreparedCase:
+def prepare(image: Image, grid: Grid, plan: Plan, label: LabelMask | None = None) -> PreparedCase:
     """image (C, Z, Y, X) and label (Z, Y, X; values as in the files), both on the file's axes -> PreparedCase."""
     image = without_ringing(image, plan)[0]
     ras, straight, own = on_ras_axes(image, grid, plan)
@@ -143,14 +148,12 @@ def prepare(
     return PreparedCase(prepared, classes, properties, scales)
 
 
-def prepare_label(
-    label: npt.NDArray[np.unsignedinteger[Any]], plan: Plan, properties: CaseProperties
-) -> npt.NDArray[np.unsignedinteger[Any]]:
+def prepare_label(label: LabelMask, plan: Plan, properties: CaseProperties) -> ClassMap:
     """label (Z, Y, X; values as in the files) on the axes of its scan's file -> classes (Z, Y, X) on the prepared grid
     of that scan, whose properties are given.
     """
     values, straight = np.array(plan.label_values), properties.straight
-    indices = np.searchsorted(values, label).astype(resampling.class_dtype(len(values)))
+    indices = np.searchsorted(values, label).astype(class_dtype(len(values)))
     turned = (
         to_ras(indices, properties.grid)
         if straight is None
@@ -160,9 +163,7 @@ def prepare_label(
     return resampling.resample_label(turned[crop_window(properties)], properties.prepared_shape, len(values), apart)
 
 
-def on_ras_axes(
-    image: npt.NDArray[np.float32], grid: Grid, plan: Plan
-) -> tuple[np.ndarray, Grid | None, list[IntensityScale]]:
+def on_ras_axes(image: Image, grid: Grid, plan: Plan) -> tuple[Image, Grid | None, list[IntensityScale]]:
     """((C, Z, Y, X) on RAS axes, its grid where the scan was straightened, then also the scales of the voxels that were
     acquired).
 
@@ -183,7 +184,7 @@ def on_ras_axes(
     )
 
 
-def properties_of(ras: np.ndarray, grid: Grid, plan: Plan, straight: Grid | None = None) -> CaseProperties:
+def properties_of(ras: Image, grid: Grid, plan: Plan, straight: Grid | None = None) -> CaseProperties:
     """How a scan (C, Z, Y, X) on RAS axes is cropped and resampled. straight: its grid where it was straightened."""
     spacing = straight.spacing_mm if straight else ras_triple(grid.spacing_mm, grid)
     shape = ras.shape[1:]
@@ -208,12 +209,12 @@ def crop_window(properties: CaseProperties) -> tuple[slice, slice, slice]:
     return (z, y, x)
 
 
-def restore_probabilities(probabilities: npt.NDArray[np.float32], properties: CaseProperties) -> np.ndarray:
+def restore_probabilities(probabilities: Probabilities, properties: CaseProperties) -> Probabilities:
     """(L, Z, Y, X) at the target spacing -> (L, Z, Y, X) over the cropped box at the scan's spacing, linearly."""
     return resampling.resize(probabilities, properties.crop_shape, 1)
 
 
-def place_in_scan(cropped: np.ndarray, properties: CaseProperties, fill: float = 0) -> np.ndarray:
+def place_in_scan(cropped: npt.NDArray[Scalar], properties: CaseProperties, fill: float = 0) -> npt.NDArray[Scalar]:
     """(..., Z, Y, X) over the cropped box on RAS axes -> the scan's full grid on the file's axes.
 
     Not for a straightened scan, whose results first go through `own_parts`.
@@ -225,8 +226,8 @@ def place_in_scan(cropped: np.ndarray, properties: CaseProperties, fill: float =
 
 
 def restored_slabs(
-    probabilities: npt.NDArray[np.float32], properties: CaseProperties
-) -> Iterator[tuple[tuple[slice, slice, slice], np.ndarray]]:
+    probabilities: Probabilities, properties: CaseProperties
+) -> Iterator[tuple[tuple[slice, slice, slice], Probabilities]]:
     """`restore_probabilities` piece by piece: (where in the cropped
     box, (L, Z, Y, X) there), so that no class is held in full.
     """
@@ -253,21 +254,20 @@ def own_parts(parts: Iterable[Part], properties: CaseProperties, classes: int) -
     return own, tilted_parts(parts, crop_window(properties), properties.straight, properties.grid, classes)
 
 
-def mask_of_parts(parts: Iterable[Part], properties: CaseProperties, label_values: tuple[int, ...]) -> np.ndarray:
+def mask_of_parts(parts: Iterable[Part], properties: CaseProperties, label_values: tuple[int, ...]) -> StoredMask:
     """Class probabilities (L, Z, Y, X) over the cropped box, piece by
     piece -> mask of file values (Z, Y, X) in the scan's own grid.
     """
-    values = np.array(label_values, dtype=np.uint16 if max(label_values) > 255 else np.uint8)
+    dtype = value_dtype(max(label_values))
+    values = np.array(label_values, dtype)
     properties, parts = own_parts(parts, properties, len(values))
-    mask = np.empty(properties.crop_shape, values.dtype)
+    mask = np.empty(properties.crop_shape, dtype)
     for where, part in parts:
         mask[where] = values[part.argmax(0)]
     return place_in_scan(mask, properties)
 
 
-def restore_mask(
-    probabilities: npt.NDArray[np.float32], properties: CaseProperties, label_values: tuple[int, ...]
-) -> np.ndarray:
+def restore_mask(probabilities: Probabilities, properties: CaseProperties, label_values: tuple[int, ...]) -> StoredMask:
     """Class probabilities (L, Z, Y, X) at the target spacing -> mask of file values (Z, Y, X) in the scan's
     own grid.
     """

@@ -12,14 +12,16 @@ import numpy as np
 import numpy.typing as npt
 
 from hippopt.artifacts.triples import Voxels
+from hippopt.imaging.arrays import BinaryMask, ClassMap, Image, Values, class_dtype
 
 NEGLIGIBLE = 1e-7  # weights of a sample in another that single precision does not show
 SLAB_VALUES = 1 << 23  # of a resized array that are made at a time
 ANISOTROPY_LIMIT = 3.0  # nnU-Net's: beyond it, the coarse axis is resampled apart and by nearest neighbour
+AxisWeights = npt.NDArray[np.float32]  # (new, old), of the old samples of an axis in the new ones
 
 
 @lru_cache(maxsize=256)
-def resize_matrix(old: int, new: int, order: int) -> np.ndarray:
+def resize_matrix(old: int, new: int, order: int) -> AxisWeights:
     """(new, old) float32: row i holds the weights of the old samples in new sample i. order 0, 1 or 3."""
     from skimage.transform import resize
 
@@ -33,20 +35,20 @@ def resize_matrix(old: int, new: int, order: int) -> np.ndarray:
     return result
 
 
-def resize(array: np.ndarray, shape: Voxels, order: int) -> np.ndarray:
+def resize(array: Values, shape: Voxels, order: int) -> Values:
     """(..., Z, Y, X) -> (..., *shape) float32 by spline order `order` on every axis."""
     return resize_axes(array, shape, (order, order, order))
 
 
-def resize_axes(array: np.ndarray, shape: Voxels, orders: Voxels) -> np.ndarray:
-    """As `resize`, with an order for each axis. Shrinking axes go first, since that spares work."""
+def resize_axes(array: Values, shape: Voxels, orders: Voxels) -> Values:
+    """(..., Z, Y, X) -> (..., *shape) float32, with an order for each axis. Shrinking axes go first, to spare work."""
     array = np.asarray(array, dtype=np.float32)
     for axis in _steps(array.shape[-3:], shape):
         array = _resize_axis(array, axis, shape[axis], orders[axis])
     return np.ascontiguousarray(array)
 
 
-def box_source(old: int, new: int, order: int, start: int, stop: int) -> tuple[int, int, np.ndarray]:
+def box_source(old: int, new: int, order: int, start: int, stop: int) -> tuple[int, int, AxisWeights]:
     """(first, last + 1, (stop - start, last + 1 - first) weights): the old samples that new samples start..stop are
     made of.
 
@@ -60,7 +62,10 @@ def box_source(old: int, new: int, order: int, start: int, stop: int) -> tuple[i
     return first, last, rows[:, first:last]
 
 
-def apply_weights(array: np.ndarray, weights: tuple[np.ndarray, np.ndarray, np.ndarray]) -> np.ndarray:
+def apply_weights(
+    array: Values | BinaryMask,
+    weights: tuple[AxisWeights, AxisWeights, AxisWeights],
+) -> Values:
     """(..., Z, Y, X) -> (..., z, y, x) float32 by one (new, old) matrix an axis; shrinking axes go first."""
     array = np.asarray(array, dtype=np.float32)
     lead = array.ndim - 3
@@ -70,7 +75,7 @@ def apply_weights(array: np.ndarray, weights: tuple[np.ndarray, np.ndarray, np.n
 
 
 @lru_cache(maxsize=256)
-def average_matrix(old: int, new: int) -> np.ndarray:
+def average_matrix(old: int, new: int) -> AxisWeights:
     """(new, old) float32: each new sample is the mean of the old
     ones over its length, those at its ends by their share.
     """
@@ -82,9 +87,7 @@ def average_matrix(old: int, new: int) -> np.ndarray:
     return result
 
 
-def resize_slabs(
-    array: np.ndarray, shape: Voxels, order: int
-) -> Iterator[tuple[tuple[slice, slice, slice], np.ndarray]]:
+def resize_slabs(array: Values, shape: Voxels, order: int) -> Iterator[tuple[tuple[slice, slice, slice], Values]]:
     """`resize` piece by piece, to the last bit: (where in the result, values (..., Z, Y, X) there). Together they cover
     it once.
 
@@ -115,7 +118,7 @@ def _steps(old: tuple[int, ...], new: Voxels) -> list[int]:
     return [axis for axis in sorted(range(3), key=lambda index: new[index] / old[index]) if old[axis] != new[axis]]
 
 
-def _resize_axis(array: np.ndarray, axis: int, size: int, order: int) -> np.ndarray:
+def _resize_axis(array: Values, axis: int, size: int, order: int) -> Values:
     place = array.ndim - 3 + axis
     matrix = resize_matrix(array.shape[place], size, order)
     return np.moveaxis(np.moveaxis(array, place, -1) @ matrix.T, -1, place)
@@ -139,7 +142,7 @@ def separate_axis(spacing_mm: tuple[float, float, float], target_mm: tuple[float
     return None
 
 
-def resample_image(image: npt.NDArray[np.float32], shape: Voxels, apart: int | None) -> np.ndarray:
+def resample_image(image: Image, shape: Voxels, apart: int | None) -> Image:
     """(C, Z, Y, X) -> (C, *shape): cubic; along the axis resampled apart by nearest neighbour."""
     return resize_axes(image, shape, image_orders(apart))
 
@@ -150,12 +153,7 @@ def image_orders(apart: int | None) -> Voxels:
     return (z, y, x)
 
 
-def class_dtype(classes: int) -> type[np.uint8] | type[np.uint16]:
-    """The smallest type that tells so many classes apart."""
-    return np.uint8 if classes <= 256 else np.uint16
-
-
-def resample_label(label: np.ndarray, shape: Voxels, classes: int, apart: int | None) -> np.ndarray:
+def resample_label(label: ClassMap, shape: Voxels, classes: int, apart: int | None) -> ClassMap:
     """(Z, Y, X) class indices -> (*shape) uint8, or uint16 of more than 256 classes: linear on one-hot, then argmax."""
     if label.shape == shape:
         return label.astype(class_dtype(classes))

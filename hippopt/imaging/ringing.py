@@ -5,9 +5,9 @@ for tissue.
 """
 
 import numpy as np
-import numpy.typing as npt
 
 from hippopt.artifacts.plan import Plan
+from hippopt.imaging.arrays import Image
 
 # of the high values: what is below is background; .1 gives the same Dice within .004, .02 is .006 to .012 worse
 LOW_SHARE = 0.05
@@ -15,7 +15,7 @@ OVERSHOOT = 0.3  # of the high values: where one voxel in a hundred is further b
 HIGH = 99.5  # percentile of the voxels that are not 0
 
 
-def without_ringing(image: npt.NDArray[np.float32], plan: Plan) -> tuple[np.ndarray, bool]:
+def without_ringing(image: Image, plan: Plan) -> tuple[Image, bool]:
     """((C, Z, Y, X) with the background back at 0, whether anything was changed).
 
     Only under plans that tell the background by its zeros, and only of channels with negative values near 0; others
@@ -33,7 +33,7 @@ def without_ringing(image: npt.NDArray[np.float32], plan: Plan) -> tuple[np.ndar
     return cleaned, True
 
 
-def _limit(values: np.ndarray) -> float | None:
+def _limit(values: Image) -> float | None:
     """Up to where the values of a channel are background that rings; None where it does not."""
     if values.min() >= 0:
         return None

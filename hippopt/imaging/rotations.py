@@ -4,10 +4,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from hippopt.imaging.arrays import Numbers
+
 Planes = Sequence[tuple[int, int]]
 
 
-def rotation(angles_rad: Sequence[float] | np.ndarray, planes: Planes) -> np.ndarray:
+def rotation(angles_rad: Sequence[float] | Numbers, planes: Planes) -> Numbers:
     """Multiply turns, in the order that is given: the last one is the first to act on a point.
 
     Args:

@@ -8,12 +8,12 @@ from functools import cached_property
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 
 from hippopt.artifacts.grid import Grid
 from hippopt.artifacts.plan import Plan
 from hippopt.artifacts.properties import CaseProperties
 from hippopt.artifacts.triples import Voxels
+from hippopt.imaging.arrays import BinaryMask, Image, Probabilities
 from hippopt.imaging.preparation import (
     PIECE,
     IntensityScale,
@@ -43,7 +43,7 @@ def coarse_shape(shape: Voxels, spacing_mm: tuple[float, float, float], coarse_m
     return resampled_shape(shape, spacing_mm, (coarse_mm, coarse_mm, coarse_mm))
 
 
-def coarsen(array: np.ndarray, shape: Voxels) -> np.ndarray:
+def coarsen(array: Image | BinaryMask, shape: Voxels) -> Image:
     """(..., Z, Y, X) -> (..., *shape) float32: means over the new voxels."""
     old = array.shape[-3:]
     z, y, x = (average_matrix(before, after) for before, after in zip(old, shape, strict=True))
@@ -53,7 +53,7 @@ def coarsen(array: np.ndarray, shape: Voxels) -> np.ndarray:
 class ScanSource:
     """image: (C, Z, Y, X) on the file's axes, as read. Raises nothing: checks are the caller's."""
 
-    def __init__(self, image: npt.NDArray[np.float32], grid: Grid, plan: Plan) -> None:
+    def __init__(self, image: Image, grid: Grid, plan: Plan) -> None:
         self.image, self.grid, self.plan = without_ringing(image, plan)[0], grid, plan
         self.ras, straight, self._own_scales = on_ras_axes(self.image, grid, plan)
         self.properties: CaseProperties = properties_of(self.ras, grid, plan, straight)
@@ -72,14 +72,14 @@ class ScanSource:
         )
         return (z, y, x)
 
-    def normalised(self, part: Slices) -> np.ndarray:
+    def normalised(self, part: Slices) -> Image:
         """(C, z, y, x) float32: a part of the cropped scan at its own spacing."""
         settings = self.plan.normalisation
         return np.stack(
             [scaled(values[part], scale, settings) for values, scale in zip(self.cropped, self.scales, strict=True)]
         )
 
-    def coarse(self, coarse_mm: float) -> np.ndarray:
+    def coarse(self, coarse_mm: float) -> Image:
         """(C, z, y, x) float32: the normalised scan as means over voxels of about `coarse_mm`. Slab by slab."""
         old = self.properties.crop_shape
         new = coarse_shape(old, self.properties.ras_spacing_mm, coarse_mm)
@@ -95,7 +95,7 @@ class ScanSource:
             total[:, touched] += np.einsum("ij,cjyx->ciyx", rows[touched, first:stop], slab)
         return total
 
-    def box(self, start: Voxels, size: Voxels) -> np.ndarray:
+    def box(self, start: Voxels, size: Voxels) -> Image:
         """(C, *size) float32: a box of the prepared image, zeros outside it."""
         out = np.zeros((len(self.cropped), *size), np.float32)
         orders = image_orders(separate_axis(self.properties.ras_spacing_mm, self.plan.target_spacing_mm))
@@ -113,14 +113,14 @@ class ScanSource:
         out[:, target[0], target[1], target[2]] = apply_weights(image, (weights[0], weights[1], weights[2]))
         return out
 
-    def whole(self) -> np.ndarray:
+    def whole(self) -> Image:
         """(C, Z, Y, X) float32: the whole prepared image."""
         return prepare(self.image, self.grid, self.plan).image
 
 
 def restore_box(
-    probabilities: npt.NDArray[np.float32], start: Voxels, properties: CaseProperties
-) -> tuple[np.ndarray, CaseProperties]:
+    probabilities: Probabilities, start: Voxels, properties: CaseProperties
+) -> tuple[Probabilities, CaseProperties]:
     """Class probabilities (L, z, y, x) of a box of the prepared image that begins at `start`, all else being
     background, -> (the same at the scan's spacing, properties whose crop is the box there).
 

@@ -10,17 +10,17 @@ import math
 from collections.abc import Iterable, Iterator
 
 import numpy as np
-import numpy.typing as npt
 
 from hippopt.artifacts.grid import Grid, affine_rows
 from hippopt.artifacts.triples import Millimetres
+from hippopt.imaging.arrays import ClassMap, Image, LabelMask, Probabilities, Values, class_dtype
 from hippopt.imaging.orientation import axis_codes, ras_shape
 
 TILT_DEGREES = 10.0  # beyond it; augmentation turns by 20 degrees and more
 EDGE = 1e-4  # of a voxel: what rounding of headers may add to a field of view
 SLAB_VALUES = 1 << 22  # of the result that are made at a time
 
-Part = tuple[tuple[slice, ...], np.ndarray]  # (where, values (L, Z, Y, X) there)
+Part = tuple[tuple[slice, ...], Probabilities]  # (where in a crop, probabilities (L, Z, Y, X) there)
 
 
 def tilt_degrees(grid: Grid) -> float:
@@ -54,7 +54,7 @@ def straight_for(grid: Grid, spacing_mm: Millimetres, beyond_degrees: float | No
     )
 
 
-def straightened_image(image: npt.NDArray[np.float32], grid: Grid, straight: Grid, zeros_matter: bool) -> np.ndarray:
+def straightened_image(image: Image, grid: Grid, straight: Grid, zeros_matter: bool) -> Image:
     """image: (C, Z, Y, X) on the file's axes -> (C, *straight.shape) float32, by cubic splines; beyond the edges as at
     them.
 
@@ -70,12 +70,12 @@ def straightened_image(image: npt.NDArray[np.float32], grid: Grid, straight: Gri
     return result
 
 
-def straightened_label(classes: np.ndarray, grid: Grid, straight: Grid, count: int) -> np.ndarray:
+def straightened_label(classes: LabelMask, grid: Grid, straight: Grid, count: int) -> ClassMap:
     """classes: (Z, Y, X) class indices on the file's axes -> (*straight.shape),
     uint8 or uint16: linear on one-hot, then argmax; 0 outside.
     """
     best = np.full(straight.shape, 0.0, np.float32)
-    result = np.zeros(straight.shape, np.uint8 if count <= 256 else np.uint16)
+    result = np.zeros(straight.shape, class_dtype(count))
     background = np.ones(straight.shape, np.float32)
     for index in range(1, count):
         share = _resampled((classes == index).astype(np.float32), grid, straight, order=1, mode="constant")
@@ -89,8 +89,8 @@ def straightened_label(classes: np.ndarray, grid: Grid, straight: Grid, count: i
 def tilted_parts(
     parts: Iterable[Part], crop: tuple[slice, slice, slice], straight: Grid, grid: Grid, classes: int
 ) -> Iterator[Part]:
-    """Probabilities over a crop of the straight grid -> slabs over the scan's own voxels, on its nearest RAS axes,
-    linearly.
+    """Probabilities (L, Z, Y, X) over a crop of the straight grid, piece by piece -> slabs (L, z, Y, X) over the scan's
+    own voxels, on its nearest RAS axes, linearly.
 
     Beyond the crop all is background.
     """
@@ -126,7 +126,7 @@ def nearest_grid(grid: Grid) -> Grid:
     return Grid(shape=ras_shape(grid), affine=affine_rows(result))
 
 
-def _resampled(array: np.ndarray, source: Grid, target: Grid, order: int, mode: str) -> np.ndarray:
+def _resampled(array: Values, source: Grid, target: Grid, order: int, mode: str) -> Values:
     """(Z, Y, X) float32 on `source` at the voxels of `target`."""
     from scipy import ndimage
 
