@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from hippopt.artifacts.calibration import LEAST_CASES, LEAST_FOLDS, Calibration, CalibrationQuality
+from hippopt.imaging.arrays import Numbers
 from hippopt.inference.signal_table import SignalTable
 from hippopt.inference.signals import SIGNALS, Signals
 
@@ -30,19 +31,19 @@ OVER_LABELS = "mean foreground"
 @dataclass(frozen=True)
 class _Fit:
     columns: tuple[int, ...]
-    centre: dict[str, np.ndarray]
+    centre: dict[str, Numbers]
     dice: dict[str, float]
-    scale: np.ndarray
-    weights: np.ndarray
+    scale: Numbers
+    weights: Numbers
 
-    def predict(self, label: str, values: np.ndarray) -> np.ndarray:
+    def predict(self, label: str, values: Numbers) -> Numbers:
         """(N, S) -> (N,), from 0 to 1; a label that was not fitted gives NaN."""
         if label not in self.centre:
             return np.full(len(values), np.nan)
         return _predict(values[:, self.columns], self.centre[label], self.dice[label], self.scale, self.weights)
 
 
-def _predict(values: np.ndarray, centre: np.ndarray, dice: float, scale: np.ndarray, weights: np.ndarray) -> np.ndarray:
+def _predict(values: Numbers, centre: Numbers, dice: float, scale: Numbers, weights: Numbers) -> Numbers:
     # a signal that is not known counts as usual
     moved = np.nan_to_num((values - centre) / scale, nan=0.0, posinf=0.0, neginf=0.0)
     return np.clip(dice + moved @ weights, 0.0, 1.0)
@@ -115,7 +116,7 @@ def _fit(table: SignalTable) -> _Fit:
     return _Fit(columns, centre, dice, scale, np.maximum(ridge.coef_, 0.0))
 
 
-def _leave_folds_out(table: SignalTable) -> tuple[np.ndarray, np.ndarray]:
+def _leave_folds_out(table: SignalTable) -> tuple[Numbers, Numbers]:
     """(N,) Dice predicted by the fit to the other folds, and (N,) the mean Dice of the label in the other folds."""
     unseen, by_mean = np.full(len(table.dice), np.nan), np.full(len(table.dice), np.nan)
     for fold in np.unique(table.folds):
@@ -128,7 +129,7 @@ def _leave_folds_out(table: SignalTable) -> tuple[np.ndarray, np.ndarray]:
     return unseen, by_mean
 
 
-def _conformal(ratio: np.ndarray) -> tuple[float | None, float | None]:
+def _conformal(ratio: Numbers) -> tuple[float | None, float | None]:
     """(factor, level): the ceil((n + 1) LEVEL)-th smallest of n;
     with fewer than 19 the largest, whose level is n / (n + 1).
     """
@@ -139,7 +140,7 @@ def _conformal(ratio: np.ndarray) -> tuple[float | None, float | None]:
     return float(np.sort(ratio)[rank - 1]), min(LEVEL, count / (count + 1))
 
 
-def _coverage(table: SignalTable, unseen: np.ndarray) -> np.ndarray:
+def _coverage(table: SignalTable, unseen: Numbers) -> Numbers:
     """(N,) 1 where the true volume lies in the interval that the
     other folds give, 0 where not, NaN where there is none.
     """
@@ -153,9 +154,7 @@ def _coverage(table: SignalTable, unseen: np.ndarray) -> np.ndarray:
     return covered
 
 
-def _qualities(
-    table: SignalTable, unseen: np.ndarray, by_mean: np.ndarray, covered: np.ndarray
-) -> list[CalibrationQuality]:
+def _qualities(table: SignalTable, unseen: Numbers, by_mean: Numbers, covered: Numbers) -> list[CalibrationQuality]:
     found = []
     for label in dict.fromkeys(table.labels.tolist()):
         rows = (table.labels == label) & np.isfinite(unseen)
@@ -172,9 +171,7 @@ def _qualities(
     return found
 
 
-def _quality(
-    label: str, dice: np.ndarray, predicted: np.ndarray, by_mean: np.ndarray, covered: np.ndarray
-) -> CalibrationQuality:
+def _quality(label: str, dice: Numbers, predicted: Numbers, by_mean: Numbers, covered: Numbers) -> CalibrationQuality:
     from scipy.stats import spearmanr
     from sklearn.metrics import roc_auc_score
 

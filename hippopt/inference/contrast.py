@@ -19,6 +19,7 @@ from hippopt.artifacts.codec import load_record
 from hippopt.artifacts.fingerprint import Fingerprint
 from hippopt.artifacts.model_file import UsualContrast
 from hippopt.errors import PlanError
+from hippopt.imaging.arrays import BinaryMask, LabelMask
 
 # on 208 hippocampi of the Decathlon the contrast is -.74 to -.24; inverted scans have +.24 to +.74. After one training
 # scan this margin flags .2 % of the others (.3 flags 2.5 %) and all that are inverted
@@ -40,12 +41,12 @@ def widened(found: Sequence[float]) -> tuple[float, float]:
 
 def contrast_around(
     image: npt.NDArray[Any],
-    mask: npt.NDArray[np.integer[Any]],
+    mask: LabelMask,
     spacing_mm: tuple[float, float, float],
     around_mm: float,
 ) -> float | None:
-    """The contrast of a mask (Z, Y, X) in the box that reaches around_mm beyond each of its labels, zeros left out: the
-    mean over the labels; None where there is none.
+    """The contrast of a mask in an image, both (Z, Y, X), in the box that reaches around_mm beyond each of its labels,
+    zeros left out: the mean over the labels; None where there is none.
     """
     found = []
     for box in filter(None, find_objects(mask)):
@@ -75,7 +76,7 @@ def known_contrast(beside_run: Path, fingerprint: Path, fingerprint_hash: str) -
     return None
 
 
-def contrast(image: npt.NDArray[Any], inside: npt.NDArray[np.bool_]) -> float | None:
+def contrast(image: npt.NDArray[Any], inside: BinaryMask) -> float | None:
     """The contrast of the true voxels of `inside` in an image
     (Z, Y, X); None where it has none. NaN and Inf count as 0.
     """

@@ -5,10 +5,10 @@ Limits come from the training scans, never from a book.
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-import numpy.typing as npt
 
 from hippopt.artifacts.cohort import Cohort
 from hippopt.artifacts.regions import LEFT, RIGHT
+from hippopt.imaging.arrays import BinaryMask
 
 CONSTANT, UNLIKE, EMPTY = "constant image", "unlike training", "empty"
 CORRECT = "correct first"  # of the whole table, not of the mask: correct_first.py
@@ -19,7 +19,7 @@ LOCATING = (NOT_LOCATED, *NO_SIDE.values(), OTHER_SIDE)  # no mask tells these b
 AT_EDGE, PARTS, VOLUME, ASYMMETRY = "at edge", "several parts", "volume unusual", "asymmetry unusual"
 
 
-def touches_edge(inside: npt.NDArray[np.bool_]) -> bool:
+def touches_edge(inside: BinaryMask) -> bool:
     """Whether a mask (Z, Y, X) reaches the first or last voxel of its array along any axis.
 
     What lies beyond the edge was not seen, so that a structure which reaches it may be cut off.

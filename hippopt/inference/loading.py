@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 from torch import nn
 
 from hippopt.artifacts.grid import Grid
@@ -14,6 +13,7 @@ from hippopt.errors import ImageError
 from hippopt.files.image_io import read_scan
 from hippopt.files.scan import Scan, turned_to
 from hippopt.files.scan_listing import ScanFiles
+from hippopt.imaging.arrays import Image
 from hippopt.imaging.memory_budget import check_memory
 from hippopt.imaging.orientation import ras_triple, to_ras
 from hippopt.imaging.preparation import preparation_bytes, prepare
@@ -37,7 +37,7 @@ class LoadedScan:
 
     files: ScanFiles
     scan: Scan
-    image: npt.NDArray[np.float32]
+    image: Image
     properties: CaseProperties
     warnings: list[str]
     empty: bool
@@ -96,7 +96,7 @@ def is_constant(files: ScanFiles, scans: Sequence[Scan], plan: Plan) -> bool:
     return any(scale.constant for scale in ScanSource(image, scans[0].grid, plan).scales)
 
 
-def stacked(files: ScanFiles, scans: Sequence[Scan]) -> tuple[np.ndarray, list[str]]:
+def stacked(files: ScanFiles, scans: Sequence[Scan]) -> tuple[Image, list[str]]:
     """((C, Z, Y, X) float32 on the file's axes, without NaN and Inf, what is to be said of it).
 
     scans: one per channel.
@@ -127,7 +127,7 @@ def stacked(files: ScanFiles, scans: Sequence[Scan]) -> tuple[np.ndarray, list[s
 def _located(
     files: ScanFiles,
     scan: Scan,
-    image: npt.NDArray[np.float32],
+    image: Image,
     plan: Plan,
     locators: Sequence[nn.Module],
     warnings: list[str],

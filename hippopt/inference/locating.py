@@ -7,13 +7,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from torch import nn
 
 from hippopt.artifacts.plan import Plan
 from hippopt.artifacts.regions import region_classes
 from hippopt.artifacts.triples import Voxels
 from hippopt.batches.patches import centre_start
+from hippopt.imaging.arrays import Image
 from hippopt.inference.regions import Choice, Region, choose_regions
 from hippopt.networks.locator import coarse_probabilities
 
@@ -28,7 +28,7 @@ class RegionWindow:
 
     region: int
     start: Voxels
-    image: npt.NDArray[np.float32]
+    image: Image
 
 
 @dataclass(frozen=True)
@@ -44,10 +44,10 @@ class Located:
 
 def locate(
     models: Sequence[nn.Module],
-    coarse: np.ndarray,
+    coarse: Image,
     size_mm: tuple[float, float, float],
     prepared_shape: Voxels,
-    box: Callable[[Voxels, Voxels], np.ndarray],
+    box: Callable[[Voxels, Voxels], Image],
     plan: Plan,
 ) -> Located:
     """coarse: (C, z, y, x) of a field of view of size_mm; box(start, size): a part of the prepared image (C, *size)."""

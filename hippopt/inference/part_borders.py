@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
 from hippopt.artifacts.part_borders import PartBorders
 from hippopt.artifacts.weights import AdapterCard
 from hippopt.errors import WeightsError
+from hippopt.imaging.arrays import BinaryMask, Numbers, Probabilities
 from hippopt.imaging.cross_sections import FEATURES, slice_features
 from hippopt.imaging.mask_parts import largest_part
 
@@ -29,11 +29,11 @@ def learned_borders(cards: Sequence[AdapterCard]) -> tuple[PartBorders, ...]:
 
 
 def place_borders(
-    probabilities: npt.NDArray[np.float32],
+    probabilities: Probabilities,
     learned: Sequence[PartBorders],
     class_names: Sequence[str],
     spacing_mm: tuple[float, float, float],
-) -> np.ndarray:
+) -> Probabilities:
     """(L, Z, Y, X) -> the same, the parts' common probability given in each slice to one of them. Other classes stay as
     they are.
 
@@ -64,21 +64,21 @@ def place_borders(
     return out
 
 
-def _log_odds(learned: PartBorders, border: int, features: np.ndarray) -> np.ndarray:
+def _log_odds(learned: PartBorders, border: int, features: Numbers) -> Numbers:
     model = learned.borders[border]
     return np.asarray(
         model.offset + (features - np.array(model.centre)) / np.array(model.scale) @ np.array(model.weights)
     )
 
 
-def _shares(parts: np.ndarray, main: np.ndarray, axis: int) -> np.ndarray:
+def _shares(parts: Probabilities, main: BinaryMask, axis: int) -> Numbers:
     """(P, slices): the mean probability of each part within the structure, slice by slice."""
     others = tuple(other for other in range(3) if other != axis)
     voxels = np.maximum(main.sum(others), 1)
     return np.stack([(values * main).sum(others) / voxels for values in parts]) + DOUBT
 
 
-def _best_cut(odds: np.ndarray) -> int:
+def _best_cut(odds: Numbers) -> int:
     """The number of slices before the border: the sum of log-odds beyond it less that before it is largest."""
     before = np.concatenate([[0.0], np.cumsum(odds)])
     return int(np.argmax(before[-1] - 2 * before))

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import nn
 
@@ -16,6 +15,7 @@ from hippopt.artifacts.postprocessing import Postprocessing
 from hippopt.artifacts.properties import CaseProperties
 from hippopt.artifacts.regions import LEFT, RIGHT, is_mirrored, network_classes, region_classes
 from hippopt.artifacts.triples import Voxels
+from hippopt.imaging.arrays import BinaryMask, Image, Probabilities, Values
 from hippopt.imaging.mask_parts import bounding_box
 from hippopt.imaging.scan_source import restore_box
 from hippopt.inference.flags import NO_SIDE, NOT_LOCATED, OTHER_SIDE
@@ -56,9 +56,9 @@ class LocatedProbabilities:
     mean: at the target spacing, where and as the networks saw it.
     """
 
-    probabilities: npt.NDArray[np.float32]
+    probabilities: Probabilities
     properties: CaseProperties
-    mean: npt.NDArray[np.float32]
+    mean: Probabilities
     flags: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
@@ -66,7 +66,7 @@ class LocatedProbabilities:
 def segment_located(
     ensemble: Ensemble,
     located: Located,
-    image: npt.NDArray[np.float32],
+    image: Image,
     properties: CaseProperties,
     look: Look | None = None,
 ) -> LocatedProbabilities:
@@ -152,25 +152,25 @@ def _nowhere(
     return LocatedProbabilities(probabilities, within, found, (NOT_LOCATED,), (warning,))
 
 
-def _mean(each: Sequence[np.ndarray]) -> np.ndarray:
+def _mean(each: Sequence[Probabilities]) -> Probabilities:
     return np.asarray(sum(each) / np.float32(len(each)), dtype=np.float32)
 
 
 def window_probabilities(
     models: Sequence[nn.Module],
-    image: npt.NDArray[np.float32],
+    image: Image,
     region: str,
     plan: Plan,
     settings: WindowSettings,
     device: torch.device,
     look: Look | None = None,
-) -> np.ndarray:
+) -> Probabilities:
     """(L, *size) of the plan's classes, for a window or an image
     (C, *size) of this region. look: is shown each view of it.
     """
     mirrored = is_mirrored(plan, region)
 
-    def of_plan(found: npt.NDArray[np.float32]) -> np.ndarray:
+    def of_plan(found: Probabilities) -> Probabilities:
         if not plan.mirror_sides:
             return found
         found = found[..., ::-1] if mirrored else found
@@ -181,7 +181,7 @@ def window_probabilities(
             ]
         )
 
-    def show(number: int, axes: tuple[str, ...], found: npt.NDArray[np.float32]) -> None:
+    def show(number: int, axes: tuple[str, ...], found: Probabilities) -> None:
         assert look is not None
         look(number, axes, of_plan(found))
 
@@ -190,10 +190,10 @@ def window_probabilities(
     )
 
 
-def _adder(total: np.ndarray, inside: tuple[slice, ...], part: tuple[slice, ...], weight: np.ndarray | float) -> Look:
+def _adder(total: Probabilities, inside: tuple[slice, ...], part: tuple[slice, ...], weight: Values | float) -> Look:
     """Adds a part of the unflipped view to a part of `total`; other views are let be."""
 
-    def add(_: int, axes: tuple[str, ...], found: npt.NDArray[np.float32]) -> None:
+    def add(_: int, axes: tuple[str, ...], found: Probabilities) -> None:
         if not axes:
             total[(slice(None), *inside)] += weight * found[(slice(None), *part)]
 
@@ -201,7 +201,7 @@ def _adder(total: np.ndarray, inside: tuple[slice, ...], part: tuple[slice, ...]
 
 
 def _everywhere(
-    ensemble: Ensemble, located: Located, image: npt.NDArray[np.float32], properties: CaseProperties, look: Look | None
+    ensemble: Ensemble, located: Located, image: Image, properties: CaseProperties, look: Look | None
 ) -> LocatedProbabilities:
     """Sliding windows over the whole image; sides by what is found left and right of the middle of it."""
     models, plan, settings, device = ensemble.models, ensemble.plan, ensemble.windows, ensemble.device
@@ -235,7 +235,7 @@ def _everywhere(
     return LocatedProbabilities(probabilities, within, found, tuple(flags), tuple(warnings))
 
 
-def _sides_everywhere(found: npt.NDArray[np.float32], plan: Plan) -> str | None:
+def _sides_everywhere(found: Probabilities, plan: Plan) -> str | None:
     """Give each half its side: halves left and right of the middle between the two largest parts.
 
     A line where there is but one.
@@ -257,7 +257,7 @@ def _sides_everywhere(found: npt.NDArray[np.float32], plan: Plan) -> str | None:
     return "the network takes most of what it finds for the other side" if moved > DOUBTFUL else None
 
 
-def _gaussian(patch: Voxels) -> np.ndarray:
+def _gaussian(patch: Voxels) -> Values:
     lines = [np.exp(-0.5 * ((np.arange(size) - (size - 1) / 2) / (SIGMA * size)) ** 2) for size in patch]
     weight = lines[0][:, None, None] * lines[1][:, None] * lines[2]
     return np.maximum(weight, 1e-6).astype(np.float32)
@@ -274,7 +274,7 @@ def _overlap(start: Voxels, patch: Voxels, first: Voxels, size: Voxels) -> tuple
     return tuple(inside), tuple(part)
 
 
-def _box_of(mask: np.ndarray) -> tuple[Voxels, Voxels]:
+def _box_of(mask: BinaryMask) -> tuple[Voxels, Voxels]:
     """(first, last + 1) of the true voxels; one voxel where there is none."""
     start, size = bounding_box(mask) or ((0, 0, 0), (1, 1, 1))
     return start, _triple(first + count for first, count in zip(start, size, strict=True))

@@ -6,11 +6,11 @@ Places are in millimetres from the first corner of the field of view, (Z, Y, X) 
 from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 
 from hippopt.artifacts.plan import LocatorSettings
 from hippopt.artifacts.regions import ANY, LEFT, RIGHT
 from hippopt.artifacts.triples import Point
+from hippopt.imaging.arrays import BinaryMask, Numbers, Probabilities, Values
 
 LEAST_PEAK = 0.8  # a region whose best voxel is less probable is a guess
 RIVAL_SHARE = (
@@ -43,7 +43,7 @@ class Choice:
 
 
 def choose_regions(
-    probabilities: npt.NDArray[np.float32], names: tuple[str, ...], size_mm: Point, settings: LocatorSettings
+    probabilities: Probabilities, names: tuple[str, ...], size_mm: Point, settings: LocatorSettings
 ) -> Choice:
     """probabilities: (1 + regions, z, y, x), `names` without the background, over a field of view of size_mm."""
     step = np.divide(size_mm, probabilities.shape[1:])
@@ -80,7 +80,7 @@ def _called(name: str) -> str:
     return "the structure" if name == ANY else f"the {name} side" if name in (LEFT, RIGHT) else f"the {name}"
 
 
-def _places(probability: np.ndarray, leading: np.ndarray, name: str, step: np.ndarray) -> list[Region]:
+def _places(probability: Values, leading: BinaryMask, name: str, step: Numbers) -> list[Region]:
     """Connected places where the region is the likeliest class, by falling volume."""
     from scipy import ndimage
 
@@ -108,7 +108,7 @@ def _places(probability: np.ndarray, leading: np.ndarray, name: str, step: np.nd
     return sorted(places, key=lambda place: -place.volume_mm3)
 
 
-def _plausible(place: Region, size_mm: Point, settings: LocatorSettings, step: np.ndarray) -> bool:
+def _plausible(place: Region, size_mm: Point, settings: LocatorSettings, step: Numbers) -> bool:
     """Whether a place is as large as such a structure is; at the end of the image it may be a part of one."""
     low, high = settings.volume_mm3
     at_end = any(
@@ -152,6 +152,6 @@ def _contradictions(found: list[Region], settings: LocatorSettings) -> list[str]
     return doubts
 
 
-def _point(values: np.ndarray) -> Point:
+def _point(values: Numbers) -> Point:
     z, y, x = (float(value) for value in values)
     return (z, y, x)

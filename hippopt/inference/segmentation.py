@@ -4,18 +4,18 @@ volumes.tsv, and what else is wanted. Nothing is written.
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from hippopt.artifacts.calibration import Calibration
 from hippopt.artifacts.plan import Plan
 from hippopt.artifacts.postprocessing import structures
 from hippopt.artifacts.properties import CaseProperties
+from hippopt.imaging.arrays import Image, Probabilities, StoredMask, Values, value_dtype
 from hippopt.imaging.mask_parts import keep_largest_parts
 from hippopt.imaging.postprocessing import postprocess
 from hippopt.imaging.preparation import own_parts, place_in_scan, restored_slabs
+from hippopt.imaging.straightening import Part
 from hippopt.inference.calibration import predicted_dice
 from hippopt.inference.flags import CONSTANT, SEEN, UNLIKE
 from hippopt.inference.loading import LoadedScan
@@ -26,7 +26,6 @@ from hippopt.inference.signals import FLIPPED_NETWORKS, SignalCollector, Signals
 from hippopt.inference.volumes import Standards, Sureness, VolumeRow, contrast_warning, volume_rows
 from hippopt.inference.windows import predict_probabilities
 
-Part = tuple[tuple[slice, ...], np.ndarray]  # (where in the crop, probabilities (L, Z, Y, X) there)
 ENTROPY_DIGITS = 4  # of the uncertainty map: what is certain becomes 0, and the file small
 
 
@@ -46,11 +45,11 @@ class Segmentation:
     X). Both None where they are not wanted, or nothing can be found since the scan is constant.
     """
 
-    mask: npt.NDArray[np.unsignedinteger[Any]]
+    mask: StoredMask
     rows: list[VolumeRow]
     warnings: list[str]
-    uncertainty: npt.NDArray[np.float32] | None = None
-    probabilities: npt.NDArray[np.float32] | None = None
+    uncertainty: Values | None = None
+    probabilities: Probabilities | None = None
 
 
 def segment(loaded: LoadedScan, ensemble: Ensemble, standards: Standards, wanted: Wanted) -> Segmentation:
@@ -73,7 +72,8 @@ def segment(loaded: LoadedScan, ensemble: Ensemble, standards: Standards, wanted
     """
     plan = ensemble.plan
     name, scan, properties = loaded.files.id, loaded.scan, loaded.properties
-    values = np.array(plan.label_values, dtype=np.uint16 if max(plan.label_values) > 255 else np.uint8)
+    dtype = value_dtype(max(plan.label_values))
+    values = np.array(plan.label_values, dtype)
     sureness, notes, flags = Sureness(), list[str](), [CONSTANT] if loaded.empty else []
     flags += [SEEN] if loaded.image_hash in standards.seen else []
     parts: Iterable[Part] = ()
@@ -87,7 +87,7 @@ def segment(loaded: LoadedScan, ensemble: Ensemble, standards: Standards, wanted
         found = place_borders(found, ensemble.borders, plan.class_names, plan.target_spacing_mm)
         parts = restored_slabs(found, properties)
     properties, parts = own_parts(parts, properties, len(values))
-    cropped = np.zeros(properties.crop_shape, values.dtype)
+    cropped = np.zeros(properties.crop_shape, dtype)
     entropy = np.zeros(properties.crop_shape, np.float32) if wanted.uncertainty and not loaded.empty else None
     probabilities = None
     if wanted.probabilities and not loaded.empty:
@@ -113,9 +113,7 @@ def segment(loaded: LoadedScan, ensemble: Ensemble, standards: Standards, wanted
     )  # fmt: skip
 
 
-def _looked_at(
-    image: npt.NDArray[np.float32], ensemble: Ensemble, calibration: Calibration | None
-) -> tuple[np.ndarray, Sureness]:
+def _looked_at(image: Image, ensemble: Ensemble, calibration: Calibration | None) -> tuple[Probabilities, Sureness]:
     """Mean probabilities (L, Z, Y, X), and how sure the networks are of them.
 
     Only a calibration is worth extra flips.
@@ -141,7 +139,7 @@ def _labels(plan: Plan) -> dict[str, int]:
 
 
 def _sureness(
-    collector: SignalCollector, mean: npt.NDArray[np.float32], ensemble: Ensemble, calibration: Calibration | None
+    collector: SignalCollector, mean: Probabilities, ensemble: Ensemble, calibration: Calibration | None
 ) -> Sureness:
     judged = collector.signals()[: ensemble.judged]  # a calibration knows the networks of its own run only
     dice = _mean_dice(calibration, judged, _labels(ensemble.plan)) if calibration else {}
@@ -161,8 +159,8 @@ def _mean_dice(
     return means
 
 
-def _placed(probabilities: npt.NDArray[np.float32], properties: CaseProperties) -> np.ndarray:
-    """In the scan's full grid; beyond the crop all is background."""
+def _placed(probabilities: Probabilities, properties: CaseProperties) -> Probabilities:
+    """(L, Z, Y, X) in the scan's full grid; beyond the crop all is background."""
     full = place_in_scan(probabilities, properties)
     outside = place_in_scan(np.ones(probabilities.shape[1:], bool), properties) == 0
     full[0][outside] = 1

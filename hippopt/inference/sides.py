@@ -5,17 +5,17 @@ region it lies nearer to, whatever class the network gave it.
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
 from hippopt.artifacts.plan import Plan
 from hippopt.artifacts.regions import LEFT, RIGHT
 from hippopt.artifacts.triples import Point, Voxels
+from hippopt.imaging.arrays import BinaryMask, Probabilities
 from hippopt.inference.regions import Region
 
 
 def right_half(
     start: Voxels, shape: Voxels, step_mm: Sequence[float], left: Point | None, right: Point | None
-) -> np.ndarray:
+) -> BinaryMask:
     """(Z, Y, X) bool of a box: true on the right of the plane halfway
     between both centres (mm); with one centre, all is its side.
     """
@@ -36,7 +36,7 @@ def centres_of_sides(regions: Sequence[Region]) -> tuple[Point | None, Point | N
     return by_name.get(LEFT), by_name.get(RIGHT)
 
 
-def give_sides(probabilities: npt.NDArray[np.float32], on_right: np.ndarray, plan: Plan) -> float:
+def give_sides(probabilities: Probabilities, on_right: BinaryMask, plan: Plan) -> float:
     """Move the probability of each side's classes (L, Z, Y, X), in place, to the twin where a voxel lies on the other
     side.
 

@@ -7,9 +7,11 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from hippopt.artifacts.codec import atomic_path
 from hippopt.errors import DatasetError
+from hippopt.imaging.arrays import Numbers
 from hippopt.inference.signals import SIGNALS, Signals
 
 COLUMNS = ("case", "label", "dice", "volume_predicted_mm3", "volume_reference_mm3", *SIGNALS)
@@ -30,17 +32,17 @@ class ScoredSignals:
 @dataclass(frozen=True)
 class SignalTable:
     """Rows of out-of-fold cases and labels. values: (N, S) signals, in
-    the order of SIGNALS; log_ratio: log(true / predicted volume).
+    the order of SIGNALS; log_ratio: log(true / predicted volume); all others (N,).
     """
 
-    cases: np.ndarray
-    folds: np.ndarray
-    labels: np.ndarray
-    values: np.ndarray
-    dice: np.ndarray
-    log_ratio: np.ndarray
+    cases: npt.NDArray[np.str_]
+    folds: npt.NDArray[np.str_]
+    labels: npt.NDArray[np.str_]
+    values: Numbers
+    dice: Numbers
+    log_ratio: Numbers
 
-    def where(self, chosen: np.ndarray) -> "SignalTable":
+    def where(self, chosen: npt.NDArray[np.bool_]) -> "SignalTable":
         """The rows for which `chosen` (N,) is true."""
         return SignalTable(*(getattr(self, field.name)[chosen] for field in fields(self)))
 

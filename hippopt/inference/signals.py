@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
-import numpy.typing as npt
 
+from hippopt.imaging.arrays import BinaryMask, ClassMap, Probabilities, Values, class_dtype
 from hippopt.imaging.mask_parts import bounding_box
 
 SHELL_VOXELS = 2  # how far "around" a mask reaches: where its border may truly lie
@@ -49,11 +49,11 @@ class SignalCollector:
 
     def __init__(self, labels: Mapping[str, int], flips: tuple[tuple[str, ...], ...]) -> None:
         self._labels, self._flips = labels, flips
-        self._classes: list[np.ndarray] = []  # (Z, Y, X) uint8 or uint16, by network
+        self._classes: list[ClassMap] = []  # by network
         self._signals: list[dict[str, Signals]] = []
         self._flip_dice: list[dict[str, list[float]]] = []
 
-    def look(self, number: int, axes: tuple[str, ...], probabilities: npt.NDArray[np.float32]) -> None:
+    def look(self, number: int, axes: tuple[str, ...], probabilities: Probabilities) -> None:
         """probabilities: (L, Z, Y, X) of network `number`.
 
         The scan as it is comes before its flips, networks in their order.
@@ -91,7 +91,7 @@ class SignalCollector:
             for number, by_label in enumerate(self._signals)
         ]
 
-    def agreement(self, mean: npt.NDArray[np.float32]) -> dict[str, float]:
+    def agreement(self, mean: Probabilities) -> dict[str, float]:
         """Mean Dice of each network's mask with that of the mean
         probabilities (L, Z, Y, X), by label; empty for one network.
         """
@@ -106,9 +106,7 @@ class SignalCollector:
         return found
 
 
-def measure_signals(
-    probabilities: npt.NDArray[np.float32], classes: np.ndarray, labels: Mapping[str, int]
-) -> dict[str, Signals]:
+def measure_signals(probabilities: Probabilities, classes: ClassMap, labels: Mapping[str, int]) -> dict[str, Signals]:
     """Signals, but for flip_dice, of each label that the mask
     holds. probabilities: (L, Z, Y, X); classes: their argmax.
     """
@@ -127,7 +125,7 @@ def measure_signals(
     return found
 
 
-def normalised_entropy(probabilities: npt.NDArray[np.float32]) -> np.ndarray:
+def normalised_entropy(probabilities: Values) -> Values:
     """(L, ...) -> (...) float32: -sum p log p over log L; 0 where one class is certain, 1 where all are as likely."""
     total = np.zeros(probabilities.shape[1:], np.float32)
     for values in probabilities:
@@ -136,24 +134,24 @@ def normalised_entropy(probabilities: npt.NDArray[np.float32]) -> np.ndarray:
     return np.clip(total, 0, 1, out=total)
 
 
-def mask_dice(first: np.ndarray, second: np.ndarray) -> float:
-    """Dice of two bool masks; 1 where both are empty."""
+def mask_dice(first: BinaryMask, second: BinaryMask) -> float:
+    """Dice of two masks (Z, Y, X), bool; 1 where both are empty."""
     total = int(np.count_nonzero(first)) + int(np.count_nonzero(second))
     return 2 * int(np.count_nonzero(first & second)) / total if total else 1.0
 
 
-def _class_map(probabilities: npt.NDArray[np.float32]) -> np.ndarray:
-    return probabilities.argmax(0).astype(np.uint8 if len(probabilities) <= 256 else np.uint16)
+def _class_map(probabilities: Probabilities) -> ClassMap:
+    return probabilities.argmax(0).astype(class_dtype(len(probabilities)))
 
 
-def _certainty_around(probabilities: npt.NDArray[np.float32], inside: npt.NDArray[np.bool_]) -> float:
+def _certainty_around(probabilities: Probabilities, inside: BinaryMask) -> float:
     from scipy import ndimage
 
     around = ndimage.binary_dilation(inside, np.ones((3, 3, 3)), iterations=SHELL_VOXELS) & ~inside
     return 1 - float(normalised_entropy(probabilities[:, around]).mean(dtype=np.float64)) if around.any() else 1.0
 
 
-def _box_around(inside: npt.NDArray[np.bool_]) -> tuple[slice, slice, slice]:
+def _box_around(inside: BinaryMask) -> tuple[slice, slice, slice]:
     """The box of a mask that is not empty, SHELL_VOXELS wider on each side."""
     found = bounding_box(inside)
     assert found is not None

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
-import numpy.typing as npt
 
 from hippopt.artifacts.calibration import Calibration
 from hippopt.artifacts.cohort import Cohort
@@ -15,6 +14,7 @@ from hippopt.artifacts.head_sizes import HeadSizes
 from hippopt.artifacts.model_file import UsualContrast
 from hippopt.artifacts.plan import Plan
 from hippopt.files.scan import Scan
+from hippopt.imaging.arrays import BinaryMask, LabelMask
 from hippopt.imaging.head_size import head_size
 from hippopt.imaging.mask_parts import bounding_box
 from hippopt.inference.calibration import volume_interval
@@ -91,8 +91,8 @@ class Sureness:
     agreement: Mapping[str, float] = field(default_factory=dict)
 
 
-def contrast_warning(name: str, mask: np.ndarray, scan: Scan, usual: UsualContrast | None) -> str | None:
-    """A line where the segmented voxels are much brighter or darker in their scan than in any training scan."""
+def contrast_warning(name: str, mask: LabelMask, scan: Scan, usual: UsualContrast | None) -> str | None:
+    """A line where a mask's voxels (Z, Y, X) are much brighter or darker in their scan than in any training scan."""
     if usual is None:
         return None
     if usual.around_mm is None:
@@ -110,7 +110,7 @@ def contrast_warning(name: str, mask: np.ndarray, scan: Scan, usual: UsualContra
 
 def volume_rows(
     name: str,
-    mask: np.ndarray,
+    mask: LabelMask,
     scan: Scan,
     plan: Plan,
     standards: Standards,
@@ -164,7 +164,7 @@ def volume_rows(
     ]
 
 
-def _describe(inside: npt.NDArray[np.bool_]) -> tuple[int, int, bool]:
+def _describe(inside: BinaryMask) -> tuple[int, int, bool]:
     """(voxels, parts, whether it touches the edge of the scan), looked at within its bounding box."""
     from scipy import ndimage
 

@@ -5,13 +5,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import nn
 
 from hippopt.artifacts.plan import CENTRE_REACH
 from hippopt.artifacts.triples import Voxels
 from hippopt.batches.patches import centre_start, cut
+from hippopt.imaging.arrays import Image, Probabilities
 from hippopt.imaging.orientation import AXIS_INDEX
 
 OVERLAP = 0.5  # nnU-Net's: windows at half steps
@@ -48,7 +48,7 @@ class WindowSettings:
 
 # what looks at each view: (number of the network, flipped axes, probabilities (L, Z, Y, X) on the image's own axes, not
 # to be changed)
-Look = Callable[[int, tuple[str, ...], np.ndarray], None]
+Look = Callable[[int, tuple[str, ...], Probabilities], None]
 
 
 def flip_combinations(axes: Sequence[str]) -> tuple[tuple[str, ...], ...]:
@@ -61,11 +61,11 @@ def flip_combinations(axes: Sequence[str]) -> tuple[tuple[str, ...], ...]:
 
 def predict_probabilities(
     models: Sequence[nn.Module],
-    image: npt.NDArray[np.float32],
+    image: Image,
     settings: WindowSettings,
     device: torch.device,
     look: Look | None = None,
-) -> np.ndarray:
+) -> Probabilities:
     """Mean softmax probabilities (L, Z, Y, X) float32 of (C, Z, Y, X), over models and flips.
 
     An image that fits the patch is seen in one window, centred; a larger one in windows at half steps with Gaussian

@@ -16,6 +16,7 @@ from hippopt.artifacts.plan import Plan
 from hippopt.artifacts.regions import region_classes
 from hippopt.artifacts.weights import LocatorCard
 from hippopt.errors import PlanError, StaleArtifactError, WeightsError
+from hippopt.imaging.arrays import Image, Probabilities
 from hippopt.networks.tensor_files import read_state, save_tensors, tensors_sha256
 
 
@@ -57,14 +58,14 @@ def multiple_of(plan: Plan) -> int:
     return 2 ** (len(plan.locator.channels) - 1)
 
 
-def pad_value(image: np.ndarray, plan: Plan) -> np.ndarray:
+def pad_value(image: Image, plan: Plan) -> Image:
     """(C, 1, 1, 1): what lies beyond a coarse image (C, z, y, x): 0 where zeros are kept, else the darkest value."""
     if plan.normalisation.region == "nonzero":
         return np.zeros((len(image), 1, 1, 1), np.float32)
     return image.min((1, 2, 3), keepdims=True)
 
 
-def coarse_probabilities(models: list[nn.Module], image: np.ndarray, plan: Plan) -> np.ndarray:
+def coarse_probabilities(models: list[nn.Module], image: Image, plan: Plan) -> Probabilities:
     """(1 + regions, z, y, x) float32 of a coarse image (C, z, y, x): mean over the folds' locators."""
     unit = multiple_of(plan)
     sizes = [max(2 * unit, -(-size // unit) * unit) for size in image.shape[1:]]
