@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from hippopt.artifacts.dataset import image_files
 from hippopt.batches.label_maps import HEAD, TARGET, LabelTable, hold_out_last
@@ -12,6 +13,7 @@ from hippopt.console import Console
 from hippopt.errors import DatasetError, HippoptError
 from hippopt.files.file_kind import near_matches
 from hippopt.files.label_reading import read_label
+from hippopt.imaging.arrays import BinaryMask, Numbers
 from hippopt.imaging.orientation import ras_triple, to_ras
 
 FINE_MM = 2.0  # a locator sees voxels of about 4 mm: means over eight of these keep their edges soft
@@ -30,9 +32,9 @@ class HeadMap:
 
     name: str
     path: Path
-    tissue: np.ndarray
-    kept: np.ndarray
-    sides: np.ndarray
+    tissue: npt.NDArray[np.uint8]
+    kept: npt.NDArray[np.uint8]
+    sides: npt.NDArray[np.uint8]
     spacing_mm: tuple[float, float, float]
     volumes_mm3: tuple[float, float]
     centres_mm: tuple[tuple[float, float, float], tuple[float, float, float]]
@@ -118,7 +120,7 @@ def _read_map(path: Path, table: LabelTable, tissues: list[str]) -> HeadMap:
     )
 
 
-def _sides(values: np.ndarray, table: LabelTable, path: Path) -> tuple[int, int]:
+def _sides(values: npt.NDArray[np.int32], table: LabelTable, path: Path) -> tuple[int, int]:
     """(left, right): the two values of the hippocampus, told apart by where they lie."""
     targets = [value for value, kind in table.classes.items() if kind == TARGET]
     middles = {value: float(np.argwhere(values == value)[:, 2].mean()) for value in targets if (values == value).any()}
@@ -131,7 +133,7 @@ def _sides(values: np.ndarray, table: LabelTable, path: Path) -> tuple[int, int]
     return left, right
 
 
-def _headed(values: np.ndarray) -> np.ndarray:
+def _headed(values: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
     """The box of all that is not background."""
     from hippopt.imaging.mask_parts import bounding_box
 
@@ -139,11 +141,11 @@ def _headed(values: np.ndarray) -> np.ndarray:
     return values[tuple(slice(first, first + count) for first, count in zip(start, size, strict=True))]
 
 
-def _shares(inside: np.ndarray, every: list[int]) -> np.ndarray:
+def _shares(inside: BinaryMask, every: list[int]) -> npt.NDArray[np.uint8]:
     z, y, x = (size // step for size, step in zip(inside.shape, every, strict=True))
     blocks = inside.reshape(z, every[0], y, every[1], x, every[2])
     return np.rint(blocks.mean((1, 3, 5)) * FULL).astype(np.uint8)
 
 
-def _triple(values: np.ndarray) -> tuple[float, float, float]:
+def _triple(values: Numbers) -> tuple[float, float, float]:
     return (float(values[0]), float(values[1]), float(values[2]))

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
+import numpy.typing as npt
 from scipy import ndimage
 
 from hippopt.artifacts.dataset import image_files
@@ -20,6 +21,7 @@ from hippopt.console import Console
 from hippopt.errors import DatasetError, HippoptError
 from hippopt.files.file_kind import near_matches
 from hippopt.files.label_reading import read_label
+from hippopt.imaging.arrays import BinaryMask, Numbers
 from hippopt.imaging.orientation import ras_triple, to_ras
 
 Map = TypeVar("Map")
@@ -66,9 +68,9 @@ class LabelMap:
 
     name: str
     path: Path
-    tissue: np.ndarray
-    around: np.ndarray
-    half: np.ndarray
+    tissue: npt.NDArray[np.uint8]
+    around: npt.NDArray[np.uint8]
+    half: npt.NDArray[np.int8]
     spacing_mm: tuple[float, float, float]
     centres: tuple[tuple[float, float, float], ...]
     extents_mm: tuple[tuple[float, float, float], ...]
@@ -220,14 +222,14 @@ def _read_map(path: Path, name: str, table: LabelTable, tissues: list[str]) -> L
     )
 
 
-def _upper_rim(hippocampus: np.ndarray) -> np.ndarray:
+def _upper_rim(hippocampus: BinaryMask) -> BinaryMask:
     """(Z, Y, X): voxels of the structure with none of it above (RAS axes)."""
     rim = hippocampus.copy()
     rim[:-1] &= ~hippocampus[1:]
     return rim
 
 
-def _near(hippocampus: np.ndarray, spacing_mm: tuple[float, float, float]) -> tuple[np.ndarray, np.ndarray]:
+def _near(hippocampus: BinaryMask, spacing_mm: tuple[float, float, float]) -> tuple[BinaryMask, BinaryMask]:
     """(Z, Y, X) each: voxels beside the structure, and those a little further, but for what lies on top of it (RAS)."""
     away = ndimage.distance_transform_edt(~hippocampus, sampling=spacing_mm)
     on_top = np.zeros_like(hippocampus)
@@ -238,11 +240,11 @@ def _near(hippocampus: np.ndarray, spacing_mm: tuple[float, float, float]) -> tu
     return beside & (away <= first), beside & (away > first) & (away <= second)
 
 
-def _filled(classes: np.ndarray, hole: np.ndarray) -> np.ndarray:
+def _filled(classes: npt.NDArray[np.uint8], hole: BinaryMask) -> npt.NDArray[np.uint8]:
     """Classes with the hole taken by the nearest class around it, so that its border can move to between two voxels."""
     nearest = ndimage.distance_transform_edt(hole, return_distances=False, return_indices=True)
     return classes[tuple(nearest)]
 
 
-def _triple(values: np.ndarray) -> tuple[float, float, float]:
+def _triple(values: Numbers) -> tuple[float, float, float]:
     return (float(values[0]), float(values[1]), float(values[2]))

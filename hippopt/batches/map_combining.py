@@ -11,6 +11,7 @@ from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from scipy import ndimage
 
@@ -19,6 +20,7 @@ from hippopt.artifacts.triples import Spacing
 from hippopt.batches.map_registration import Structure, Warp, structures_of
 from hippopt.errors import DatasetError
 from hippopt.files.image_io import read_scan
+from hippopt.imaging.arrays import BinaryMask, Numbers
 from hippopt.imaging.orientation import axis_codes, ras_triple, to_ras
 from hippopt.imaging.resampling import apply_weights
 
@@ -57,12 +59,12 @@ SPACING: Spacing = (1.0, 1.0, 1.0)  # of what is made
 
 @dataclass(frozen=True)
 class SourceMap:
-    """A map on RAS axes in FreeSurfer's numbers. affine: of the voxel (x, y, z) to RAS+ mm."""
+    """A map (Z, Y, X) on RAS axes in FreeSurfer's numbers. affine: 4 x 4, of the voxel (x, y, z) to RAS+ mm."""
 
     name: str
-    values: np.ndarray  # (Z, Y, X) int16
+    values: npt.NDArray[np.int16]  # (Z, Y, X)
     spacing: Spacing
-    affine: np.ndarray
+    affine: Numbers
     structures: dict[str, Structure]
 
 
@@ -73,7 +75,7 @@ class CombinedMap:
     of the manual structures'.
     """
 
-    values: np.ndarray
+    values: npt.NDArray[np.uint16]
     grid: Grid
     overlap: float
     hippocampus_overlap: float
@@ -172,7 +174,7 @@ def combine(manual: SourceMap, head: SourceMap, warp: Warp) -> CombinedMap:
     )
 
 
-def _warped(head: SourceMap, warp: Warp, first: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
+def _warped(head: SourceMap, warp: Warp, first: Numbers, shape: tuple[int, int, int]) -> npt.NDArray[np.int16]:
     """(Z, Y, X): the head's label next to where each voxel lies in it; nothing beyond its field of view."""
     places = warp.on_grid(first, shape, SPACING) / torch.tensor(head.spacing)[:, None, None, None]
     index = places.round_().int().numpy()
@@ -183,7 +185,7 @@ def _warped(head: SourceMap, warp: Warp, first: np.ndarray, shape: tuple[int, in
     return head.values[index[0], index[1], index[2]] * inside
 
 
-def _resampled(manual: SourceMap, first: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+def _resampled(manual: SourceMap, first: Numbers, shape: tuple[int, ...]) -> npt.NDArray[np.uint16]:
     """(Z, Y, X) uint16: linear on one-hot, then the largest, in the field of view of what is made."""
     best, total, label = np.zeros(shape, np.float32), np.zeros(shape, np.float32), np.zeros(shape, np.uint16)
     for value, place in enumerate(ndimage.find_objects(manual.values.astype(np.int32)), 1):
@@ -208,7 +210,7 @@ def _resampled(manual: SourceMap, first: np.ndarray, shape: tuple[int, ...]) -> 
     return np.where(best >= 1 - total, label, 0).astype(np.uint16)
 
 
-def _fill(values: np.ndarray, gap: np.ndarray, keep: np.ndarray) -> np.ndarray:
+def _fill(values: npt.NDArray[np.uint16], gap: BinaryMask, keep: BinaryMask) -> npt.NDArray[np.uint16]:
     """`values` with the gaps taken by the nearest voxel that is neither a gap nor under a manual structure."""
     filled = values.copy()
     margin = int(np.ceil(GAP_MARGIN_MM / min(SPACING)))
@@ -220,11 +222,11 @@ def _fill(values: np.ndarray, gap: np.ndarray, keep: np.ndarray) -> np.ndarray:
     return filled
 
 
-def _dice(first: np.ndarray, second: np.ndarray) -> float:
+def _dice(first: BinaryMask, second: BinaryMask) -> float:
     return float(2 * (first & second).sum() / max(1, first.sum() + second.sum()))
 
 
-def _ras_affine(grid: Grid) -> np.ndarray:
+def _ras_affine(grid: Grid) -> Numbers:
     """(4, 4): voxel (x, y, z) of the array on RAS axes to RAS+ mm."""
     affine, shape = np.array(grid.affine), grid.shape[::-1]
     result = np.eye(4)
@@ -236,7 +238,7 @@ def _ras_affine(grid: Grid) -> np.ndarray:
     return result
 
 
-def _grid(manual: SourceMap, first: np.ndarray, shape: tuple[int, ...]) -> Grid:
+def _grid(manual: SourceMap, first: Numbers, shape: tuple[int, ...]) -> Grid:
     """The grid of what is made, in the manual map's world. first:
     (Z, Y, X) mm of its first voxel in the manual map's frame.
     """

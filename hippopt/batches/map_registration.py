@@ -10,12 +10,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import torch
 import torch.nn.functional as functional
 from scipy import ndimage
 from torch import Tensor
 
 from hippopt.artifacts.triples import Spacing
+from hippopt.imaging.arrays import LabelMask, Numbers, Values
 
 Groups = Mapping[str, Sequence[int]]  # a structure's name -> the values that make it up
 
@@ -30,13 +32,13 @@ TOLERANCE_MM = 2.0  # beyond it a distance weighs linearly (Huber): volumes of v
 
 @dataclass(frozen=True)
 class Structure:
-    """One structure of a map: its middle (mm) and the signed distance
-    to its surface (mm, below 0 inside) in a box around it.
+    """One structure of a map: its middle (3,), mm, and the signed distance to its surface (Z, Y, X), mm, below 0
+    inside, in a box around it.
     """
 
-    centre: np.ndarray
-    first_mm: np.ndarray  # of the box's first voxel
-    distance: np.ndarray  # (Z, Y, X) float32
+    centre: Numbers
+    first_mm: Numbers  # of the box's first voxel
+    distance: Values  # (Z, Y, X)
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ class Lattice:
     """Coefficients of a cubic B-spline (3, Z, Y, X), mm, on a regular lattice whose first node lies at `first_mm`."""
 
     coefficients: Tensor
-    first_mm: np.ndarray
+    first_mm: npt.NDArray[np.float32]
     step_mm: float
 
 
@@ -58,7 +60,7 @@ class Warp:
     offset: Tensor
     lattices: tuple[Lattice, ...]
 
-    def on_grid(self, first_mm: np.ndarray, shape: tuple[int, int, int], spacing: Spacing) -> Tensor:
+    def on_grid(self, first_mm: Numbers, shape: tuple[int, int, int], spacing: Spacing) -> Tensor:
         """(3, Z, Y, X): where each voxel of a regular grid lies in the moving map, mm."""
         axes = [
             float(a) + torch.arange(n, dtype=torch.float32) * s
@@ -75,7 +77,7 @@ class Warp:
         return torch.einsum("ij,jzyx->izyx", self.matrix, points) + self.offset[:, None, None, None]
 
 
-def structures_of(values: np.ndarray, spacing: Spacing, groups: Groups) -> dict[str, Structure]:
+def structures_of(values: LabelMask, spacing: Spacing, groups: Groups) -> dict[str, Structure]:
     """The structures that a map (Z, Y, X) has."""
     found = {}
     margin = np.ceil(REACH_MM / np.array(spacing)).astype(int)
@@ -145,7 +147,8 @@ def _fit_lattice(places: Tensor, shifted: Tensor, step: float, mismatch: Callabl
     """The lattice over the (N, 3) places whose shifts, added to
     where coarser lattices left them, lessen the mismatch most.
     """
-    low, high = places.amin(0).numpy(), places.amax(0).numpy()
+    low: npt.NDArray[np.float32] = places.amin(0).numpy()
+    high: npt.NDArray[np.float32] = places.amax(0).numpy()
     first = low - 2 * step
     shape = [int(n) for n in np.ceil((high - first) / step).astype(int) + 3]
     lattice = Lattice(torch.zeros((3, *shape)), first, step)
@@ -183,14 +186,16 @@ class _Image:
         )[0, 0, 0, 0]
 
 
-def _surface_points(structure: Structure, spacing: Spacing, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def _surface_points(
+    structure: Structure, spacing: Spacing, rng: np.random.Generator
+) -> tuple[Numbers, npt.NDArray[np.float32]]:
     """((N, 3) mm, (N,) signed distances) of voxels near the surface."""
     near = np.argwhere(np.abs(structure.distance) <= BAND_MM)
     chosen = near[rng.choice(len(near), min(POINTS, len(near)), replace=False)]
     return structure.first_mm + chosen * np.array(spacing), structure.distance[tuple(chosen.T)]
 
 
-def _affine_of_centres(fixed: Sequence[Structure], moving: Sequence[Structure]) -> tuple[np.ndarray, np.ndarray]:
+def _affine_of_centres(fixed: Sequence[Structure], moving: Sequence[Structure]) -> tuple[Numbers, Numbers]:
     """Least squares: (3, 3) and (3,) that take the centres of `fixed` to those of `moving`."""
     rows = np.array([[*structure.centre, 1.0] for structure in fixed])
     solved = np.linalg.lstsq(rows, np.array([structure.centre for structure in moving]), rcond=None)[0]

@@ -3,11 +3,14 @@
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from hippopt.artifacts.triples import Voxels
 from hippopt.errors import StaleArtifactError
+from hippopt.imaging.arrays import ClassMap, Image, Scalar
 
 FOREGROUND_SAMPLE = 5000  # voxels kept a class to centre patches on
 JITTER_VOXELS = 4  # around the centred place of an image that is smaller than the patch, where prediction will put it
@@ -22,7 +25,7 @@ def file_state(path: Path) -> FileState:
     return found.st_ino, found.st_size, found.st_mtime_ns
 
 
-def _opened(path: Path, checked: FileState | None) -> np.ndarray:
+def _opened(path: Path, checked: FileState | None) -> npt.NDArray[Any]:
     array = np.load(path, mmap_mode="r")  # of a file that is replaced later, the old contents stay
     if checked is not None and file_state(path) != checked:
         raise StaleArtifactError(
@@ -46,12 +49,12 @@ class TrainingCase:
     checked: tuple[FileState, FileState] | None = None
 
     @cached_property
-    def image(self) -> np.ndarray:
+    def image(self) -> Image:
         """(C, Z, Y, X) float32, memory-mapped. Raises StaleArtifactError where it is not the array that was checked."""
         return _opened(self.image_path, self.checked and self.checked[0])
 
     @cached_property
-    def label(self) -> np.ndarray:
+    def label(self) -> ClassMap:
         """(Z, Y, X) uint8 or uint16, memory-mapped.
 
         Raises StaleArtifactError where it is not the array that was checked.
@@ -59,7 +62,7 @@ class TrainingCase:
         return _opened(self.label_path, self.checked and self.checked[1])
 
     @cached_property
-    def foreground(self) -> list[np.ndarray]:
+    def foreground(self) -> list[npt.NDArray[np.int32]]:
         """For each class that is present, background apart: (N, 3) voxel indices, thinned to FOREGROUND_SAMPLE."""
         label = np.asarray(self.label)
         found = []
@@ -104,7 +107,7 @@ def centre_start(shape: Voxels, patch: Voxels, centre: Voxels | None = None) -> 
     return (start[0], start[1], start[2])
 
 
-def cut(array: np.ndarray, start: Voxels, size: Voxels) -> np.ndarray:
+def cut(array: npt.NDArray[Scalar], start: Voxels, size: Voxels) -> npt.NDArray[Scalar]:
     """(..., Z, Y, X) -> (..., *size): the window at `start`, zeros outside the array."""
     lead = array.shape[:-3]
     out = np.zeros((*lead, *size), dtype=array.dtype)

@@ -3,11 +3,13 @@ elsewhere.
 """
 
 import numpy as np
+import numpy.typing as npt
 
 from hippopt.artifacts.plan import Plan
 from hippopt.artifacts.regions import ANY, is_mirrored, network_classes, region_classes
 from hippopt.artifacts.triples import Voxels
 from hippopt.batches.patches import TrainingCase, centre_start, draw_start
+from hippopt.imaging.arrays import BinaryMask, Image, Whole
 
 PART_SHARE = 0.2  # a part of a label without sides that has this share of the largest is a structure of its own
 
@@ -27,7 +29,7 @@ def region_middles(case: TrainingCase, plan: Plan) -> list[tuple[str, Voxels]]:
     return kept[key]
 
 
-def _middles(inside: np.ndarray, most: int) -> list[Voxels]:
+def _middles(inside: BinaryMask, most: int) -> list[Voxels]:
     from scipy import ndimage
 
     if most > 1:
@@ -62,7 +64,9 @@ def window_start(case: TrainingCase, plan: Plan, middle: Voxels) -> Voxels:
     return centre_start((shape[0], shape[1], shape[2]), plan.patch_size, middle)
 
 
-def as_network_sees(image: np.ndarray, label: np.ndarray, plan: Plan, region: str) -> tuple[np.ndarray, np.ndarray]:
+def as_network_sees(
+    image: Image, label: npt.NDArray[Whole], plan: Plan, region: str
+) -> tuple[Image, npt.NDArray[Whole]]:
     """A window (C, Z, Y, X) with its classes (Z, Y, X) -> what the
     network sees and tells apart in a window of this region.
     """

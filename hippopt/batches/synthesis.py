@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 import torch.nn.functional as functional
 from torch import Tensor
@@ -19,6 +20,7 @@ from hippopt.artifacts.synthesis import SynthesisSettings
 from hippopt.batches.label_maps import ANTERIOR, HEAD, POSTERIOR, LabelMap, LabelMaps
 from hippopt.batches.patches import JITTER_VOXELS
 from hippopt.batches.tissue_intensities import draw_intensities
+from hippopt.imaging.arrays import Numbers
 from hippopt.imaging.rotations import rotation
 
 QUANTILE_STRIDE = 5  # percentiles of every fifth voxel: the same to a hundredth, much faster
@@ -29,11 +31,11 @@ class SampleDraw:
     """Everything random of one sample but its fields of noise, which come from `noise_seed`."""
 
     map_index: int
-    centre: np.ndarray  # (3,) voxels of the map
-    matrix: np.ndarray  # (3, 3): mm in the patch -> mm in the map
+    centre: Numbers  # (3,) voxels of the map
+    matrix: Numbers  # (3, 3): mm in the patch -> mm in the map
     elastic_mm: tuple[float, float]
-    means: np.ndarray  # by tissue
-    textures: np.ndarray
+    means: npt.NDArray[np.float32]  # by tissue
+    textures: npt.NDArray[np.float32]
     box_start: tuple[int, int, int]
     box_size: tuple[int, int, int]
     strip: bool
@@ -88,7 +90,7 @@ def draw_sample(maps: LabelMaps, settings: SynthesisSettings, rng: np.random.Gen
     )
 
 
-def _matrix(settings: SynthesisSettings, rng: np.random.Generator) -> np.ndarray:
+def _matrix(settings: SynthesisSettings, rng: np.random.Generator) -> Numbers:
     """Flip along x, shear, scaling and rotation about the three axes."""
     angles = np.deg2rad(rng.uniform(-1, 1, 3) * settings.rotation_degrees)
     turn = rotation(angles, ((1, 2), (0, 2), (0, 1)))
@@ -100,7 +102,7 @@ def _matrix(settings: SynthesisSettings, rng: np.random.Generator) -> np.ndarray
     return turn @ shear @ scale @ flip
 
 
-def _triple(values: np.ndarray) -> tuple[int, int, int]:
+def _triple(values: npt.NDArray[np.integer[Any]]) -> tuple[int, int, int]:
     return (int(values[0]), int(values[1]), int(values[2]))
 
 

@@ -9,6 +9,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import torch
 import torch.nn.functional as functional
 from torch import Tensor
@@ -17,6 +18,7 @@ from hippopt.artifacts.synthesis import HeadSynthesis, SynthesisSettings
 from hippopt.batches.head_maps import BRAIN, FLUID, FULL, HeadMap, HeadMaps
 from hippopt.batches.locator_batches import FILLED
 from hippopt.batches.tissue_intensities import draw_intensities
+from hippopt.imaging.arrays import Values
 from hippopt.imaging.rotations import rotation
 
 CLIP = (0.005, 0.995)
@@ -69,7 +71,7 @@ def make_head(
 
 def _painted(
     chosen: HeadMap,
-    means: np.ndarray,
+    means: npt.NDArray[np.float32],
     air: int,
     settings: HeadSynthesis,
     rng: np.random.Generator,
@@ -96,7 +98,7 @@ def _painted(
     return _coarse(fine), (soft > level.clamp(0.02, 0.98)).float(), (0.0, 0.0)
 
 
-def _coarse(fine: np.ndarray) -> Tensor:
+def _coarse(fine: Values) -> Tensor:
     """Means over two voxels along each axis."""
     total = fine[::2, ::2, ::2].astype(np.float32)
     for z, y, x in ((0, 0, 1), (0, 1, 0), (0, 1, 1), (1, 0, 0), (1, 0, 1), (1, 1, 0), (1, 1, 1)):

@@ -1,9 +1,11 @@
 """How bright each tissue of a label map is, in a T1-weighted scan or in one of any contrast."""
 
 import numpy as np
+import numpy.typing as npt
 
 from hippopt.artifacts.synthesis import SynthesisSettings
 from hippopt.batches.label_maps import ALVEUS, FADING, HEAD, LabelTable
+from hippopt.imaging.arrays import Image, LabelMask
 
 # mean of a T1-weighted scan by tissue, as a share of white matter's, and how much it varies between scans (normal, 1
 # SD); a tissue named after another one lies around it, so that grey matter stays grey. In the order in which they are
@@ -29,8 +31,8 @@ UNKNOWN_TISSUE = (0.35, 0.0, "")  # of the head, where one is only to be looked 
 
 def draw_intensities(
     tissues: tuple[str, ...], settings: SynthesisSettings, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
-    """(mean, standard deviation of the texture) by tissue."""
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """(mean, standard deviation of the texture) by tissue, (N,) each."""
     like_t1 = rng.random() < settings.share_t1
     drawn: dict[str, float] = {}
     for name, (mean, spread, around) in T1_TISSUES.items():
@@ -46,7 +48,7 @@ def draw_intensities(
     return means, textures
 
 
-def painted(values: np.ndarray, table: LabelTable) -> np.ndarray:
+def painted(values: LabelMask, table: LabelTable) -> Image:
     """(Z, Y, X) label values -> float32: the mean T1 intensity of each one's tissue, to look at."""
     means = np.zeros(int(values.max()) + 1, np.float32)
     for value in map(int, np.unique(values)):
