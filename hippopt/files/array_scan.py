@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from hippopt.errors import ImageError, UsageError
 from hippopt.files.nifti_header import checked_affine, checked_size, grid_of, nifti_affine
@@ -16,7 +17,7 @@ from hippopt.imaging.memory_budget import check_memory
 from hippopt.machine import machine_bytes
 
 
-def scan_of_array(array: np.ndarray, spacing_mm: Sequence[float] | None, affine: object, name: str) -> Scan:
+def scan_of_array(array: npt.NDArray[Any], spacing_mm: Sequence[float] | None, affine: object, name: str) -> Scan:
     """array: (Z, Y, X); spacing_mm: (z, y, x) of an array on RAS axes (x to the right, y to the front, z upwards), or
     affine: 4 x 4, maps voxel (x, y, z, 1) to RAS mm, as nibabel's does, for any axes.
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from hippopt.artifacts.codec import write_atomically, write_bytes
 from hippopt.artifacts.dataset import split_ending
@@ -19,6 +20,7 @@ from hippopt.files.itk_reading import ITK_ENDINGS, read_itk
 from hippopt.files.mgh_reading import read_mgh
 from hippopt.files.nifti_reading import read_nifti, read_pair
 from hippopt.files.scan import Scan
+from hippopt.imaging.arrays import LabelMask, Probabilities, StoredMask, value_dtype
 
 ITK_STARTS = (b"NRRD", b"ObjectType", b"NDims")
 
@@ -76,7 +78,7 @@ def mask_ending(path: Path) -> str:
     return other.get(ending, ending)
 
 
-def write_mask(path: Path, mask: np.ndarray, like: Scan) -> None:
+def write_mask(path: Path, mask: LabelMask, like: Scan) -> None:
     """Write `mask` (Z, Y, X) in the grid and with the header of `like`, atomically, as uint8 or uint16.
 
     The format is that of the path's ending, which `mask_ending` gives; a format of two files cannot be written
@@ -86,7 +88,7 @@ def write_mask(path: Path, mask: np.ndarray, like: Scan) -> None:
 
     if not path.name.endswith(mask_ending(path)):
         raise OutputError(f"{path}: masks are written in one file; give it the ending {mask_ending(path)}")
-    array = mask.astype(np.uint8 if mask.max(initial=0) < 256 else np.uint16)
+    array = mask.astype(value_dtype(int(mask.max(initial=0))))
     if path.name.endswith(ITK_ENDINGS):
         _write_itk(path, array, like)
     elif isinstance(like.header, nibabel.Nifti1Header):
@@ -95,7 +97,7 @@ def write_mask(path: Path, mask: np.ndarray, like: Scan) -> None:
         write_array(path, array, like.grid)
 
 
-def _write_nifti(path: Path, array: np.ndarray, header: Any) -> None:
+def _write_nifti(path: Path, array: StoredMask, header: Any) -> None:
     """Bytes, not an image of nibabel: that would mend the odd fields of a header, and so might move the mask."""
     import nibabel
 
@@ -115,15 +117,15 @@ def _write_nifti(path: Path, array: np.ndarray, header: Any) -> None:
     write_bytes(path, gzip.compress(data, 1, mtime=0) if path.name.endswith(".gz") else data)
 
 
-def _write_itk(path: Path, array: np.ndarray, like: Scan) -> None:
+def _write_itk(path: Path, array: StoredMask, like: Scan) -> None:
     import SimpleITK as sitk
 
     itk = itk_of(array, like)
     write_atomically(path, lambda temporary: sitk.WriteImage(itk, str(temporary), useCompression=True))
 
 
-def itk_of(array: np.ndarray, like: Scan) -> Any:
-    """(Z, Y, X) values as a SimpleITK image in the grid of `like`."""
+def itk_of(array: StoredMask, like: Scan) -> Any:
+    """A mask (Z, Y, X) as a SimpleITK image in the grid of `like`."""
     import SimpleITK as sitk
 
     itk = sitk.GetImageFromArray(array)
@@ -139,7 +141,7 @@ def itk_of(array: np.ndarray, like: Scan) -> Any:
     return itk
 
 
-def write_probabilities(path: Path, probabilities: np.ndarray, like: Scan) -> None:
+def write_probabilities(path: Path, probabilities: Probabilities, like: Scan) -> None:
     """Write (L, Z, Y, X) probabilities as a 4D float32 NIfTI in the grid of `like`, atomically."""
     import nibabel
 
@@ -149,7 +151,7 @@ def write_probabilities(path: Path, probabilities: np.ndarray, like: Scan) -> No
     )
 
 
-def write_array(path: Path, array: np.ndarray, grid: Grid) -> None:
+def write_array(path: Path, array: npt.NDArray[Any], grid: Grid) -> None:
     """Write (Z, Y, X) values with a new NIfTI header for `grid`, atomically."""
     import nibabel
 

@@ -2,14 +2,17 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from hippopt.artifacts.grid import Grid
 from hippopt.console import counted
 from hippopt.errors import ImageError
 from hippopt.files.image_io import read_scan
 from hippopt.files.scan import Scan, turned_to
+from hippopt.imaging.arrays import LabelMask
 from hippopt.imaging.lattice import lattice_step, placed
 
 ROUNDING = 1e-4  # of values that were calculated
@@ -28,7 +31,7 @@ def read_label(path: Path, volume: int | None = None) -> Scan:
     return replace(scan, array=whole_numbers(scan.path, scan.array, scan.step), decimal=scan.array.dtype.kind == "f")
 
 
-def whole_numbers(path: Path, label: np.ndarray, step: float = 0.0) -> np.ndarray:
+def whole_numbers(path: Path, label: npt.NDArray[Any], step: float = 0.0) -> LabelMask:
     """label: (Z, Y, X) of any real type, as integers; step: of the scale it was stored by, 0 for none.
 
     Raises ImageError naming the values that are not whole.

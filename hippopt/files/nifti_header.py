@@ -9,6 +9,7 @@ import numpy as np
 
 from hippopt.artifacts.grid import Grid, affine_rows
 from hippopt.errors import ImageError
+from hippopt.imaging.arrays import Numbers
 
 UNITS_PER_MM = {1: (1000.0, "metres"), 3: (0.001, "microns")}  # NIfTI xyzt_units codes that are not mm
 SKEW_IGNORED = 1e-3  # cosine between two axes: rounding of stored affines
@@ -52,7 +53,7 @@ def checked_size(
     return (shape[0], shape[1], shape[2]), volume or 0
 
 
-def nifti_affine(path: Path, header: Any, notes: list[str]) -> np.ndarray:
+def nifti_affine(path: Path, header: Any, notes: list[str]) -> Numbers:
     """The 4 x 4 affine to RAS mm, and a note wherever more than one answer was possible.
 
     A form is usable where its code is above 0 and its numbers place voxels: the sform where its axes are finite, of a
@@ -104,12 +105,12 @@ def nifti_affine(path: Path, header: Any, notes: list[str]) -> np.ndarray:
 
 def _of_sform(
     path: Path,
-    sform: np.ndarray,
-    qform: np.ndarray | None,
-    pixdim: np.ndarray | None,
+    sform: Numbers,
+    qform: Numbers | None,
+    pixdim: Numbers | None,
     qform_set: bool,
     notes: list[str],
-) -> np.ndarray:
+) -> Numbers:
     """The rows of `nifti_affine`'s table with a code of the sform above 0. pixdim: None where it holds no
     voxel sizes.
     """
@@ -141,7 +142,7 @@ def _of_sform(
     return sform
 
 
-def _sform_fault(sform: np.ndarray) -> str:
+def _sform_fault(sform: Numbers) -> str:
     """Why an sform places no voxels; empty where it does."""
     if not np.isfinite(sform).all():
         return "holds NaN or Inf"
@@ -152,13 +153,13 @@ def _sform_fault(sform: np.ndarray) -> str:
     return f"has sheared axes (cosine {skew:.3f} between two)" if skew > SKEW_REPAIRED else ""
 
 
-def _skew(affine: np.ndarray) -> float:
+def _skew(affine: Numbers) -> float:
     """The largest cosine between two axes."""
     axes = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
     return float(np.abs(axes.T @ axes - np.eye(3)).max())
 
 
-def _qform_affine(header: Any) -> np.ndarray | None:
+def _qform_affine(header: Any) -> Numbers | None:
     """The qform's affine, or None where its quaternion is none. A qfac of neither 1 nor -1 counts as 1 (nifti1.h)."""
     header = header.copy()
     if header["pixdim"][0] not in (-1, 1):
@@ -170,7 +171,7 @@ def _qform_affine(header: Any) -> np.ndarray | None:
     return affine if np.isfinite(affine).all() else None
 
 
-def _in_mm(path: Path, affine: np.ndarray, unit_code: int, notes: list[str]) -> np.ndarray:
+def _in_mm(path: Path, affine: Numbers, unit_code: int, notes: list[str]) -> Numbers:
     """The affine in mm. A stated unit is not believed where it makes plausible voxel sizes implausible."""
     if unit_code not in UNITS_PER_MM:
         return affine
@@ -185,16 +186,19 @@ def _in_mm(path: Path, affine: np.ndarray, unit_code: int, notes: list[str]) -> 
     return converted
 
 
-def _plausible(affine: np.ndarray) -> bool:
+def _plausible(affine: Numbers) -> bool:
     return _all_plausible(np.linalg.norm(affine[:3, :3], axis=0))
 
 
-def _all_plausible(spacing: np.ndarray) -> bool:
+def _all_plausible(spacing: Numbers) -> bool:
     return bool(((spacing >= PLAUSIBLE_MM[0]) & (spacing <= PLAUSIBLE_MM[1])).all())
 
 
-def checked_affine(path: Path, affine: np.ndarray, notes: list[str]) -> np.ndarray:
-    """The affine with orthogonal axes. Raises ImageError for voxel sizes of 0 or NaN and for strong shear."""
+def checked_affine(path: Path, affine: Numbers, notes: list[str]) -> Numbers:
+    """The 4 x 4 affine to RAS mm with orthogonal axes.
+
+    Raises ImageError for voxel sizes of 0 or NaN and for strong shear.
+    """
     if not np.isfinite(affine).all():
         raise ImageError(f"{path}: the affine holds NaN or Inf; correct the header")
     spacing = np.linalg.norm(affine[:3, :3], axis=0)
@@ -231,6 +235,6 @@ def scaling(path: Path, header: Any, notes: list[str]) -> tuple[float, float]:
     return slope, inter
 
 
-def grid_of(shape_xyz: tuple[int, int, int], affine: np.ndarray) -> Grid:
-    """The Grid of a file's (X, Y, Z) shape and affine."""
+def grid_of(shape_xyz: tuple[int, int, int], affine: Numbers) -> Grid:
+    """The Grid of a file's (X, Y, Z) shape and 4 x 4 affine to RAS mm."""
     return Grid(shape=(shape_xyz[2], shape_xyz[1], shape_xyz[0]), affine=affine_rows(affine))

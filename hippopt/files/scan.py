@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from hippopt.artifacts.grid import Grid
 from hippopt.imaging.lattice import is_plain, same_points
@@ -13,14 +14,15 @@ from hippopt.imaging.orientation import orientation_code
 
 @dataclass(frozen=True)
 class Scan:
-    """One 3D image. array: (Z, Y, X), the file's axes reversed; header: what a mask in the same grid is written from.
+    """One 3D image. array: (Z, Y, X), the file's axes reversed, of any real type.
 
-    step: of the scale that whole numbers were stored by, 0 for none; segments: names that a label file gives its
-    values; decimal: of a label, whether its whole numbers were stored as decimals.
+    header: what a mask in the same grid is written from. step: of the scale that whole numbers were stored by, 0 for
+    none; segments: names that a label file gives its values; decimal: of a label, whether its whole numbers were
+    stored as decimals.
     """
 
     path: Path
-    array: np.ndarray
+    array: npt.NDArray[Any]
     grid: Grid
     header: Any
     notes: list[str] = field(default_factory=list)

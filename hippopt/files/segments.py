@@ -7,11 +7,14 @@ Source: the keys `SegmentN_Name`, `SegmentN_LabelValue` and `SegmentN_Layer` of 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from hippopt.errors import ImageError
 from hippopt.files.text_headers import read_text_header
+from hippopt.imaging.arrays import LabelMask
 
 
 @dataclass(frozen=True)
@@ -72,10 +75,10 @@ def own_values(segments: tuple[Segment, ...]) -> list[int]:
     return values if len(set(values)) == len(values) else list(range(1, len(values) + 1))
 
 
-def flattened(path: Path, layers: np.ndarray, segments: tuple[Segment, ...]) -> tuple[np.ndarray, dict[str, int]]:
-    """layers: (Z, Y, X, N).
+def flattened(path: Path, layers: npt.NDArray[Any], segments: tuple[Segment, ...]) -> tuple[LabelMask, dict[str, int]]:
+    """(One label map (Z, Y, X), the value of each segment in it) of N layers (Z, Y, X, N) of any type.
 
-    (One label map (Z, Y, X), the value of each segment in it.) Raises ImageError where segments overlap.
+    Raises ImageError where segments overlap.
     """
     own = own_values(segments)
     label = np.zeros(layers.shape[:3], np.uint16 if max(own) < 1 << 16 else np.int64)
