@@ -6,6 +6,7 @@ import numpy as np
 
 from hippopt.artifacts.fingerprint import CaseFingerprint
 from hippopt.artifacts.sides import Side, pair_names
+from hippopt.imaging.arrays import Numbers
 
 LEAST_CASES = 5
 ONE_HANDED = 0.9  # share of the cases that must agree
@@ -14,7 +15,7 @@ CONSISTENT = 0.95  # share of the cases that must agree
 ORDERED_SHARE = 0.25  # least share of the distance between two labels that lies along the axis
 
 
-def _differences(cases: Sequence[CaseFingerprint], first: str, second: str) -> np.ndarray:
+def _differences(cases: Sequence[CaseFingerprint], first: str, second: str) -> Numbers:
     """(N, 3) centroid of `second` minus centroid of `first`, mm (Z, Y, X), over the cases that have both."""
     pairs = [(case.labels[first].centroid_mm, case.labels[second].centroid_mm) for case in cases]
     rows = [np.subtract(b, a) for a, b in pairs if a is not None and b is not None]

@@ -11,6 +11,7 @@ from hippopt.artifacts.fingerprint import CaseFingerprint, Fingerprint
 from hippopt.artifacts.plan import LocatorSettings
 from hippopt.artifacts.regions import ANY, LEFT, MIDDLE, RIGHT
 from hippopt.artifacts.triples import Voxels
+from hippopt.imaging.arrays import Numbers
 
 SMALL_SHARE = 4.0  # an image that holds fewer patches than this a structure is quickly seen as a whole
 COARSEST_MM, LEAST_VOXELS = 4.0, 5  # a structure is to be this many coarse voxels long on its shortest axis
@@ -64,7 +65,7 @@ def plan_locator(
     )
 
 
-def _structures(case: CaseFingerprint, fingerprint: Fingerprint) -> dict[str, tuple[np.ndarray, np.ndarray, float]]:
+def _structures(case: CaseFingerprint, fingerprint: Fingerprint) -> dict[str, tuple[Numbers, Numbers, float]]:
     """Region -> (centre in mm, size in mm, volume in mm3) in one case; regions are sides, or all labels together."""
     found = {}
     for name in (LEFT, RIGHT, MIDDLE) if fingerprint.sides else (ANY,):

@@ -9,6 +9,7 @@ import numpy as np
 from hippopt.artifacts.fingerprint import CaseFingerprint, Fingerprint
 from hippopt.artifacts.plan import CENTRE_REACH
 from hippopt.artifacts.triples import Spacing, Voxels
+from hippopt.imaging.arrays import Numbers
 
 MARGIN_MM = 8.0  # context on each side of the structure: half a token of 16 mm
 NONZERO_SHARE = 0.75  # nnU-Net's: a crop to the non-zero box that removes more than a quarter is worth it
@@ -58,7 +59,7 @@ def prepared_shape(case: CaseFingerprint, spacing: Spacing, crop: str) -> Voxels
     return (z, y, x)
 
 
-def structure_extents(fingerprint: Fingerprint) -> np.ndarray:
+def structure_extents(fingerprint: Fingerprint) -> Numbers:
     """(N, 3) mm: the box of each structure in each case.
 
     Labels of one side make one structure; those without a side another.

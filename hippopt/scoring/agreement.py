@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
+from hippopt.imaging.arrays import Numbers
 from hippopt.scoring.tables import MEAN_FOREGROUND
 
 if TYPE_CHECKING:
@@ -33,9 +33,7 @@ class Agreement:
     pairs: int
 
 
-def agreement(
-    measured: Sequence[float] | npt.NDArray[np.float64], reference: Sequence[float] | npt.NDArray[np.float64]
-) -> Agreement:
+def agreement(measured: Sequence[float] | Numbers, reference: Sequence[float] | Numbers) -> Agreement:
     """Compare two measurements of the same targets.
 
     Args:
@@ -55,7 +53,7 @@ def agreement(
     return Agreement(bias, bias - reach, bias + reach, icc_2_1(pairs), len(pairs))
 
 
-def icc_2_1(ratings: npt.NDArray[np.float64]) -> float:
+def icc_2_1(ratings: Numbers) -> float:
     """Calculate ICC(2,1): two-way random effects, absolute agreement, a single judge.
 
     Args:

@@ -4,11 +4,12 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from hippopt.imaging.arrays import LabelMask
 from hippopt.scoring.metrics import dice
 
 
 def mask_changes(
-    before: np.ndarray | None, after: np.ndarray, labels: Mapping[str, int]
+    before: LabelMask | None, after: LabelMask, labels: Mapping[str, int]
 ) -> tuple[dict[str, tuple[int | None, int]], dict[str, float] | None]:
     """Compare a mask with the one from before its correction.
 

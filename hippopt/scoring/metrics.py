@@ -21,6 +21,7 @@ from scipy.ndimage import binary_erosion
 from scipy.spatial import KDTree
 
 from hippopt.errors import DatasetError
+from hippopt.imaging.arrays import BinaryMask, LabelMask, Numbers
 
 NSD_TOLERANCE_MM = 1.0
 # Spacings come from float32 headers: a voxel of "1 mm" may be 1.0000001 mm, and must not fall outside 1 mm for that.
@@ -59,8 +60,8 @@ class LabelScore:
 
 
 def score_case(
-    prediction: npt.NDArray[np.unsignedinteger[Any]],
-    reference: npt.NDArray[np.unsignedinteger[Any]],
+    prediction: LabelMask,
+    reference: LabelMask,
     spacing_mm: Sequence[float],
     labels: Mapping[str, int],
 ) -> list[LabelScore]:
@@ -77,9 +78,7 @@ def score_case(
     return [score_label(name, prediction == value, reference == value, spacing_mm) for name, value in labels.items()]
 
 
-def score_label(
-    label: str, prediction: npt.NDArray[np.bool_], reference: npt.NDArray[np.bool_], spacing_mm: Sequence[float]
-) -> LabelScore:
+def score_label(label: str, prediction: BinaryMask, reference: BinaryMask, spacing_mm: Sequence[float]) -> LabelScore:
     """Score one label. prediction, reference: (Z, Y, X) bool masks. Empty masks follow EMPTY_RULE."""
     voxel_mm3 = math.prod(float(step) for step in spacing_mm)
     n_predicted, n_reference = int(np.count_nonzero(prediction)), int(np.count_nonzero(reference))
@@ -111,17 +110,17 @@ def score_label(
     )
 
 
-def dice(prediction: npt.NDArray[np.bool_], reference: npt.NDArray[np.bool_]) -> float:
-    """2 |P and R| / (|P| + |R|) of two bool masks; 1 where both are empty."""
+def dice(prediction: BinaryMask, reference: BinaryMask) -> float:
+    """2 |P and R| / (|P| + |R|) of two bool masks (Z, Y, X); 1 where both are empty."""
     total = int(np.count_nonzero(prediction)) + int(np.count_nonzero(reference))
     return 2.0 * int(np.count_nonzero(prediction & reference)) / total if total else 1.0
 
 
 def directed_distances_mm(
-    prediction: npt.NDArray[np.bool_],
-    reference: npt.NDArray[np.bool_],
+    prediction: BinaryMask,
+    reference: BinaryMask,
     spacing_mm: Sequence[float],
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+) -> tuple[Numbers, Numbers]:
     """Distances (mm) from each surface voxel of the prediction to the reference's surface, and the other way about.
 
     prediction, reference: (Z, Y, X) bool masks, neither of them empty.
@@ -132,47 +131,46 @@ def directed_distances_mm(
     return _nearest(predicted, referred), _nearest(referred, predicted)
 
 
-def surface_points_mm(mask: npt.NDArray[np.bool_], spacing_mm: Sequence[float]) -> npt.NDArray[np.float64]:
+def surface_points_mm(mask: BinaryMask, spacing_mm: Sequence[float]) -> Numbers:
     """Surface voxels of a bool mask (Z, Y, X), as (N, 3) positions in mm from voxel (0, 0, 0)."""
     box = _bounding_box(mask)
     inside = mask[box]
     # default structuring element: the 6-neighbourhood; border_value 0: beyond the box lies outside
     surface = inside & ~binary_erosion(inside)
     corner = np.array([side.start for side in box])
-    points: npt.NDArray[np.float64] = (np.argwhere(surface) + corner) * np.asarray(spacing_mm, dtype=float)
+    points: Numbers = (np.argwhere(surface) + corner) * np.asarray(spacing_mm, dtype=float)
     return points
 
 
-def hd95_mm(forth: npt.NDArray[np.float64], back: npt.NDArray[np.float64]) -> float:
-    """The larger of the two directed 95th percentiles (linearly interpolated), not the percentile of the
-    pooled sets.
+def hd95_mm(forth: Numbers, back: Numbers) -> float:
+    """The larger of the two directed 95th percentiles (linearly interpolated), not the percentile of the pooled sets.
+
+    forth, back: (N,) and (M,) of `directed_distances_mm`, as in the two functions below.
     """
     return float(max(np.percentile(forth, 95), np.percentile(back, 95)))
 
 
-def normalised_surface_dice(
-    forth: npt.NDArray[np.float64], back: npt.NDArray[np.float64], tolerance_mm: float = NSD_TOLERANCE_MM
-) -> float:
+def normalised_surface_dice(forth: Numbers, back: Numbers, tolerance_mm: float = NSD_TOLERANCE_MM) -> float:
     """Share of all surface voxels, of both masks together, that lie within the tolerance of the other surface."""
     limit = tolerance_mm + TOLERANCE_SLACK_MM
     within = int(np.count_nonzero(forth <= limit)) + int(np.count_nonzero(back <= limit))
     return within / (len(forth) + len(back))
 
 
-def mean_surface_distance_mm(forth: npt.NDArray[np.float64], back: npt.NDArray[np.float64]) -> float:
+def mean_surface_distance_mm(forth: Numbers, back: Numbers) -> float:
     """Average symmetric surface distance: the mean over the pooled sets, (sum forth + sum back) / (|forth|
     + |back|).
     """
     return float((forth.sum() + back.sum()) / (len(forth) + len(back)))
 
 
-def _nearest(points: npt.NDArray[np.float64], targets: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def _nearest(points: Numbers, targets: Numbers) -> Numbers:
     # points on a grid fill space evenly, so that the tree needs no balancing: built several times quicker, same answers
-    distances: npt.NDArray[np.float64] = KDTree(targets, balanced_tree=False, compact_nodes=False).query(points)[0]
+    distances: Numbers = KDTree(targets, balanced_tree=False, compact_nodes=False).query(points)[0]
     return distances
 
 
-def _bounding_box(mask: npt.NDArray[np.bool_]) -> tuple[slice, ...]:
+def _bounding_box(mask: BinaryMask) -> tuple[slice, ...]:
     """The smallest box around the True voxels, without a margin: none is needed, as outside the box counts
     as outside.
     """

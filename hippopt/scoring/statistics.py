@@ -12,6 +12,8 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from hippopt.imaging.arrays import Numbers
+
 N_RESAMPLES = 10_000
 _DRAWS_AT_ONCE = 2_000_000  # keeps the resampled values of one block near 16 MB
 
@@ -19,12 +21,10 @@ _DRAWS_AT_ONCE = 2_000_000  # keeps the resampled values of one block near 16 MB
 class Statistic(Protocol):
     """A reduction along one axis, such as numpy.mean or numpy.median."""
 
-    def __call__(self, values: npt.NDArray[np.float64], /, *, axis: int) -> Any: ...
+    def __call__(self, values: Numbers, /, *, axis: int) -> Any: ...
 
 
-def subject_means(
-    values: Sequence[float] | npt.NDArray[np.float64], groups: Sequence[Any] | npt.NDArray[Any]
-) -> npt.NDArray[np.float64]:
+def subject_means(values: Sequence[float] | Numbers, groups: Sequence[Any] | npt.NDArray[Any]) -> Numbers:
     """The mean value of each subject, by sorted subject. values, groups: one entry per case; NaN is refused."""
     values, groups = np.asarray(values, dtype=float), np.asarray(groups)
     if values.ndim != 1 or values.shape != groups.shape:
@@ -32,12 +32,12 @@ def subject_means(
     if np.isnan(values).any():
         raise ValueError("a value is NaN; leave such cases out, and count them, before")
     _, index = np.unique(groups, return_inverse=True)
-    means: npt.NDArray[np.float64] = np.bincount(index, weights=values) / np.bincount(index)
+    means: Numbers = np.bincount(index, weights=values) / np.bincount(index)
     return means
 
 
 def bootstrap_interval(
-    values: Sequence[float] | npt.NDArray[np.float64],
+    values: Sequence[float] | Numbers,
     groups: Sequence[Any] | npt.NDArray[Any],
     statistic: Statistic = np.mean,
     n_resamples: int = N_RESAMPLES,
@@ -79,8 +79,8 @@ class PairedDifference:
 
 
 def paired_difference(
-    first: Sequence[float] | npt.NDArray[np.float64],
-    second: Sequence[float] | npt.NDArray[np.float64],
+    first: Sequence[float] | Numbers,
+    second: Sequence[float] | Numbers,
     groups: Sequence[Any] | npt.NDArray[Any],
     n_resamples: int = N_RESAMPLES,
     seed: int = 0,
@@ -106,7 +106,7 @@ def paired_difference(
     )
 
 
-def holm(p_values: Sequence[float] | npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def holm(p_values: Sequence[float] | Numbers) -> Numbers:
     """Holm's step-down adjusted p values, in the order given.
 
     The i-th smallest of m (i from 0) is multiplied by m - i, made monotone and cut at 1 (Holm 1979).
@@ -120,7 +120,7 @@ def holm(p_values: Sequence[float] | npt.NDArray[np.float64]) -> npt.NDArray[np.
     return adjusted
 
 
-def _wilcoxon(differences: npt.NDArray[np.float64]) -> float:
+def _wilcoxon(differences: Numbers) -> float:
     if not len(differences):
         return math.nan
     if not differences.any():

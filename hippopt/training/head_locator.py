@@ -15,6 +15,7 @@ from hippopt.artifacts.plan import Plan
 from hippopt.artifacts.synthesis import HeadSynthesis
 from hippopt.batches.head_maps import HeadMaps
 from hippopt.batches.synthetic_heads import HeadCanvas, head_batch
+from hippopt.imaging.arrays import Numbers, Values
 from hippopt.networks.locator import build_locator
 from hippopt.training.checkpoint import LoopState, load_resume, restore_optimizer, save_resume
 
@@ -146,7 +147,7 @@ def check_locator(model: nn.Module, inputs: HeadLocatorInputs) -> dict[str, floa
     return {"found": float((known <= NEAR_MM).mean()), "median_mm": float(np.median(known))}
 
 
-def _distances(found: np.ndarray, truth: np.ndarray, spacing_mm: float) -> Sequence[float]:
+def _distances(found: Values, truth: Values, spacing_mm: float) -> Sequence[float]:
     """Of both sides' centres from the true ones, where those are in view; infinite where nothing is found."""
     distances = []
     for side in (1, 2):
@@ -161,7 +162,7 @@ def _distances(found: np.ndarray, truth: np.ndarray, spacing_mm: float) -> Seque
     return distances
 
 
-def _centre(values: np.ndarray) -> np.ndarray:
+def _centre(values: Values) -> Numbers:
     total = values.sum()
     return np.array(
         [

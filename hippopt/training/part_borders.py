@@ -3,8 +3,10 @@
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from hippopt.artifacts.part_borders import PartBorder, PartBorders
+from hippopt.imaging.arrays import ClassMap, Numbers
 from hippopt.imaging.cross_sections import best_borders, slice_features
 from hippopt.imaging.mask_parts import largest_part
 
@@ -16,7 +18,7 @@ LARGEST_SHARE = 0.01  # of the voxels that planes may misplace; labels of a prot
 
 
 def fit_part_borders(
-    label_maps: Sequence[np.ndarray], names: Sequence[str], spacing_mm: tuple[float, float, float]
+    label_maps: Sequence[ClassMap], names: Sequence[str], spacing_mm: tuple[float, float, float]
 ) -> PartBorders | None:
     """None where no axis has planes across it that part the labels, or too few cases show them all.
 
@@ -52,13 +54,13 @@ def fit_part_borders(
     )
 
 
-def _order(whole: Sequence[np.ndarray], axis: int, count: int) -> tuple[int, ...]:
+def _order(whole: Sequence[ClassMap], axis: int, count: int) -> tuple[int, ...]:
     """Classes by their mean place along the axis."""
     middles = [np.mean([np.nonzero(labels == value)[axis].mean() for labels in whole]) for value in range(1, count + 1)]
     return tuple(int(index) + 1 for index in np.argsort(middles))
 
 
-def _fit(values: np.ndarray, beyond: np.ndarray) -> PartBorder:
+def _fit(values: Numbers, beyond: npt.NDArray[np.bool_]) -> PartBorder:
     from sklearn.linear_model import LogisticRegression
 
     centre, scale = values.mean(0), np.maximum(values.std(0), 1e-6)
@@ -67,5 +69,5 @@ def _fit(values: np.ndarray, beyond: np.ndarray) -> PartBorder:
     return PartBorder(offset=offset, centre=_numbers(centre), scale=_numbers(scale), weights=_numbers(model.coef_[0]))
 
 
-def _numbers(values: np.ndarray) -> tuple[float, ...]:
+def _numbers(values: Numbers) -> tuple[float, ...]:
     return tuple(float(value) for value in values)
