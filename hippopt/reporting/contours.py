@@ -3,10 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from hippopt.artifacts.codec import write_atomically
+from hippopt.imaging.arrays import LabelMask
 
 COLUMNS = 4
 # sky blue and orange of Okabe and Ito: apart for every kind of colour vision, and on grey
@@ -24,9 +27,9 @@ class Panel:
     """
 
     title: str
-    image: np.ndarray
-    reference: np.ndarray
-    mask: np.ndarray
+    image: npt.NDArray[Any]
+    reference: LabelMask
+    mask: LabelMask
     orientation: str = "RAS"
 
 

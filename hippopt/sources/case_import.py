@@ -4,8 +4,10 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from hippopt.artifacts.codec import write_atomically, write_bytes
 from hippopt.artifacts.grid import Grid
@@ -15,6 +17,7 @@ from hippopt.files.image_io import read_scan, write_array, write_mask
 from hippopt.files.label_reading import label_on_grid, read_label
 from hippopt.files.nifti_bytes import NiftiLayout, file_bytes, nifti_layout, split_volumes, zip_bytes
 from hippopt.files.nifti_reading import nifti_grid
+from hippopt.imaging.arrays import LabelMask
 from hippopt.sources.parcellation import Picks, count_values, listed_counts, pick, undeclared_values
 from hippopt.sources.source_cases import SourceCase
 
@@ -121,7 +124,7 @@ def _store_bytes(path: Path, target: Path, layout: NiftiLayout) -> None:
         write_bytes(target, zip_bytes(file_bytes(path, layout)))
 
 
-def _storable(array: np.ndarray) -> np.ndarray:
+def _storable(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """64-bit integers, which few programs read from NIfTI, in 32 bits where they fit."""
     if array.dtype.kind not in "iu" or array.dtype.itemsize < 8:
         return array
@@ -159,8 +162,8 @@ def _store_label(
 
 
 def _by_name(
-    path: Path, label: np.ndarray, segments: dict[str, int], named: dict[str, int], outcome: CaseOutcome
-) -> np.ndarray:
+    path: Path, label: LabelMask, segments: dict[str, int], named: dict[str, int], outcome: CaseOutcome
+) -> npt.NDArray[np.uint16]:
     """The label with each segment's value in the data set."""
     by_name = {name.casefold(): value for name, value in named.items()}
     result = np.zeros(label.shape, np.uint16)

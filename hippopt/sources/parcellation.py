@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from hippopt.errors import UsageError
+from hippopt.imaging.arrays import LabelMask, StoredMask, value_dtype
 
 Picks = Mapping[str, Sequence[int]]
 TABLE_SIZE = 1 << 16  # up to here a look-up table is faster than comparisons
@@ -50,7 +51,7 @@ def parse_picks(texts: Iterable[str]) -> dict[str, tuple[int, ...]]:
     return picks
 
 
-def count_values(label: np.ndarray) -> dict[int, int]:
+def count_values(label: LabelMask) -> dict[int, int]:
     """label: (Z, Y, X) integers. Voxels of each value that occurs, by rising value."""
     if label.size and label.min() >= 0 and label.max() < TABLE_SIZE:
         counts = np.bincount(label.ravel())
@@ -59,11 +60,11 @@ def count_values(label: np.ndarray) -> dict[int, int]:
     return {int(value): int(number) for value, number in zip(values, numbers, strict=True)}
 
 
-def pick(label: np.ndarray, picks: Picks) -> np.ndarray:
+def pick(label: LabelMask, picks: Picks) -> StoredMask:
     """label: (Z, Y, X) integers. uint8 (uint16 from 256 names on): 1..n for the names of `picks` in order,
     0 elsewhere.
     """
-    dtype = np.uint8 if len(picks) < 256 else np.uint16
+    dtype = value_dtype(len(picks))
     if label.size and label.min() >= 0 and label.max() < TABLE_SIZE:
         table = np.zeros(TABLE_SIZE, dtype)
         for value, numbers in enumerate(picks.values(), 1):

@@ -5,9 +5,11 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 
 from hippopt.artifacts.dataset import Case, Dataset
 from hippopt.artifacts.fingerprint import Box, CaseFingerprint, ChannelStatistics, FileStamp, LabelStatistics
@@ -17,6 +19,7 @@ from hippopt.errors import ImageError
 from hippopt.files.image_io import read_scan
 from hippopt.files.label_reading import label_on_grid, read_label
 from hippopt.files.scan import Scan, turned_to
+from hippopt.imaging.arrays import BinaryMask, Image, LabelMask
 from hippopt.imaging.mask_parts import bounding_box
 from hippopt.imaging.memory_budget import check_memory
 from hippopt.imaging.orientation import orientation_code, ras_triple, to_ras
@@ -44,8 +47,8 @@ class CaseSurvey:
     segments: dict[str, int] = field(default_factory=dict)
 
 
-def hash_arrays(*arrays: np.ndarray) -> str:
-    """sha256 (hex) of shapes and values. Whole numbers hash alike however they are stored: as float32."""
+def hash_arrays(*arrays: npt.NDArray[Any]) -> str:
+    """sha256 (hex) of arrays of any shape and type: of shapes, and of values as float32, however they are stored."""
     digest = hashlib.sha256()
     for array in arrays:
         digest.update(str(array.shape).encode())
@@ -135,8 +138,8 @@ def _check_values(scan: Scan, survey: CaseSurvey) -> None:
         survey.faults.append(f"{scan.path}: every voxel is {low}; remove the case or restore the scan")
 
 
-def holds_mask(array: np.ndarray) -> bool:
-    """array: integers. Whether a mask's file can hold all values."""
+def holds_mask(array: LabelMask) -> bool:
+    """Whether a mask's file can hold all values of (Z, Y, X) whole numbers."""
     return bool(array.min() >= 0 and array.max() <= 65535)
 
 
@@ -156,7 +159,7 @@ def _check_label(label: Scan, dataset: Dataset, survey: CaseSurvey) -> None:
 
 
 def _describe(
-    case: Case, dataset: Dataset, image: np.ndarray, label_scan: Scan, first: Scan, survey: CaseSurvey
+    case: Case, dataset: Dataset, image: Image, label_scan: Scan, first: Scan, survey: CaseSurvey
 ) -> CaseFingerprint:
     grid = first.grid
     stored_image, stored_label = to_ras(image, grid), to_ras(label_scan.array, grid)
@@ -189,7 +192,7 @@ def _describe(
     )  # fmt: skip
 
 
-def _straightened(image: np.ndarray, label: np.ndarray, grid: Grid) -> tuple[np.ndarray, np.ndarray] | None:
+def _straightened(image: Image, label: LabelMask, grid: Grid) -> tuple[Image, LabelMask] | None:
     """(image, label) along the true axes at the scan's own spacing,
     where it is tilted as far as plans straighten; else None.
     """
@@ -219,7 +222,7 @@ def _box(box: tuple[tuple[int, int, int], tuple[int, int, int]], spacing: tuple[
     return Box(start=start, size=size, size_mm=(z, y, x))
 
 
-def _channel_statistics(values: np.ndarray, foreground: np.ndarray) -> ChannelStatistics:
+def _channel_statistics(values: Image, foreground: BinaryMask) -> ChannelStatistics:
     low, high = np.percentile(values, (0.5, 99.5))
     inside = values[foreground].astype(np.float64) if foreground.any() else np.zeros(1)
     whole = values.astype(np.float64)
@@ -230,7 +233,7 @@ def _channel_statistics(values: np.ndarray, foreground: np.ndarray) -> ChannelSt
     )  # fmt: skip
 
 
-def _label_statistics(mask: np.ndarray, spacing: tuple[float, float, float], voxel_mm3: float) -> LabelStatistics:
+def _label_statistics(mask: BinaryMask, spacing: tuple[float, float, float], voxel_mm3: float) -> LabelStatistics:
     from scipy import ndimage
 
     found = bounding_box(mask)

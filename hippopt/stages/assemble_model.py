@@ -17,6 +17,7 @@ from hippopt.artifacts.cohort import Cohort, Spread
 from hippopt.artifacts.plan import NormalisationSettings, Plan
 from hippopt.artifacts.weights import AdapterCard, AsBase, BaseCard
 from hippopt.batches.head_maps import HeadMaps
+from hippopt.imaging.arrays import Numbers
 from hippopt.inference.cohort import asymmetry_percent
 from hippopt.networks.base_files import is_shipped
 from hippopt.networks.base_weights import load_base
@@ -133,6 +134,6 @@ def cohort_of_maps(maps: HeadMaps, plan: Plan) -> Cohort:
     )
 
 
-def _spread(values: np.ndarray) -> Spread:
+def _spread(values: Numbers) -> Spread:
     first, median, third = (round(float(value), 3) for value in np.percentile(values, (25, 50, 75)))
     return Spread(scans=len(values), first_quartile=first, median=median, third_quartile=third)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from hippopt.artifacts.codec import write_bytes
@@ -167,7 +168,7 @@ def _combine_one(inputs: CombiningInputs, manual: SourceMap, head: SourceMap, se
     return _Made(row, _panel(name, found.values) if inputs.preview else None)
 
 
-def _panel(name: str, values: np.ndarray) -> Panel:
+def _panel(name: str, values: npt.NDArray[np.uint16]) -> Panel:
     """The surroundings of one hippocampus, the left one where there is one."""
     side = next(value for value in SIDES if (values == value).any())
     middle = np.argwhere(values == side).mean(0).round().astype(int)

@@ -3,10 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import nn
 
@@ -23,6 +21,7 @@ from hippopt.errors import ImageError, Interrupted, WeightsError
 from hippopt.files.image_io import mask_ending
 from hippopt.files.label_reading import label_on_grid, read_label
 from hippopt.files.scan import Scan
+from hippopt.imaging.arrays import Image, LabelMask, Probabilities, StoredMask
 from hippopt.imaging.postprocessing import postprocess
 from hippopt.imaging.preparation import mask_of_parts, restore_mask
 from hippopt.imaging.scan_source import coarse_shape, coarsen
@@ -136,10 +135,10 @@ def _masks(
     networks: Mapping[str, _Network],
     case: tuple[TrainingCase, CacheEntry],
     label: Scan,
-) -> Sequence[tuple[Together, np.ndarray]]:
+) -> Sequence[tuple[Together, StoredMask]]:
     """(runs together, mask in the scan's own grid) of one case."""
-    probabilities: dict[str, np.ndarray] = {}
-    found: list[tuple[Together, np.ndarray]] = []
+    probabilities: dict[str, Probabilities] = {}
+    found: list[tuple[Together, StoredMask]] = []
     for runs in inputs.together:
         if len(runs) == 1:
             path = fold.folders[runs[0]].validation / (case[0].id + mask_ending(label.path))
@@ -168,7 +167,7 @@ def _windows(plan: Plan) -> WindowSettings:
 
 def _located(
     networks: Sequence[_Network], inputs: ComparisonInputs, case: tuple[TrainingCase, CacheEntry]
-) -> np.ndarray:
+) -> StoredMask:
     """By the first run's locator, as prediction does it."""
     plan, (training, entry) = inputs.plan, case
     locator = networks[0].locator
@@ -177,7 +176,7 @@ def _located(
     z, y, x = (count * step for count, step in zip(properties.crop_shape, properties.ras_spacing_mm, strict=True))
     shape = coarse_shape(properties.crop_shape, properties.ras_spacing_mm, plan.locator.spacing_mm)
 
-    def box(start: Voxels, size: Voxels) -> np.ndarray:
+    def box(start: Voxels, size: Voxels) -> Image:
         return cut(training.image, start, size)
 
     coarse = coarsen(training.image, shape)
@@ -192,7 +191,7 @@ def _reference(case: Case, entry: CacheEntry, inputs: ComparisonInputs) -> Scan:
     return label_on_grid(label, entry.properties.grid) or label
 
 
-def _score(scores: Scores, runs: Together, mask: np.ndarray, case: Case, label: Scan, inputs: ComparisonInputs) -> None:
+def _score(scores: Scores, runs: Together, mask: StoredMask, case: Case, label: Scan, inputs: ComparisonInputs) -> None:
     """Add the scores of one mask with every post-processing."""
     if mask.shape != label.array.shape:
         raise ImageError(
@@ -200,7 +199,7 @@ def _score(scores: Scores, runs: Together, mask: np.ndarray, case: Case, label: 
         )
     foreground = {name: value for name, value in inputs.plan.labels.items() if value}
     groups = structures(inputs.plan.labels, inputs.plan.sides)
-    reference: npt.NDArray[Any] = label.array.astype(np.int32)
+    reference: LabelMask = label.array.astype(np.int32)
     plain: ScoredCase | None = None
     for settings in inputs.postprocessing:
         tidy = postprocess(mask, settings, groups, label.grid.spacing_mm)

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
-
 from hippopt.artifacts.codec import parse_json, write_json
 from hippopt.artifacts.corrections import FILE, Correction, Corrections, read_corrections
 from hippopt.artifacts.dataset import Dataset, load_dataset
@@ -17,6 +15,7 @@ from hippopt.artifacts.whole_folder import whole_folder
 from hippopt.console import Console, counted
 from hippopt.errors import DatasetError, ImageError, OutputError
 from hippopt.files.label_reading import label_on_grid, read_label
+from hippopt.imaging.arrays import LabelMask
 from hippopt.scoring.mask_changes import mask_changes
 from hippopt.sources.corrected_masks import known_cases, list_corrected, masks_by_name, stage_corrected, staged_case
 from hippopt.sources.source_cases import SourceCase
@@ -205,7 +204,7 @@ def _earlier_masks(request: CorrectionRequest) -> dict[str, Path]:
     return masks_by_name(request.predicted, "--predicted")
 
 
-def _read_both(before: Path | None, after: Path) -> tuple[np.ndarray | None, np.ndarray]:
+def _read_both(before: Path | None, after: Path) -> tuple[LabelMask | None, LabelMask]:
     """Both masks (Z, Y, X) in the grid of `after`. Raises ImageError where the earlier one lies on another grid."""
     mask = read_label(after)
     if before is None:

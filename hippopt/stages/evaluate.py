@@ -14,6 +14,7 @@ from hippopt.errors import DatasetError, ImageError
 from hippopt.files.label_reading import label_on_grid, read_label
 from hippopt.files.scan import Scan
 from hippopt.files.scan_listing import regular_images
+from hippopt.imaging.arrays import LabelMask
 from hippopt.imaging.lattice import same_points
 from hippopt.scoring.metrics import ABSENT_IN_BOTH, score_case
 from hippopt.scoring.tables import ScoredCase, case_table
@@ -225,5 +226,5 @@ def _values(scans: Iterable[Scan]) -> list[int]:
     return sorted(found - {0})
 
 
-def _integers(scan: Scan) -> np.ndarray:
+def _integers(scan: Scan) -> LabelMask:
     return scan.array.astype(np.int64 if scan.array.dtype.itemsize > 4 else np.int32)

@@ -15,6 +15,7 @@ from hippopt.errors import HippoptError, ImageError
 from hippopt.files.image_io import read_scan
 from hippopt.files.label_reading import read_label
 from hippopt.files.scan_listing import ScanFiles
+from hippopt.imaging.arrays import ClassMap, Image
 from hippopt.imaging.orientation import to_ras
 from hippopt.imaging.preparation import prepare, prepare_label
 from hippopt.inference.loading import stacked
@@ -91,6 +92,6 @@ def _prepare(
     return entry
 
 
-def _save(path: Path, array: np.ndarray) -> None:
+def _save(path: Path, array: Image | ClassMap) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, lambda temporary: np.save(temporary, array))

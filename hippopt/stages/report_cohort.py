@@ -14,6 +14,7 @@ from hippopt.console import Console
 from hippopt.errors import HippoptError, ImageError
 from hippopt.files.image_io import read_label, read_scan
 from hippopt.files.scan import Scan
+from hippopt.imaging.arrays import StoredMask
 from hippopt.imaging.orientation import ras_triple, to_ras
 from hippopt.reporting.pages.cohort_page import Cohort, ScanCard, write_cohort
 from hippopt.reporting.pages.cohort_table import LabelRow, ScanRow
@@ -99,7 +100,7 @@ def _card(scan: ScanRow, files: CohortFiles, values: Mapping[int, int], sides: M
     return ScanCard(scan.name, digest, views, overview(picture, regions), tuple(_remarks(scan, mask.array)))
 
 
-def _remarks(scan: ScanRow, mask: np.ndarray) -> list[str]:
+def _remarks(scan: ScanRow, mask: StoredMask) -> list[str]:
     """What a mask does not share with its row of the table: a person may have edited it since."""
     changed = [
         row.label

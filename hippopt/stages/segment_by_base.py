@@ -5,6 +5,7 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from hippopt.artifacts.dataset import Case
@@ -13,6 +14,7 @@ from hippopt.artifacts.weights import BaseCard
 from hippopt.console import Console
 from hippopt.files.image_io import mask_ending, write_mask
 from hippopt.files.scan_listing import ScanFiles
+from hippopt.imaging.arrays import Probabilities
 from hippopt.imaging.preparation import place_in_scan, restored_slabs
 from hippopt.inference.loading import load_scan
 from hippopt.inference.windows import WindowSettings, predict_probabilities
@@ -83,13 +85,13 @@ def segment_by_base(
         write_mask(path, place_in_scan(values, loaded.properties), loaded.scan)
 
 
-def merged(probabilities: np.ndarray, meant: Sequence[Sequence[int]]) -> np.ndarray:
+def merged(probabilities: Probabilities, meant: Sequence[Sequence[int]]) -> Probabilities:
     """(base's classes, Z, Y, X) -> (1 + labels, Z, Y, X): of any label, then of each."""
     structure = sorted({index for sources in meant[1:] for index in sources})
     return np.stack([probabilities[structure].sum(0), *(probabilities[list(sources)].sum(0) for sources in meant[1:])])
 
 
-def labelled(found: np.ndarray, label_values: Sequence[int]) -> np.ndarray:
-    """Of `merged`: the value of the likeliest label where any label is likelier than none, else 0."""
+def labelled(found: Probabilities, label_values: Sequence[int]) -> npt.NDArray[np.uint16]:
+    """(Z, Y, X), of `merged`: the value of the likeliest label where any label is likelier than none, else 0."""
     values = np.array(label_values, dtype=np.uint16)
     return np.where(found[0] > 0.5, values[1:][found[1:].argmax(0)], values[0])

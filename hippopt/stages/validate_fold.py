@@ -19,6 +19,7 @@ from hippopt.console import Console, counted
 from hippopt.errors import ImageError
 from hippopt.files.image_io import mask_ending, write_mask
 from hippopt.files.label_reading import label_on_grid, read_label
+from hippopt.imaging.arrays import Image, StoredMask
 from hippopt.imaging.preparation import mask_of_parts, restore_mask
 from hippopt.imaging.scan_source import coarse_shape, coarsen
 from hippopt.inference.locating import locate
@@ -139,7 +140,7 @@ def validate_fold(inputs: ValidationInputs, folder: FoldFolder, console: Console
 
 def _locate_and_segment(
     ensemble: Ensemble, locator: nn.Module, case: TrainingCase, entry: CacheEntry, look: Look
-) -> tuple[np.ndarray, tuple[str, ...]]:
+) -> tuple[StoredMask, tuple[str, ...]]:
     """(the mask in the scan's own grid, what is odd about it), as prediction makes it."""
     plan = ensemble.plan
     assert plan.locator is not None
@@ -147,7 +148,7 @@ def _locate_and_segment(
     z, y, x = (count * step for count, step in zip(properties.crop_shape, properties.ras_spacing_mm, strict=True))
     shape = coarse_shape(properties.crop_shape, properties.ras_spacing_mm, plan.locator.spacing_mm)
 
-    def box(start: Voxels, size: Voxels) -> np.ndarray:
+    def box(start: Voxels, size: Voxels) -> Image:
         return cut(case.image, start, size)
 
     located = locate([locator], coarsen(case.image, shape), (z, y, x), properties.prepared_shape, box, plan)

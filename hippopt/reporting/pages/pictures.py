@@ -3,21 +3,28 @@
 import base64
 import io
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
+
+from hippopt.imaging.arrays import BinaryMask
 
 QUALITY = 72
 
+Grey = npt.NDArray[np.uint8]  # values 0 to 255, or numbers of labels
+Point = npt.NDArray[np.int64]  # (row, column)
 
-def to_bytes(values: np.ndarray, window: tuple[float, float]) -> np.ndarray:
-    """Grey values 0 to 255 (uint8) of an array, linear in the window (low, high)."""
+
+def to_bytes(values: npt.NDArray[Any], window: tuple[float, float]) -> Grey:
+    """Grey values 0 to 255 (uint8) of an array of any shape, linear in the window (low, high)."""
     low, high = window
     scaled = (values.astype(np.float32) - low) * (255 / max(high - low, 1e-6))
     return np.nan_to_num(scaled).clip(0, 255).astype(np.uint8)
 
 
-def window_of(values: np.ndarray) -> tuple[float, float]:
-    """The (1st, 99.5th) percentile of what is finite; (0, 1) where there is nothing."""
+def window_of(values: npt.NDArray[Any]) -> tuple[float, float]:
+    """The (1st, 99.5th) percentile of what is finite in an array of any shape; (0, 1) where there is nothing."""
     known = values[np.isfinite(values)]
     if known.size == 0:
         return 0.0, 1.0
@@ -25,7 +32,7 @@ def window_of(values: np.ndarray) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def picture(grey: np.ndarray, size: tuple[int, int] | None = None, quality: int = QUALITY) -> str:
+def picture(grey: Grey, size: tuple[int, int] | None = None, quality: int = QUALITY) -> str:
     """A (rows, columns) uint8 array as a data URL of WebP. size:
     (width, height) in pixels to bring it to, by cubic interpolation.
     """
@@ -39,7 +46,7 @@ def picture(grey: np.ndarray, size: tuple[int, int] | None = None, quality: int 
     return "data:image/webp;base64," + base64.b64encode(stream.getvalue()).decode()
 
 
-def mosaic(slices: np.ndarray) -> tuple[np.ndarray, int]:
+def mosaic(slices: Grey) -> tuple[Grey, int]:
     """(N, rows, columns) slices in one picture, row by row: (the picture, how many stand in a row). About square."""
     count, rows, columns = slices.shape
     across = max(1, min(count, round((count * rows / columns) ** 0.5)))
@@ -52,8 +59,8 @@ def mosaic(slices: np.ndarray) -> tuple[np.ndarray, int]:
     )
 
 
-def runs(values: np.ndarray) -> str:
-    """Values below 256, in C order, as base64 of runs: a byte of the value,
+def runs(values: Grey) -> str:
+    """Values of an array of any shape, in C order, as base64 of runs: a byte of the value,
     then its length as LEB128 (seven bits a byte, low ones first).
     """
     flat = np.ascontiguousarray(values).ravel()
@@ -71,7 +78,7 @@ def runs(values: np.ndarray) -> str:
     return base64.b64encode(bytes(out)).decode()
 
 
-def outline(inside: np.ndarray) -> str:
+def outline(inside: BinaryMask) -> str:
     """The outlines of a (rows, columns) bool mask as an SVG path in half voxels, the first voxel from 0 to 2; empty
     where nothing is inside.
 
@@ -95,5 +102,5 @@ def outline(inside: np.ndarray) -> str:
     return "".join(parts)
 
 
-def _turns(before: np.ndarray, here: np.ndarray, after: np.ndarray) -> bool:
+def _turns(before: Point, here: Point, after: Point) -> bool:
     return bool((here - before)[0] * (after - here)[1] != (here - before)[1] * (after - here)[0])

@@ -7,6 +7,7 @@ import numpy as np
 
 from hippopt.artifacts.regions import LEFT, RIGHT
 from hippopt.artifacts.triples import Voxels
+from hippopt.imaging.arrays import BinaryMask, LabelMask
 from hippopt.imaging.mask_parts import bounding_box, largest_part
 
 MARGIN_MM = 9.0
@@ -30,7 +31,7 @@ class Region:
         return z, y, x
 
 
-def find_regions(mask: np.ndarray, spacing_mm: tuple[float, float, float], sides: Mapping[int, str]) -> list[Region]:
+def find_regions(mask: LabelMask, spacing_mm: tuple[float, float, float], sides: Mapping[int, str]) -> list[Region]:
     """The regions of a mask, left before right; where it is empty, the middle of the scan.
 
     Args:
@@ -51,7 +52,7 @@ def find_regions(mask: np.ndarray, spacing_mm: tuple[float, float, float], sides
     return found or [Region("", (), _middle(mask.shape, spacing_mm), 0)]
 
 
-def _unsided(values: tuple[int, ...], inside: np.ndarray, spacing_mm: tuple[float, float, float]) -> list[Region]:
+def _unsided(values: tuple[int, ...], inside: BinaryMask, spacing_mm: tuple[float, float, float]) -> list[Region]:
     box = bounding_box(inside)
     assert box is not None
     (_, _, first), (_, _, count) = box
@@ -67,7 +68,7 @@ def _unsided(values: tuple[int, ...], inside: np.ndarray, spacing_mm: tuple[floa
     return halves
 
 
-def _region(name: str, values: tuple[int, ...], inside: np.ndarray, spacing_mm: tuple[float, float, float]) -> Region:
+def _region(name: str, values: tuple[int, ...], inside: BinaryMask, spacing_mm: tuple[float, float, float]) -> Region:
     whole = bounding_box(inside)
     assert whole is not None
     around = tuple(slice(first, first + count) for first, count in zip(*whole, strict=True))

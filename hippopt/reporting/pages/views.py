@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from hippopt.reporting.pages.pictures import mosaic, outline, picture, runs, to_bytes, window_of
+from hippopt.imaging.arrays import BinaryMask, LabelMask
+from hippopt.reporting.pages.pictures import Grey, mosaic, outline, picture, runs, to_bytes, window_of
 from hippopt.reporting.pages.regions import Region
 
 AXIAL, CORONAL, SAGITTAL = "axial", "coronal", "sagittal"
@@ -71,8 +73,8 @@ class Picture:
     X) on RAS axes; colours: label value -> its number, from 1.
     """
 
-    image: np.ndarray
-    masks: Mapping[str, np.ndarray]
+    image: npt.NDArray[Any]
+    masks: Mapping[str, LabelMask]
     spacing_mm: tuple[float, float, float]
     colours: Mapping[int, int]
 
@@ -118,7 +120,7 @@ def overview(scan: Picture, regions: Sequence[Region]) -> Tile | None:
     )
 
 
-def strip_slices(inside: np.ndarray) -> list[int]:
+def strip_slices(inside: BinaryMask) -> list[int]:
     """Indices along Y of the strip's coronal slices of a (Z, Y, X) mask, from front to back; none where it is empty."""
     filled = np.flatnonzero(inside.any((0, 2)))
     if filled.size == 0:
@@ -127,22 +129,24 @@ def strip_slices(inside: np.ndarray) -> list[int]:
     return [round(front + share * (back - front)) for share in STRIP]
 
 
-def _numbered(mask: np.ndarray, colours: Mapping[int, int]) -> np.ndarray:
+def _numbered(mask: LabelMask, colours: Mapping[int, int]) -> Grey:
     out = np.zeros(mask.shape, np.uint8)
     for value, number in colours.items():
         out[mask == value] = number
     return out
 
 
-def _fullest(inside: np.ndarray, axis: int) -> int:
+def _fullest(inside: BinaryMask, axis: int) -> int:
     counts = inside.sum(tuple(other for other in range(3) if other != axis))
     return int(counts.argmax()) if counts.any() else inside.shape[axis] // 2
 
 
 @dataclass(frozen=True)
 class _Drawing:
-    grey: np.ndarray
-    masks: Mapping[str, np.ndarray]
+    """Arrays (Z, Y, X) on RAS axes: grey values, and by kind the numbers of labels."""
+
+    grey: Grey
+    masks: Mapping[str, Grey]
     spacing_mm: tuple[float, float, float]
 
     def tile(
@@ -170,7 +174,7 @@ class _Drawing:
         )
 
 
-def cut_plane(array: np.ndarray, plane: str, index: int) -> np.ndarray:
+def cut_plane(array: Grey, plane: str, index: int) -> Grey:
     """A (rows, columns) slice of (Z, Y, X) on RAS axes: superior or anterior
     above, left (axial, coronal) or anterior (sagittal) on the left.
     """
@@ -182,7 +186,7 @@ def cut_plane(array: np.ndarray, plane: str, index: int) -> np.ndarray:
 
 
 def _volume(
-    grey: np.ndarray, masks: Mapping[str, np.ndarray], spacing_mm: tuple[float, float, float], at: tuple[int, int, int]
+    grey: Grey, masks: Mapping[str, Grey], spacing_mm: tuple[float, float, float], at: tuple[int, int, int]
 ) -> dict[str, Any]:
     """The box as coronal slices from front to back, for the scroller:
     shape, spacing and start in the order (slice, row, column).
@@ -210,5 +214,5 @@ def _volume(
     }  # fmt: skip
 
 
-def _front_to_back(array: np.ndarray) -> np.ndarray:
+def _front_to_back(array: Grey) -> Grey:
     return array[::-1, ::-1].transpose(1, 0, 2)
