@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from hippopt.training.slurm_job import job_has_ended
 from tests.slurm.cluster import NoCluster, cluster
 from tests.synthetic import TINY, Command, failures, volumes, write_dataset, write_scans
 from tests.trained import contents, fold_path, run_path
@@ -50,8 +51,14 @@ def wait_until_all_ended(slurm: dict[str, str]) -> None:
 
 
 def test_a_study_in_parts_of_which_one_is_queued_again(
-    slurm: dict[str, str], trained_root: Path, tmp_path: Path, run_command: Command
+    slurm: dict[str, str],
+    trained_root: Path,
+    tmp_path: Path,
+    run_command: Command,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    for name, value in slurm.items():
+        monkeypatch.setenv(name, value)
     scans, out, script = (
         write_scans(tmp_path / "scans", *(f"s{number}.nii.gz" for number in range(5))),
         tmp_path / "out",
@@ -66,6 +73,7 @@ def test_a_study_in_parts_of_which_one_is_queued_again(
     while f"{job}_2 RUNNING" not in ask(slurm, "squeue", "-r", "--noheader", "--format=%F_%K %T"):
         assert time.monotonic() < until
         time.sleep(0.1)
+    assert not job_has_ended(f"{job}_2")  # as the lock of a fold asks
     ask(slurm, "scontrol", "requeue", f"{job}_2")
     while f"{job}_2 PENDING" not in ask(slurm, "squeue", "-r", "--noheader", "--format=%F_%K %T"):
         assert time.monotonic() < until
@@ -75,6 +83,7 @@ def test_a_study_in_parts_of_which_one_is_queued_again(
     )  # SLURM would let it wait for two minutes; within the same second the node takes it for the job that it ended
     ask(slurm, "scontrol", "update", f"JobId={job}_2", "StartTime=now")
     wait_until_all_ended(slurm)
+    assert job_has_ended(f"{job}_2") and job_has_ended("999999")
     logs = {path.name: path.read_text() for path in (tmp_path / "study_logs").iterdir()}
     assert "part 1 of 3: 2 scans" in logs[f"{job}_1.log"] and "broken: skipped" in logs[f"{job}_1.log"]
     assert "REQUEUE" in logs[f"{job}_2.log"] and "part 2 of 3" in logs[f"{job}_2.log"].partition("REQUEUE")[2]
