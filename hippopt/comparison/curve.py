@@ -105,13 +105,16 @@ def _lacking(tables: Mapping[int, pd.DataFrame], setting: Setting) -> list[str]:
     seeds = setting.request.grid.seeds
     fewer = []
     for row in setting.request.grid.rows:
+        by_seeds: dict[tuple[int, ...], list[str]] = {}
         for scans, table in sorted(tables.items()):
-            found = sorted(table[table.row == row.name].seed.unique())
+            found = tuple(sorted(table[table.row == row.name].seed.unique()))
             if len(found) < len(seeds):
-                which = f"seed {' '.join(str(seed) for seed in found)} alone" if found else "none"
-                fewer.append(f"{row.name} with {counted(scans, 'scan')} ({which})")
+                by_seeds.setdefault(found, []).append(str(scans))
+        for found, scans_of in by_seeds.items():
+            which = f"{'seeds' if len(found) > 1 else 'seed'} {' '.join(map(str, found))}" if found else "none"
+            fewer.append(f"{row.name} with {', '.join(scans_of)} labelled ({which})")
     asked = f"{counted(len(seeds), 'seed')} ({' '.join(map(str, seeds))})"
-    return [f"each figure is of {asked}, but {', '.join(fewer)}"] if fewer else [f"each figure is of {asked}"]
+    return [f"each figure is of {asked}, but {'; '.join(fewer)}"] if fewer else [f"each figure is of {asked}"]
 
 
 def _notes(compared: Mapping[int, Setting], test: str) -> list[str]:

@@ -98,7 +98,7 @@ def test_the_curve_joins_comparisons_and_the_base(
     code, _, _ = run_command(*arguments, 1, 2, "--finished")
     report = (folder / "curve.md").read_text()
     assert code == 1 and len(runner.ran) == count
-    assert "each figure is of 3 seeds (0 1 2), but decoder with 2 scans (seed 0 alone), decoder with 6 scans" in report
+    assert "each figure is of 3 seeds (0 1 2), but decoder with 2, 6 labelled (seed 0); no-transf" in report
     shutil.rmtree(folder / "masks")
     code, _, _ = run_command(*arguments, "--finished")
     assert code == 1 and "no row without labels: base base has not segmented" in (folder / "curve.md").read_text()
