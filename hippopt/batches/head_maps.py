@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hippopt.artifacts.dataset import image_files
-from hippopt.batches.label_maps import HEAD, TARGET, LabelTable, hold_out_last
+from hippopt.batches.label_maps import HEAD, TARGET, LabelTable, hold_out_last, tissue_index
 from hippopt.console import Console
 from hippopt.errors import DatasetError, HippoptError
 from hippopt.files.file_kind import near_matches
@@ -73,10 +73,12 @@ def read_head_maps(folders: Sequence[Path], table: LabelTable, console: Console)
     tissues = ["air", *sorted(set(table.tissues.values()) - {"air", HEAD})]
     maps, faults = [], []
     for path in console.track(paths, "read label maps", len(paths)):
+        known = len(tissues)
         try:
             maps.append(_read_map(path, table, tissues))
         except HippoptError as error:
             faults.append(str(error))
+            del tissues[known:]  # so that its values do not count against the next map
     if faults:
         raise DatasetError("\n".join(faults))
     return HeadMaps(tuple(maps), tuple(tissues), tuple(sizes))
@@ -99,10 +101,8 @@ def _read_map(path: Path, table: LabelTable, tissues: list[str]) -> HeadMap:
     for value in map(int, np.unique(coarse)):
         name = table.tissues.get(value, HEAD)
         name = f"{HEAD} {value}" if name == HEAD else name
-        if name not in tissues:
-            tissues.append(name)
         here = coarse == value
-        tissue[here] = tissues.index(name)
+        tissue[here] = tissue_index(name, tissues, path)
         if name != "air" and not name.startswith(HEAD):
             kept[here] = FLUID if name == "csf" and not table.classes.get(value) else BRAIN
     shares = [_shares(values == value, [2 * step for step in every]) for value in (left, right)]

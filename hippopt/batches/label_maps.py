@@ -164,13 +164,31 @@ def read_map_files(paths: Sequence[Path], sizes: tuple[int, ...], table: LabelTa
     maps, faults = [], []
     for path in console.track(paths, "read label maps", len(paths)):
         name = path.name if len(sizes) == 1 else f"{path.absolute().parent.name}/{path.name}"
+        known = len(tissues)
         try:
             maps.append(_read_map(path, name, table, tissues))
         except HippoptError as error:
             faults.append(str(error))
+            del tissues[known:]  # so that its values do not count against the next map
     if faults:
         raise DatasetError("\n".join(faults))
     return LabelMaps(tuple(maps), tuple(tissues), sizes)
+
+
+def tissue_index(tissue: str, tissues: list[str], path: Path) -> int:
+    """Find a tissue's place in the list that all maps share, where it is put if it is new.
+
+    Raises DatasetError where there are more than bytes can count: each value that the label table does not name is a
+    tissue of its own.
+    """
+    if tissue not in tissues:
+        if len(tissues) == 256:
+            raise DatasetError(
+                f"{path}: with {tissue!r} the maps hold more than 256 tissues, since each value that the label table"
+                " does not name is one; name them there (--label-table)"
+            )
+        tissues.append(tissue)
+    return tissues.index(tissue)
 
 
 def _read_map(path: Path, name: str, table: LabelTable, tissues: list[str]) -> LabelMap:
@@ -196,9 +214,7 @@ def _read_map(path: Path, name: str, table: LabelTable, tissues: list[str]) -> L
     for value in map(int, present):
         tissue = table.tissues.get(value, HEAD)
         tissue = f"{HEAD} {value}" if tissue == HEAD else tissue
-        if tissue not in tissues:
-            tissues.append(tissue)
-        tissue_of[value] = tissues.index(tissue)
+        tissue_of[value] = tissue_index(tissue, tissues, path)
         kind = table.classes.get(value, "")
         class_of[value] = CLASSES.index(kind) if kind and kind != TARGET else 0
     half = np.zeros(rounded.shape, np.int8)

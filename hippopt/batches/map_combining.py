@@ -132,6 +132,11 @@ def read_source(path: Path, numbers: dict[int, int] | None = None) -> SourceMap:
             numbers[value] for value in numbers if value < len(lookup)
         ]
         values = lookup[values]
+    if values.max() > np.iinfo(np.int16).max:
+        raise DatasetError(
+            f"{path}: holds {values.max()}, and combined maps hold numbers up to {np.iinfo(np.int16).max}, as"
+            " FreeSurfer's table does; give --numbers, which tells FreeSurfer's number of each value"
+        )
     spacing = ras_triple(scan.grid.spacing_mm, scan.grid)
     found = structures_of(values, spacing, SHARED)
     if len(found) < 4 or not {"left_hippocampus", "right_hippocampus"} & set(found):

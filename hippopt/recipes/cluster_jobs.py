@@ -57,9 +57,13 @@ class ScriptRequest:
 
 
 def write_study(
-    workspace: Workspace, dataset: str, request: PredictionRequest, script: ScriptRequest,
-    command: Callable[[PredictionRequest], tuple[str, ...]], console: Console,
-) -> None:  # fmt: skip
+    workspace: Workspace,
+    dataset: str,
+    request: PredictionRequest,
+    script: ScriptRequest,
+    command: Callable[[PredictionRequest], tuple[str, ...]],
+    console: Console,
+) -> None:
     """Write the scripts that segment a folder in parts and merge them.
 
     Raises HippoptError's kinds before anything is written.

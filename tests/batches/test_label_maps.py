@@ -69,12 +69,21 @@ def test_maps_that_cannot_be_used_are_all_named(tmp_path: Path) -> None:
     negative = np.full((8, 8, 8), 17, np.int16)
     negative[0] = -3
     nib.save(nib.Nifti1Image(negative, affine), tmp_path / "negative.nii.gz")
+    many = np.full((10, 10, 10), 17, np.int16)
+    many[:, :, :6] = 1000 + np.arange(600).reshape(10, 10, 6)  # of which the table names none
+    nib.save(nib.Nifti1Image(many, affine), tmp_path / "many.nii.gz")
     (tmp_path / "broken.nii.gz").write_bytes(b"no image")
     with pytest.raises(DatasetError) as caught:
         read_label_maps(tmp_path, read_table(), SilentConsole())
     lines = str(caught.value).splitlines()
-    assert len(lines) == 4
-    for name, word in (("none", "no hippocampus"), ("decimal", "not whole"), ("negative", "negative"), ("broken", "")):
+    assert len(lines) == 5
+    for name, word in (
+        ("none", "no hippocampus"),
+        ("decimal", "not whole"),
+        ("negative", "negative"),
+        ("broken", ""),
+        ("many", "more than 256 tissues"),
+    ):
         assert any(f"{name}.nii.gz" in line and word in line for line in lines)
 
 

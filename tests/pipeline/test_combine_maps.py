@@ -97,6 +97,12 @@ def test_faults_are_named_and_leave_nothing(tmp_path: Path, sources: tuple[Path,
     values = anatomy(1)
     values[0, 0, 0] = 77
     write_map(manual / "odd.nii.gz", values)
+    large = anatomy(0).astype(np.int32)
+    large[0, 0, 0] = 40_000
+    write_map(heads / "large.nii.gz", large)
+    code, _, err = run_command("combine_maps", manual, heads, out)
+    assert code == 1 and "large.nii.gz: holds 40000" in err and not out.exists()
+    (heads / "large.nii.gz").unlink()
     code, _, err = run_command("combine_maps", manual, heads, out)
     assert code == 1 and "broken.nii.gz" in err and "holds 77" in err and not out.exists()
     for arguments, word in (
