@@ -75,7 +75,9 @@ def _work(options: argparse.Namespace, workspace: Workspace, console: TerminalCo
         f" {workspace.dataset_folder(dataset)}"
     )
     runs = workspace.runs(dataset)
-    train = f"hippopt_train {short} all" + (f" --continue-from {runs[0] if len(runs) == 1 else 'RUN'}" if runs else "")
+    folds = [fold for run in runs for fold in workspace.trained_folds(dataset, run) if fold.isdigit()]
+    train = f"hippopt_train {short} {'full-data' if runs and not folds else 'all'}"  # what can be gone on from
+    train += f" --continue-from {runs[0] if len(runs) == 1 else 'RUN'}" if runs else ""
     console.say(
         f"done in {time.perf_counter() - started:.1f} s"
         + (f"; next: hippopt_plan {short}, then {train}" if changes else "")

@@ -72,11 +72,11 @@ def _work(options: argparse.Namespace, workspace: Workspace, console: TerminalCo
         splits=options.splits,
     )
     plan = plan_dataset(workspace, name, request, console)
-    following = (
-        f"; next: hippopt_train {workspace.short_name(name)} {'all' if plan.folds else 'full-data'}"
-        if plan is not None
-        else ""
-    )
+    following = ""
+    if plan is not None:
+        short = plan.schedule.base_share_of_one_scan > 0 and not plan.folds  # docs/experiments.md, length
+        what = "all" if plan.folds else "full-data --steps 300" if short else "full-data"
+        following = f"; next: hippopt_train {workspace.short_name(name)} {what}"
     console.say(f"done in {time.perf_counter() - started:.1f} s{following}")
 
 

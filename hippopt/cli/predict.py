@@ -162,7 +162,7 @@ def _choose_shipped(options: argparse.Namespace, workspace: Workspace, console: 
     found = default_model(workspace)
     if found is None:
         return
-    if options.merge or options.slurm is not None:
+    if options.merge or options.slurm is not None or options.parts is not None:
         raise UsageError(
             "nothing is trained here: for a study in parts install the model that ships first, with hippopt_install"
             f" {found.stem}"

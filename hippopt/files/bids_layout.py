@@ -66,6 +66,11 @@ def bids_scans(request: BidsRequest, output: Path) -> list[ScanFiles]:
             scans += list(_anatomical(request, place, output))
     if absent := _absent_sessions(request.folder, sessions):
         raise UsageError(f"--session-label {' '.join(absent)}: no such session in {request.folder}")
+    if not scans and sessions:
+        raise UsageError(
+            f"{request.folder}: no *_{request.suffix}.nii.gz of {', '.join(subjects[:3])} in session"
+            f" {' '.join(sorted(sessions))}"
+        )
     if not scans:
         raise DatasetError(
             f"{request.folder}: no *_{request.suffix}.nii.gz under sub-*/[ses-*/]anat; --suffix takes another kind"

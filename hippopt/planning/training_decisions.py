@@ -141,7 +141,9 @@ def decide_schedule(reasons: dict[str, str], cases: int, patch: Voxels) -> Sched
     )
     reasons["schedule.steps"] = (
         f"{counted(cases, 'case')}: from a base half of the steps that random weights need, so that five folds take two"
-        " cores half an hour (docs/experiments.md)"
+        " cores half an hour"
+        + ("; one case alone is better trained for 300 (--steps 300)" if cases == 1 else "")
+        + " (docs/experiments.md)"
         if few
         else (
             "nnU-Net is within .005 of its best for the hippocampus after some 30 of 1000 epochs; more for small"
@@ -150,8 +152,9 @@ def decide_schedule(reasons: dict[str, str], cases: int, patch: Voxels) -> Sched
     )
     share = 0.5 if cases <= 2 else 0.0
     reasons["schedule.base_share_of_one_scan"] = (
-        "half a case: one or two show few of the shapes that the base knows, and averaging what they taught with that"
-        " gave .042 of Dice for one case, .010 for two, nothing for five (docs/experiments.md)"
+        "the stored weights are a mean of the base's and the trained ones; the base's share is this, divided by the"
+        " number of cases, since one or two show few of the shapes that the base knows: .042 of Dice gained with one,"
+        " .010 with two (docs/methods.md); 0 leaves it out"
         if share
         else "no average with the base: from five cases on it buys nothing (docs/experiments.md)"
     )

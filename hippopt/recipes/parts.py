@@ -101,7 +101,18 @@ def merge_study(chosen: ChosenRun, request: PredictionRequest, console: Console)
     merged = merge_parts(
         scans, plan, MergeRequest(request.source, request.output, standards, request.volume, request.verify), console
     )
-    _tell(merged, scans, len(listed.scans) if listed else 0, old.get("parts") or 1, console)
+    dealt, parts = len(listed.scans) if listed else 0, old.get("parts") or 1
+    console.result(
+        dataset=chosen.dataset,
+        run=chosen.name,
+        folds=list(chosen.folds),
+        output=request.output,
+        merged=merged.masks,
+        failed=merged.failed,
+        missing=[scans[position].id for position in merged.missing],
+        missing_parts=sorted({position % parts + 1 for position in merged.missing if position < dealt}),
+    )
+    _tell(merged, scans, dealt, parts, console)
     console.say(
         f"merged {counted(merged.masks, 'mask')}, {merged.failed} failed, {len(merged.missing)} missing:"
         f" {request.output}"

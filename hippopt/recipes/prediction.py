@@ -111,7 +111,8 @@ def segment_batch(chosen: ChosenRun, batch: Batch, request: PredictionRequest, c
         verify=request.verify,
     )
     done, kept, failed = predict(scans, opened.ensemble, job, console)
-    console.say(f"segmented {done}, kept {kept}, failed {failed}: {request.output}")
+    bids = any(files.target for files in scans)
+    console.say(f"segmented {done}, kept {kept}, failed {failed}: {request.output.parent if bids else request.output}")
     console.result(
         dataset=chosen.dataset,
         run=chosen.name,
@@ -127,9 +128,9 @@ def segment_batch(chosen: ChosenRun, batch: Batch, request: PredictionRequest, c
     if failed and part is None:
         console.warn(f"{counted(failed, 'scan')} failed, each with its reason in {request.output / 'failures.tsv'}")
     elif failed:
+        who, folder = ("group", request.output.parent) if bids else ("--merge", request.output)
         console.warn(
-            f"{counted(failed, 'scan')} failed, for the reasons above; --merge lists them in"
-            f" {request.output / 'failures.tsv'}"
+            f"{counted(failed, 'scan')} failed, for the reasons above; {who} lists them in {folder / 'failures.tsv'}"
         )
     return failed
 
@@ -167,7 +168,8 @@ def check_identity(request: PredictionRequest, identity: dict[str, Any]) -> dict
     changed = _changes(old, identity)
     if changed:
         raise OutputError(
-            f"{request.output}: its masks were made otherwise ({changed}); choose another -o, or add --overwrite"
+            f"{request.output}: its masks were made otherwise ({changed}); choose another output folder, or add"
+            " --overwrite, for all scans at once"
         )
     return old
 
@@ -199,5 +201,5 @@ def _refuse_mixing(request: PredictionRequest, identity: Mapping[str, Any], scan
         raise OutputError(
             f"{request.output}: {counted(len(others), 'mask')} of other scans ({some([path.name for path in others])})"
             f" were made otherwise ({_made_otherwise(request, identity)}); --overwrite would mix them with the new"
-            " ones; choose another -o, or remove these masks"
+            " ones; choose another output folder, or remove these masks"
         )

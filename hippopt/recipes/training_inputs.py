@@ -65,8 +65,8 @@ def load_unchanged(workspace: Workspace, name: str, fingerprint: Fingerprint) ->
         which = f" ({', '.join(changed[:3])}{', ...' if len(changed) > 3 else ''})" if changed else " (dataset.json)"
         raise StaleArtifactError(
             f"{workspace.fingerprint(name)}: taken of {fingerprint.dataset} with hash {fingerprint.dataset_hash[:12]},"
-            f" but {name} now has {found[:12]}{which}; restore the data, or plan anew with `hippopt_plan {name}"
-            " --overwrite`"
+            f" but {name} now has {found[:12]}{which}; restore the data, or run `hippopt_plan {name}` first"
+            " (it keeps what it decided where it can, and says where --overwrite is needed)"
         )
     return dataset
 

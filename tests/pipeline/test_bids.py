@@ -71,6 +71,8 @@ def test_labels_that_are_not_there_are_named(bids: Path, tmp_path: Path) -> None
     shutil.copy(bids / "dataset_description.json", root)
     save_nifti(root / "sub-04/ses-a/anat/sub-04_ses-a_T1w.nii.gz", blob_case(1)[0])
     assert len(bids_scans(BidsRequest(root, ("04",), ("a", "b")), tmp_path)) == 1  # who did not come to b
+    with pytest.raises(UsageError, match=r"T1w\.nii\.gz of sub-02 in session a"):
+        bids_scans(BidsRequest(bids, ("02",), ("a",)), tmp_path)
     with pytest.raises(UsageError, match="--participant-label 09"):
         bids_scans(BidsRequest(bids, ("01", "09")), tmp_path)
 

@@ -3,6 +3,7 @@ its folds.
 """
 
 import json
+import shutil
 from pathlib import Path
 
 import msgspec
@@ -147,3 +148,17 @@ def test_a_plan_whose_data_changed_otherwise_is_still_refused(
     label = blob_case(1)[1]
     save_nifti(root / "raw_data" / DATASET / "labelsTr" / "case_001.nii.gz", np.roll(label, 1, 0))
     assert_stopped(run_plan(run_command, root), "hash", "--overwrite", code=1)
+
+
+@pytest.mark.parametrize(("left", "word"), [("full_data", "full-data"), ("fold_1", "all")])
+def test_the_next_command_goes_on_from_what_is_trained(
+    trained_root: Path, tmp_path: Path, run_command: Command, left: str, word: str
+) -> None:
+    root, given = copied(trained_root, tmp_path), tmp_path / "given"
+    run = root / "results" / DATASET / "full"
+    if left == "full_data":
+        (run / "fold_1").rename(run / "full_data")
+    shutil.rmtree(run / "fold_0")
+    corrected(given, 50, "later_1")
+    code, said, _ = correct(run_command, root, given)
+    assert code == 0 and f"then hippopt_train Blob {word} --continue-from full" in said

@@ -76,6 +76,7 @@ def test_parts_in_any_order_are_one_run(
         "part 1 of 3: 2 of 2 scans are missing (broken, s2)" in err
         and "part 3 of 3: 2 of 2 scans are missing (s1, s4)" in err
     )
+    assert json.loads(call(*arguments, "--merge", "--json")[1])["missing_parts"] == [1, 3]
     assert "--array=1,3" in err and sorted(set(volumes(out).scan)) == ["s0", "s3"]
     code, _, err = call(*arguments, "--part", 1)
     assert code == 1 and "broken: skipped" in err
@@ -105,8 +106,10 @@ def test_a_run_without_parts_can_be_merged_too(
     assert code == 0 and "merged 5 masks, 1 failed, 0 missing" in said
     assert volumes(out).voxels.tolist() == volumes(whole).voxels.tolist()
     (out / "s3.nii.gz").unlink()
-    code, _, err = call(run_command, trained_root, scans, out, "--merge")
+    code, said, err = call(run_command, trained_root, scans, out, "--merge", "--json")
     assert code == 1 and "s3" in err and "missing" in err
+    told = json.loads(said)
+    assert told["missing"] == ["s3"] and told["merged"] == 4 and told["missing_parts"] == [] and told["run"] == "full"
 
 
 def test_a_part_made_anew_is_not_mixed_with_masks_of_other_networks(

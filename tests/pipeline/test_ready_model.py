@@ -102,10 +102,10 @@ def test_models_are_listed_with_their_cards(shipping: Path, tmp_path: Path, run_
 
 
 def test_a_study_in_parts_needs_the_model_installed(shipping: Path, tmp_path: Path, run_command: Command) -> None:
-    code, _, err = run_command(
-        "predict", "-i", scan(tmp_path), "-o", tmp_path / "out", "--root", tmp_path, "--parts", 2, "--merge"
-    )
-    assert code == 2 and "hippopt_install quick" in err
+    options = ("predict", "-i", scan(tmp_path), "-o", tmp_path / "out", "--root", tmp_path, "--parts", 2)
+    for more in (["--merge"], ["--part", 1]):  # a part that no merge would take is not begun
+        code, _, err = run_command(*options, *more)
+        assert code == 2 and "hippopt_install quick" in err and not (tmp_path / "out").exists()
 
 
 def test_an_unknown_name_is_one_line(shipping: Path, tmp_path: Path, run_command: Command) -> None:
