@@ -24,8 +24,6 @@ from hippopt.scoring.tables import write_csv
 from hippopt.stages.evaluate import LabelNames, evaluate
 from hippopt.stages.segment_by_base import labels_meant, segment_by_base
 
-NOT_YET = "has not segmented the scans yet"
-
 
 def by_scans(prepared: Sequence[PlannedDataset]) -> dict[int, PlannedDataset]:
     """Data sets by their number of labelled scans, rising. Raises UsageError where two have as many."""
@@ -76,7 +74,9 @@ def write_curve(compared: Mapping[int, Setting], console: Console) -> bool:
         if based is not None
         else "no method that starts from a base is compared"
     )
-    if isinstance(zero, str):
+    if zero is None:
+        notes.append("no row without labels yet: the base has not segmented the scans")
+    elif isinstance(zero, str):
         notes.append(f"no row without labels: {zero}")
     else:
         tables[0] = zero
@@ -92,12 +92,11 @@ def write_curve(compared: Mapping[int, Setting], console: Console) -> bool:
     plot_curve(table, folder.curve_plot)
     for line in curve_lines(table):
         console.say(line)
-    complete = not (isinstance(zero, str) and based is not None and zero.endswith(NOT_YET))
     console.say(
         f"labelled scans against Dice: {folder.curve.with_suffix('.md')} and .csv; plot: {folder.curve_plot}; a row per"
         f" case: {folder.curve_cases}"
     )
-    return complete
+    return zero is not None
 
 
 def _lacking(tables: Mapping[int, pd.DataFrame], setting: Setting) -> list[str]:
@@ -134,8 +133,10 @@ def _notes(compared: Mapping[int, Setting], test: str) -> list[str]:
     ]
 
 
-def _of_base(setting: Setting, contents: Contents, folder: ComparisonFolder, console: Console) -> pd.DataFrame | str:
-    """Scores of the base itself on the reported scans, made once; or why there are none."""
+def _of_base(
+    setting: Setting, contents: Contents, folder: ComparisonFolder, console: Console
+) -> pd.DataFrame | str | None:
+    """Scores of the base itself on the reported scans, made once; or why there are none; None: they are to come."""
     assert setting.base is not None
     path, card = setting.base
     dataset, plan = contents.dataset, setting.planned.plan
@@ -148,7 +149,7 @@ def _of_base(setting: Setting, contents: Contents, folder: ComparisonFolder, con
     masks = folder.masks(dataset.name, f"base-{card.sha256[:12]}")
     if not (masks / METRICS).exists():
         if setting.request.finished:
-            return f"base {card.name} {NOT_YET}"
+            return None
         device, _ = choose_device(setting.request.device)
         segment_by_base((read_base(path)[0], card), plan, dataset.cases, masks, device, console)
         _score(masks, dataset, contents, console)

@@ -81,14 +81,26 @@ print(this_host())
 
 def test_row_110_a_container_of_the_same_name_leaves_others_files(tmp_path: Path) -> None:
     """Under Apptainer's --containall, tasks of one node share its name, and each counts its processes from 1."""
+    command = ["unshare", "--map-root-user", "--pid", "--fork", "--mount-proc"]
+    allowed = subprocess.run([*command, "true"], capture_output=True, text=True, check=False)
+    if allowed.returncode:
+        pytest.skip(f"this machine gives no process ids of their own: {allowed.stderr.strip()}")
     with atomic_path(tmp_path / "a.npy") as mine:
         mine.write_bytes(b"half")
-        command = ["unshare", "--map-root-user", "--pid", "--fork", "--mount-proc"]
         done = subprocess.run(
             [*command, sys.executable, "-c", TIDY, tmp_path], capture_output=True, text=True, check=False
         )
-        if done.returncode and "unshare" in done.stderr:
-            pytest.skip(f"no process ids of their own here: {done.stderr.strip()}")
         assert done.returncode == 0, done.stderr
         assert done.stdout.strip() != this_host() and done.stdout.startswith(socket.gethostname())
         assert mine.exists()
+
+
+def test_row_110_a_host_is_told_from_its_containers(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = {}
+    for where in ("pid:[4026531836]", "pid:[4026532999]"):  # the host itself, a container
+        monkeypatch.setattr(Path, "readlink", lambda _, where=where: Path(where))
+        this_host.cache_clear()
+        names[where] = this_host()
+    monkeypatch.undo()
+    this_host.cache_clear()
+    assert list(names.values()) == [socket.gethostname(), f"{socket.gethostname()}-4026532999"]

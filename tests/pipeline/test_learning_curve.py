@@ -101,7 +101,7 @@ def test_the_curve_joins_comparisons_and_the_base(
     assert "each figure is of 3 seeds (0 1 2), but decoder with 2, 6 labelled (seed 0); no-transf" in report
     shutil.rmtree(folder / "masks")
     code, _, _ = run_command(*arguments, "--finished")
-    assert code == 1 and "no row without labels: base base has not segmented" in (folder / "curve.md").read_text()
+    assert code == 1 and "no row without labels yet: the base has not segmented" in (folder / "curve.md").read_text()
 
 
 def test_what_cannot_be_joined_is_refused_first(
