@@ -65,11 +65,14 @@ class AsBase(Record, frozen=True, kw_only=True):
     classes: for each class of the plan's network, the base's classes that mean it; each of the base's stands once.
     normalisation: of a window, over its voxels that are not zero. shifts: voxels (Z, Y, X) by which a window is moved
     before the network sees it, which places the transformer's tokens otherwise; probabilities are averaged over them.
+    smooth_voxels: standard deviation of the Gaussian that a window is smoothed with before all else (cards from before
+    it say nothing of it, and mean none).
     """
 
     classes: tuple[tuple[int, ...], ...]
     normalisation: NormalisationSettings
     shifts: tuple[tuple[int, int, int], ...] = ((0, 0, 0),)
+    smooth_voxels: float = 0.0
 
 
 class ContinuedFrom(Record, frozen=True, kw_only=True):

@@ -1,20 +1,26 @@
-"""A base that predicts as it is: what it sees is normalised as its own scans were, and its classes are added up."""
+"""A base that predicts as it is: what it sees is smoothed and normalised as its own scans were, and its classes are
+added up.
+"""
+
+import math
 
 import torch
+import torch.nn.functional as functional
 from torch import nn
 
 from hippopt.artifacts.plan import NormalisationSettings
 from hippopt.artifacts.weights import AsBase
 
 LEAST = 1e-12  # a probability counts as at least this much, so that its logarithm is finite
+REACH = 3  # standard deviations of a Gaussian that count
 MOST_MEASURED = 2**20  # voxels whose percentiles are taken: more tell the same
 
 
 class AsBaseNetwork(nn.Module):
     """(B, C, Z, Y, X) windows -> logits (B, classes of the plan, Z, Y, X), whose softmax adds up the base's own.
 
-    network: of the base's classes; used: how its windows are normalised, and which of its classes mean which of the
-    plan's.
+    network: of the base's classes; used: how its windows are smoothed and normalised, and which of its classes mean
+    which of the plan's.
     """
 
     def __init__(self, network: nn.Module, used: AsBase) -> None:
@@ -22,8 +28,9 @@ class AsBaseNetwork(nn.Module):
         self.network, self.used = network, used
 
     def forward(self, windows: torch.Tensor) -> torch.Tensor:
+        sigma, settings = self.used.smooth_voxels, self.used.normalisation
         seen = torch.stack(
-            [torch.stack([normalised(channel, self.used.normalisation) for channel in window]) for window in windows]
+            [torch.stack([normalised(smoothed(channel, sigma), settings) for channel in window]) for window in windows]
         )
         views = [self._probabilities(seen, shift) for shift in self.used.shifts]
         return torch.stack(views).mean(0).clamp(min=LEAST).log()
@@ -41,6 +48,31 @@ class AsBaseNetwork(nn.Module):
 def as_planned(network: nn.Module, used: AsBase | None) -> nn.Module:
     """The network with the plan's classes."""
     return network if used is None else AsBaseNetwork(network, used).eval()
+
+
+def smoothed(values: torch.Tensor, sigma: float) -> torch.Tensor:
+    """Smooth (Z, Y, X) with a Gaussian of `sigma` voxels, among the voxels that are not zero; zeros stay zero.
+
+    Args:
+        values: (Z, Y, X) of a window, whose zeros are background.
+        sigma: standard deviation in voxels; 0 leaves the values as they are.
+
+    Returns:
+        (Z, Y, X). A weighted mean of what is there, so the edge of a stripped brain is not darkened by what lies
+        beyond it (normalised convolution, Knutsson and Westin 1993).
+    """
+    if sigma <= 0:
+        return values
+    there = (values != 0).to(values.dtype)
+    total = torch.stack([values, there])[:, None]
+    reach = max(1, math.ceil(REACH * sigma))
+    steps = torch.arange(-reach, reach + 1, dtype=values.dtype, device=values.device)
+    weights = torch.exp(-0.5 * (steps / sigma) ** 2)
+    for axis in range(3):
+        shape, padding = [1, 1, 1, 1, 1], [0, 0, 0]
+        shape[2 + axis], padding[axis] = len(weights), reach
+        total = functional.conv3d(total, (weights / weights.sum()).reshape(shape), padding=padding)
+    return total[0, 0] / total[1, 0].clamp(min=1e-6) * there
 
 
 def normalised(values: torch.Tensor, settings: NormalisationSettings) -> torch.Tensor:

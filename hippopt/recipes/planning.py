@@ -14,7 +14,7 @@ from hippopt.artifacts.plan import Plan
 from hippopt.artifacts.plan_rules import load_plan
 from hippopt.artifacts.writable_folder import check_writable
 from hippopt.console import Console, counted
-from hippopt.errors import HippoptError
+from hippopt.errors import HippoptError, TrainingError
 from hippopt.planning.fold_coverage import uncovered_labels
 from hippopt.planning.growth import grew_by_corrections, joined_folds, where_joined
 from hippopt.planning.plan_in_words import say_decisions
@@ -25,7 +25,9 @@ from hippopt.training.lock import check_free
 from hippopt.workspace import Workspace
 
 if TYPE_CHECKING:
-    pass
+    import torch
+
+    from hippopt.planning.decisions import Machine
 
 
 @dataclass(frozen=True)
@@ -69,14 +71,11 @@ def plan_dataset(workspace: Workspace, name: str, request: PlanningRequest, cons
     for warning in fingerprint.warnings:
         console.warn(warning)
     # torch is only needed from here on
-    from hippopt.networks.device import choose_device, memory_gb
-    from hippopt.planning.decisions import Machine
     from hippopt.stages.make_plan import PlanEdits, make_plan
     from hippopt.stages.preprocess import preprocess
     from hippopt.training.duration import say_duration
 
-    device, note = choose_device(request.device)
-    machine = Machine("cuda" if device.type == "cuda" else "cpu", request.memory_gb or memory_gb(device))
+    machine, device, note = planned_for(request)
     grown = None if request.overwrite else _grown(workspace, name, fingerprint, console)
     edits = PlanEdits(request.settings, request.reset, request.splits, grown)
     earlier = _earlier_fingerprint(workspace, name)
@@ -90,13 +89,39 @@ def plan_dataset(workspace: Workspace, name: str, request: PlanningRequest, cons
         console.warn(warning)
     console.say(f"plan for {machine.memory_gb:.1f} GB {note}: {workspace.plan(name)}")
     say_decisions(plan, console)
-    say_duration(plan, device, console)
+    if device is not None:
+        say_duration(plan, device, console)
     if request.preprocess:
         made, kept = preprocess(
             dataset, fingerprint, plan, workspace.preprocessed(name), request.jobs, console, request.overwrite
         )
         console.say(f"preprocessed {counted(made, 'case')}, kept {kept}: {workspace.preprocessed(name)}")
     return plan
+
+
+def planned_for(request: PlanningRequest) -> "tuple[Machine, torch.device | None, str]":
+    """Tell which machine is planned for: this one, or another one's GPU (as from a cluster's login node).
+
+    Args:
+        request: its device, and the memory to plan for.
+
+    Returns:
+        The machine; this machine's device, None where the GPU is another machine's; and a few words on it.
+
+    Raises:
+        TrainingError: a GPU is asked for that this machine does not have, and nobody says how much memory it has.
+    """
+    from hippopt.networks.device import choose_device, memory_gb
+    from hippopt.planning.decisions import Machine
+
+    try:
+        device, note = choose_device(request.device)
+    except TrainingError as error:
+        if request.memory_gb is None:
+            line = f"{error}; to plan for another machine's GPU, say how much memory it has: --memory-gb"
+            raise TrainingError(line) from error
+        return Machine("cuda", request.memory_gb), None, "of another machine's GPU (none is usable here)"
+    return Machine("cuda" if device.type == "cuda" else "cpu", request.memory_gb or memory_gb(device)), device, note
 
 
 def _grown(workspace: Workspace, name: str, fingerprint: Fingerprint, console: Console) -> Plan | None:

@@ -37,6 +37,7 @@ def contrast_on_maps(maps: LabelMaps, synthesis: SynthesisSettings, plan: Plan) 
     settings = msgspec.structs.replace(
         synthesis,
         patch_size=plan.patch_size,
+        spacing_mm=plan.target_spacing_mm,
         p_field_of_view=0.0,
         share_t1=1.0,
         p_strip=1.0,
@@ -81,7 +82,9 @@ def calibrate_on_maps(
         ValueError: the plan has not exactly one label of the left side and its twin of the right.
     """
     plan = ensemble.plan
-    settings = msgspec.structs.replace(synthesis, patch_size=plan.patch_size, p_field_of_view=0.0)
+    settings = msgspec.structs.replace(
+        synthesis, patch_size=plan.patch_size, spacing_mm=plan.target_spacing_mm, p_field_of_view=0.0
+    )
     made = Synthesiser(maps, settings, torch.device("cpu"))
     ((left, right),) = plan.class_sides.pairs
     names = (plan.class_names[left], plan.class_names[right])

@@ -42,3 +42,14 @@ def test_row_68_auto_goes_on_with_the_cpu_and_says_so(trained_root: Path, tmp_pa
     root = copied(trained_root, tmp_path, results=False)
     code, out, err = run_command("train", *train_arguments(root, "--device", "auto"))
     assert code == 0 and "on the CPU (no GPU found)" in out, err
+
+
+def test_row_68_a_gpu_elsewhere_is_planned_for_by_its_memory(
+    trained_root: Path, tmp_path: Path, run_command: Command
+) -> None:
+    root = copied(trained_root, tmp_path, results=False)
+    arguments = ("plan", "--root", root, "--device", "cuda", "--no-preprocess", "--overwrite")
+    assert_stopped(run_command(*arguments), "--memory-gb")
+    code, out, err = run_command(*arguments, "--memory-gb", 24)
+    assert code == 0, err
+    assert "plan for 24.0 GB of another machine's GPU" in out and "a fold takes about" not in out

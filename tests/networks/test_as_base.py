@@ -1,11 +1,14 @@
 """A base used as it is: its classes' probabilities are added up, and its windows normalised."""
 
+import msgspec
+import numpy as np
 import torch
+from scipy import ndimage
 from torch import nn
 
 from hippopt.artifacts.plan import NormalisationSettings
 from hippopt.artifacts.weights import AsBase
-from hippopt.networks.as_base import AsBaseNetwork, as_planned, normalised
+from hippopt.networks.as_base import AsBaseNetwork, as_planned, normalised, smoothed
 
 ZSCORE = NormalisationSettings(scheme="zscore", region="nonzero", clip_percentiles=(0.5, 99.5))
 
@@ -56,3 +59,37 @@ def test_each_window_of_a_batch_is_normalised_by_itself() -> None:
     windows = torch.stack([torch.randn(1, 6, 6, 6) + 3, 100 * torch.randn(1, 6, 6, 6) - 900])
     both = network(windows)
     assert torch.allclose(both[1:], network(windows[1:]), atol=1e-5)
+
+
+def test_smoothing_is_scipys_gaussian_where_nothing_is_zero() -> None:
+    window = torch.randn(9, 10, 11) + 20
+    expected = ndimage.gaussian_filter(window.numpy(), 0.8, radius=3, mode="nearest")
+    found = smoothed(window, 0.8).numpy()
+    assert np.allclose(found[3:-3, 3:-3, 3:-3], expected[3:-3, 3:-3, 3:-3], atol=1e-4)
+    assert smoothed(window, 0.0) is window
+
+
+def test_smoothing_neither_darkens_the_edge_of_a_stripped_brain_nor_fills_what_is_zero() -> None:
+    window = torch.full((8, 9, 10), 7.0)
+    window[:, :4] = 0
+    assert torch.allclose(smoothed(window, 0.6), window, atol=1e-5)
+    uneven = torch.where(window != 0, torch.rand(8, 9, 10) + 5, window)
+    found = smoothed(uneven, 0.6)
+    assert (found[:, :4] == 0).all()
+    assert found[:, 4:].std() < uneven[:, 4:].std() and found[:, 4:].min() >= 5 and found[:, 4:].max() <= 6
+    assert (smoothed(torch.zeros(4, 4, 4), 0.6) == 0).all()
+
+
+def test_a_window_is_smoothed_before_it_is_normalised() -> None:
+    torch.manual_seed(2)
+    window = torch.randn(1, 1, 8, 8, 8) + 4
+    used = AsBase(classes=((0,), (1,)), normalisation=ZSCORE, smooth_voxels=0.6)
+    inner = nn.Conv3d(1, 2, 1)
+    expected = torch.softmax(inner(normalised(smoothed(window[0, 0], 0.6), ZSCORE)[None, None]), 1)
+    assert torch.allclose(torch.softmax(AsBaseNetwork(inner, used)(window), 1), expected, atol=1e-6)
+
+
+def test_a_card_from_before_smoothing_means_none() -> None:
+    record = msgspec.to_builtins(AsBase(classes=((0,), (1,)), normalisation=ZSCORE, smooth_voxels=0.6))
+    del record["smooth_voxels"]
+    assert msgspec.convert(record, AsBase).smooth_voxels == 0

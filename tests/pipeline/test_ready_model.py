@@ -71,6 +71,14 @@ def test_a_model_is_made_and_its_card_says_of_what(made: Path) -> None:
     assert contrast["around_mm"] == 10 and contrast["low"] < contrast["high"]
 
 
+def test_scans_are_seen_on_finer_voxels_than_the_base_s_own(made: Path) -> None:
+    run = made / "results" / "Dataset900_WholeHead" / "quick"
+    plan = json.loads((run / "plan.json").read_text())
+    assert plan["target_spacing_mm"] == [0.88, 0.88, 0.88] and "outlined better" in plan["reasons"]["target_spacing_mm"]
+    card = json.loads((run / "full_data" / "adapter.json").read_text())
+    assert card["as_base"]["smooth_voxels"] > 0
+
+
 def test_an_empty_workspace_takes_what_ships_and_says_so(shipping: Path, tmp_path: Path, run_command: Command) -> None:
     (tmp_path / "ws").mkdir()
     path = scan(tmp_path)
