@@ -1,10 +1,13 @@
-"""Look at what hippopt stands on: versions, device, cores and memory, folders, shipped bases, optional libraries."""
+"""Look at what hippopt stands on: versions, commands, device, cores and memory, folders, shipped bases and models,
+optional libraries.
+"""
 
 import platform
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, requires, version
+from importlib.metadata import PackageNotFoundError, distribution, requires, version
+from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -35,10 +38,12 @@ def examine(workspace: Workspace) -> list[Finding]:
     """
     looks: list[Callable[[], list[Finding]]] = [
         _versions,
+        _commands,
         _device,
         _machine,
         lambda: _folders(workspace),
         _bases,
+        _models,
         _optional,
     ]
     found: list[Finding] = []
@@ -67,6 +72,28 @@ def _versions() -> list[Finding]:
                 Finding(requirement, "missing", f"{requirement} is not installed; install hippopt again with pip")
             )
     return found
+
+
+def _commands() -> list[Finding]:
+    """Commands that this hippopt has, and an installation from before them has not: pip makes them, git does not."""
+    try:
+        made = {point.name for point in distribution("hippopt").entry_points}
+    except PackageNotFoundError:  # run from a checkout that was not installed
+        return [Finding("commands", "not installed; python -m hippopt.cli.COMMAND runs them")]
+    missing = sorted(own_commands() - made)
+    return [
+        Finding(
+            "commands",
+            f"{len(made)} installed",
+            f"{', '.join(missing)}: newer than the installation; install hippopt again with pip" if missing else "",
+        )
+    ]
+
+
+def own_commands() -> set[str]:
+    """The commands of this hippopt, by what the modules of `hippopt.cli` begin with."""
+    begun = [path.read_text().splitlines()[0] for path in Path(str(files("hippopt") / "cli")).glob("*.py")]
+    return {line.strip('"').partition(":")[0] for line in begun if line.startswith('"""hippopt_')}
 
 
 def _required() -> list[str]:
@@ -145,6 +172,18 @@ def _base(path: Path, read: Callable[[Path], object]) -> Finding:
     except HippoptError as error:
         return Finding(f"base {path.stem}", "damaged", f"{error}; install hippopt again")
     return Finding(f"base {path.stem}", "whole, by its checksum")
+
+
+def _models() -> list[Finding]:
+    from hippopt.networks.tensor_files import file_sha256
+    from hippopt.recipes.ready_models import model_card, shipped_models
+
+    found = []
+    for path in shipped_models():
+        whole = file_sha256(path) == model_card(path).sha256
+        wrong = "" if whole else f"{path}: not the file that its card names; install hippopt again"
+        found.append(Finding(f"model {path.stem}", "whole, by its checksum" if whole else "damaged", wrong))
+    return found or [Finding("shipped models", "none", "the installation is not whole; install hippopt again")]
 
 
 def _optional() -> list[Finding]:

@@ -1,12 +1,22 @@
 """hippopt_doctor says what is wrong and leaves 1; --debug shows where an error came from."""
 
+import tomllib
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from hippopt import installation
+from hippopt.recipes import ready_models
 from hippopt.workspace import Workspace
 from tests.synthetic import Command, open_folder, without_privileges
+
+
+@pytest.fixture(autouse=True)
+def whole_installation(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if pip had just installed this code, however old the environment is."""
+    made = [SimpleNamespace(name=name) for name in installation.own_commands()]
+    monkeypatch.setattr(installation, "distribution", lambda _: SimpleNamespace(entry_points=made))
 
 
 def test_a_sound_machine(tmp_path: Path, run_command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -21,11 +31,30 @@ def test_a_sound_machine(tmp_path: Path, run_command: Command, monkeypatch: pyte
         "memory: 16.0 GB",
         "base synthetic-small: whole",
         "base synthetic-small-5: whole",
+        "model whole-head: whole",
         "peft: ",
         "nothing is wrong",
     ):
         assert words in out
     assert not list(tmp_path.iterdir())
+
+
+def test_commands_that_are_newer_than_the_installation_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    scripts = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]["scripts"]
+    assert installation.own_commands() == set(scripts)
+    older = [SimpleNamespace(name=name) for name in scripts if name not in ("hippopt_best", "hippopt_models")]
+    monkeypatch.setattr(installation, "distribution", lambda _: SimpleNamespace(entry_points=older))
+    [found] = installation._commands()
+    assert found.wrong.startswith("hippopt_best, hippopt_models: newer than the installation")
+
+
+def test_a_damaged_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = ready_models.shipped_models()[-1]
+    (tmp_path / model.name).write_bytes(model.read_bytes()[:-8] + b"damaged!")
+    (tmp_path / model.with_suffix(".json").name).write_bytes(model.with_suffix(".json").read_bytes())
+    monkeypatch.setattr(ready_models, "shipped_models", lambda: [tmp_path / model.name])
+    [found] = installation._models()
+    assert found.found == "damaged" and "install hippopt again" in found.wrong
 
 
 def test_little_memory_and_little_space(tmp_path: Path, run_command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
