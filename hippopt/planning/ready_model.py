@@ -22,8 +22,8 @@ from hippopt.planning.training_decisions import NO_AUGMENTATION
 LABELS = {"background": 0, "hippocampus_left": 1, "hippocampus_right": 2}
 SIDES = {"hippocampus_left": "left", "hippocampus_right": "right"}
 LARGEST_MM = (320.0, 320.0, 320.0)  # of a head with its neck: nothing smaller is worth a warning
-# of the base's own voxel size: a base is .01 to .015 better on real scans that it sees somewhat larger than its own
-# (docs/experiments.md, "The model that ships, on finer voxels")
+# of the base's own voxel size: a base is .004 to .014 better on people's scans that it sees somewhat larger than they
+# are (docs/experiments.md, "The model that ships, on finer voxels")
 FINER = 0.88
 CHANNELS = (16, 32, 64, 64)  # wider than for one lab's scans: these have any contrast and field of view
 
