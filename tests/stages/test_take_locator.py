@@ -43,7 +43,8 @@ def plan() -> Plan:
     network = small_plan().network
     card = BaseCard(name="b", sha256="", network=network, in_channels=1, out_channels=3, patch_size=(32, 32, 32))
     made = ready_plan("Dataset900_WholeHead", card, [4096.0], [(0.0, 0.0, 32.0)], 3, 0)
-    return msgspec.structs.replace(made, locator=msgspec.structs.replace(made.locator, channels=(4, 4, 4, 4)))
+    locator = msgspec.structs.replace(made.locator, channels=(4, 4, 4, 4))
+    return msgspec.structs.replace(made, locator=locator, target_spacing_mm=(1.0, 1.0, 1.0))
 
 
 @pytest.fixture
