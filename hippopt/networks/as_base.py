@@ -2,17 +2,13 @@
 added up.
 """
 
-import math
-
 import torch
-import torch.nn.functional as functional
 from torch import nn
 
 from hippopt.artifacts.plan import NormalisationSettings
 from hippopt.artifacts.weights import AsBase
 
 LEAST = 1e-12  # a probability counts as at least this much, so that its logarithm is finite
-REACH = 3  # standard deviations of a Gaussian that count
 MOST_MEASURED = 2**20  # voxels whose percentiles are taken: more tell the same
 
 
@@ -63,16 +59,12 @@ def smoothed(values: torch.Tensor, sigma: float) -> torch.Tensor:
     """
     if sigma <= 0:
         return values
+    from monai.networks.layers import GaussianFilter
+
     there = (values != 0).to(values.dtype)
-    total = torch.stack([values, there])[:, None]
-    reach = max(1, math.ceil(REACH * sigma))
-    steps = torch.arange(-reach, reach + 1, dtype=values.dtype, device=values.device)
-    weights = torch.exp(-0.5 * (steps / sigma) ** 2)
-    for axis in range(3):
-        shape, padding = [1, 1, 1, 1, 1], [0, 0, 0]
-        shape[2 + axis], padding[axis] = len(weights), reach
-        total = functional.conv3d(total, (weights / weights.sum()).reshape(shape), padding=padding)
-    return total[0, 0] / total[1, 0].clamp(min=1e-6) * there
+    smooth = GaussianFilter(3, sigma, approx="sampled").to(values.device)
+    total, weight = smooth(torch.stack([values, there])[:, None])[:, 0]
+    return total / weight.clamp(min=1e-6) * there
 
 
 def normalised(values: torch.Tensor, settings: NormalisationSettings) -> torch.Tensor:

@@ -35,10 +35,7 @@ SHARE, MARGIN = (5, 95), 0.15
 def contrast_on_maps(maps: LabelMaps, synthesis: SynthesisSettings, plan: Plan) -> UsualContrast:
     """The contrasts of T1-like scans made from maps, the middle nine tenths of them, widened by MARGIN on each side."""
     settings = msgspec.structs.replace(
-        synthesis,
-        patch_size=plan.patch_size,
-        spacing_mm=plan.target_spacing_mm,
-        p_field_of_view=0.0,
+        _full_windows(synthesis, plan),
         share_t1=1.0,
         p_strip=1.0,
         p_low_resolution=0.0,
@@ -82,10 +79,7 @@ def calibrate_on_maps(
         ValueError: the plan has not exactly one label of the left side and its twin of the right.
     """
     plan = ensemble.plan
-    settings = msgspec.structs.replace(
-        synthesis, patch_size=plan.patch_size, spacing_mm=plan.target_spacing_mm, p_field_of_view=0.0
-    )
-    made = Synthesiser(maps, settings, torch.device("cpu"))
+    made = Synthesiser(maps, _full_windows(synthesis, plan), torch.device("cpu"))
     ((left, right),) = plan.class_sides.pairs
     names = (plan.class_names[left], plan.class_names[right])
     rows: list[tuple[str, str, list[float], float, float]] = []
@@ -120,3 +114,10 @@ def calibrate_on_maps(
         f"predicted Dice on {len(rows)} {ON}: mean Dice {np.mean([row[3] for row in rows]):.3f}; {found_fit.verdict}"
     )
     return msgspec.structs.replace(found_fit, on=ON)
+
+
+def _full_windows(synthesis: SynthesisSettings, plan: Plan) -> SynthesisSettings:
+    """How the base's own scans were made, but on the plan's windows and voxels, which they fill."""
+    return msgspec.structs.replace(
+        synthesis, patch_size=plan.patch_size, spacing_mm=plan.target_spacing_mm, p_field_of_view=0.0
+    )

@@ -19,6 +19,13 @@ def whole_installation(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(installation, "distribution", lambda _: SimpleNamespace(entry_points=made))
 
 
+def damaged_copy(path: Path, folder: Path) -> Path:
+    """A file that ships, with other last bytes, beside its card as it is."""
+    (folder / path.name).write_bytes(path.read_bytes()[:-8] + b"damaged!")
+    (folder / path.with_suffix(".json").name).write_bytes(path.with_suffix(".json").read_bytes())
+    return folder / path.name
+
+
 def test_a_sound_machine(tmp_path: Path, run_command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(installation, "machine_bytes", lambda: 16e9)
     monkeypatch.setattr(installation, "LITTLE_SPACE_BYTES", 0)
@@ -49,10 +56,8 @@ def test_commands_that_are_newer_than_the_installation_are_named(monkeypatch: py
 
 
 def test_a_damaged_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    model = ready_models.shipped_models()[-1]
-    (tmp_path / model.name).write_bytes(model.read_bytes()[:-8] + b"damaged!")
-    (tmp_path / model.with_suffix(".json").name).write_bytes(model.with_suffix(".json").read_bytes())
-    monkeypatch.setattr(ready_models, "shipped_models", lambda: [tmp_path / model.name])
+    damaged = damaged_copy(ready_models.shipped_models()[-1], tmp_path)
+    monkeypatch.setattr(ready_models, "shipped_models", lambda: [damaged])
     [found] = installation._models()
     assert found.found == "damaged" and "install hippopt again" in found.wrong
 
@@ -73,10 +78,8 @@ def test_a_folder_that_cannot_be_written() -> None:
 def test_a_damaged_base(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from hippopt.networks import base_files
 
-    base = base_files.shipped_bases()[-1]
-    (tmp_path / base.name).write_bytes(base.read_bytes()[:-8] + b"damaged!")
-    (tmp_path / base.with_suffix(".json").name).write_bytes(base.with_suffix(".json").read_bytes())
-    monkeypatch.setattr(base_files, "shipped_bases", lambda: [tmp_path / base.name])
+    damaged = damaged_copy(base_files.shipped_bases()[-1], tmp_path)
+    monkeypatch.setattr(base_files, "shipped_bases", lambda: [damaged])
     [found] = installation._bases()
     assert "sha256" in found.wrong
 
