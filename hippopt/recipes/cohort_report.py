@@ -10,7 +10,7 @@ from hippopt.artifacts.dataset import image_files, split_ending
 from hippopt.console import Console, counted
 from hippopt.errors import DatasetError, HippoptError
 from hippopt.files.scan_listing import list_scans
-from hippopt.inference.flags import CONSTANT, EMPTY, LOCATING
+from hippopt.inference.flags import CONSTANT, CORRECT, EMPTY, LOCATING
 from hippopt.inference.volume_table import VOLUMES
 from hippopt.reporting.pages.cohort_facts import colours_of_labels, failures_listed, made_by
 from hippopt.reporting.pages.cohort_page import Cohort, summary_line
@@ -87,10 +87,12 @@ def report_on(
     pages, without = report_cohort(request.path, cohort, files, console)
     flagged = sum(bool(row.odd) for row in ordered)
     size = sum(page.stat().st_size for page in pages) / 1e6
-    console.say(f"{counted(len(rows), 'scan')}, {flagged} flagged, {without} without pictures")
-    first = next((row.name for row in ordered if row.flags), None)
-    if first:
-        console.say(f"look at {first} first: {', '.join(ordered[0].flags)}")
+    first = sum(CORRECT in row.flags for row in ordered)
+    correct = f", {first} to correct first" if first else ""
+    console.say(f"{counted(len(rows), 'scan')}, {flagged} flagged{correct}, {without} without pictures")
+    odd = next((row for row in ordered if row.flags), None)
+    if odd:
+        console.say(f"look at {odd.name} first: {', '.join(odd.flags)}")
     more = f" and {counted(len(pages) - 1, 'part')} in {pages[1].parent}" if len(pages) > 1 else ""
     console.result(report=pages[0])
     console.say(f"open {pages[0]} in a browser ({size:.1f} MB{more})")

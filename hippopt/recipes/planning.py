@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
     from hippopt.planning.decisions import Machine
 
+JOINED = "; then corrected scans joined them: "
+
 
 @dataclass(frozen=True)
 class PlanningRequest:
@@ -150,7 +152,8 @@ def _grown(workspace: Workspace, name: str, fingerprint: Fingerprint, console: C
     joined = ", ".join(f"{len(cases)} to fold {number}" for number, cases in where_joined(plan.folds, folds).items())
     console.say(
         f"{counted(new, 'new case')}{f' ({joined})' if joined else ''} and {counted(changed, 'corrected case')}: old"
-        " cases keep their folds and the plan its decisions; --overwrite decides anew and draws new folds"
+        f" cases keep their folds and the plan its decisions, made for {counted(len(known), 'case')};"
+        " --overwrite decides anew and draws new folds"
     )
     runs = workspace.runs(name)
     if runs:
@@ -158,7 +161,9 @@ def _grown(workspace: Workspace, name: str, fingerprint: Fingerprint, console: C
             f"{', '.join(runs)}: trained before, and kept with the plan of that time; hippopt_train --continue-from RUN"
             " goes on from one with all cases, or train anew with --name"
         )
-    return msgspec.structs.replace(plan, fingerprint_hash=fingerprint.dataset_hash, folds=folds)
+    before_them = plan.reasons.get("folds", "").split(JOINED)[0]
+    reasons = plan.reasons | ({"folds": f"{before_them}{JOINED}{len(fingerprint.cases)} cases now"} if new else {})
+    return msgspec.structs.replace(plan, fingerprint_hash=fingerprint.dataset_hash, folds=folds, reasons=reasons)
 
 
 def _earlier_fingerprint(workspace: Workspace, name: str) -> Fingerprint | None:

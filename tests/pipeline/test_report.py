@@ -5,6 +5,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from tests.synthetic import Command, write_scans
@@ -66,6 +68,19 @@ def test_the_page_shows_all_scans_and_the_one_that_failed(masks: tuple[Path, Pat
         text.count("<article") == 3 and "two &amp; &lt;b&gt;" in text and "1 not segmented" in text and "broken" in text
     )
     assert text.count('class="outline mask') > 3 * 8 / 2
+
+
+def test_the_line_counts_what_the_page_counts(
+    masks: tuple[Path, Path, dict[str, Any], str], tmp_path: Path, run_command: Command
+) -> None:
+    scans, folder, _, _ = masks
+    own = shutil.copytree(folder, tmp_path / "masks")
+    table = pd.read_csv(own / "volumes.tsv", sep="\t", keep_default_na=False)
+    table["flag"] = np.where(table["scan"] == "three", "correct first", "")
+    table.to_csv(own / "volumes.tsv", sep="\t", index=False)
+    code, out, _ = run_command("report", "-i", scans, "-p", own)
+    counts = "3 scans, 0 flagged, 1 to correct first"
+    assert code == 0 and counts in out and counts in (own / "report.html").read_text()
 
 
 def test_report_of_masks_beside_which_no_table_lies(
