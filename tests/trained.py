@@ -17,6 +17,8 @@ from typing import Any
 import pytest
 from safetensors.torch import load_file
 
+from tests.synthetic import Command, read_mask, write_scans
+
 DATASET = "Dataset007_Blob"
 REPOSITORY = Path(__file__).parent.parent
 PATIENCE_S = 600.0  # a command begins slowly on a machine that others use too
@@ -80,6 +82,22 @@ def assert_same_tensors(first: Path, second: Path) -> None:
     assert list(a) == list(b)
     for name in a:
         assert a[name].shape == b[name].shape and a[name].numpy().tobytes() == b[name].numpy().tobytes(), name
+
+
+def assert_the_same_elsewhere(run_command: Command, root: Path, run: str, folder: Path) -> None:
+    """A run predicts the same mask in its workspace and, exported, in one that knows its model file alone."""
+    scans, elsewhere = folder / "scans", folder / "elsewhere"
+    write_scans(scans, "a.nii.gz")
+    assert run_command("export", "Blob", folder / "model.zip", "--root", root, "--run", run)[0] == 0
+    assert run_command("install", folder / "model.zip", "--root", elsewhere)[0] == 0
+    masks = []
+    for place in (root, elsewhere):
+        code, _, err = run_command(
+            "predict", "-i", scans, "-o", place / "masks", "--root", place, "--run", run, "--device", "cpu"
+        )
+        assert code == 0, err
+        masks += [read_mask(path) for path in sorted((place / "masks").glob("*.nii.gz"))]
+    assert len(masks) == 2 and (masks[0] == masks[1]).all()
 
 
 @contextlib.contextmanager

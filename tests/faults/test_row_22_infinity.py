@@ -5,33 +5,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.synthetic import Command, blob_case, read_mask, run_plan, run_predict, save_nifti
-from tests.trained import DATASET, assert_stopped
-
-KINDS = [("Inf", np.inf), ("Inf", -np.inf)]
+from tests.bad_voxels import assert_planning_stops, assert_read_as_zero
+from tests.synthetic import Command, blob_case, run_predict, save_nifti
 
 
-@pytest.mark.parametrize(("name", "value"), KINDS, ids=str)
-def test_row_22_planning_stops(workspace: Path, run_command: Command, name: str, value: float) -> None:
-    path = workspace / "raw_data" / DATASET / "imagesTr" / "case_003_0000.nii.gz"
-    image = read_mask(path).copy()
-    image[2:4, 5, 6] = value
-    save_nifti(path, image)
-    assert_stopped(run_plan(run_command, workspace), path, f"2 voxels are {name}", "replace", "1 of 6 cases", code=1)
-    assert not (workspace / "plans").exists()
+@pytest.mark.parametrize("value", [np.inf, -np.inf])
+def test_row_22_planning_stops(workspace: Path, run_command: Command, value: float) -> None:
+    assert_planning_stops(workspace, run_command, "Inf", value)
 
 
-@pytest.mark.parametrize(("name", "value"), KINDS, ids=str)
+@pytest.mark.parametrize("value", [np.inf, -np.inf])
 def test_row_22_prediction_reads_0_with_a_count(
-    trained_root: Path, tmp_path: Path, run_command: Command, name: str, value: float
+    trained_root: Path, tmp_path: Path, run_command: Command, value: float
 ) -> None:
-    image = blob_case(5)[0]
-    for file, inside in (("zero", 0), ("odd", value)):
-        image[2:4, 5, 6] = inside
-        save_nifti(tmp_path / "scans" / f"{file}.nii.gz", image)
-    code, _, err = run_predict(run_command, trained_root, tmp_path / "scans", tmp_path / "out")
-    assert code == 0 and f"odd: 2 voxels are {name}; read as 0" in err
-    np.testing.assert_array_equal(*(read_mask(tmp_path / "out" / f"{file}.nii.gz") for file in ("odd", "zero")))
+    assert_read_as_zero(trained_root, tmp_path, run_command, "Inf", value)
 
 
 def test_row_22_values_beyond_float32(trained_root: Path, tmp_path: Path, run_command: Command) -> None:

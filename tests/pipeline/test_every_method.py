@@ -7,11 +7,12 @@ import pytest
 from safetensors.torch import load_file
 
 from hippopt.artifacts.methods import METHODS, PLANNED, Method
-from tests.synthetic import Command, read_mask, write_scans
+from tests.synthetic import Command
 from tests.trained import (
     DATASET,
     assert_same_tensors,
     assert_stopped,
+    assert_the_same_elsewhere,
     copied,
     fold_path,
     run_path,
@@ -61,19 +62,7 @@ def test_the_whole_way(trained_root: Path, tmp_path: Path, run_command: Command,
     base = load_file(next((stopped / "results" / "bases").glob(f"{card['base_sha256'][:12]}.safetensors")))
     head = load_file(folder / "adapter.safetensors").get("rest.out.conv.conv.weight")
     assert (head is None) == (method == "published") and (head is None or not head.equal(base["out.conv.conv.weight"]))
-
-    scans, elsewhere = tmp_path / "scans", tmp_path / "elsewhere"
-    write_scans(scans, "a.nii.gz")
-    assert run_command("export", "Blob", tmp_path / "model.zip", "--root", stopped, "--run", run)[0] == 0
-    assert run_command("install", tmp_path / "model.zip", "--root", elsewhere)[0] == 0
-    masks = []
-    for root in (stopped, elsewhere):
-        code, _, err = run_command(
-            "predict", "-i", scans, "-o", root / "masks", "--root", root, "--run", run, "--device", "cpu"
-        )
-        assert code == 0, err
-        masks += [read_mask(path) for path in sorted((root / "masks").glob("*.nii.gz"))]
-    assert len(masks) == 2 and (masks[0] == masks[1]).all()
+    assert_the_same_elsewhere(run_command, stopped, run, tmp_path)
 
 
 def test_folds_of_pissa_share_one_decomposition(

@@ -9,9 +9,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from tests.synthetic import Command, read_mask, write_scans
+from tests.synthetic import Command
 from tests.trained import (
     assert_same_tensors,
+    assert_the_same_elsewhere,
     copied,
     edit_json,
     fold_path,
@@ -61,19 +62,7 @@ def test_the_whole_way(trained_root: Path, tmp_path: Path, run_command: Command)
     assert sum(value.numel() for value in initial.values()) < 0.5 * sum(
         value.numel() for name, value in wide.items() if name.startswith(("encoder", "decoder"))
     )
-
-    scans, elsewhere = tmp_path / "scans", tmp_path / "elsewhere"
-    write_scans(scans, "a.nii.gz")
-    assert run_command("export", "Blob", tmp_path / "model.zip", "--root", stopped, "--run", run)[0] == 0
-    assert run_command("install", tmp_path / "model.zip", "--root", elsewhere)[0] == 0
-    masks = []
-    for root in (stopped, elsewhere):
-        code, _, err = run_command(
-            "predict", "-i", scans, "-o", root / "masks", "--root", root, "--run", run, "--device", "cpu"
-        )
-        assert code == 0, err
-        masks += [read_mask(path) for path in sorted((root / "masks").glob("*.nii.gz"))]
-    assert len(masks) == 2 and (masks[0] == masks[1]).all()
+    assert_the_same_elsewhere(run_command, stopped, run, tmp_path)
 
 
 def test_asked_for_on_the_command_line(trained_root: Path, tmp_path: Path, run_command: Command) -> None:
