@@ -19,10 +19,12 @@ from hippopt.artifacts.grid import Grid, affine_rows
 from hippopt.artifacts.triples import Spacing
 from hippopt.batches.map_registration import Structure, Warp, structures_of
 from hippopt.errors import DatasetError
-from hippopt.files.image_io import read_scan
+from hippopt.files.label_reading import read_label
 from hippopt.imaging.arrays import BinaryMask, Numbers
-from hippopt.imaging.orientation import axis_codes, ras_triple, to_ras
+from hippopt.imaging.mask_parts import dice
+from hippopt.imaging.orientation import ras_triple, to_ras
 from hippopt.imaging.resampling import apply_weights
+from hippopt.imaging.straightening import nearest_grid
 
 # what both maps have, in FreeSurfer's numbers; parts that one of them does not tell apart are one structure
 SHARED: dict[str, tuple[int, ...]] = {
@@ -112,15 +114,13 @@ def read_numbers(path: Path | None = None) -> dict[int, int]:
 def read_source(path: Path, numbers: dict[int, int] | None = None) -> SourceMap:
     """Read a map; `numbers` tells FreeSurfer's number of each value, None where the map has them already.
 
-    Raises DatasetError where it is no label map, or has too few structures to be registered by.
+    Raises ImageError where it is no label map, DatasetError where it has negative values or too few structures to be
+    registered by.
     """
-    scan = read_scan(path)
-    stored = to_ras(scan.array, scan.grid)
-    values = np.rint(stored).astype(np.int32)
-    if not np.array_equal(values, stored) or values.min() < 0:
-        raise DatasetError(
-            f"{path}: holds other values than whole numbers from 0, so it is no label map; give label maps only"
-        )
+    scan = read_label(path)
+    values = to_ras(scan.array, scan.grid).astype(np.int32)
+    if values.min() < 0:
+        raise DatasetError(f"{path}: holds negative values, so it is no label map; give label maps only")
     if numbers is not None:
         unknown = sorted(set(np.flatnonzero(np.bincount(values.ravel())).tolist()) - {0, *numbers})
         if unknown:
@@ -144,7 +144,7 @@ def read_source(path: Path, numbers: dict[int, int] | None = None) -> SourceMap:
             f"{path}: has {len(found)} of the structures that maps are registered by; give whole brains with a"
             " hippocampus"
         )
-    return SourceMap(path.name, values.astype(np.int16), spacing, _ras_affine(scan.grid), found)
+    return SourceMap(path.name, values.astype(np.int16), spacing, np.array(nearest_grid(scan.grid).affine), found)
 
 
 def combine(manual: SourceMap, head: SourceMap, warp: Warp) -> CombinedMap:
@@ -155,7 +155,7 @@ def combine(manual: SourceMap, head: SourceMap, warp: Warp) -> CombinedMap:
     values = _warped(head, warp, first, (shape[0], shape[1], shape[2])).astype(np.uint16)
     on_top = _resampled(manual, first, values.shape)
     overlaps = {
-        name: _dice(np.isin(values, members), np.isin(on_top, members))
+        name: dice(np.isin(values, members), np.isin(on_top, members))
         for name, members in SHARED.items()
         if name in manual.structures
     }
@@ -225,22 +225,6 @@ def _fill(values: npt.NDArray[np.uint16], gap: BinaryMask, keep: BinaryMask) -> 
     inner = filled[box]
     filled[box] = np.where((gap | keep)[box], inner[tuple(nearest)], inner)
     return filled
-
-
-def _dice(first: BinaryMask, second: BinaryMask) -> float:
-    return float(2 * (first & second).sum() / max(1, first.sum() + second.sum()))
-
-
-def _ras_affine(grid: Grid) -> Numbers:
-    """(4, 4): voxel (x, y, z) of the array on RAS axes to RAS+ mm."""
-    affine, shape = np.array(grid.affine), grid.shape[::-1]
-    result = np.eye(4)
-    result[:3, 3] = affine[:3, 3]
-    for column, (world, sign) in enumerate(axis_codes(grid)):
-        result[:3, world] = sign * affine[:3, column]
-        if sign < 0:
-            result[:3, 3] += (shape[column] - 1) * affine[:3, column]
-    return result
 
 
 def _grid(manual: SourceMap, first: Numbers, shape: tuple[int, ...]) -> Grid:

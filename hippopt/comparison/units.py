@@ -134,6 +134,7 @@ def _short(value: object) -> object:
 
 
 def unit_text(unit: Unit) -> str:
+    """Name a training and the cases that it is scored on, for the log."""
     place = f"fold {unit.fold}" if unit.dataset is None else f"on {unit.dataset}"
     return f"{unit.combination.text}, {place}"
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from hippopt.errors import ImageError
 
 GZIP_MAGIC = b"\x1f\x8b"
+GZIP_START = 1 << 17  # a gzip header may hold an extra field of 64 KB, and a name
 START_BYTES = 600  # more than the longest header that is looked at (NIfTI-2: 540)
 FOREIGN = {
     b"PK\x03\x04": "a zip archive",

@@ -11,10 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hippopt.errors import ImageError
-from hippopt.files.file_kind import irregular_kind
+from hippopt.files.file_kind import GZIP_MAGIC, GZIP_START, irregular_kind
 
-GZIP_MAGIC = b"\x1f\x8b"
-GZIP_START = 1 << 17  # a gzip header may hold an extra field of 64 KB, and a name
 HEADER_BYTES = 540  # of NIfTI-2; NIfTI-1 needs 348
 # datatype code: bytes per voxel
 REAL_TYPES = {

@@ -8,13 +8,11 @@ import numpy as np
 
 from hippopt.artifacts.grid import Grid
 from hippopt.errors import ImageError
-from hippopt.files.file_kind import GZIP_MAGIC, START_BYTES, first_bytes, kind_of_unknown
+from hippopt.files.file_kind import GZIP_MAGIC, GZIP_START, START_BYTES, first_bytes, kind_of_unknown
 from hippopt.files.nifti_header import checked_affine, checked_shape, grid_of, nifti_affine, scaling
 from hippopt.files.scan import Scan
 from hippopt.imaging.memory_budget import check_memory
 from hippopt.machine import machine_bytes
-
-GZIP_START = 1 << 17  # a gzip header may hold an extra field of 64 KB, and a name
 
 
 class _Layout(NamedTuple):

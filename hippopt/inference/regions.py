@@ -91,10 +91,7 @@ def _places(probability: Values, leading: BinaryMask, name: str, step: Numbers) 
         weights = np.where(inside, probability[box], 0)
         total = float(weights.sum())
         first = np.array([part.start for part in box])
-        middle = [
-            float((weights.sum(tuple(a for a in range(3) if a != axis)) * np.arange(weights.shape[axis])).sum()) / total
-            for axis in range(3)
-        ]
+        middle = np.array(ndimage.center_of_mass(weights))
         places.append(
             Region(
                 name,

@@ -13,7 +13,7 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 
 from hippopt.imaging.arrays import BinaryMask, ClassMap, Probabilities, Values, class_dtype
-from hippopt.imaging.mask_parts import bounding_box
+from hippopt.imaging.mask_parts import bounding_box, dice
 
 SHELL_VOXELS = 2  # how far "around" a mask reaches: where its border may truly lie
 FLIPPED_NETWORKS = 2  # of an ensemble: the flips of more tell little more
@@ -69,7 +69,7 @@ class SignalCollector:
             return
         for label, found in self._flip_dice[number].items():
             index = self._labels[label]
-            found.append(mask_dice(self._classes[number] == index, classes == index))
+            found.append(dice(self._classes[number] == index, classes == index))
 
     def signals(self) -> list[dict[str, Signals]]:
         """By network and label; a label that a network did not find is missing from it.
@@ -102,7 +102,7 @@ class SignalCollector:
         for label, index in self._labels.items():
             inside = whole == index
             if inside.any():
-                found[label] = float(np.mean([mask_dice(inside, classes == index) for classes in self._classes]))
+                found[label] = float(np.mean([dice(inside, classes == index) for classes in self._classes]))
         return found
 
 
@@ -132,12 +132,6 @@ def normalised_entropy(probabilities: Values) -> Values:
         total -= values * np.log(np.maximum(values, np.float32(1e-12)))
     total /= np.float32(math.log(max(len(probabilities), 2)))
     return np.clip(total, 0, 1, out=total)
-
-
-def mask_dice(first: BinaryMask, second: BinaryMask) -> float:
-    """Dice of two masks (Z, Y, X), bool; 1 where both are empty."""
-    total = int(np.count_nonzero(first)) + int(np.count_nonzero(second))
-    return 2 * int(np.count_nonzero(first & second)) / total if total else 1.0
 
 
 def _class_map(probabilities: Probabilities) -> ClassMap:

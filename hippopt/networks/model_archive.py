@@ -96,6 +96,7 @@ def _fault(manifest: ModelManifest, sizes: Mapping[str, int]) -> str:
 
 
 def check_hashes(model: ModelFile, console: Console) -> None:
+    """Compare each member with the hash that the manifest states. Raises WeightsError naming the first that differs."""
     total = sum(member.size // CHUNK + 1 for member in model.manifest.members)
     bar = console.track(range(total), "check", total)
     for member in model.manifest.members:
@@ -188,6 +189,7 @@ def _record(model: ModelFile, name: str, kind: type[R]) -> R:
 
 
 def write_member(model: ModelFile, name: str, target: Path) -> None:
+    """Write a member to `target`, whole or not at all. Raises WeightsError where it is not what the manifest states."""
     wanted = next(member.sha256 for member in model.manifest.members if member.name == name)
 
     def write(temporary: Path) -> None:

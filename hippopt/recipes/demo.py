@@ -29,7 +29,7 @@ from hippopt.recipes.prediction import predict_scans
 from hippopt.recipes.training import train_folds
 from hippopt.reporting.contours import Panel, plot_contours
 from hippopt.reporting.scores import say_summary
-from hippopt.scoring.tables import summarise, write_csv
+from hippopt.scoring.tables import MEAN_FOREGROUND, summarise, write_csv
 from hippopt.stages.evaluate import LabelNames, evaluate
 from hippopt.stages.import_dataset import ImportRequest, import_dataset
 from hippopt.training.request import TrainingRequest
@@ -89,7 +89,7 @@ def run_demo(workspace: Workspace, minutes: float, seed: int, jobs: int, console
     console.say(f"\n$ hippopt_evaluate -p {output} -l {reference} -d Demo")
     table, _ = evaluate(output, reference, LabelNames({"anterior": 1, "posterior": 2}, {}), jobs, console)
     write_csv(output / "metrics.csv", table)
-    foreground = table[table.label == "mean foreground"]
+    foreground = table[table.label == MEAN_FOREGROUND]
     for case, value in zip(foreground.case, foreground.dice, strict=True):
         console.say(f"  {case}: mean foreground Dice {value:.3f}")
     dice = say_summary(summarise(table), console)

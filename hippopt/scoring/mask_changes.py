@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from hippopt.imaging.arrays import LabelMask
-from hippopt.scoring.metrics import dice
+from hippopt.imaging.mask_parts import dice
 
 
 def mask_changes(

@@ -22,6 +22,7 @@ from scipy.spatial import KDTree
 
 from hippopt.errors import DatasetError
 from hippopt.imaging.arrays import BinaryMask, LabelMask, Numbers
+from hippopt.imaging.mask_parts import dice
 
 NSD_TOLERANCE_MM = 1.0
 # Spacings come from float32 headers: a voxel of "1 mm" may be 1.0000001 mm, and must not fall outside 1 mm for that.
@@ -108,12 +109,6 @@ def score_label(label: str, prediction: BinaryMask, reference: BinaryMask, spaci
         volume_difference_percent=percent,
         note=note,
     )
-
-
-def dice(prediction: BinaryMask, reference: BinaryMask) -> float:
-    """2 |P and R| / (|P| + |R|) of two bool masks (Z, Y, X); 1 where both are empty."""
-    total = int(np.count_nonzero(prediction)) + int(np.count_nonzero(reference))
-    return 2.0 * int(np.count_nonzero(prediction & reference)) / total if total else 1.0
 
 
 def directed_distances_mm(

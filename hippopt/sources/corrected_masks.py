@@ -12,7 +12,7 @@ from hippopt.artifacts.case_tables import near_names, read_subjects
 from hippopt.artifacts.codec import load_record
 from hippopt.artifacts.dataset import Case, Dataset, split_ending
 from hippopt.artifacts.fingerprint import CaseFingerprint, Fingerprint
-from hippopt.console import Console, counted
+from hippopt.console import Console, counted, some_of
 from hippopt.errors import DatasetError, HippoptError
 from hippopt.files.scan_listing import regular_images
 from hippopt.sources.case_import import LabelScheme, import_case
@@ -63,7 +63,7 @@ def list_corrected(
         unknown = sorted(set(subjects) - wanted - old)
         if subjects and unknown and not set(subjects) & wanted:
             faults.append(
-                f"{table}: none of its cases ({_some(unknown)}) has a corrected"
+                f"{table}: none of its cases ({some_of(unknown)}) has a corrected"
                 f" mask{near_names(unknown[0], sorted(wanted))}"
             )
     if faults or not chosen:
@@ -166,7 +166,7 @@ def _scheme(source: SourceCase, dataset: Dataset) -> tuple[LabelScheme, list[str
         return (
             declared,
             [
-                f"{source.label}: its segments ({_some(strange)}) have none of the data set's names; read by their"
+                f"{source.label}: its segments ({some_of(strange)}) have none of the data set's names; read by their"
                 " values"
             ],
             [],
@@ -177,7 +177,7 @@ def _scheme(source: SourceCase, dataset: Dataset) -> tuple[LabelScheme, list[str
             declared,
             [],
             [
-                f"{source.label}: segments {_some(strange)} are not among the data set's labels ({labels}); rename or"
+                f"{source.label}: segments {some_of(strange)} are not among the data set's labels ({labels}); rename or"
                 " remove them"
             ],
         )
@@ -190,7 +190,3 @@ def _in_threads(work: Callable[[T], R], items: Sequence[T], jobs: int, words: st
         return list(console.track(pool.map(work, items), words, len(items))) if items else []
     finally:
         pool.shutdown(cancel_futures=True)
-
-
-def _some(names: Sequence[str], most: int = 3) -> str:
-    return ", ".join(names[:most]) + (", ..." if len(names) > most else "")

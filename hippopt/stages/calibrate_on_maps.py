@@ -17,11 +17,12 @@ from hippopt.artifacts.weights import AdapterCard
 from hippopt.batches.label_maps import ANTERIOR, POSTERIOR, LabelMaps
 from hippopt.batches.synthesis import Synthesiser, synthetic_batch
 from hippopt.console import Console
+from hippopt.imaging.mask_parts import dice
 from hippopt.inference.calibration import fit_calibration
 from hippopt.inference.contrast import contrast_around
 from hippopt.inference.region_windows import Ensemble, window_probabilities
 from hippopt.inference.signal_table import SignalTable
-from hippopt.inference.signals import SIGNALS, SignalCollector, mask_dice
+from hippopt.inference.signals import SIGNALS, SignalCollector
 
 SCANS, SEED = 60, 2**31 + 1  # of crops, which are half of the whole scans that they stand for
 ON = "synthetic scans of label maps that no training saw, not on people's"
@@ -97,7 +98,7 @@ def calibrate_on_maps(
         if own is None or not truth.any() or not mask.any():
             continue
         signals = [float(getattr(own, name)) for name in SIGNALS]
-        rows.append((str(batch["cases"][0]), str(index), signals, mask_dice(mask, truth), truth.sum() / mask.sum()))
+        rows.append((str(batch["cases"][0]), str(index), signals, dice(mask, truth), truth.sum() / mask.sum()))
     table = SignalTable(
         cases=np.array([row[1] for row in rows for _ in names], str),
         folds=np.array([row[0] for row in rows for _ in names], str),

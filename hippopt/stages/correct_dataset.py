@@ -12,7 +12,7 @@ from hippopt.artifacts.corrections import FILE, Correction, Corrections, read_co
 from hippopt.artifacts.dataset import Dataset, load_dataset
 from hippopt.artifacts.fingerprint import CaseFingerprint
 from hippopt.artifacts.whole_folder import whole_folder
-from hippopt.console import Console, counted
+from hippopt.console import Console, counted, some_of
 from hippopt.errors import DatasetError, ImageError, OutputError
 from hippopt.files.label_reading import label_on_grid, read_label
 from hippopt.imaging.arrays import LabelMask
@@ -100,7 +100,7 @@ def correct_dataset(workspace: Workspace, request: CorrectionRequest, console: C
         changed = [case for case in cases if case.kind == "changed"]
         if changed and not request.overwrite:
             raise OutputError(
-                f"{final}: {counted(len(changed), 'case')} ({_some([case.id for case in changed])}) with another mask"
+                f"{final}: {counted(len(changed), 'case')} ({some_of([case.id for case in changed])}) with another mask"
                 " or scan already; nothing was written: add --overwrite to replace them, or take them out of the"
                 " folder of corrected masks"
             )
@@ -272,7 +272,3 @@ def _describe(folder: Path, cases: Sequence[CorrectedCase], dataset: Dataset) ->
     }
     if fresh:
         write_json(folder / FILE, Corrections(cases={**record.cases, **fresh}))
-
-
-def _some(names: Sequence[str], most: int = 3) -> str:
-    return ", ".join(names[:most]) + (", ..." if len(names) > most else "")

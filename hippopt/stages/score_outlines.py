@@ -8,7 +8,7 @@ import pandas as pd
 
 from hippopt.artifacts.dataset import Case
 from hippopt.files.image_io import mask_ending, read_scan
-from hippopt.scoring.metrics import dice
+from hippopt.imaging.mask_parts import dice
 
 
 def score_outlines(masks: Path, cases: Sequence[Case]) -> pd.DataFrame:

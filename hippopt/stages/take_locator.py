@@ -10,9 +10,8 @@ from hippopt.batches.patches import TrainingCase
 from hippopt.console import Console
 from hippopt.inference.regions import choose_regions
 from hippopt.networks.locator import ReadyLocator, coarse_probabilities
+from hippopt.training.head_locator import NEAR_MM
 from hippopt.training.locator import coarse_case
-
-NEAR_MM = 8.0  # a centre this near to the true one: the window around it holds the structure
 
 
 def take_locator(

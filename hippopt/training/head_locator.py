@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from scipy import ndimage
 from torch import nn
 
 from hippopt.artifacts.codec import content_hash
@@ -15,7 +16,7 @@ from hippopt.artifacts.plan import Plan
 from hippopt.artifacts.synthesis import HeadSynthesis
 from hippopt.batches.head_maps import HeadMaps
 from hippopt.batches.synthetic_heads import HeadCanvas, head_batch
-from hippopt.imaging.arrays import Numbers, Values
+from hippopt.imaging.arrays import Values
 from hippopt.networks.locator import build_locator
 from hippopt.training.checkpoint import LoopState, load_resume, restore_optimizer, save_resume
 
@@ -157,16 +158,6 @@ def _distances(found: Values, truth: Values, spacing_mm: float) -> Sequence[floa
         if inside.sum() < 1:
             distances.append(np.inf)
             continue
-        centres = [_centre(values) for values in (inside, truth[side])]
+        centres = [np.array(ndimage.center_of_mass(values)) for values in (inside, truth[side])]
         distances.append(float(np.linalg.norm(centres[0] - centres[1]) * spacing_mm))
     return distances
-
-
-def _centre(values: Values) -> Numbers:
-    total = values.sum()
-    return np.array(
-        [
-            (values.sum(tuple(other for other in range(3) if other != axis)) * np.arange(size)).sum() / total
-            for axis, size in enumerate(values.shape)
-        ]
-    )

@@ -7,7 +7,7 @@ import pytest
 
 from hippopt.batches.map_combining import CombinedMap, combine, read_numbers, read_source
 from hippopt.batches.map_registration import register
-from hippopt.errors import DatasetError
+from hippopt.errors import DatasetError, ImageError
 from tests.combined_maps import SHAPE, anatomy, write_map
 
 MATRIX = np.array([[1.08, 0.05, 0.0], [-0.04, 0.95, 0.03], [0.0, -0.06, 1.05]])
@@ -97,7 +97,7 @@ def test_maps_that_cannot_be_registered(tmp_path: Path) -> None:
         read_source(
             write_map(tmp_path / "few.nii.gz", np.where(np.isin(anatomy(0), (17, 53)), anatomy(0), 0).astype(np.int16))
         )
-    with pytest.raises(DatasetError, match="whole numbers"):
+    with pytest.raises(ImageError, match="not whole"):
         read_source(write_map(tmp_path / "half.nii.gz", anatomy(0) + np.float32(0.5)))
 
 

@@ -36,7 +36,8 @@ def test_row_91_a_long_gzip_header_is_read(tmp_path: Path, extra: int) -> None:
     path = tmp_path / "a.nii.gz"
     path.write_bytes(head + data + struct.pack("<II", zlib.crc32(raw), len(raw)))
     np.testing.assert_array_equal(read_scan(path).array, blob_case(0)[0].T)
-    assert nifti_layout(path) is not None
+    layout = nifti_layout(path)
+    assert layout is not None and layout.zipped and layout.shape == blob_case(0)[0].shape
 
 
 def test_row_91_long_names(trained_root: Path, tmp_path: Path, run_command: Command) -> None:

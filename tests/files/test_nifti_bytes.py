@@ -68,7 +68,7 @@ def test_several_gzip_members_and_corrupt_ones(tmp_path: Path) -> None:
 def test_zipping_is_repeatable_and_lossless() -> None:
     data = scan(0).tobytes()
     assert gzip.decompress(zip_bytes(data)) == data
-    assert zip_bytes(data) == zip_bytes(data)
+    assert zip_bytes(data)[4:8] == bytes(4)  # no time stamp, by which files of the same data would differ
 
 
 @pytest.mark.parametrize(
