@@ -19,10 +19,10 @@ def rotation(angles_rad: Sequence[float] | Numbers, planes: Planes) -> Numbers:
     Returns:
         (3, 3) float64, to be multiplied with a point's coordinates as a column.
     """
-    turned = np.eye(3)
+    from scipy.spatial.transform import Rotation
+
+    axes = np.eye(3)
+    turned = Rotation.identity()
     for (first, second), angle in zip(planes, angles_rad, strict=True):
-        turn = np.eye(3)
-        turn[[first, second], [first, second]] = np.cos(angle)
-        turn[first, second], turn[second, first] = -np.sin(angle), np.sin(angle)
-        turned = turned @ turn
-    return turned
+        turned = turned * Rotation.from_rotvec(angle * np.cross(axes[first], axes[second]))
+    return np.asarray(turned.as_matrix())

@@ -10,10 +10,12 @@ import numpy as np
 from torch import nn
 
 from hippopt.artifacts.plan import Plan
+from hippopt.artifacts.properties import CaseProperties
 from hippopt.artifacts.regions import region_classes
 from hippopt.artifacts.triples import Voxels
-from hippopt.batches.patches import centre_start
+from hippopt.batches.patches import centre_start, cut
 from hippopt.imaging.arrays import Image
+from hippopt.imaging.scan_source import coarse_shape, coarsen
 from hippopt.inference.regions import Choice, Region, choose_regions
 from hippopt.networks.locator import coarse_probabilities
 
@@ -40,6 +42,28 @@ class Located:
     choice: Choice
     windows: tuple[RegionWindow, ...]
     size_mm: tuple[float, float, float]
+
+
+def locate_prepared(model: nn.Module, image: Image, properties: CaseProperties, plan: Plan) -> Located:
+    """Locate the regions of a preprocessed scan as prediction does it.
+
+    Args:
+        model: the locator.
+        image: (C, Z, Y, X) as preprocessed.
+        properties: where the image came from.
+        plan: with a locator.
+
+    Returns:
+        The windows of its regions, or why the network has to look everywhere.
+    """
+    assert plan.locator is not None
+    z, y, x = (count * step for count, step in zip(properties.crop_shape, properties.ras_spacing_mm, strict=True))
+    coarse = coarsen(image, coarse_shape(properties.crop_shape, properties.ras_spacing_mm, plan.locator.spacing_mm))
+
+    def box(start: Voxels, size: Voxels) -> Image:
+        return cut(image, start, size)
+
+    return locate([model], coarse, (z, y, x), properties.prepared_shape, box, plan)
 
 
 def locate(

@@ -13,19 +13,17 @@ from hippopt.artifacts.part_borders import PartBorders
 from hippopt.artifacts.plan import Plan
 from hippopt.artifacts.postprocessing import Postprocessing, structures
 from hippopt.artifacts.properties import CacheEntry
-from hippopt.artifacts.triples import Voxels
 from hippopt.artifacts.weights import BaseCard
-from hippopt.batches.patches import TrainingCase, cut
+from hippopt.batches.patches import TrainingCase
 from hippopt.console import Console
 from hippopt.errors import ImageError, Interrupted, WeightsError
 from hippopt.files.image_io import mask_ending
 from hippopt.files.label_reading import label_on_grid, read_label
 from hippopt.files.scan import Scan
-from hippopt.imaging.arrays import Image, LabelMask, Probabilities, StoredMask
+from hippopt.imaging.arrays import LabelMask, Probabilities, StoredMask
 from hippopt.imaging.postprocessing import postprocess
 from hippopt.imaging.preparation import mask_of_parts, restore_mask
-from hippopt.imaging.scan_source import coarse_shape, coarsen
-from hippopt.inference.locating import locate
+from hippopt.inference.locating import locate_prepared
 from hippopt.inference.part_borders import learned_borders, place_borders
 from hippopt.inference.region_windows import Ensemble, segment_located
 from hippopt.inference.windows import WindowSettings, predict_probabilities
@@ -171,18 +169,10 @@ def _located(
     """By the first run's locator, as prediction does it."""
     plan, (training, entry) = inputs.plan, case
     locator = networks[0].locator
-    assert plan.locator is not None and locator is not None
-    properties = entry.properties
-    z, y, x = (count * step for count, step in zip(properties.crop_shape, properties.ras_spacing_mm, strict=True))
-    shape = coarse_shape(properties.crop_shape, properties.ras_spacing_mm, plan.locator.spacing_mm)
-
-    def box(start: Voxels, size: Voxels) -> Image:
-        return cut(training.image, start, size)
-
-    coarse = coarsen(training.image, shape)
-    located = locate([locator], coarse, (z, y, x), properties.prepared_shape, box, plan)
+    assert locator is not None
+    located = locate_prepared(locator, training.image, entry.properties, plan)
     ensemble = Ensemble([each.model for each in networks], plan, _windows(plan), inputs.device)
-    found = segment_located(ensemble, located, np.asarray(training.image), properties)
+    found = segment_located(ensemble, located, np.asarray(training.image), entry.properties)
     return mask_of_parts([((slice(None),) * 3, found.probabilities)], found.properties, plan.label_values)
 
 

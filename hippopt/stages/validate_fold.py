@@ -12,17 +12,15 @@ from hippopt.artifacts.codec import remove_leftovers
 from hippopt.artifacts.dataset import Dataset
 from hippopt.artifacts.plan import Plan
 from hippopt.artifacts.properties import CacheEntry
-from hippopt.artifacts.triples import Voxels
 from hippopt.artifacts.weights import BaseCard
-from hippopt.batches.patches import TrainingCase, cut
+from hippopt.batches.patches import TrainingCase
 from hippopt.console import Console, counted
 from hippopt.errors import ImageError
 from hippopt.files.image_io import mask_ending, write_mask
 from hippopt.files.label_reading import label_on_grid, read_label
-from hippopt.imaging.arrays import Image, StoredMask
+from hippopt.imaging.arrays import StoredMask
 from hippopt.imaging.preparation import mask_of_parts, restore_mask
-from hippopt.imaging.scan_source import coarse_shape, coarsen
-from hippopt.inference.locating import locate
+from hippopt.inference.locating import locate_prepared
 from hippopt.inference.part_borders import learned_borders, place_borders
 from hippopt.inference.region_windows import Ensemble, segment_located
 from hippopt.inference.signal_table import ScoredSignals, write_signals
@@ -142,18 +140,9 @@ def _locate_and_segment(
     ensemble: Ensemble, locator: nn.Module, case: TrainingCase, entry: CacheEntry, look: Look
 ) -> tuple[StoredMask, tuple[str, ...]]:
     """(the mask in the scan's own grid, what is odd about it), as prediction makes it."""
-    plan = ensemble.plan
-    assert plan.locator is not None
-    properties = entry.properties
-    z, y, x = (count * step for count, step in zip(properties.crop_shape, properties.ras_spacing_mm, strict=True))
-    shape = coarse_shape(properties.crop_shape, properties.ras_spacing_mm, plan.locator.spacing_mm)
-
-    def box(start: Voxels, size: Voxels) -> Image:
-        return cut(case.image, start, size)
-
-    located = locate([locator], coarsen(case.image, shape), (z, y, x), properties.prepared_shape, box, plan)
-    found = segment_located(ensemble, located, np.asarray(case.image), properties, look)
+    located = locate_prepared(locator, case.image, entry.properties, ensemble.plan)
+    found = segment_located(ensemble, located, np.asarray(case.image), entry.properties, look)
     return (
-        mask_of_parts([((slice(None),) * 3, found.probabilities)], found.properties, plan.label_values),
+        mask_of_parts([((slice(None),) * 3, found.probabilities)], found.properties, ensemble.plan.label_values),
         found.warnings,
     )

@@ -68,7 +68,9 @@ def strip_plot(measure: Measure) -> Plot:
 
 
 def nice_ticks(low: float, high: float, count: int = TICKS) -> list[float]:
-    """Round numbers from at most `low` to at least `high`."""
+    """Round numbers from at most `low` to at least `high`, as matplotlib's MaxNLocator has them; its import would take
+    longer than the page.
+    """
     if high <= low:
         return [low]
     step = float(10 ** np.floor(np.log10((high - low) / count)))
