@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import pytest
 
@@ -99,6 +100,19 @@ def test_maps_that_cannot_be_registered(tmp_path: Path) -> None:
         )
     with pytest.raises(ImageError, match="not whole"):
         read_source(write_map(tmp_path / "half.nii.gz", anatomy(0) + np.float32(0.5)))
+
+
+def test_values_that_a_scale_stored_nearly_whole(tmp_path: Path) -> None:
+    """As nibabel writes floats into a header of whole numbers: the same structures come back."""
+    path = write_map(tmp_path / "plain.nii.gz", anatomy(1))
+    plain = nibabel.load(path)
+    scaled = nibabel.Nifti1Image(plain.get_fdata(dtype=np.float32), plain.affine)
+    scaled.set_data_dtype(np.int16)
+    nibabel.save(scaled, tmp_path / "scaled.nii.gz")
+    stored = np.asarray(nibabel.load(tmp_path / "scaled.nii.gz").dataobj)
+    assert (stored != np.rint(stored)).any()
+    first, second = (read_source(tmp_path / f"{name}.nii.gz", read_numbers()) for name in ("plain", "scaled"))
+    assert np.array_equal(first.values, second.values)
 
 
 def test_table_of_numbers(tmp_path: Path) -> None:
