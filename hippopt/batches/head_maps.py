@@ -8,13 +8,12 @@ import numpy as np
 import numpy.typing as npt
 
 from hippopt.artifacts.dataset import image_files
-from hippopt.batches.label_maps import HEAD, TARGET, LabelTable, hold_out_last, tissue_index
+from hippopt.batches.label_maps import HEAD, TARGET, LabelTable, hold_out_last, read_values, tissue_index
 from hippopt.console import Console
 from hippopt.errors import DatasetError, HippoptError
 from hippopt.files.file_kind import near_matches
-from hippopt.files.label_reading import read_label
 from hippopt.imaging.arrays import BinaryMask, Numbers
-from hippopt.imaging.orientation import ras_triple, to_ras
+from hippopt.imaging.orientation import ras_triple
 
 FINE_MM = 2.0  # a locator sees voxels of about 4 mm: means over eight of these keep their edges soft
 OUTSIDE, FLUID, BRAIN = 0, 1, 2  # what a stripping removes always, sometimes, never
@@ -85,11 +84,8 @@ def read_head_maps(folders: Sequence[Path], table: LabelTable, console: Console)
 
 
 def _read_map(path: Path, table: LabelTable, tissues: list[str]) -> HeadMap:
-    scan = read_label(path)
-    values = to_ras(scan.array, scan.grid).astype(np.int32)
-    if values.min() < 0:
-        raise DatasetError(f"{path}: holds negative values, so it is no label map; give label maps only")
-    spacing = ras_triple(scan.grid.spacing_mm, scan.grid)
+    values, grid = read_values(path)
+    spacing = ras_triple(grid.spacing_mm, grid)
     left, right = _sides(values, table, path)
     every = [max(1, round(FINE_MM / step)) for step in spacing]
     values = _headed(values)

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from hippopt.artifacts.dataset import image_files
+from hippopt.artifacts.grid import Grid
 from hippopt.console import Console
 from hippopt.errors import DatasetError, HippoptError
 from hippopt.files.file_kind import near_matches
@@ -44,6 +45,7 @@ ALVEUS = "alveus"  # the tissue of the hippocampus's upper rim: white matter tha
 # in the subiculum and in thin sheets of fibres, where a label map has an edge
 FADING = ("white matter next to the hippocampus", "white matter near the hippocampus")
 FADING_MM = (1.05, 2.05)  # face neighbours at 1 mm, and two voxels
+MOST_VALUE = 2**24 - 1  # a table by value stays small; float32 files keep no whole numbers beyond
 LEAST_SHARE = 0.4  # of the larger side's volume: a smaller hippocampus was not segmented whole
 
 
@@ -191,12 +193,23 @@ def tissue_index(tissue: str, tissues: list[str], path: Path) -> int:
     return tissues.index(tissue)
 
 
-def _read_map(path: Path, name: str, table: LabelTable, tissues: list[str]) -> LabelMap:
+def read_values(path: Path) -> tuple[npt.NDArray[np.int32], Grid]:
+    """Read the values of a label map: (Z, Y, X) on RAS axes, and the grid that the file has.
+
+    Raises ImageError where they are not whole, DatasetError where they are below 0 or above MOST_VALUE.
+    """
     scan = read_label(path)
-    rounded = to_ras(scan.array, scan.grid).astype(np.int32)
-    if rounded.min() < 0:
+    least, most = int(scan.array.min()), int(scan.array.max())
+    if least < 0:
         raise DatasetError(f"{path}: holds negative values, so it is no label map; give label maps only")
-    spacing = ras_triple(scan.grid.spacing_mm, scan.grid)
+    if most > MOST_VALUE:
+        raise DatasetError(f"{path}: holds {most}, and label maps hold numbers up to {MOST_VALUE}; number it anew")
+    return to_ras(scan.array, scan.grid).astype(np.int32), scan.grid
+
+
+def _read_map(path: Path, name: str, table: LabelTable, tissues: list[str]) -> LabelMap:
+    rounded, grid = read_values(path)
+    spacing = ras_triple(grid.spacing_mm, grid)
     known = np.zeros(max(int(rounded.max()), *table.classes) + 1, bool)
     known[[value for value, kind in table.classes.items() if kind == TARGET]] = True
     hippocampus = known[rounded]

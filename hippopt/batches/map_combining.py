@@ -17,12 +17,12 @@ from scipy import ndimage
 
 from hippopt.artifacts.grid import Grid, affine_rows
 from hippopt.artifacts.triples import Spacing
+from hippopt.batches.label_maps import read_values
 from hippopt.batches.map_registration import Structure, Warp, structures_of
 from hippopt.errors import DatasetError
-from hippopt.files.label_reading import read_label
 from hippopt.imaging.arrays import BinaryMask, Numbers
 from hippopt.imaging.mask_parts import dice
-from hippopt.imaging.orientation import ras_triple, to_ras
+from hippopt.imaging.orientation import ras_triple
 from hippopt.imaging.resampling import apply_weights
 from hippopt.imaging.straightening import nearest_grid
 
@@ -114,13 +114,10 @@ def read_numbers(path: Path | None = None) -> dict[int, int]:
 def read_source(path: Path, numbers: dict[int, int] | None = None) -> SourceMap:
     """Read a map; `numbers` tells FreeSurfer's number of each value, None where the map has them already.
 
-    Raises ImageError where it is no label map, DatasetError where it has negative values or too few structures to be
-    registered by.
+    Raises ImageError where it is no label map, DatasetError where its values cannot be used, or where it has too few
+    structures to be registered by.
     """
-    scan = read_label(path)
-    values = to_ras(scan.array, scan.grid).astype(np.int32)
-    if values.min() < 0:
-        raise DatasetError(f"{path}: holds negative values, so it is no label map; give label maps only")
+    values, grid = read_values(path)
     if numbers is not None:
         unknown = sorted(set(np.flatnonzero(np.bincount(values.ravel())).tolist()) - {0, *numbers})
         if unknown:
@@ -137,14 +134,14 @@ def read_source(path: Path, numbers: dict[int, int] | None = None) -> SourceMap:
             f"{path}: holds {values.max()}, and combined maps hold numbers up to {np.iinfo(np.int16).max}, as"
             " FreeSurfer's table does; give --numbers, which tells FreeSurfer's number of each value"
         )
-    spacing = ras_triple(scan.grid.spacing_mm, scan.grid)
+    spacing = ras_triple(grid.spacing_mm, grid)
     found = structures_of(values, spacing, SHARED)
     if len(found) < 4 or not {"left_hippocampus", "right_hippocampus"} & set(found):
         raise DatasetError(
             f"{path}: has {len(found)} of the structures that maps are registered by; give whole brains with a"
             " hippocampus"
         )
-    return SourceMap(path.name, values.astype(np.int16), spacing, np.array(nearest_grid(scan.grid).affine), found)
+    return SourceMap(path.name, values.astype(np.int16), spacing, np.array(nearest_grid(grid).affine), found)
 
 
 def combine(manual: SourceMap, head: SourceMap, warp: Warp) -> CombinedMap:

@@ -81,7 +81,7 @@ def average_matrix(old: int, new: int) -> AxisWeights:
     """
     from skimage.transform import resize_local_mean
 
-    means = resize_local_mean(np.eye(old), (new, old), channel_axis=None, preserve_range=True)
+    means = resize_local_mean(np.eye(old), (new, old), preserve_range=True)
     result = np.ascontiguousarray(means, dtype=np.float32)
     result.setflags(write=False)
     return result

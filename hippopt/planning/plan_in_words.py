@@ -2,7 +2,7 @@
 
 from hippopt.artifacts.plan import Plan
 from hippopt.artifacts.plan_edits import BY_USER
-from hippopt.console import Console
+from hippopt.console import Console, counted
 
 
 def _network(plan: Plan) -> str:
@@ -10,6 +10,12 @@ def _network(plan: Plan) -> str:
     network = plan.network
     tokens = f", tokens of {network.token_size}" if network.token_size != 16 else ""
     return f"{network.size}{tokens}{'' if network.transformer else ', no transformer'}"
+
+
+def _folds(plan: Plan) -> str:
+    """How many, and of how many cases: more than their reason says where corrected scans joined them."""
+    cases = {case for fold in plan.folds for case in (*fold.train, *fold.val)}
+    return f"{len(plan.folds)}, of {counted(len(cases), 'case')}"
 
 
 def say_decisions(plan: Plan, console: Console) -> None:
@@ -26,7 +32,7 @@ def say_decisions(plan: Plan, console: Console) -> None:
         ("batch_size", plan.batch_size),
         ("network", _network(plan)),
         ("augmentation", f"flips {list(plan.flip_axes)}"),
-        ("folds", len(plan.folds)),
+        ("folds", _folds(plan)),
         ("locator", f"{plan.locator.spacing_mm:g} mm" if plan.locator else "none"),
         ("mirror_sides", str(plan.mirror_sides).lower()),
         ("part_borders", str(plan.part_borders).lower()),

@@ -10,10 +10,10 @@ from hippopt.artifacts.dataset import image_files, split_ending
 from hippopt.console import Console, counted
 from hippopt.errors import DatasetError, HippoptError
 from hippopt.files.scan_listing import list_scans
-from hippopt.inference.flags import CONSTANT, CORRECT, EMPTY, LOCATING
+from hippopt.inference.flags import CONSTANT, EMPTY, LOCATING
 from hippopt.inference.volume_table import VOLUMES
 from hippopt.reporting.pages.cohort_facts import colours_of_labels, failures_listed, made_by
-from hippopt.reporting.pages.cohort_page import Cohort, summary_line
+from hippopt.reporting.pages.cohort_page import Cohort, counts_line
 from hippopt.reporting.pages.cohort_table import measures, read_scans, worst_first
 from hippopt.reporting.pages.rendering import check_page
 from hippopt.stages.predict import PROBABILITIES, UNCERTAINTY
@@ -73,9 +73,10 @@ def report_on(
     found = measures(rows)
     failures = failures_listed(request.predictions)
     ordered = worst_first(rows, found, SEVERE)
+    counts = counts_line(ordered, len(failures))
     cohort = Cohort(
         title=f"Segmentations in {request.predictions.resolve().name}",
-        summary=summary_line(ordered, len(failures), made_by(provenance)),
+        summary=f"{counts}. {made_by(provenance)}".strip(),
         id=hashlib.sha256(str(request.predictions.resolve()).encode(errors="surrogateescape")).hexdigest()[:12],
         scans=ordered,
         measures=found,
@@ -85,11 +86,8 @@ def report_on(
     volume = provenance.get("volume")
     files = CohortFiles(images, masks, volume if isinstance(volume, int) else None, request.jobs)
     pages, without = report_cohort(request.path, cohort, files, console)
-    flagged = sum(bool(row.odd) for row in ordered)
     size = sum(page.stat().st_size for page in pages) / 1e6
-    first = sum(CORRECT in row.flags for row in ordered)
-    correct = f", {first} to correct first" if first else ""
-    console.say(f"{counted(len(rows), 'scan')}, {flagged} flagged{correct}, {without} without pictures")
+    console.say(f"{counts}, {without} without pictures")
     odd = next((row for row in ordered if row.flags), None)
     if odd:
         console.say(f"look at {odd.name} first: {', '.join(odd.flags)}")

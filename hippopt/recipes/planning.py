@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 
     from hippopt.planning.decisions import Machine
 
-JOINED = "; then corrected scans joined them: "
-
 
 @dataclass(frozen=True)
 class PlanningRequest:
@@ -161,9 +159,7 @@ def _grown(workspace: Workspace, name: str, fingerprint: Fingerprint, console: C
             f"{', '.join(runs)}: trained before, and kept with the plan of that time; hippopt_train --continue-from RUN"
             " goes on from one with all cases, or train anew with --name"
         )
-    before_them = plan.reasons.get("folds", "").split(JOINED)[0]
-    reasons = plan.reasons | ({"folds": f"{before_them}{JOINED}{len(fingerprint.cases)} cases now"} if new else {})
-    return msgspec.structs.replace(plan, fingerprint_hash=fingerprint.dataset_hash, folds=folds, reasons=reasons)
+    return msgspec.structs.replace(plan, fingerprint_hash=fingerprint.dataset_hash, folds=folds)
 
 
 def _earlier_fingerprint(workspace: Workspace, name: str) -> Fingerprint | None:

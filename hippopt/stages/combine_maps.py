@@ -17,7 +17,7 @@ from hippopt.batches.map_combining import SourceMap, combine, read_source
 from hippopt.batches.map_registration import register
 from hippopt.batches.tissue_intensities import painted
 from hippopt.console import Console
-from hippopt.errors import DatasetError, HippoptError
+from hippopt.errors import DatasetError, ImageError
 from hippopt.files.image_io import write_array
 from hippopt.reporting.contours import Panel, plot_contours
 
@@ -129,14 +129,14 @@ def _each(lists: Iterable[list[_Made]]) -> Iterator[_Made]:
 def _of_one_head(inputs: CombiningInputs, path: Path, places: list[int], building: Path) -> list[_Made]:
     try:
         head = read_source(path)
-    except HippoptError as error:
+    except (DatasetError, ImageError) as error:
         return [_Made(fault=str(error))] * len(places)
     made = []
     for place in places:
         try:
             manual = read_source(inputs.pairs[place][0], inputs.numbers)
             made.append(_combine_one(inputs, manual, head, SEEDS * inputs.seed + place, building))
-        except HippoptError as error:
+        except (DatasetError, ImageError) as error:
             made.append(_Made(fault=str(error)))
     return made
 

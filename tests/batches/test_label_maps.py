@@ -61,7 +61,7 @@ def test_a_side_that_was_not_segmented_whole_is_left_out(tmp_path: Path) -> None
 
 
 def test_maps_that_cannot_be_used_are_all_named(tmp_path: Path) -> None:
-    """No hippocampus, decimal values, negative values, not an image: one line each."""
+    """No hippocampus, decimal, negative or too large values, not an image: one line each."""
     write_label_maps(tmp_path, 1)
     affine = np.eye(4)
     nib.save(nib.Nifti1Image(np.full((8, 8, 8), 2, np.int16), affine), tmp_path / "none.nii.gz")
@@ -72,15 +72,18 @@ def test_maps_that_cannot_be_used_are_all_named(tmp_path: Path) -> None:
     many = np.full((10, 10, 10), 17, np.int16)
     many[:, :, :6] = 1000 + np.arange(600).reshape(10, 10, 6)  # of which the table names none
     nib.save(nib.Nifti1Image(many, affine), tmp_path / "many.nii.gz")
+    large = np.full((8, 8, 8), 2**32 + 17, np.int64)  # 17 where it is cut to 32 bits
+    nib.save(nib.Nifti1Image(large, affine, dtype=np.int64), tmp_path / "large.nii.gz")
     (tmp_path / "broken.nii.gz").write_bytes(b"no image")
     with pytest.raises(DatasetError) as caught:
         read_label_maps(tmp_path, read_table(), SilentConsole())
     lines = str(caught.value).splitlines()
-    assert len(lines) == 5
+    assert len(lines) == 6
     for name, word in (
         ("none", "no hippocampus"),
         ("decimal", "not whole"),
         ("negative", "negative"),
+        ("large", "holds 4294967313"),
         ("broken", ""),
         ("many", "more than 256 tissues"),
     ):

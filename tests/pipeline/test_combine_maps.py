@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from hippopt.errors import OutputError
 from tests.combined_maps import anatomy, write_map
 from tests.synthetic import Command
 
@@ -67,6 +68,25 @@ def test_maps_table_origin_and_sheet(tmp_path: Path, sources: tuple[Path, Path],
         1,
     )
     assert code == 0, err
+
+
+def test_what_cannot_be_written_ends_it_at_once(
+    tmp_path: Path, sources: tuple[Path, Path], run_command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A full disk is no fault of a map: the maps after it are not tried."""
+    from hippopt.stages import combine_maps
+
+    tried = []
+
+    def full(path: Path, *_: object) -> None:
+        tried.append(path.name)
+        raise OutputError(f"{path}: no space left on the device")
+
+    monkeypatch.setattr(combine_maps, "write_array", full)
+    (sources[1] / "head_1.nii.gz").unlink()
+    code, _, err = run_command("combine_maps", *sources, tmp_path / "combined", "--jobs", 1)
+    assert code == 1 and err.count("no space left") == 1 and len(tried) == 1
+    assert not (tmp_path / "combined").exists()
 
 
 def test_the_rule_leaves_out_what_does_not_fit(

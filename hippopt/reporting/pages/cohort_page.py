@@ -179,9 +179,9 @@ def _remove_parts(path: Path, kept: int) -> None:
             part.unlink()
 
 
-def summary_line(scans: Sequence[ScanRow], failed: int, made_by: str) -> str:
-    """What the page's head says of the cohort."""
+def counts_line(scans: Sequence[ScanRow], failed: int) -> str:
+    """Say how many scans there are, and how many of them ask for a look."""
     flagged, first = sum(bool(scan.odd) for scan in scans), sum(CORRECT in scan.flags for scan in scans)
     correct = f", {first} to correct first" if first else ""
     failures = f", {failed} not segmented" if failed else ""
-    return f"{counted(len(scans), 'scan')}, {flagged} flagged{correct}{failures}. {made_by}".strip()
+    return f"{counted(len(scans), 'scan')}, {flagged} flagged{correct}{failures}"

@@ -3,8 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import numpy as np
-
 from hippopt.reporting.pages.cohort_table import Measure
 
 WIDTH, HEIGHT, SIDE = 520.0, 118.0, 16.0
@@ -68,15 +66,13 @@ def strip_plot(measure: Measure) -> Plot:
 
 
 def nice_ticks(low: float, high: float, count: int = TICKS) -> list[float]:
-    """Round numbers from at most `low` to at least `high`, as matplotlib's MaxNLocator has them; its import would take
-    longer than the page.
-    """
+    """Round numbers from at most `low` to at least `high`."""
     if high <= low:
         return [low]
-    step = float(10 ** np.floor(np.log10((high - low) / count)))
-    step *= next(factor for factor in (1, 2, 5, 10) if (high - low) / (step * factor) <= count)
-    first, last = int(np.floor(low / step)), int(np.ceil(high / step))
-    return [round(number * step, 10) for number in range(first, last + 1)]
+    from matplotlib.ticker import MaxNLocator
+
+    ticks = MaxNLocator(count, steps=[1, 2, 5, 10]).tick_values(low, high)
+    return [round(float(tick), 10) for tick in ticks]
 
 
 def _piled(places: Mapping[str, float]) -> dict[str, float]:
