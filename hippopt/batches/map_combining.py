@@ -56,7 +56,6 @@ PLEXUS = (31, 63, 136, 137, 163, 164)
 PLEXUS_IN = {4: 31, 5: 31, 43: 63, 44: 63}  # the plexus lies in the ventricles, where manual maps do not tell it apart
 AROUND_MM = 35.0  # the head reaches beyond a manual map's field of view
 GAP_MARGIN_MM = 12.0  # around the manual structures: where gaps can lie
-SPACING: Spacing = (1.0, 1.0, 1.0)  # of what is made
 
 
 @dataclass(frozen=True)
@@ -144,13 +143,14 @@ def read_source(path: Path, numbers: dict[int, int] | None = None) -> SourceMap:
     return SourceMap(path.name, values.astype(np.int16), spacing, np.array(nearest_grid(grid).affine), found)
 
 
-def combine(manual: SourceMap, head: SourceMap, warp: Warp) -> CombinedMap:
-    """The manual map's structures in the warped head, cropped to the head."""
+def combine(manual: SourceMap, head: SourceMap, warp: Warp, spacing_mm: float = 1.0) -> CombinedMap:
+    """The manual map's structures in the warped head, cropped to the head, on cubic voxels of `spacing_mm`."""
+    spacing: Spacing = (spacing_mm, spacing_mm, spacing_mm)
     extent = np.array(manual.values.shape) * manual.spacing
     first = np.full(3, -AROUND_MM)
-    shape = tuple(int(n) for n in np.ceil((extent + 2 * AROUND_MM) / SPACING))
-    values = _warped(head, warp, first, (shape[0], shape[1], shape[2])).astype(np.uint16)
-    on_top = _resampled(manual, first, values.shape)
+    shape = tuple(int(n) for n in np.ceil((extent + 2 * AROUND_MM) / spacing))
+    values = _warped(head, warp, first, (shape[0], shape[1], shape[2]), spacing).astype(np.uint16)
+    on_top = _resampled(manual, first, values.shape, spacing)
     overlaps = {
         name: dice(np.isin(values, members), np.isin(on_top, members))
         for name, members in SHARED.items()
@@ -160,12 +160,12 @@ def combine(manual: SourceMap, head: SourceMap, warp: Warp) -> CombinedMap:
     plexus = np.isin(values, PLEXUS)
     owned = np.unique(on_top[keep])
     gap = np.isin(values, [*owned[owned != 24], *PLEXUS]) & ~keep  # fluid outside the ventricles is the head's own
-    made = np.where(keep, on_top, _fill(values, gap, keep))
+    made = np.where(keep, on_top, _fill(values, gap, keep, spacing))
     for ventricle, value in PLEXUS_IN.items():
         made[plexus & (on_top == ventricle)] = value
     there = ndimage.find_objects((made > 0).astype(np.uint8))[0]
     offset = np.array([side.start for side in there])
-    grid = _grid(manual, first + offset * np.array(SPACING), made[there].shape)
+    grid = _grid(manual, first + offset * spacing_mm, made[there].shape, spacing)
     hippocampi = [overlaps[name] for name in ("left_hippocampus", "right_hippocampus") if name in overlaps]
     return CombinedMap(
         np.ascontiguousarray(made[there]),
@@ -176,9 +176,11 @@ def combine(manual: SourceMap, head: SourceMap, warp: Warp) -> CombinedMap:
     )
 
 
-def _warped(head: SourceMap, warp: Warp, first: Numbers, shape: tuple[int, int, int]) -> npt.NDArray[np.int16]:
+def _warped(
+    head: SourceMap, warp: Warp, first: Numbers, shape: tuple[int, int, int], spacing: Spacing
+) -> npt.NDArray[np.int16]:
     """(Z, Y, X): the head's label next to where each voxel lies in it; nothing beyond its field of view."""
-    places = warp.on_grid(first, shape, SPACING) / torch.tensor(head.spacing)[:, None, None, None]
+    places = warp.on_grid(first, shape, spacing) / torch.tensor(head.spacing)[:, None, None, None]
     index = places.round_().int().numpy()
     inside = np.ones(shape, bool)
     for axis, size in enumerate(head.values.shape):
@@ -187,7 +189,7 @@ def _warped(head: SourceMap, warp: Warp, first: Numbers, shape: tuple[int, int, 
     return head.values[index[0], index[1], index[2]] * inside
 
 
-def _resampled(manual: SourceMap, first: Numbers, shape: tuple[int, ...]) -> npt.NDArray[np.uint16]:
+def _resampled(manual: SourceMap, first: Numbers, shape: tuple[int, ...], spacing: Spacing) -> npt.NDArray[np.uint16]:
     """(Z, Y, X) uint16: linear on one-hot, then the largest, in the field of view of what is made."""
     best, total, label = np.zeros(shape, np.float32), np.zeros(shape, np.float32), np.zeros(shape, np.uint16)
     for value, place in enumerate(ndimage.find_objects(manual.values.astype(np.int32)), 1):
@@ -195,7 +197,7 @@ def _resampled(manual: SourceMap, first: Numbers, shape: tuple[int, ...]) -> npt
             continue
         weights, where = [], []
         for axis, side in enumerate(place):
-            at = (first[axis] + np.arange(shape[axis]) * SPACING[axis]) / manual.spacing[axis]
+            at = (first[axis] + np.arange(shape[axis]) * spacing[axis]) / manual.spacing[axis]
             reached = np.flatnonzero((at > side.start - 1) & (at < side.stop))
             where.append(slice(reached[0], reached[-1] + 1) if len(reached) else slice(0, 0))
             weights.append(
@@ -212,24 +214,26 @@ def _resampled(manual: SourceMap, first: Numbers, shape: tuple[int, ...]) -> npt
     return np.where(best >= 1 - total, label, 0).astype(np.uint16)
 
 
-def _fill(values: npt.NDArray[np.uint16], gap: BinaryMask, keep: BinaryMask) -> npt.NDArray[np.uint16]:
+def _fill(
+    values: npt.NDArray[np.uint16], gap: BinaryMask, keep: BinaryMask, spacing: Spacing
+) -> npt.NDArray[np.uint16]:
     """`values` with the gaps taken by the nearest voxel that is neither a gap nor under a manual structure."""
     filled = values.copy()
-    margin = int(np.ceil(GAP_MARGIN_MM / min(SPACING)))
+    margin = int(np.ceil(GAP_MARGIN_MM / min(spacing)))
     place = ndimage.find_objects((gap | keep).astype(np.uint8))[0]
     box = tuple(slice(max(0, side.start - margin), side.stop + margin) for side in place)
-    nearest = ndimage.distance_transform_edt((gap | keep)[box], SPACING, return_distances=False, return_indices=True)
+    nearest = ndimage.distance_transform_edt((gap | keep)[box], spacing, return_distances=False, return_indices=True)
     inner = filled[box]
     filled[box] = np.where((gap | keep)[box], inner[tuple(nearest)], inner)
     return filled
 
 
-def _grid(manual: SourceMap, first: Numbers, shape: tuple[int, ...]) -> Grid:
-    """The grid of what is made, in the manual map's world. first:
-    (Z, Y, X) mm of its first voxel in the manual map's frame.
+def _grid(manual: SourceMap, first: Numbers, shape: tuple[int, ...], spacing: Spacing) -> Grid:
+    """The grid of what is made, in the manual map's world. first: (Z, Y, X) mm of its first voxel in the manual map's
+    frame.
     """
     affine = np.eye(4)
     directions = manual.affine[:3, :3] / np.linalg.norm(manual.affine[:3, :3], axis=0)
-    affine[:3, :3] = directions * np.array(SPACING[::-1])
+    affine[:3, :3] = directions * np.array(spacing[::-1])
     affine[:3, 3] = manual.affine[:3, 3] + directions @ first[::-1]
     return Grid(shape=(shape[0], shape[1], shape[2]), affine=affine_rows(affine))

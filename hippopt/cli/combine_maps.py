@@ -15,7 +15,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = make_parser(
         "hippopt_combine_maps",
         "Bring label maps of whole heads onto manual label maps of deep structures, and write one map of both for each"
-        " manual one, in FreeSurfer's numbering at 1 mm: a source for hippopt_pretrain --synthetic.",
+        " manual one, in FreeSurfer's numbering: a source for hippopt_pretrain --synthetic.",
     )
     parser.add_argument(
         "manual",
@@ -52,6 +52,14 @@ def _parser() -> argparse.ArgumentParser:
         metavar="SHARE",
         help="leave out a map of which more had to be filled, as a share of its structures' volume",
     )
+    parser.add_argument(
+        "--spacing",
+        type=float,
+        default=1.0,
+        metavar="MM",
+        help="cubic voxels of the combined maps; finer ones keep thin structures of finer manual maps and take more"
+        " minutes and memory, here and in hippopt_pretrain; default 1",
+    )
     parser.add_argument("--preview", type=Path, metavar="FILE.png", help="draw a sheet of twenty of the maps")
     parser.add_argument(
         "--seed", type=int, default=0, help="which manual map goes into which head, and where the surfaces are sampled"
@@ -69,6 +77,8 @@ def _work(options: argparse.Namespace, workspace: Workspace, console: TerminalCo
         raise UsageError(f"--seed {options.seed}: not below 0")
     if not 0 <= options.least_overlap < 1 or options.most_gaps <= 0:
         raise UsageError("--least-overlap is a Dice from 0 to 1, --most-gaps a share above 0")
+    if not 0.3 <= options.spacing <= 3:
+        raise UsageError(f"--spacing {options.spacing:g}: give millimetres from 0.3 to 3")
     from hippopt.recipes.combining import CombiningRequest, combine_folders
 
     rows = combine_folders(
@@ -80,6 +90,7 @@ def _work(options: argparse.Namespace, workspace: Workspace, console: TerminalCo
             least_overlap=options.least_overlap,
             most_gaps=options.most_gaps,
             preview=options.preview,
+            spacing_mm=options.spacing,
             seed=options.seed,
             jobs=options.jobs,
             overwrite=options.overwrite,

@@ -27,6 +27,7 @@ class CombiningRequest:
     least_overlap: float = 0.7
     most_gaps: float = 0.4
     preview: Path | None = None
+    spacing_mm: float = 1.0
     seed: int = 0
     jobs: int = 1
     overwrite: bool = False
@@ -51,6 +52,7 @@ def combine_folders(request: CombiningRequest, console: Console) -> list[Row]:
         least_overlap=request.least_overlap,
         most_gaps=request.most_gaps,
         preview=request.preview,
+        spacing_mm=request.spacing_mm,
         seed=request.seed,
         jobs=request.jobs,
         overwrite=request.overwrite,
@@ -90,7 +92,7 @@ def _origin(request: CombiningRequest) -> str:
         ),
         (
             f"deformed to fit. Modified from both sources. Manual maps: {request.manual.name}; heads:"
-            f" {request.heads.name}; seed {request.seed}."
+            f" {request.heads.name}; voxels of {request.spacing_mm:g} mm; seed {request.seed}."
         ),
     ]
     for folder in (request.manual, request.heads):

@@ -33,8 +33,8 @@ SHOWN_MM = 45  # around the structure
 @dataclass(frozen=True)
 class CombiningInputs:
     """pairs: (manual map, head) files; numbers: manual value -> FreeSurfer's; least_overlap and most_gaps: the rule of
-    what is kept; origin: what the maps were made from, in words, to lie beside them; jobs: heads that are worked on at
-    a time.
+    what is kept; origin: what the maps were made from, in words, to lie beside them; spacing_mm: of the voxels that are
+    made; jobs: heads that are worked on at a time.
     """
 
     pairs: tuple[tuple[Path, Path], ...]
@@ -44,6 +44,7 @@ class CombiningInputs:
     least_overlap: float
     most_gaps: float
     preview: Path | None = None
+    spacing_mm: float = 1.0
     seed: int = 0
     jobs: int = 1
     overwrite: bool = False
@@ -143,7 +144,7 @@ def _of_one_head(inputs: CombiningInputs, path: Path, places: list[int], buildin
 
 def _combine_one(inputs: CombiningInputs, manual: SourceMap, head: SourceMap, seed: int, building: Path) -> _Made:
     warp = register(manual.structures, manual.spacing, head.structures, head.spacing, seed)
-    found = combine(manual, head, warp)
+    found = combine(manual, head, warp, inputs.spacing_mm)
     why = ""
     if found.overlap < inputs.least_overlap:
         why = f"overlap {found.overlap:.3f} is below {inputs.least_overlap}"
@@ -165,14 +166,14 @@ def _combine_one(inputs: CombiningInputs, manual: SourceMap, head: SourceMap, se
     if why:
         return _Made(row)
     write_array(building / name, found.values, found.grid)
-    return _Made(row, _panel(name, found.values) if inputs.preview else None)
+    return _Made(row, _panel(name, found.values, round(SHOWN_MM / inputs.spacing_mm)) if inputs.preview else None)
 
 
-def _panel(name: str, values: npt.NDArray[np.uint16]) -> Panel:
-    """The surroundings of one hippocampus, the left one where there is one."""
+def _panel(name: str, values: npt.NDArray[np.uint16], reach: int) -> Panel:
+    """The surroundings of one hippocampus, the left one where there is one, as far as `reach` voxels."""
     side = next(value for value in SIDES if (values == value).any())
     middle = np.argwhere(values == side).mean(0).round().astype(int)
-    shown = values[tuple(slice(max(0, at - SHOWN_MM), at + SHOWN_MM) for at in middle)]
+    shown = values[tuple(slice(max(0, at - reach), at + reach) for at in middle)]
     return Panel(
         name,
         painted(shown, read_table()),

@@ -30,6 +30,27 @@ def in_manual_frame(made: CombinedMap) -> np.ndarray:
     return padded[tuple(slice(at + 40, at + 40 + n) for at, n in zip(start, SHAPE, strict=True))]
 
 
+def test_finer_voxels_keep_place_and_volume(tmp_path: Path) -> None:
+    """On voxels of .7 mm every manual structure has its volume and its middle in the world, and the head its
+    volume.
+    """
+    first = read_source(write_map(tmp_path / "manual.nii.gz", anatomy(1)), read_numbers())
+    second = read_source(write_map(tmp_path / "head.nii.gz", anatomy(0)))
+    warp = register(first.structures, first.spacing, second.structures, second.spacing, 0)
+    coarse, fine = combine(first, second, warp), combine(first, second, warp, 0.7)
+    assert fine.grid.spacing_mm == (0.7, 0.7, 0.7)
+    assert np.isclose((fine.values > 0).sum() * 0.7**3, (coarse.values > 0).sum(), rtol=0.02)
+    for value in (17, 53, 18, 10, 16, 4):
+        at_both = [np.argwhere(made.values == value) for made in (coarse, fine)]
+        assert np.isclose(len(at_both[1]) * 0.7**3, len(at_both[0]), rtol=0.04)
+        middles = [
+            np.array(made.grid.affine) @ [*voxels.mean(0)[::-1], 1]
+            for made, voxels in zip((coarse, fine), at_both, strict=True)
+        ]
+        assert np.allclose(*middles, atol=0.1)
+    assert fine.overlap > 0.9 and fine.gaps < 0.05
+
+
 def test_registration_finds_a_known_displacement(tmp_path: Path) -> None:
     """Where each voxel of the structures lies in the head is found to half a millimetre on average."""
     first = read_source(write_map(tmp_path / "manual.nii.gz", anatomy(1)), read_numbers())

@@ -70,6 +70,24 @@ def test_maps_table_origin_and_sheet(tmp_path: Path, sources: tuple[Path, Path],
     assert code == 0, err
 
 
+def test_spacing_of_what_is_made(tmp_path: Path, sources: tuple[Path, Path], run_command: Command) -> None:
+    """Finer voxels are said where the maps come from, and the table's volumes stay mm3; nonsense is refused."""
+    out = tmp_path / "fine"
+    code, _, err = run_command("combine_maps", *sources, out, "--spacing", 0.7, "--preview", tmp_path / "sheet.png")
+    assert code == 0, err
+    image = nib.load(out / "a_dseg.nii.gz")
+    assert np.allclose(image.header.get_zooms(), 0.7)
+    row = pd.read_csv(out / "combined_maps.tsv", sep="\t").iloc[0]
+    left = (anatomy(0) == 17).sum()
+    assert abs(row.left_mm3 / left - 1) < 0.03
+    assert row.left_mm3 == round((np.asarray(image.dataobj) == 17).sum() * 0.7**3)
+    assert "voxels of 0.7 mm" in (out / "ORIGIN.txt").read_text()
+    for value in ("0", "-1", "nan", "50"):
+        code, _, err = run_command("combine_maps", *sources, tmp_path / "none", "--spacing", value)
+        assert code == 2 and "--spacing" in err and "0.3 to 3" in err
+        assert not (tmp_path / "none").exists()
+
+
 def test_what_cannot_be_written_ends_it_at_once(
     tmp_path: Path, sources: tuple[Path, Path], run_command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
