@@ -66,13 +66,15 @@ class AsBase(Record, frozen=True, kw_only=True):
     normalisation: of a window, over its voxels that are not zero. shifts: voxels (Z, Y, X) by which a window is moved
     before the network sees it, which places the transformer's tokens otherwise; probabilities are averaged over them.
     smooth_voxels: standard deviation of the Gaussian that a window is smoothed with before all else (cards from before
-    it say nothing of it, and mean none).
+    it say nothing of it, and mean none). centred: whether a first look finds the structure and the window is moved to
+    have it in its middle, as the base's training had it, before it is looked at for good.
     """
 
     classes: tuple[tuple[int, ...], ...]
     normalisation: NormalisationSettings
     shifts: tuple[tuple[int, int, int], ...] = ((0, 0, 0),)
     smooth_voxels: float = 0.0
+    centred: bool = False
 
 
 class ContinuedFrom(Record, frozen=True, kw_only=True):

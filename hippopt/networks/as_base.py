@@ -7,8 +7,10 @@ from torch import nn
 
 from hippopt.artifacts.plan import NormalisationSettings
 from hippopt.artifacts.weights import AsBase
+from hippopt.imaging.mask_parts import bounding_box, largest_part
 
 LEAST = 1e-12  # a probability counts as at least this much, so that its logarithm is finite
+MOST_MOVED = 8  # voxels: what lies further from where the locator looked is no better looked at from there
 MOST_MEASURED = 2**20  # voxels whose percentiles are taken: more tell the same
 
 
@@ -28,10 +30,18 @@ class AsBaseNetwork(nn.Module):
         seen = torch.stack(
             [torch.stack([normalised(smoothed(channel, sigma), settings) for channel in window]) for window in windows]
         )
-        views = [self._probabilities(seen, shift) for shift in self.used.shifts]
-        return torch.stack(views).mean(0).clamp(min=LEAST).log()
+        found = (
+            torch.cat([self._average(window[None]) for window in seen]) if self.used.centred else self._average(seen)
+        )
+        return found.clamp(min=LEAST).log()
 
-    def _probabilities(self, seen: torch.Tensor, shift: tuple[int, int, int]) -> torch.Tensor:
+    def _average(self, seen: torch.Tensor) -> torch.Tensor:
+        """Of the plan's classes, over the views of these windows, which are moved alike."""
+        start = _to_middle(1 - self._probabilities(seen, (0, 0, 0))[0, 0]) if self.used.centred else (0, 0, 0)
+        shifts = [tuple(a + b for a, b in zip(start, shift, strict=True)) for shift in self.used.shifts]
+        return torch.stack([self._probabilities(seen, shift) for shift in shifts]).mean(0)
+
+    def _probabilities(self, seen: torch.Tensor, shift: tuple[int, ...]) -> torch.Tensor:
         """Of the plan's classes, from the windows moved by `shift` voxels; what leaves at one face enters at the other,
         far from a structure in the middle.
         """
@@ -39,6 +49,19 @@ class AsBaseNetwork(nn.Module):
         own = torch.softmax(self.network(torch.roll(seen, shift, axes)).float(), 1)
         added = torch.stack([own[:, list(classes)].sum(1) for classes in self.used.classes], 1)
         return torch.roll(added, tuple(-step for step in shift), axes)
+
+
+def _to_middle(foreground: torch.Tensor) -> tuple[int, int, int]:
+    """(Z, Y, X) voxels by which a window is to be moved to have what was found, (Z, Y, X) probabilities, in its middle;
+    at most MOST_MOVED along each axis, and none where nothing was found.
+    """
+    inside = largest_part((foreground > 0.5).cpu().numpy())
+    box = bounding_box(inside)
+    if box is None:
+        return (0, 0, 0)
+    moves = [(size - length) / 2 - first for size, first, length in zip(inside.shape, *box, strict=True)]
+    z, y, x = (max(-MOST_MOVED, min(MOST_MOVED, round(move))) for move in moves)
+    return z, y, x
 
 
 def as_planned(network: nn.Module, used: AsBase | None) -> nn.Module:

@@ -112,6 +112,7 @@ def assemble_model(workspace: Workspace, run: str, parts: ModelParts) -> Adapter
             normalisation=NormalisationSettings(scheme="zscore", region="nonzero", clip_percentiles=(0.5, 99.5)),
             shifts=SHIFTS,
             smooth_voxels=SMOOTH_VOXELS,
+            centred=True,  # as training has it (docs/experiments.md, "A second look from the middle")
         ),
     )
     save_tensors(folder.adapter, tensors)

@@ -8,9 +8,10 @@ from torch import nn
 
 from hippopt.artifacts.plan import NormalisationSettings
 from hippopt.artifacts.weights import AsBase
-from hippopt.networks.as_base import AsBaseNetwork, as_planned, normalised, smoothed
+from hippopt.networks.as_base import MOST_MOVED, AsBaseNetwork, as_planned, normalised, smoothed
 
 ZSCORE = NormalisationSettings(scheme="zscore", region="nonzero", clip_percentiles=(0.5, 99.5))
+UNCLIPPED = NormalisationSettings(scheme="zscore", region="nonzero", clip_percentiles=(0.0, 100.0))
 
 
 def test_probabilities_of_the_classes_are_added_up() -> None:
@@ -89,7 +90,57 @@ def test_a_window_is_smoothed_before_it_is_normalised() -> None:
     assert torch.allclose(torch.softmax(AsBaseNetwork(inner, used)(window), 1), expected, atol=1e-6)
 
 
-def test_a_card_from_before_smoothing_means_none() -> None:
-    record = msgspec.to_builtins(AsBase(classes=((0,), (1,)), normalisation=ZSCORE, smooth_voxels=0.6))
-    del record["smooth_voxels"]
-    assert msgspec.convert(record, AsBase).smooth_voxels == 0
+class Bright(nn.Module):
+    """Finds what is brighter than 1, and keeps where it lay in each window that it was shown."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[list[float]] = []
+
+    def forward(self, windows: torch.Tensor) -> torch.Tensor:
+        for window in windows[:, 0]:
+            self.seen.append(torch.nonzero(window > 1).float().mean(0).tolist() if (window > 1).any() else [])
+        return torch.cat([torch.zeros_like(windows), torch.where(windows > 1, 9.0, -9.0)], 1)
+
+
+def with_blob(start: tuple[int, int, int]) -> torch.Tensor:
+    """(1, 1, 24, 32, 28) noise with a bright block of 4 x 6 x 4 voxels."""
+    window = torch.rand(1, 1, 24, 32, 28) + 1
+    z, y, x = start
+    window[0, 0, z : z + 4, y : y + 6, x : x + 4] = 50
+    return window
+
+
+def test_windows_are_moved_to_have_what_was_found_in_their_middle() -> None:
+    """Each of a batch by itself, after a first look where it lay; a speck elsewhere does not count, and the
+    probabilities come back where the structure lies in the scan.
+    """
+    inner = Bright()
+    used = AsBase(classes=((0,), (1,)), normalisation=UNCLIPPED, shifts=((0, 0, 0), (3, 3, 3)), centred=True)
+    windows = torch.cat([with_blob((13, 11, 8)), with_blob((7, 16, 14))])
+    windows[1, 0, 0, 0, 0] = 50
+    found = torch.softmax(AsBaseNetwork(inner, used)(windows), 1)
+    for window, mask in zip(windows[:, 0], found[:, 1] > 0.5, strict=True):
+        assert torch.equal(mask, window == 50)
+    assert np.allclose(inner.seen[:3], [[14.5, 13.5, 9.5], [11.5, 15.5, 13.5], [14.5, 18.5, 16.5]])
+    alone = Bright()
+    AsBaseNetwork(alone, used)(with_blob((7, 16, 14)))
+    assert np.allclose(alone.seen, [[8.5, 18.5, 15.5], [11.5, 15.5, 13.5], [14.5, 18.5, 16.5]])
+
+
+def test_a_window_is_moved_by_so_much_at_most_and_not_where_nothing_was_found() -> None:
+    inner = Bright()
+    used = AsBase(classes=((0,), (1,)), normalisation=UNCLIPPED, centred=True)
+    AsBaseNetwork(inner, used)(with_blob((0, 13, 12)))
+    assert np.allclose(inner.seen, [[1.5, 15.5, 13.5], [1.5 + MOST_MOVED, 15.5, 13.5]])
+    empty = Bright()
+    window = torch.zeros(1, 1, 24, 32, 28)
+    assert (torch.softmax(AsBaseNetwork(empty, used)(window), 1)[:, 1] < 0.5).all()
+    assert empty.seen == [[], []]
+
+
+def test_a_card_from_before_smoothing_and_centring_means_none() -> None:
+    record = msgspec.to_builtins(AsBase(classes=((0,), (1,)), normalisation=ZSCORE, smooth_voxels=0.6, centred=True))
+    del record["smooth_voxels"], record["centred"]
+    before = msgspec.convert(record, AsBase)
+    assert before.smooth_voxels == 0 and not before.centred
