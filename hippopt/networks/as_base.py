@@ -30,14 +30,18 @@ class AsBaseNetwork(nn.Module):
         seen = torch.stack(
             [torch.stack([normalised(smoothed(channel, sigma), settings) for channel in window]) for window in windows]
         )
-        found = (
-            torch.cat([self._average(window[None]) for window in seen]) if self.used.centred else self._average(seen)
-        )
+        if self.used.centred:
+            found = torch.cat([self._average(window, self._middle(window)) for window in seen.split(1)])
+        else:
+            found = self._average(seen, (0, 0, 0))
         return found.clamp(min=LEAST).log()
 
-    def _average(self, seen: torch.Tensor) -> torch.Tensor:
-        """Of the plan's classes, over the views of these windows, which are moved alike."""
-        start = _to_middle(1 - self._probabilities(seen, (0, 0, 0))[0, 0]) if self.used.centred else (0, 0, 0)
+    def _middle(self, window: torch.Tensor) -> tuple[int, int, int]:
+        """How far the (1, C, Z, Y, X) window is to be moved, after a first look at it."""
+        return _to_middle(1 - self._probabilities(window, (0, 0, 0))[0, 0])
+
+    def _average(self, seen: torch.Tensor, start: tuple[int, int, int]) -> torch.Tensor:
+        """Of the plan's classes, over the views of the windows, each moved by `start` besides."""
         shifts = [tuple(a + b for a, b in zip(start, shift, strict=True)) for shift in self.used.shifts]
         return torch.stack([self._probabilities(seen, shift) for shift in shifts]).mean(0)
 
