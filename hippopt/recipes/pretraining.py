@@ -90,7 +90,7 @@ def preview(source: SourceRequest, seed: int, path: Path, console: Console) -> N
             classes = label[0].numpy()
             target = np.where((classes == ANTERIOR) | (classes == POSTERIOR), classes, 0)
             panels.append(Panel(name, image[0].numpy(), target, np.where(target > 0, 0, classes)))
-    plot_contours(panels, path, "synthetic scans: halves of the hippocampus in blue, its neighbours in orange")
+    plot_contours(panels, path, "synthetic scans", "halves of the hippocampus", "its neighbours")
 
 
 def _dataset_inputs(

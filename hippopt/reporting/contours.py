@@ -12,11 +12,9 @@ from hippopt.artifacts.codec import write_atomically
 from hippopt.imaging.arrays import LabelMask
 
 COLUMNS = 4
-# sky blue and orange of Okabe and Ito: apart for every kind of colour vision, and on grey
-REFERENCE, MASK = (
-    "#56B4E9",
-    "#E69F00",
-)
+# sky blue and orange of Okabe and Ito: apart for every kind of colour vision, and on grey; the title names them
+REFERENCE, MASK = "#56B4E9", "#E69F00"
+NAMES = {REFERENCE: "blue", MASK: "orange"}
 OPPOSITE = {"R": "L", "L": "R", "A": "P", "P": "A", "S": "I", "I": "S"}
 
 
@@ -34,10 +32,12 @@ class Panel:
 
 
 def plot_contours(
-    panels: Sequence[Panel], path: Path, title: str = "reference in blue, segmentation in orange"
+    panels: Sequence[Panel], path: Path, subject: str = "", reference: str = "reference", mask: str = "segmentation"
 ) -> None:
     """Draw a panel per scan: the slice with most of the reference, the reference in blue, the mask in orange, and
     letters of where its edges point (R, L, A, P, S, I). Written atomically as PNG.
+
+    subject, reference, mask: what the title says is shown, and what the two kinds of contours are.
     """
     from matplotlib.figure import Figure
 
@@ -54,7 +54,7 @@ def plot_contours(
         )
         across = int(np.argmin(extents))  # the longer sides of the structure show in the other two
         index = int(np.argmax(np.moveaxis(panel.reference > 0, across, 0).sum((1, 2))))
-        image, reference, mask = (np.take(array, index, across) for array in (panel.image, panel.reference, panel.mask))
+        image, true, found = (np.take(array, index, across) for array in (panel.image, panel.reference, panel.mask))
         axis.imshow(
             image,
             cmap="gray",
@@ -62,14 +62,15 @@ def plot_contours(
             vmin=float(np.percentile(image, 1)),
             vmax=float(np.percentile(image, 99)),
         )
-        for values, colour in ((mask, MASK), (reference, REFERENCE)):  # the reference above
+        for values, colour in ((found, MASK), (true, REFERENCE)):  # the reference above
             if values.any():
                 axis.contour(values, levels=np.arange(0.5, max(2, values.max())), colors=colour, linewidths=1)
         for letter, place in edge_letters(panel.orientation, across).items():
             axis.text(*place, letter, transform=axis.transAxes, color="white", fontsize=9, ha="center", va="center",
                       bbox={"facecolor": "black", "alpha": 0.6, "pad": 1, "linewidth": 0})  # fmt: skip
         axis.set_title(panel.title, fontsize=9)
-    figure.suptitle(title)
+    of = f"{subject}: " if subject else ""
+    figure.suptitle(f"{of}{reference} in {NAMES[REFERENCE]}, {mask} in {NAMES[MASK]}")
     write_atomically(path, lambda temporary: figure.savefig(temporary, dpi=90, format="png"))
 
 

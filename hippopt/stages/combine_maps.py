@@ -117,7 +117,9 @@ def combine_maps(inputs: CombiningInputs, console: Console) -> list[Row]:
         plot_contours(
             shown,
             inputs.preview,
-            "combined maps, painted as a T1 scan: left hippocampus in green, amygdala and ventricles in red",
+            "combined maps, painted as a T1 scan",
+            "left hippocampus",
+            "amygdala and ventricles",
         )
     return rows
 

@@ -32,6 +32,20 @@ def test_reference_and_mask_are_drawn(tmp_path: Path) -> None:
     assert blue > 50 and orange == 0
 
 
+def test_the_title_names_the_colours_that_are_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By hue: what is called blue has most blue, what is called orange most red; whatever the sheet shows."""
+    titles: list[str] = []
+    monkeypatch.setattr("matplotlib.figure.Figure.suptitle", lambda self, title: titles.append(title))
+    panel = Panel("scan", np.zeros((4, 4, 4)), np.zeros((4, 4, 4), np.uint8), np.zeros((4, 4, 4), np.uint8))
+    plot_contours([panel], tmp_path / "sheet.png")
+    plot_contours([panel], tmp_path / "sheet.png", "maps", "left hippocampus", "neighbours")
+    assert titles == [
+        "reference in blue, segmentation in orange",
+        "maps: left hippocampus in blue, neighbours in orange",
+    ]
+    assert np.argmax(to_rgb(REFERENCE)) == 2 and np.argmax(to_rgb(MASK)) == 0
+
+
 def test_colours_are_apart_for_colour_blind_eyes() -> None:
     """Without red cones, and without green ones (Viénot, Brettel
     and Mollon 1999, on linear RGB), the two still differ by far.
