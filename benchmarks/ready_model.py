@@ -1,12 +1,12 @@
 """What does the model that ships do on whole brains that it never saw? Dice of either side, swaps, volumes, seconds.
 
     python -m benchmarks.ready_model IMAGES LABELS [--model NAME|FILE] [--cases N] [--copies NAME ...]
-    python -m benchmarks.ready_model --time [--model NAME|FILE]
+    python -m benchmarks.ready_model --time SCAN [--model NAME|FILE]
 
 IMAGES, LABELS: folders of the same file names, such as MALC 2012's, whose hippocampi are 48 (left) and 47 (right); no
 scan of it was trained or chosen on. Besides each scan as it is: the same brain in a made-up skull and scalp, and the
-copies of whole_brain.py that --copies names ("all" for every one). --time: a 240^3 and a 512 x 512 x 400 head, each in
-a process of its own: seconds and peak memory, start-up included.
+copies of whole_brain.py that --copies names ("all" for every one). --time: SCAN, of a whole head, resampled to 240^3
+and to 512 x 512 x 400 voxels, each in a process of its own: seconds and peak memory, start-up included.
 """
 
 import argparse
@@ -94,24 +94,39 @@ def show(name: str, rows: list[dict[str, Any]]) -> None:
     )
 
 
-def timed(model: str | None) -> None:
-    """Predict a head of each size from the command line, and print what that took."""
-    from benchmarks.predict_memory import write_head
+def resampled(source: Path, target: Path, shape: tuple[int, int, int], spacing_mm: float) -> None:
+    """Write the scan, linearly interpolated, as int16 on (X, Y, Z) voxels around its own middle."""
+    import SimpleITK as sitk
 
+    scan = sitk.ReadImage(str(source))
+    middle = scan.TransformContinuousIndexToPhysicalPoint([(count - 1) / 2 for count in scan.GetSize()])
+    axes = np.array(scan.GetDirection()).reshape(3, 3)
+    grid = sitk.ResampleImageFilter()
+    grid.SetSize(shape)
+    grid.SetOutputSpacing((spacing_mm,) * 3)
+    grid.SetOutputDirection(scan.GetDirection())
+    grid.SetOutputOrigin((np.array(middle) - axes @ ((np.array(shape) - 1) / 2 * spacing_mm)).tolist())
+    sitk.WriteImage(sitk.Cast(sitk.Clamp(grid.Execute(scan), sitk.sitkFloat32, 0, 32767), sitk.sitkInt16), str(target))
+
+
+def timed(scan: Path, model: str | None) -> None:
+    """Predict the scan at each size from the command line, and print what that took and what was found."""
     with tempfile.TemporaryDirectory() as folder:
         for number, (name, (shape, spacing)) in enumerate(HEADS.items()):
-            scan, empty = Path(folder) / f"head{number}.nii.gz", Path(folder) / f"ws{number}"
-            write_head(scan, shape[::-1], spacing)
-            empty.mkdir()
-            command = [sys.executable, "-m", "hippopt.cli.predict", "-i", str(scan), "-o", f"{folder}/out{number}"]
+            head, out, empty = Path(folder) / f"{number}.nii.gz", Path(folder) / f"out{number}", Path(folder) / "empty"
+            resampled(scan, head, shape, spacing)
+            empty.mkdir(exist_ok=True)
+            command = [sys.executable, "-m", "hippopt.cli.predict", "-i", str(head), "-o", str(out)]
             command += ["--root", str(empty), "--device", "cpu", *(["--model", model] if model else [])]
             began, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
-            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            subprocess.run(command, capture_output=True, text=True, check=True)
             wall, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
             cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+            rows = [line.split("\t") for line in (out / "volumes.tsv").read_text().splitlines()]
+            found = ", ".join(row[rows[0].index("volume_mm3")] for row in rows[1:])
             print(
-                f"{name:<26} exit {done.returncode}, {wall:6.1f} s, {cpu:6.1f} CPU-seconds, at most"
-                f" {after.ru_maxrss / 1e6:.2f} GB so far"
+                f"{name:<26} {wall:6.1f} s, {cpu:6.1f} CPU-seconds, at most {after.ru_maxrss / 1e6:.2f} GB so far;"
+                f" mm3: {found}"
             )
 
 
@@ -124,14 +139,14 @@ def main() -> None:
     parser.add_argument("--cases", type=int)
     parser.add_argument("--copies", nargs="*", default=[])
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--time", action="store_true")
+    parser.add_argument("--time", type=Path, metavar="SCAN")
     parser.add_argument("--table", type=Path, help="write a row per scan and copy as CSV")
     options = parser.parse_args()
     if options.time:
-        timed(options.model)
+        timed(options.time, options.model)
         return
     if options.images is None or options.labels is None:
-        parser.error("give IMAGES and LABELS, or --time")
+        parser.error("give IMAGES and LABELS, or --time SCAN")
     import pandas as pd
     import torch
 

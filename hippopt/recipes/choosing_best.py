@@ -15,7 +15,6 @@ from hippopt.artifacts.postprocessing import Postprocessing
 from hippopt.console import Console, counted
 from hippopt.errors import StaleArtifactError
 from hippopt.networks.device import choose_device
-from hippopt.networks.lean_import import import_monai
 from hippopt.networks.restoring import read_card
 from hippopt.planned_dataset import PlannedDataset
 from hippopt.recipes.chosen_run import adapters_of
@@ -118,7 +117,6 @@ def _scores(
             f"{workspace.fingerprint(dataset)}: not of the scans that run {lead.name} was trained on; restore it, or"
             " train the runs anew"
         )
-    import_monai()
     planned = PlannedDataset(workspace, dataset, lead.plan, fingerprint)
     entries = check_cache(planned)
     folds = []

@@ -21,7 +21,6 @@ from hippopt.errors import OutputError, UsageError, WeightsError
 from hippopt.networks.base_files import base_file, is_shipped, read_base
 from hippopt.networks.device import bfloat16_pays
 from hippopt.networks.heads import similar_classes
-from hippopt.networks.lean_import import import_monai
 from hippopt.networks.tensor_files import file_sha256
 from hippopt.planning.ready_model import ready_plan
 from hippopt.recipes.chosen_run import chosen_run
@@ -124,7 +123,6 @@ def calibrate(workspace: Workspace, request: MakingRequest, base: BaseCard, unse
     if base.synthesis is None:
         console.say("the base says nothing of how its scans were made: no predicted Dice, no usual contrast")
         return
-    import_monai()
     chosen = chosen_run(workspace, DATASET, request.name, None, console)
     opened = open_run(chosen, torch.device("cpu"), "last", False, SilentConsole())
     maps = read_map_files(

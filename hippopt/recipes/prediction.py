@@ -21,7 +21,6 @@ from hippopt.inference.request import PredictionRequest
 from hippopt.inference.segmentation import Wanted
 from hippopt.jobs.array_tasks import part_number
 from hippopt.networks.device import choose_device
-from hippopt.networks.lean_import import import_monai
 from hippopt.networks.restoring import read_card
 from hippopt.recipes.chosen_run import ChosenRun, choose_run, chosen_run
 from hippopt.recipes.open_run import open_run
@@ -83,7 +82,6 @@ def segment_batch(chosen: ChosenRun, batch: Batch, request: PredictionRequest, c
     """
     plan, scans, part = chosen.plan, batch.scans, batch.part
     device, note = choose_device(request.device)
-    import_monai()
     opened = open_run(chosen, device, request.checkpoint, request.tta, console)
     console.say(f"{chosen.text}, {note}: {counted(len(scans), 'scan')}")
     standards = with_head_sizes(opened.standards, request.head_size, batch.scans, console)

@@ -14,7 +14,6 @@ from hippopt.artifacts.weights import BaseCard
 from hippopt.console import Console, SilentConsole
 from hippopt.errors import HippoptError
 from hippopt.networks.device import choose_device
-from hippopt.networks.lean_import import import_monai
 from hippopt.recipes.chosen_run import ChosenRun
 from hippopt.scoring.tables import read_case_table, write_csv
 from hippopt.stages.adopt_base import load_known_base
@@ -70,7 +69,6 @@ def _scores(
     wanted = [case for case in dataset.cases if case.id in set(cases)]
     plan: Plan = run.plan
     foreground = {name: value for name, value in plan.labels.items() if value}
-    import_monai()
     with tempfile.TemporaryDirectory() as folder:
         segment_by_base(base, plan, wanted, Path(folder), choose_device("auto")[0], console)
         names = LabelNames(foreground, {case.id: case.subject for case in wanted})

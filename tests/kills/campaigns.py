@@ -165,7 +165,8 @@ def import_all() -> None:
     for name in ("recipes.training", "recipes.prediction", "recipes.pretraining", "recipes.model_files",
                  "recipes.planning", "comparison.compare"):  # fmt: skip
         importlib.import_module(f"hippopt.{name}")
-    importlib.import_module("hippopt.networks.lean_import").import_monai()
+    importlib.import_module("hippopt.networks.lean_import").import_monai_lean()
+    importlib.import_module("monai")
     draw_into_files()
     importlib.import_module("hippopt.stages.train_fold").plot_progress = lambda *_: None  # half of a tiny epoch
 
