@@ -17,6 +17,7 @@ FOLDER_PATTERN = re.compile(r"^Dataset(\d{3})_(.+)$")
 CHANNEL = re.compile(r"^(.+)_(\d{4})$")
 FILE_ENDINGS = (".nii.gz", ".nii", ".seg.nrrd", ".nrrd", ".nhdr", ".mha", ".mhd", ".mgz", ".mgh", ".img", ".hdr")
 
+MEAN_FOREGROUND = "mean foreground"  # of the rows of score tables, what stands for all labels together
 KINDS = ".nii.gz, .nii, .nrrd, .nhdr, .mha, .mhd, .mgz, .hdr/.img"
 
 

@@ -17,6 +17,7 @@ StackName = Literal["attention", "mlp_up", "mlp_down", "convolutions"]
 TRANSFORMER_STACKS: tuple[StackName, ...] = ("attention", "mlp_up", "mlp_down")
 CONVOLUTIONS: StackName = "convolutions"
 STACKS: tuple[StackName, ...] = (*TRANSFORMER_STACKS, CONVOLUTIONS)
+CLIP_PERCENTILES = (0.5, 99.5)  # of every plan and every synthetic scan that hippopt makes, as nnU-Net's for CT
 LAYERS = 12  # transformer blocks, fixed by MONAI's UNETR
 ALSO_TRAINED = ("decoder", "head", "norms", "encoders")
 AUGMENTATION_RANGES = (

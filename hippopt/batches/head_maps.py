@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hippopt.artifacts.dataset import image_files
+from hippopt.artifacts.triples import box_slices
 from hippopt.batches.label_maps import HEAD, TARGET, LabelTable, hold_out_last, read_values, tissue_index
 from hippopt.console import Console
 from hippopt.errors import DatasetError, HippoptError
@@ -133,8 +134,7 @@ def _headed(values: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
     """The box of all that is not background."""
     from hippopt.imaging.mask_parts import bounding_box
 
-    start, size = bounding_box(values > 0) or ((0, 0, 0), values.shape)
-    return values[tuple(slice(first, first + count) for first, count in zip(start, size, strict=True))]
+    return values[box_slices(*(bounding_box(values > 0) or ((0, 0, 0), values.shape)))]
 
 
 def _shares(inside: BinaryMask, every: list[int]) -> npt.NDArray[np.uint8]:

@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor
 
+from hippopt.artifacts.plan import CLIP_PERCENTILES
 from hippopt.artifacts.synthesis import SynthesisSettings
 from hippopt.batches.label_maps import ANTERIOR, HEAD, POSTERIOR, LabelMap, LabelMaps
 from hippopt.batches.patches import JITTER_VOXELS
@@ -213,7 +214,7 @@ class Synthesiser:
         inside = seen[seen != 0] if draw.strip else seen.flatten()
         if inside.numel() < 2:
             inside = seen.flatten()
-        low, high = torch.quantile(inside[::QUANTILE_STRIDE], torch.tensor([0.005, 0.995], device=self.device))
+        low, high = torch.quantile(inside[::QUANTILE_STRIDE], torch.tensor(CLIP_PERCENTILES, device=self.device) / 100)
         clipped = inside.clamp(low, high)
         scaled = (seen.clamp(low, high) - clipped.mean()) / clipped.std().clamp(min=1e-6)
         if draw.strip:

@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor
 
+from hippopt.artifacts.plan import CLIP_PERCENTILES
 from hippopt.artifacts.synthesis import HeadSynthesis, SynthesisSettings
 from hippopt.batches.head_maps import BRAIN, FLUID, FULL, HeadMap, HeadMaps
 from hippopt.batches.locator_batches import FILLED
@@ -21,7 +22,6 @@ from hippopt.batches.tissue_intensities import draw_intensities
 from hippopt.imaging.arrays import Values
 from hippopt.imaging.rotations import rotation
 
-CLIP = (0.005, 0.995)
 LEAST_VOXELS = 64  # of a field of view that are to be normalised
 
 
@@ -199,7 +199,7 @@ def _normalised(image: Tensor, share: Tensor, settings: HeadSynthesis, rng: np.r
     gain, offset = float(rng.uniform(*settings.gain)), float(rng.uniform(-1, 1) * settings.offset)
     if inside.numel() < LEAST_VOXELS:
         return torch.zeros_like(image)
-    low, high = torch.quantile(inside[:: max(1, inside.numel() // 20000)], torch.tensor(CLIP))
+    low, high = torch.quantile(inside[:: max(1, inside.numel() // 20000)], torch.tensor(CLIP_PERCENTILES) / 100)
     clipped = inside.clamp(low, high)
     scaled = (image.clamp(low, high) - clipped.mean()) / clipped.std().clamp(min=1e-6)
     return (scaled * gain + offset) * share

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from hippopt.artifacts.triples import Voxels
+from hippopt.artifacts.triples import Voxels, box_slices
 from hippopt.imaging.arrays import BinaryMask, LabelMask
 
 
@@ -16,6 +16,11 @@ def bounding_box(mask: BinaryMask) -> tuple[Voxels, Voxels] | None:
         starts.append(int(line[0]))
         sizes.append(int(line[-1] - line[0] + 1))
     return (starts[0], starts[1], starts[2]), (sizes[0], sizes[1], sizes[2])
+
+
+def around(mask: BinaryMask) -> tuple[slice, slice, slice]:
+    """Where the box of the true voxels of a (Z, Y, X) mask lies; of no voxels when there are none."""
+    return box_slices(*(bounding_box(mask) or ((0, 0, 0), (0, 0, 0))))
 
 
 def dice(first: BinaryMask, second: BinaryMask) -> float:
@@ -36,7 +41,6 @@ def keep_largest_parts(values: LabelMask) -> None:
     """Leave the largest 26-connected part of each value of a mask (Z, Y, X) but 0, in place."""
     for value in np.unique(values)[np.unique(values) != 0]:
         inside = values == value
-        start, size = bounding_box(inside) or ((0, 0, 0), values.shape)
-        box = tuple(slice(first, first + count) for first, count in zip(start, size, strict=True))
+        box = around(inside)
         own = inside[box]
         values[box][own & ~largest_part(own)] = 0

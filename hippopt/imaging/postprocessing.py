@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hippopt.artifacts.postprocessing import Postprocessing
+from hippopt.artifacts.triples import box_slices
 from hippopt.imaging.arrays import BinaryMask, LabelMask, Whole
 from hippopt.imaging.mask_parts import bounding_box, largest_part
 
@@ -31,7 +32,7 @@ def postprocess(
     box = None if settings.nothing else bounding_box(mask != 0)
     if box is None:
         return mask
-    where = tuple(slice(first, first + count) for first, count in zip(*box, strict=True))
+    where = box_slices(*box)
     tidy = mask.copy()
     part = tidy[where]  # a view: what is changed in it changes in `tidy`
     for values in structures:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from hippopt.artifacts.grid import Grid
 from hippopt.artifacts.plan import NormalisationSettings, Plan
 from hippopt.artifacts.properties import CaseProperties
+from hippopt.artifacts.triples import box_slices
 from hippopt.imaging import resampling
 from hippopt.imaging.arrays import (
     ClassMap,
@@ -173,9 +174,7 @@ def on_ras_axes(image: Image, grid: Grid, plan: Plan) -> tuple[Image, Grid | Non
     if straight is None:
         return to_ras(image, grid), None, []
     box = bounding_box((image != 0).any(0)) if plan.crop == "nonzero" else None
-    inside = (
-        tuple(slice(first, first + count) for first, count in zip(*box, strict=True)) if box else (slice(None),) * 3
-    )
+    inside = box_slices(*box) if box else (slice(None),) * 3
     scales = [measure(values[inside], plan.normalisation) for values in image]
     return (
         straightened_image(image, grid, straight, "nonzero" in (plan.crop, plan.normalisation.region)),
@@ -203,10 +202,7 @@ def properties_of(ras: Image, grid: Grid, plan: Plan, straight: Grid | None = No
 
 def crop_window(properties: CaseProperties) -> tuple[slice, slice, slice]:
     """The box kept of the RAS image."""
-    z, y, x = (
-        slice(first, first + count) for first, count in zip(properties.crop_start, properties.crop_shape, strict=True)
-    )
-    return (z, y, x)
+    return box_slices(properties.crop_start, properties.crop_shape)
 
 
 def restore_probabilities(probabilities: Probabilities, properties: CaseProperties) -> Probabilities:

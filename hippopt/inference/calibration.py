@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from hippopt.artifacts.calibration import LEAST_CASES, LEAST_FOLDS, Calibration, CalibrationQuality
+from hippopt.artifacts.dataset import MEAN_FOREGROUND
 from hippopt.imaging.arrays import Numbers
 from hippopt.inference.signal_table import SignalTable
 from hippopt.inference.signals import SIGNALS, Signals
@@ -25,7 +26,6 @@ from hippopt.inference.signals import SIGNALS, Signals
 PENALTY = 5.0  # of the ridge, on standardised signals: as much as five cases
 LEVEL = 0.95  # of the volume interval
 LEAST_ERROR = 0.01  # 1 - predicted Dice counts as at least this much
-OVER_LABELS = "mean foreground"
 
 
 @dataclass(frozen=True)
@@ -167,7 +167,7 @@ def _qualities(table: SignalTable, unseen: Numbers, by_mean: Numbers, covered: N
             whole.append((table.dice[rows].mean(), unseen[rows].mean(), by_mean[rows].mean()))
     if whole and len(found) > 1:
         dice, predicted, mean = np.array(whole).T
-        found.append(_quality(OVER_LABELS, dice, predicted, mean, covered))
+        found.append(_quality(MEAN_FOREGROUND, dice, predicted, mean, covered))
     return found
 
 

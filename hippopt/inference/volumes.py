@@ -13,6 +13,7 @@ from hippopt.artifacts.cohort import Cohort
 from hippopt.artifacts.head_sizes import HeadSizes
 from hippopt.artifacts.model_file import UsualContrast
 from hippopt.artifacts.plan import Plan
+from hippopt.artifacts.triples import box_slices
 from hippopt.files.scan import Scan
 from hippopt.imaging.arrays import BinaryMask, LabelMask
 from hippopt.imaging.head_size import head_size
@@ -171,7 +172,7 @@ def _describe(inside: BinaryMask) -> tuple[int, int, bool]:
     found = bounding_box(inside)
     if found is None:
         return 0, 0, False
-    part = inside[tuple(slice(first, first + count) for first, count in zip(*found, strict=True))]
+    part = inside[box_slices(*found)]
     return int(np.count_nonzero(part)), int(ndimage.label(part, np.ones((3, 3, 3)))[1]), touches_edge(inside)
 
 

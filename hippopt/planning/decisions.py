@@ -7,6 +7,7 @@ import msgspec
 
 from hippopt.artifacts.fingerprint import Fingerprint
 from hippopt.artifacts.plan import (
+    CLIP_PERCENTILES,
     NetworkSettings,
     NormalisationSettings,
     Plan,
@@ -102,7 +103,7 @@ def decide(
         sides=fingerprint.sides,
         target_spacing_mm=spacing,
         crop=crop,
-        normalisation=NormalisationSettings(scheme="zscore", region=region, clip_percentiles=(0.5, 99.5)),
+        normalisation=NormalisationSettings(scheme="zscore", region=region, clip_percentiles=CLIP_PERCENTILES),
         largest_scan_mm=_largest_scan(fingerprint, crop),
         patch_size=patch,
         batch_size=batch,

@@ -7,6 +7,7 @@ import numpy as np
 from hippopt.artifacts.codec import content_hash
 from hippopt.artifacts.methods import default_rates
 from hippopt.artifacts.plan import (
+    CLIP_PERCENTILES,
     PLANNED_ADAPTER,
     LocatorSettings,
     NormalisationSettings,
@@ -70,7 +71,7 @@ def ready_plan(
         sides=SIDES,  # type: ignore[arg-type]
         target_spacing_mm=_finer(card.spacing_mm or (1.0, 1.0, 1.0)),
         crop="nonzero",
-        normalisation=NormalisationSettings(scheme="zscore", region="nonzero", clip_percentiles=(0.5, 99.5)),
+        normalisation=NormalisationSettings(scheme="zscore", region="nonzero", clip_percentiles=CLIP_PERCENTILES),
         largest_scan_mm=LARGEST_MM,
         patch_size=card.patch_size,
         batch_size=2,

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from hippopt.artifacts.codec import load_record, write_bytes
+from hippopt.artifacts.dataset import MEAN_FOREGROUND
 from hippopt.artifacts.fingerprint import Fingerprint
 from hippopt.artifacts.plan import Plan
 from hippopt.artifacts.plan_rules import default_method
@@ -29,7 +30,7 @@ from hippopt.recipes.prediction import predict_scans
 from hippopt.recipes.training import train_folds
 from hippopt.reporting.contours import Panel, plot_contours
 from hippopt.reporting.scores import say_summary
-from hippopt.scoring.tables import MEAN_FOREGROUND, summarise, write_csv
+from hippopt.scoring.tables import summarise, write_csv
 from hippopt.stages.evaluate import LabelNames, evaluate
 from hippopt.stages.import_dataset import ImportRequest, import_dataset
 from hippopt.training.request import TrainingRequest

@@ -3,13 +3,12 @@
 import math
 from typing import TYPE_CHECKING
 
+from hippopt.artifacts.dataset import MEAN_FOREGROUND
 from hippopt.artifacts.model_file import LEAST_SUBJECTS
 from hippopt.console import Console, counted
 
 if TYPE_CHECKING:
     import pandas as pd
-
-MEAN_FOREGROUND = "mean foreground"  # the row of that name in hippopt.scoring.tables
 
 
 def say_summary(summary: "pd.DataFrame", console: Console) -> float:

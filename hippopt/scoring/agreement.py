@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from hippopt.artifacts.dataset import MEAN_FOREGROUND
 from hippopt.imaging.arrays import Numbers
-from hippopt.scoring.tables import MEAN_FOREGROUND
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from hippopt.artifacts.dataset import MEAN_FOREGROUND
 from hippopt.scoring.statistics import bootstrap_interval, holm, paired_difference, subject_means
-from hippopt.scoring.tables import MEAN_FOREGROUND
 
 SCORES = ("dice", "hd95_mm", "nsd_1mm")
 CASE_SCORES = ("case", "subject", *SCORES)

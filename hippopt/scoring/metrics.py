@@ -22,7 +22,7 @@ from scipy.spatial import KDTree
 
 from hippopt.errors import DatasetError
 from hippopt.imaging.arrays import BinaryMask, LabelMask, Numbers
-from hippopt.imaging.mask_parts import dice
+from hippopt.imaging.mask_parts import around, dice
 
 NSD_TOLERANCE_MM = 1.0
 # Spacings come from float32 headers: a voxel of "1 mm" may be 1.0000001 mm, and must not fall outside 1 mm for that.
@@ -74,7 +74,7 @@ def score_case(
     if 0 in labels.values():
         raise ValueError(f"labels name the background (value 0): {dict(labels)}")
     _check(prediction, reference, spacing_mm)
-    box = _bounding_box((prediction != 0) | (reference != 0))
+    box = around((prediction != 0) | (reference != 0))
     prediction, reference = prediction[box], reference[box]
     return [score_label(name, prediction == value, reference == value, spacing_mm) for name, value in labels.items()]
 
@@ -128,7 +128,7 @@ def directed_distances_mm(
 
 def surface_points_mm(mask: BinaryMask, spacing_mm: Sequence[float]) -> Numbers:
     """Surface voxels of a bool mask (Z, Y, X), as (N, 3) positions in mm from voxel (0, 0, 0)."""
-    box = _bounding_box(mask)
+    box = around(mask)
     inside = mask[box]
     # default structuring element: the 6-neighbourhood; border_value 0: beyond the box lies outside
     surface = inside & ~binary_erosion(inside)
@@ -163,17 +163,6 @@ def _nearest(points: Numbers, targets: Numbers) -> Numbers:
     # points on a grid fill space evenly, so that the tree needs no balancing: built several times quicker, same answers
     distances: Numbers = KDTree(targets, balanced_tree=False, compact_nodes=False).query(points)[0]
     return distances
-
-
-def _bounding_box(mask: BinaryMask) -> tuple[slice, ...]:
-    """The smallest box around the True voxels, without a margin: none is needed, as outside the box counts
-    as outside.
-    """
-    box = []
-    for axis in range(mask.ndim):
-        where = np.flatnonzero(mask.any(axis=tuple(other for other in range(mask.ndim) if other != axis)))
-        box.append(slice(int(where[0]), int(where[-1]) + 1) if len(where) else slice(0, 0))
-    return tuple(box)
 
 
 def _check(prediction: npt.NDArray[Any], reference: npt.NDArray[Any], spacing_mm: Sequence[float]) -> None:

@@ -11,11 +11,11 @@ import pandas as pd
 
 from hippopt.artifacts.codec import atomic_path
 from hippopt.artifacts.codec import write_json as write_plain_json
+from hippopt.artifacts.dataset import MEAN_FOREGROUND
 from hippopt.errors import DatasetError
 from hippopt.scoring.metrics import EMPTY_RULE, LabelScore
 from hippopt.scoring.statistics import N_RESAMPLES, bootstrap_interval, subject_means
 
-MEAN_FOREGROUND = "mean foreground"
 METRICS = tuple(field.name for field in fields(LabelScore) if field.name not in ("label", "note"))
 CASE_COLUMNS = ("case", "subject", "label", *METRICS, "note")
 SUMMARY_COLUMNS = (

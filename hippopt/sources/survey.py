@@ -14,6 +14,7 @@ import numpy.typing as npt
 from hippopt.artifacts.dataset import Case, Dataset
 from hippopt.artifacts.fingerprint import Box, CaseFingerprint, ChannelStatistics, FileStamp, LabelStatistics
 from hippopt.artifacts.grid import Grid
+from hippopt.artifacts.triples import box_slices
 from hippopt.console import counted
 from hippopt.errors import ImageError
 from hippopt.files.image_io import read_scan
@@ -240,7 +241,7 @@ def _label_statistics(mask: BinaryMask, spacing: tuple[float, float, float], vox
     if found is None:
         return LabelStatistics(voxels=0, volume_mm3=0.0, centroid_mm=None, box=None, components=0)
     start, size = found
-    part = mask[tuple(slice(first, first + count) for first, count in zip(start, size, strict=True))]
+    part = mask[box_slices(start, size)]
     indices = np.nonzero(part)
     z, y, x = (
         round(float((index.mean() + first - (total - 1) / 2) * step), 3)

@@ -14,7 +14,7 @@ from torch import nn
 from hippopt import __version__
 from hippopt.artifacts.codec import content_hash, write_bytes, write_json
 from hippopt.artifacts.cohort import Cohort, Spread
-from hippopt.artifacts.plan import NormalisationSettings, Plan
+from hippopt.artifacts.plan import CLIP_PERCENTILES, NormalisationSettings, Plan
 from hippopt.artifacts.weights import AdapterCard, AsBase, BaseCard
 from hippopt.batches.head_maps import HeadMaps
 from hippopt.imaging.arrays import Numbers
@@ -109,7 +109,7 @@ def assemble_model(workspace: Workspace, run: str, parts: ModelParts) -> Adapter
         settings={"also_trained": list(plan.adapter.also_trained), "label_values": list(plan.label_values)},
         as_base=AsBase(
             classes=tuple(tuple(own) for own in similar_classes(card.class_names, plan.network_classes)),
-            normalisation=NormalisationSettings(scheme="zscore", region="nonzero", clip_percentiles=(0.5, 99.5)),
+            normalisation=NormalisationSettings(scheme="zscore", region="nonzero", clip_percentiles=CLIP_PERCENTILES),
             shifts=SHIFTS,
             smooth_voxels=SMOOTH_VOXELS,
             centred=True,  # as training has it (docs/experiments.md, "A second look from the middle")

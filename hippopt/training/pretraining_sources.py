@@ -9,7 +9,7 @@ from typing import Any, Literal
 import msgspec
 import torch
 
-from hippopt.artifacts.plan import NetworkSettings, NormalisationSettings
+from hippopt.artifacts.plan import CLIP_PERCENTILES, NetworkSettings, NormalisationSettings
 from hippopt.artifacts.plan_edits import apply_synthesis_settings
 from hippopt.artifacts.recorded_command import recorded_command
 from hippopt.artifacts.synthesis import SynthesisSettings
@@ -132,7 +132,7 @@ def synthetic_inputs(
         out_channels=len(CLASSES),
         patch_size=source.patch_size,
         spacing_mm=settings.spacing_mm,
-        normalisation=NormalisationSettings(scheme="zscore", region="image", clip_percentiles=(0.5, 99.5)),
+        normalisation=NormalisationSettings(scheme="zscore", region="image", clip_percentiles=CLIP_PERCENTILES),
         label_values=tuple(range(len(CLASSES))),
         seen_images=all_seen((), start),
         licence=source.licence,

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from hippopt.artifacts.calibration import Calibration, check_calibration
 from hippopt.artifacts.codec import decode, write_json
+from hippopt.artifacts.dataset import MEAN_FOREGROUND
 from hippopt.errors import DatasetError, PlanError
-from hippopt.inference.calibration import OVER_LABELS, fit_calibration, predicted_dice, volume_interval
+from hippopt.inference.calibration import fit_calibration, predicted_dice, volume_interval
 from hippopt.inference.signal_table import ScoredSignals, SignalTable, read_signals, write_signals
 from hippopt.inference.signals import Signals
 
@@ -50,8 +51,8 @@ def test_a_signal_that_tells_the_dice_is_found() -> None:
     calibration = fitted()
     assert np.argmax(calibration.weights) == 1
     quality = {row.label: row for row in calibration.quality}
-    assert set(quality) == {"front", "back", OVER_LABELS}
-    whole = quality[OVER_LABELS]
+    assert set(quality) == {"front", "back", MEAN_FOREGROUND}
+    whole = quality[MEAN_FOREGROUND]
     assert whole.cases == 40 and whole.spearman is not None and whole.spearman > 0.9
     assert whole.worst_tenth_auc is not None and whole.worst_tenth_auc > 0.9
     assert whole.mean_absolute_error < 0.3 * whole.error_of_mean

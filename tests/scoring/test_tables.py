@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from hippopt.artifacts.dataset import MEAN_FOREGROUND
 from hippopt.errors import DatasetError, OutputError
 from hippopt.scoring.metrics import EMPTY_RULE, LabelScore
 from hippopt.scoring.statistics import bootstrap_interval
 from hippopt.scoring.tables import (
     CASE_COLUMNS,
-    MEAN_FOREGROUND,
     METRICS,
     SUMMARY_COLUMNS,
     ScoredCase,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hippopt.artifacts.regions import LEFT, RIGHT
-from hippopt.artifacts.triples import Voxels
+from hippopt.artifacts.triples import Voxels, box_slices
 from hippopt.imaging.arrays import BinaryMask, LabelMask
 from hippopt.imaging.mask_parts import bounding_box, largest_part
 
@@ -71,7 +71,7 @@ def _unsided(values: tuple[int, ...], inside: BinaryMask, spacing_mm: tuple[floa
 def _region(name: str, values: tuple[int, ...], inside: BinaryMask, spacing_mm: tuple[float, float, float]) -> Region:
     whole = bounding_box(inside)
     assert whole is not None
-    around = tuple(slice(first, first + count) for first, count in zip(*whole, strict=True))
+    around = box_slices(*whole)
     main = bounding_box(largest_part(inside[around]))
     assert main is not None
     slices = []

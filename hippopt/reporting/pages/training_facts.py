@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pandas as pd
 
+from hippopt.artifacts.dataset import MEAN_FOREGROUND
 from hippopt.artifacts.plan import AdapterSettings, Plan
 from hippopt.artifacts.trained_words import trains_in_words
 from hippopt.artifacts.weights import AdapterCard
 from hippopt.errors import DatasetError
 from hippopt.reporting.pages.charts import VolumeAgreement
 from hippopt.reporting.pages.methods_text import MethodsFacts, Scored
-from hippopt.reporting.scores import MEAN_FOREGROUND
 
 
 def scored(summary: pd.DataFrame, metric: str) -> Scored:

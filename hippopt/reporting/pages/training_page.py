@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hippopt.artifacts.best import Best
+from hippopt.artifacts.dataset import MEAN_FOREGROUND
 from hippopt.reporting.best_table import difference_text
 from hippopt.reporting.pages import captions
 from hippopt.reporting.pages.charts import Chart, VolumeAgreement, bland_altman, line_chart
@@ -15,7 +16,6 @@ from hippopt.reporting.pages.cohort_table import Measure
 from hippopt.reporting.pages.plots import strip_plot
 from hippopt.reporting.pages.rendering import render, write_page
 from hippopt.reporting.pages.views import RegionView
-from hippopt.reporting.scores import MEAN_FOREGROUND
 
 if TYPE_CHECKING:
     import pandas as pd
