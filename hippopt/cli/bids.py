@@ -42,10 +42,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--suffix", default="T1w", metavar="SUFFIX", help="kind of scan to segment")
     parser.add_argument(
         "--model",
-        metavar="FILE|RUN",
+        metavar="FILE|NAME|RUN",
         help=(
-            "a file of hippopt_export, a run's folder, or DATASET/RUN of the workspace; may be left out where there is"
-            " only one"
+            "a file of hippopt_export, the name of a model that ships, a run's folder, or DATASET/RUN of the workspace;"
+            " may be left out where there is only one run, or none (then the model that ships is used)"
         ),
     )
     add_prediction_options(parser, "probability maps (_probseg)", "maps (_desc-entropy_probseg)")
