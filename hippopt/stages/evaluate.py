@@ -188,7 +188,7 @@ def _check_values(
     predictions: Path, labels: Path, pairs: Pairs, foreground: Mapping[str, int], names: LabelNames
 ) -> None:
     """Raises DatasetError where masks, or labels, hold values, but
-    none that is scored, or a value that is no label that is known.
+    none that is scored, or an unknown label value.
     """
     held = [_values(scans) for scans in ((mask for mask, _ in pairs.values()), (label for _, label in pairs.values()))]
     scored = set(foreground.values())

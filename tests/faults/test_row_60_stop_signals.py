@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM save the fold at the next safe place, and the command leaves 130 or 143."""
+"""Ctrl-C and SIGTERM save the fold at the next safe place, and the command exits with 130 or 143."""
 
 import os
 import signal

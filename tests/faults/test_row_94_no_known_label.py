@@ -1,5 +1,5 @@
-"""A value of a mask or a label that is no label that is known stops an
-evaluation and is named; a label that is absent everywhere is said.
+"""An unknown label value in a mask or a reference stops an evaluation and is named; a label that is absent everywhere is
+reported.
 """
 
 from pathlib import Path
