@@ -253,7 +253,7 @@ class Predictor:
             (*loaded.warnings, *found.warnings),
             found.uncertainty,
             found.probabilities,
-            loaded.scan,
+            scans[0],
         )
 
     @staticmethod

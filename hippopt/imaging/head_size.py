@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from hippopt.artifacts.grid import Grid
 from hippopt.imaging.arrays import BinaryMask, Image
+from hippopt.imaging.background import masked_value
 from hippopt.imaging.mask_parts import largest_part
 from hippopt.imaging.orientation import ras_triple, to_ras
 
@@ -22,7 +23,6 @@ STEP_MM = 2.0  # voxels are thinned to about this: a volume of litres needs no m
 LEAST_FIELD_MM = 100.0  # along each axis: no human brain fits less
 LEAST_MM3 = 500_000.0  # less is no whole brain
 LARGEST_BRAIN_MM3 = 2_200_000.0  # a masked remainder above it holds a scalp: no brain with its fluid is so large
-LEAST_BACKGROUND = 0.15  # share of voxels of one exact value that only masking makes
 HEAD_DEPTH_MM = 150.0  # below the vertex: about to the base of the skull
 LARGEST_CUT = (
     0.05  # share of a face of the field of view that may be tissue (a nose, an ear); more, and it is cut off there
@@ -81,12 +81,8 @@ def _masked_part(values: Image) -> BinaryMask | None:
     """The largest part that differs from the background, where that is one exact value, as masking makes
     it; else None.
     """
-    faces = np.concatenate([np.take(values, index, axis).ravel() for axis in range(3) for index in (0, -1)])
-    found, counts = np.unique(faces, return_counts=True)
-    background = values == found[counts.argmax()]
-    if counts.max() <= 0.5 * faces.size or float(background.mean()) < LEAST_BACKGROUND or background.all():
-        return None
-    return largest_part(~background, over_corners=False)
+    background = masked_value(values)
+    return None if background is None else largest_part(values != background, over_corners=False)
 
 
 def _filled(inside: BinaryMask) -> BinaryMask:

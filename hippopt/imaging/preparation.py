@@ -22,12 +22,13 @@ from hippopt.imaging.arrays import (
     class_dtype,
     value_dtype,
 )
+from hippopt.imaging.background import with_zero_background
 from hippopt.imaging.mask_parts import bounding_box
 from hippopt.imaging.orientation import from_ras, ras_shape, ras_triple, to_ras
-from hippopt.imaging.ringing import without_ringing
 from hippopt.imaging.straightening import Part, straight_for, straightened_image, straightened_label, tilted_parts
 
 SMALLEST_SHARE = float(np.finfo(np.float32).eps)  # of a value: the next one that float32 tells apart
+LOCATOR_VALUES = 25  # float32 values that a locator makes of each coarse voxel, as measured
 PIECE = 2**22  # values that are worked on at a time, of an image that has more
 
 
@@ -118,12 +119,16 @@ def preparation_bytes(grid: Grid, plan: Plan) -> float:
     """Estimated peak bytes of preparing a scan and of bringing class probabilities back to its grid.
 
     Of a scan that is located first, the whole is only read and measured: as float32, a copy for its percentiles, and
-    masks.
+    masks; and the locator sees all of it on its own voxels.
     """
     straight = straight_for(grid, plan.target_spacing_mm, plan.straighten_degrees)
     if plan.locator is not None:
         turned = math.prod(straight.shape) * (8.0 * len(plan.channel_names) + 4) if straight else 0.0
-        return math.prod(grid.shape) * (4.0 * len(plan.channel_names) + 4 + 4) + turned
+        coarse = resampling.resampled_shape(
+            ras_shape(grid), ras_triple(grid.spacing_mm, grid), (plan.locator.spacing_mm,) * 3
+        )
+        seen = math.prod(coarse) * 4.0 * (len(plan.channel_names) + LOCATOR_VALUES)
+        return math.prod(grid.shape) * (4.0 * len(plan.channel_names) + 4 + 4) + turned + seen
     shape = (
         straight.shape
         if straight
@@ -137,7 +142,7 @@ def preparation_bytes(grid: Grid, plan: Plan) -> float:
 
 def prepare(image: Image, grid: Grid, plan: Plan, label: LabelMask | None = None) -> PreparedCase:
     """image (C, Z, Y, X) and label (Z, Y, X; values as in the files), both on the file's axes -> PreparedCase."""
-    image = without_ringing(image, plan)[0]
+    image = with_zero_background(image, plan)[0]
     ras, straight, own = on_ras_axes(image, grid, plan)
     properties = properties_of(ras, grid, plan, straight)
     target, window = properties.prepared_shape, crop_window(properties)
@@ -168,7 +173,7 @@ def on_ras_axes(image: Image, grid: Grid, plan: Plan) -> tuple[Image, Grid | Non
     """((C, Z, Y, X) on RAS axes, its grid where the scan was straightened, then also the scales of the voxels that were
     acquired).
 
-    image: (C, Z, Y, X) on the file's axes, without ringing.
+    image: (C, Z, Y, X) on the file's axes, its background at 0.
     """
     straight = straight_for(grid, plan.target_spacing_mm, plan.straighten_degrees)
     if straight is None:

@@ -14,6 +14,7 @@ from hippopt.artifacts.plan import Plan
 from hippopt.artifacts.properties import CaseProperties
 from hippopt.artifacts.triples import Voxels
 from hippopt.imaging.arrays import BinaryMask, Image, Probabilities
+from hippopt.imaging.background import with_zero_background
 from hippopt.imaging.preparation import (
     PIECE,
     IntensityScale,
@@ -33,7 +34,6 @@ from hippopt.imaging.resampling import (
     resize_matrix,
     separate_axis,
 )
-from hippopt.imaging.ringing import without_ringing
 
 Slices = tuple[slice, slice, slice]
 
@@ -54,7 +54,7 @@ class ScanSource:
     """image: (C, Z, Y, X) on the file's axes, as read. Raises nothing: checks are the caller's."""
 
     def __init__(self, image: Image, grid: Grid, plan: Plan) -> None:
-        self.image, self.grid, self.plan = without_ringing(image, plan)[0], grid, plan
+        self.image, self.grid, self.plan = with_zero_background(image, plan)[0], grid, plan
         self.ras, straight, self._own_scales = on_ras_axes(self.image, grid, plan)
         self.properties: CaseProperties = properties_of(self.ras, grid, plan, straight)
         self.cropped = self.ras[(slice(None), *crop_window(self.properties))]

@@ -1,5 +1,6 @@
 """Read a scan for prediction and bring it to what the network sees. What is wrong with it is said or mended here."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -14,10 +15,10 @@ from hippopt.files.image_io import read_scan
 from hippopt.files.scan import Scan, turned_to
 from hippopt.files.scan_listing import ScanFiles
 from hippopt.imaging.arrays import Image
+from hippopt.imaging.background import with_zero_background
 from hippopt.imaging.memory_budget import check_memory
 from hippopt.imaging.orientation import ras_triple, to_ras
 from hippopt.imaging.preparation import preparation_bytes, prepare
-from hippopt.imaging.ringing import without_ringing
 from hippopt.imaging.scan_source import ScanSource
 from hippopt.imaging.straightening import TILT_DEGREES, tilt_degrees
 from hippopt.inference.locating import Located, locate, looks_everywhere
@@ -62,15 +63,14 @@ def prepare_scan(
     check_memory(first.path, first.grid.shape, preparation_bytes(first.grid, plan), memory_bytes)
     image, warnings = stacked(files, scans)
     seen_as = hash_arrays(to_ras(image, first.grid))
-    image, rings = without_ringing(image, plan)
-    if rings:
-        warnings.append(
-            f"{files.id}: values a little below 0, as interpolation leaves them around a stripped brain; what is near 0"
-            " is read as background"
-        )
+    image, notes = with_zero_background(image, plan)
+    if notes:
+        first = replace(first, array=image[0])
+        warnings += [f"{files.id}: {note}" for note in notes]
     warnings += _tilt_warnings(files.id, first.grid, plan)
     if plan.locator is not None:
-        return replace(_located(files, first, image, plan, locators, warnings), image_hash=seen_as)
+        seen = _located(files, first, image, plan, locators, memory_bytes)
+        return replace(seen, warnings=warnings + seen.warnings, image_hash=seen_as)
     prepared = prepare(image, first.grid, plan)
     empty = any(scale.constant for scale in prepared.scales)
     if empty:
@@ -130,14 +130,14 @@ def _located(
     image: Image,
     plan: Plan,
     locators: Sequence[nn.Module],
-    warnings: list[str],
+    memory_bytes: float,
 ) -> LoadedScan:
     """Only the windows of the located regions are made at full resolution; the whole where the locator is unsure."""
     assert plan.locator is not None
     source = ScanSource(image, scan.grid, plan)
     nothing = np.zeros((len(image), 0, 0, 0), np.float32)
     if any(scale.constant for scale in source.scales):
-        warnings.append(f"{files.id}: every voxel has one value; the mask is empty")
+        warnings = [f"{files.id}: every voxel has one value; the mask is empty"]
         return LoadedScan(files, scan, nothing, source.properties, warnings, True)
     located = locate(
         locators,
@@ -147,10 +147,13 @@ def _located(
         source.box,
         plan,
     )
-    whole = (
-        nothing if located.windows or not looks_everywhere(source.properties.prepared_shape, plan) else source.whole()
-    )
-    return LoadedScan(files, scan, whole, source.properties, warnings, False, located)
+    shape = source.properties.prepared_shape
+    everywhere = not located.windows and looks_everywhere(shape, plan)
+    if everywhere:
+        values = len(plan.channel_names) + 3 * len(plan.label_values)  # float32, as preparation_bytes counts them
+        check_memory(scan.path, scan.grid.shape, 4.0 * math.prod(shape) * values, memory_bytes)
+    whole = source.whole() if everywhere else nothing
+    return LoadedScan(files, scan, whole, source.properties, [], False, located)
 
 
 def _tilt_warnings(name: str, grid: Grid, plan: Plan) -> list[str]:

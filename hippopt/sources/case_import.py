@@ -18,7 +18,7 @@ from hippopt.files.label_reading import label_on_grid, read_label
 from hippopt.files.nifti_bytes import NiftiLayout, file_bytes, nifti_layout, split_volumes, zip_bytes
 from hippopt.files.nifti_reading import nifti_grid
 from hippopt.imaging.arrays import LabelMask
-from hippopt.sources.parcellation import Picks, count_values, listed_counts, pick, undeclared_values
+from hippopt.sources.parcellation import PICK, Picks, count_values, listed_counts, pick, undeclared_values
 from hippopt.sources.source_cases import SourceCase
 
 
@@ -40,12 +40,13 @@ class LabelScheme:
     """Which values labels have in the data set. picks: {name: numbers in the source}, empty to keep all values.
 
     declared: the values that a label may hold (None: any), asked only where `picks` is empty. named: {segment: value},
-    where the label files name their segments and no numbers are picked.
+    where the label files name their segments and no numbers are picked. remedy: for values that are not declared.
     """
 
     picks: Picks = field(default_factory=dict)
     declared: Sequence[int] | None = None
     named: dict[str, int] = field(default_factory=dict)
+    remedy: str = PICK
 
 
 def import_case(case: SourceCase, folder: Path, channels: int, scheme: LabelScheme) -> CaseOutcome:
@@ -148,7 +149,7 @@ def _store_label(
     if scheme.picks:
         write_mask(target, pick(label, scheme.picks), scan)
         return scan.grid.shape
-    outcome.faults += undeclared_values(path, outcome.counts, scheme.declared)
+    outcome.faults += undeclared_values(path, outcome.counts, scheme.declared, scheme.remedy)
     outcome.converted = scan.decimal
     layout = nifti_layout(path)
     if outcome.faults:

@@ -21,6 +21,8 @@ from hippopt.sources.segment_names import segment_names
 from hippopt.sources.source_cases import Source, SourceCase, clashing_ids
 from hippopt.sources.survey import CaseSurvey, same_stamps, survey_case
 
+SAVE_AGAIN = "save the mask in the space of its scan, as the program that corrected it had opened it"
+CORRECT_AGAIN = "correct the mask, or take its file out of the folder"
 MAPS = ("_probabilities", "_uncertainty")  # beside the masks of hippopt_predict
 T = TypeVar("T")
 R = TypeVar("R")
@@ -128,7 +130,10 @@ def stage_corrected(
         outcome = import_case(source, staged, channels, scheme)
         if outcome.faults:
             return CaseSurvey(source.id), notes, outcome.faults
-        survey = survey_case(staged_case(source.id, staged, channels), dataset)
+        case = staged_case(source.id, staged, channels)
+        survey = survey_case(case, dataset, SAVE_AGAIN)
+        survey.faults = [_as_given(line, source, case) for line in survey.faults]
+        survey.notes = [_as_given(line, source, case) for line in survey.notes]
         converted = [f"{source.label}: stored as decimals; written as whole numbers"] if outcome.converted else []
         return survey, [*notes, *outcome.notes, *converted, *survey.notes], survey.faults
 
@@ -152,11 +157,19 @@ def staged_case(name: str, folder: Path, channels: int) -> Case:
     return Case(id=name, subject=name, channels=images, label=str(folder / "labelsTr" / f"{name}.nii.gz"))
 
 
+def _as_given(line: str, source: SourceCase, case: Case) -> str:
+    """A line about a staged case, which is gone when it is read, with the names of the user's own files."""
+    own = (source.label, *source.images)
+    for staged, given in zip((case.label, *case.channels), own, strict=False):  # one file may hold all channels
+        line = line.replace(staged, str(given)).replace(Path(staged).name, given.name)
+    return line
+
+
 def _scheme(source: SourceCase, dataset: Dataset) -> tuple[LabelScheme, list[str], list[str]]:
     """(how the mask's values are read, notes, faults): by the names of
     its segments where it has names that the data set knows.
     """
-    declared = LabelScheme({}, list(dataset.labels.values()))
+    declared = LabelScheme({}, list(dataset.labels.values()), remedy=CORRECT_AGAIN)
     segments = segment_names(source.label)
     known = {name.casefold() for name in dataset.foreground}
     strange = [name for name in segments if name.casefold() not in known]

@@ -10,6 +10,7 @@ from hippopt.imaging.arrays import LabelMask, StoredMask, value_dtype
 
 Picks = Mapping[str, Sequence[int]]
 TABLE_SIZE = 1 << 16  # up to here a look-up table is faster than comparisons
+PICK = "declare them, or pick structures with --labels NAME=NUMBER"
 LARGEST_LABEL = 65535  # what a data set may declare
 SHOWN = 20
 
@@ -77,7 +78,9 @@ def pick(label: LabelMask, picks: Picks) -> StoredMask:
     return picked
 
 
-def undeclared_values(path: Path, counts: Mapping[int, int], declared: Iterable[int] | None) -> list[str]:
+def undeclared_values(
+    path: Path, counts: Mapping[int, int], declared: Iterable[int] | None, remedy: str = PICK
+) -> list[str]:
     """Faults: negative values, and those that are not `declared` (None: any from 0 to 65535 may occur)."""
     allowed = None if declared is None else set(declared)
     faults = []
@@ -89,10 +92,7 @@ def undeclared_values(path: Path, counts: Mapping[int, int], declared: Iterable[
     }
     if unknown:
         reason = f"above {LARGEST_LABEL}" if allowed is None else f"not in dataset.json's labels {sorted(allowed)}"
-        faults.append(
-            f"{path}: values {listed_counts(unknown)} are {reason}; declare them, or pick structures with --labels"
-            " NAME=NUMBER"
-        )
+        faults.append(f"{path}: values {listed_counts(unknown)} are {reason}; {remedy}")
     return faults
 
 

@@ -28,6 +28,7 @@ from hippopt.imaging.straightening import TILT_DEGREES, straight_for, straighten
 from hippopt.machine import machine_bytes
 from hippopt.sources.segment_names import other_values
 
+FIX_HEADERS = "if the voxels do match, run `hippopt_plan --fix-headers`"
 FEW_VOXELS = 5  # no structure, but a stray stroke of the brush
 BYTES_A_VOXEL = 24  # of each file while a case is surveyed: stored, as float32, as float64 for sums, and masks
 
@@ -37,7 +38,7 @@ class CaseSurvey:
     """What was found: a fingerprint where the case could be read, faults that stop a plan, notes that do not.
 
     on_zero: share of the labelled voxels that lie on image voxels of value 0. segments: names that the label file gives
-    its values.
+    its values. header_remedy: for a label whose affine alone differs.
     """
 
     case: str
@@ -46,6 +47,7 @@ class CaseSurvey:
     faults: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     segments: dict[str, int] = field(default_factory=dict)
+    header_remedy: str = ""
 
 
 def hash_arrays(*arrays: npt.NDArray[Any]) -> str:
@@ -71,9 +73,9 @@ def same_stamps(case: Case, seen: CaseFingerprint) -> bool:
     ]
 
 
-def survey_case(case: Case, dataset: Dataset) -> CaseSurvey:
+def survey_case(case: Case, dataset: Dataset, header_remedy: str = FIX_HEADERS) -> CaseSurvey:
     """Read and check one case. Never raises for what the files hold."""
-    survey = CaseSurvey(case.id)
+    survey = CaseSurvey(case.id, header_remedy=header_remedy)
     scans: list[Scan] = []
     for path in (*case.channels, case.label):
         try:
@@ -119,8 +121,7 @@ def _on_grid_of(first: Scan, other: Scan, bring: Callable[[Scan, Grid], Scan | N
     else:
         a, b = (np.round(np.array(scan.grid.affine)[:3], 4).tolist() for scan in (first, other))
         survey.faults.append(
-            f"{other.path}: its affine {b} differs from {a} of {first.path.name}; if the voxels do match, run"
-            " `hippopt_plan --fix-headers`"
+            f"{other.path}: its affine {b} differs from {a} of {first.path.name}; {survey.header_remedy}"
         )
     return other
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hippopt.recipes.ready_models import shipped_models
 from tests.synthetic import (
     Command,
     assert_only_failed,
@@ -67,3 +68,12 @@ def test_row_27_preprocessing_names_the_case(
         )
     assert_stopped(run_plan(run_command, workspace), "case_001", "GB of 0.1 GB", code=1)
     assert not list((workspace / "preprocessed").rglob("*.npy"))
+
+
+@pytest.mark.skipif(not shipped_models(), reason="this hippopt ships no model")
+def test_row_27_prediction_counts_what_a_locator_sees(tmp_path: Path, run_command: Command) -> None:
+    """Voxel sizes a thousand times too large make a field of view of hundreds of metres, on voxels of 4 mm."""
+    path = save_nifti(tmp_path / "scans" / "huge.nii.gz", blob_case(3)[0], np.diag([9e3, 9e3, 9e3, 1]))
+    (tmp_path / "empty").mkdir()
+    code, _, err = run_command("predict", "-i", path.parent, "-o", tmp_path / "out", "--root", tmp_path / "empty")
+    assert code == 1 and str(path) in err and "GB of" in err and "check its voxel size" in err

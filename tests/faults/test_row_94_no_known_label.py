@@ -1,5 +1,5 @@
-"""An unknown label value in a mask or a reference stops an evaluation and is named; a label that is absent everywhere is
-reported.
+"""An unknown label value in a mask or a reference stops an evaluation and is named; a label that is absent everywhere
+is reported.
 """
 
 from pathlib import Path

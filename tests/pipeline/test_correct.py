@@ -132,6 +132,23 @@ def test_masks_with_faults_change_nothing(workspace: Path, run_command: Command,
     assert contents(root / "raw_data") == before
 
 
+@pytest.mark.parametrize("fault", ["affine", "values"])
+def test_a_fault_names_the_users_own_file_and_a_remedy_that_helps(
+    workspace: Path, run_command: Command, fault: str
+) -> None:
+    """Staged copies are gone when the line is read, and a mask that was refused is nowhere that planning looks."""
+    given = workspace / "given"
+    corrected(given, 50, "later")
+    mask = given / "masks" / "later.nii.gz"
+    moved = np.array([[1, 0, 0, 5], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1.0]])
+    label = blob_case(50)[1]
+    save_nifti(mask, label * 3 if fault == "values" else label, None if fault == "values" else moved)
+    code, _, err = correct(run_command, workspace, given)
+    assert code == 1 and str(mask) in err and ".building" not in err and "labelsTr" not in err
+    assert "--fix-headers" not in err and "--labels" not in err
+    assert ("correct the mask" if fault == "values" else "save the mask in the space of its scan") in err
+
+
 def test_a_mask_without_scan_and_a_scan_under_anothers_name_are_refused(workspace: Path, run_command: Command) -> None:
     root, given = workspace, workspace / "given"
     corrected(given, 1, "case_002")
