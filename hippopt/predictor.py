@@ -1,5 +1,6 @@
 """Predictor: segment scans from Python. The same path as hippopt_predict, without files."""
 
+import os
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -81,6 +82,13 @@ class Prediction:
         return itk_of(self.mask, self.scan)
 
 
+def _one_thread() -> None:
+    """Let torch compute with one thread: a forked process has none of its parent's, and would wait for them forever."""
+    import torch
+
+    torch.set_num_threads(1)
+
+
 def _found(row: VolumeRow) -> str:
     """One label of a prediction in words."""
     low, high, dice = row.volume_low_mm3, row.volume_high_mm3, row.predicted_dice
@@ -114,6 +122,7 @@ class Predictor:
 
     def __init__(self, run: OpenRun, notes: Sequence[str]) -> None:
         self._run = run
+        self._process = os.getpid()
         self.notes = tuple(notes)  # what was said while loading: missing folds, no calibration, ...
 
     @property
@@ -216,7 +225,7 @@ class Predictor:
         uncertainty: bool = False,
         probabilities: bool = False,
     ) -> Prediction:
-        """Segment one scan.
+        """Segment one scan. In a process that was forked after loading, with one thread.
 
         Args:
             scan: a path, a SimpleITK or nibabel image, or a numpy array (Z, Y, X); a list of them, one per channel,
@@ -236,6 +245,8 @@ class Predictor:
             ImageError: the scan cannot be segmented.
             UsageError: it is not known how the array's voxels lie.
         """
+        if os.getpid() != self._process:
+            _one_thread()
         sources = list(scan) if isinstance(scan, list | tuple) else [scan]
         wanted = self._run.chosen.plan.channel_names
         if len(sources) != len(wanted):

@@ -56,6 +56,7 @@ def _work(options: argparse.Namespace, workspace: Workspace, console: TerminalCo
         raise UsageError("--jobs must be above 0")
     started = time.perf_counter()
     dataset = workspace.resolve(options.dataset)
+    from hippopt.recipes.trained_before import next_training
     from hippopt.stages.correct_dataset import CorrectionRequest, correct_dataset
 
     request = CorrectionRequest(
@@ -74,10 +75,7 @@ def _work(options: argparse.Namespace, workspace: Workspace, console: TerminalCo
         f"{dataset}: {counted(number['new'], 'new case')}, {number['changed']} replaced, {number['same']} as they were:"
         f" {workspace.dataset_folder(dataset)}"
     )
-    runs = workspace.runs(dataset)
-    folds = [fold for run in runs for fold in workspace.trained_folds(dataset, run) if fold.isdigit()]
-    train = f"hippopt_train {short} {'full-data' if runs and not folds else 'all'}"  # what can be gone on from
-    train += f" --continue-from {runs[0] if len(runs) == 1 else 'RUN'}" if runs else ""
+    train = next_training(workspace, dataset) or f"hippopt_train {short} all"
     console.say(
         f"done in {time.perf_counter() - started:.1f} s"
         + (f"; next: hippopt_plan {short}, then {train}" if changes else "")

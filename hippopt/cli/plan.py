@@ -56,7 +56,9 @@ def _work(options: argparse.Namespace, workspace: Workspace, console: TerminalCo
     if options.reset and options.overwrite:
         raise UsageError("--overwrite decides all keys again; leave --reset out, or --overwrite")
     started = time.perf_counter()
+    from hippopt.artifacts.corrections import read_corrections
     from hippopt.recipes.planning import PlanningRequest, plan_dataset
+    from hippopt.recipes.trained_before import next_training
 
     name = workspace.resolve(options.dataset)
     request = PlanningRequest(
@@ -76,7 +78,9 @@ def _work(options: argparse.Namespace, workspace: Workspace, console: TerminalCo
     if plan is not None:
         short = plan.schedule.base_share_of_one_scan > 0 and not plan.folds  # docs/experiments.md, length
         what = "all" if plan.folds else "full-data --steps 300" if short else "full-data"
-        following = f"; next: hippopt_train {workspace.short_name(name)} {what}"
+        grown = bool(read_corrections(workspace.dataset_folder(name)).cases)
+        train = next_training(workspace, name) if grown else None
+        following = f"; next: {train or f'hippopt_train {workspace.short_name(name)} {what}'}"
     console.say(f"done in {time.perf_counter() - started:.1f} s{following}")
 
 

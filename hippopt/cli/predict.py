@@ -131,9 +131,12 @@ def _work(options: argparse.Namespace, workspace: Workspace, console: TerminalCo
     else:
         failed = (merge_scans if options.merge else predict_scans)(workspace, dataset, request, console)
     if options.report:
-        from hippopt.recipes.cohort_report import CohortReportRequest, cohort_report
+        from hippopt.recipes.cohort_report import CohortReportRequest, cohort_report, masks_in
 
-        cohort_report(CohortReportRequest(options.source, options.output, jobs=core_count()), console)
+        if masks_in(options.output):
+            cohort_report(CohortReportRequest(options.source, options.output, jobs=core_count()), console)
+        else:
+            console.warn(f"--report: {options.output} holds no mask, so there is no page to write")
     if options.json:
         from hippopt.reporting.pages.cohort_facts import tables_for_programs
 

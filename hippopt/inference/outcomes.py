@@ -78,6 +78,14 @@ def masks_of_others(scans: Sequence[ScanFiles], output: Path) -> list[Path]:
     return sorted({output / there[scan] for scan in said & there.keys()})
 
 
+def made_nothing(output: Path) -> bool:
+    """Whether a prediction into this folder ended, and no mask came of it: each scan failed."""
+    names = [path.name for path in output.iterdir()] if output.is_dir() else []
+    journals = part_journals(output) or single_journals(names, output)
+    masks = [name for name in names if split_ending(name)]
+    return FAILURES in names and not (journals or masks or read_volumes(output / VOLUMES))
+
+
 def map_path(files: ScanFiles, kind: str, output: Path) -> Path:
     """Where a map beside the mask goes. kind: `uncertainty` or `probabilities`."""
     if files.target is None:

@@ -22,8 +22,9 @@ def import_monai_lean() -> None:
     """Let MONAI, when this process first imports it, be its networks and inferers, without its other parts and as if
     NEEDLESS were not installed.
 
-    Nothing is imported yet. Everything can be imported as ever afterwards. For commands only: in their process MONAI's
-    own uses of NEEDLESS stay unavailable, which a caller from Python may want.
+    Nothing is imported yet. Afterwards NEEDLESS can be imported as ever, and MONAI's other parts by their full names
+    (`import monai.losses`). For commands only: in their process MONAI's own uses of NEEDLESS stay unavailable, which a
+    caller from Python may want.
     """
     if "monai" not in sys.modules and not any(isinstance(finder, _Finder) for finder in sys.meta_path):
         sys.meta_path.insert(0, _Finder())
@@ -42,7 +43,7 @@ class _Finder(MetaPathFinder):
     ) -> ModuleSpec | None:
         """Refuse what is hidden, wrap MONAI's loader, and leave all else to the next finder."""
         if fullname in NEEDLESS and self.thread == get_ident():
-            raise ModuleNotFoundError(f"{fullname} is not needed", name=fullname)
+            raise ModuleNotFoundError(f"hidden from MONAI by a command of hippopt: {fullname}", name=fullname)
         if fullname != "monai":
             return None
         sys.meta_path.remove(self)
@@ -63,7 +64,7 @@ class _Loader(Loader):
         return self.own.create_module(spec)
 
     def exec_module(self, module: ModuleType) -> None:
-        """Import MONAI and the parts that hippopt uses, and leave the module as if it had been imported as ever."""
+        """Import MONAI and the parts that hippopt uses, and give the module its own loader back."""
         if module.__spec__ is not None:
             module.__spec__.loader = module.__loader__ = self.own
         self.finder.thread = get_ident()

@@ -99,6 +99,14 @@ def report_on(
 
 def mask_files(predictions: Path) -> dict[str, Path]:
     """Scan -> its mask, of a folder of hippopt_predict or another program. Raises DatasetError where there is none."""
+    found = masks_in(predictions)
+    if not found:
+        raise DatasetError(f"-p {predictions}: no masks in it; give the folder that hippopt_predict wrote with -o")
+    return found
+
+
+def masks_in(predictions: Path) -> dict[str, Path]:
+    """Scan -> its mask. Raises DatasetError where the folder is not there, or two masks have one name."""
     if not predictions.is_dir():
         raise DatasetError(f"-p {predictions.absolute()}: no such folder")
     maps = tuple(f"_{kind}.nii.gz" for kind in (UNCERTAINTY, PROBABILITIES))
@@ -112,8 +120,6 @@ def mask_files(predictions: Path) -> dict[str, Path]:
             if name in found:
                 raise DatasetError(f"{path}: ambiguous, {found[name].name} has the same name; keep one of them")
             found[name] = path
-    if not found:
-        raise DatasetError(f"-p {predictions}: no masks in it; give the folder that hippopt_predict wrote with -o")
     return found
 
 

@@ -183,7 +183,7 @@ def predict_from_file(model: Path, base: Path | None, request: PredictionRequest
         raise UsageError(
             f"--model {missing_path(model)}{ships}"
             if not model.exists()
-            else f"--model {model}: a folder; give a file of hippopt_export"
+            else f"--model {model}: not a file; give one of hippopt_export{ships}"
         )
     with tempfile.TemporaryDirectory() as folder:
         workspace = Workspace(Path(folder))

@@ -15,7 +15,7 @@ from hippopt.errors import OutputError, UsageError
 from hippopt.files.scan_listing import ScanFiles, list_scans
 from hippopt.inference.journal import Part
 from hippopt.inference.label_tables import write_label_tables
-from hippopt.inference.outcomes import masks_of_others, remove_masks
+from hippopt.inference.outcomes import made_nothing, masks_of_others, remove_masks
 from hippopt.inference.output_checks import check_output, check_outputs
 from hippopt.inference.request import PredictionRequest
 from hippopt.inference.segmentation import Wanted
@@ -29,6 +29,12 @@ from hippopt.recipes.standards import with_head_sizes
 from hippopt.stages.predict import PredictionSettings, predict
 from hippopt.workspace import PROVENANCE, Workspace
 
+HASHES = {  # of prediction.json -> what it means that one differs
+    "plan_hash": "by another plan",
+    "base_sha256": "from another base",
+    "adapters_sha256": "by other networks of this name",
+    "locators_sha256": "by other locators of this name",
+}
 CHOSEN = ("runs", "postprocessing")  # of prediction.json, only where hippopt_best chose such
 
 
@@ -161,7 +167,7 @@ def check_identity(request: PredictionRequest, identity: dict[str, Any]) -> dict
     if request.overwrite:
         return {}
     old = known_identity(request.output)
-    if old is None:
+    if old is None or ("parts" not in old and made_nothing(request.output)):
         return {}
     changed = _changes(old, identity)
     if changed:
@@ -173,12 +179,13 @@ def check_identity(request: PredictionRequest, identity: dict[str, Any]) -> dict
 
 
 def _changes(old: Mapping[str, Any], identity: Mapping[str, Any]) -> str:
-    """What made the masks that are there -> what would make them now; empty where both are the same."""
-    return "; ".join(
-        f"{key} {old.get(key)} -> {identity.get(key)}"
-        for key in dict.fromkeys((*identity, *(key for key in CHOSEN if key in old)))
-        if key != "hippopt" and old.get(key) != identity.get(key)
-    )
+    """What made the masks that are there -> what would make them now; empty where both are the same. Hashes are named
+    only where nothing else differs, and in words.
+    """
+    keys = dict.fromkeys((*identity, *(key for key in CHOSEN if key in old)))
+    changed = [key for key in keys if key != "hippopt" and old.get(key) != identity.get(key)]
+    told = [f"{key} {old.get(key)} -> {identity.get(key)}" for key in changed if key not in HASHES]
+    return "; ".join(told or [HASHES[key] for key in changed])
 
 
 def _made_otherwise(request: PredictionRequest, identity: Mapping[str, Any]) -> str:

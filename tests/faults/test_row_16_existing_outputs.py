@@ -1,5 +1,6 @@
 """Masks that are there already are kept where they belong to their scan, and are never replaced unasked."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from tests.synthetic import (
     Command,
     assert_only_failed,
+    blob_case,
     failures,
     read_mask,
     run_predict,
@@ -118,3 +120,34 @@ def test_row_16_a_table_of_another_version_is_replaced_and_said_so(
         and volumes(out).voxels.tolist() == table.voxels.tolist()
     )
     assert "not a table" not in run_predict(run_command, trained_root, scans, out)[2]
+
+
+def test_row_16_a_folder_where_every_scan_failed_is_free(
+    trained_root: Path, tmp_path: Path, run_command: Command
+) -> None:
+    """The remedy of a 4D scan is --volume: no mask is there that another volume made. --report has nothing to show."""
+    image = np.stack([blob_case(100)[0]] * 2, -1)
+    scan, out = save_nifti(tmp_path / "scans" / "four.nii.gz", image), tmp_path / "out"
+    code, said, err = run_predict(run_command, trained_root, scan, out, "--report", "--json")
+    assert code == 1 and "choose it with --volume" in err and "holds no mask, so there is no page" in err
+    result = json.loads(said)
+    assert result["error"] is None and list(result["failures"]) and result["exit_code"] == 1
+    code, _, err = run_predict(run_command, trained_root, scan, out, "--volume", "0")
+    assert code == 0, err
+    code, _, err = run_predict(run_command, trained_root, scan, out, "--volume", "1")
+    assert code == 1 and "its masks were made otherwise (volume 0 -> 1)" in err
+
+
+def test_row_16_other_networks_of_one_name_are_told_in_words(
+    trained_root: Path, tmp_path: Path, run_command: Command
+) -> None:
+    scans, out = write_scans(tmp_path / "scans", "a.nii.gz"), tmp_path / "out"
+    assert run_predict(run_command, trained_root, scans, out)[0] == 0
+    record = json.loads((out / "prediction.json").read_text())
+    record["adapters_sha256"] = ["0" * 64]
+    (out / "prediction.json").write_text(json.dumps(record))
+    code, _, err = run_predict(run_command, trained_root, scans, out)
+    assert code == 1 and "made otherwise (by other networks of this name)" in err and "0000" not in err
+    (out / "prediction.json").write_text(json.dumps(record | {"run": "another"}))
+    code, _, err = run_predict(run_command, trained_root, scans, out)
+    assert code == 1 and "made otherwise (run another -> full)" in err

@@ -180,3 +180,5 @@ def test_the_next_command_goes_on_from_what_is_trained(
     corrected(given, 50, "later_1")
     code, said, _ = correct(run_command, root, given)
     assert code == 0 and f"then hippopt_train Blob {word} --continue-from full" in said
+    code, said, err = run_plan(run_command, root, "--device", "cpu")
+    assert code == 0 and f"next: hippopt_train Blob {word} --continue-from full" in said, err

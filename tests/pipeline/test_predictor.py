@@ -1,5 +1,7 @@
 """The Python interface gives what hippopt_predict writes, whatever it is given."""
 
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -235,3 +237,25 @@ def test_a_prediction_shows_itself_in_three_lines(predictor: Predictor, scans: P
     known = replace(found.volumes[0], predicted_dice=0.871, volume_low_mm3=1.2, volume_high_mm3=3.4)
     sure = replace(found, volumes=(known,))
     assert repr(sure).splitlines()[1].endswith("mm3 (1 to 3), predicted Dice 0.87")
+
+
+FORKED = """
+import multiprocessing, sys
+import numpy as np, torch
+from hippopt import Predictor
+torch.set_num_threads(2)
+predictor = Predictor.load(sys.argv[1], device="cpu")
+before = predictor.predict(sys.argv[2]).mask
+def predict(path):
+    return predictor.predict(path).mask
+with multiprocessing.get_context("fork").Pool(1) as pool:
+    after = pool.apply_async(predict, (sys.argv[2],)).get(timeout=100)
+print((before == after).all())
+"""
+
+
+def test_a_forked_process_predicts_too(trained_root: Path, scans: Path) -> None:
+    """torch's threads are gone in a forked process, and would be waited for for ever."""
+    given = [str(run_path(trained_root)), str(scans / "RAS.nii.gz")]
+    found = subprocess.run([sys.executable, "-c", FORKED, *given], capture_output=True, text=True, timeout=200)
+    assert found.stdout.strip() == "True", found.stderr
