@@ -82,6 +82,11 @@ class Prediction:
         return itk_of(self.mask, self.scan)
 
 
+def _has_geometry(source: Source) -> bool:
+    """Whether it says itself how its voxels lie: a file or an image."""
+    return isinstance(source, str | Path) or is_nibabel(source) or is_itk(source)
+
+
 def _one_thread() -> None:
     """Let torch compute with one thread: a forked process has none of its parent's, and would wait for them forever."""
     import torch
@@ -273,7 +278,7 @@ class Predictor:
             if spacing_mm is not None and np.ndim(spacing_mm) == 0:
                 raise UsageError(f"spacing_mm {spacing_mm}: give three sizes in mm, (z, y, x)")
             return scan_of_array(source, spacing_mm, affine, name)
-        if spacing_mm is not None or affine is not None:
+        if (spacing_mm is not None or affine is not None) and _has_geometry(source):
             raise UsageError("spacing_mm and affine are for numpy arrays; files and images bring their own")
         if is_nibabel(source):
             return scan_of_nibabel(source, name, volume)

@@ -37,11 +37,11 @@ def scan_of_array(array: npt.NDArray[Any], spacing_mm: Sequence[float] | None, a
         assert spacing_mm is not None
         if len(spacing_mm) != 3:
             raise UsageError(f"{name}: spacing_mm {tuple(spacing_mm)}; give three sizes in mm, (z, y, x)")
-        matrix = np.diag([*(float(step) for step in spacing_mm[::-1]), 1.0])
+        matrix = np.diag([*_numbers(spacing_mm[::-1], f"{name}: spacing_mm {tuple(spacing_mm)}"), 1.0])
         if not (np.diag(matrix) > 0).all():
             raise ImageError(f"{name}: spacing_mm {tuple(spacing_mm)}; sizes must be above 0")
     else:
-        matrix = np.array(affine, dtype=float)
+        matrix = _numbers(affine, f"{name}: affine of type {type(affine).__name__}")
         if matrix.shape != (4, 4):
             raise UsageError(f"{name}: affine of shape {matrix.shape}; give 4 x 4")
         spacing = np.linalg.norm(matrix[:3, :3], axis=0)[::-1]
@@ -54,6 +54,14 @@ def scan_of_array(array: npt.NDArray[Any], spacing_mm: Sequence[float] | None, a
     with np.errstate(over="ignore", invalid="ignore"):
         values = np.ascontiguousarray(array, dtype=kind)
     return Scan(path, values, grid_of(size, checked_affine(path, matrix, notes)), None, notes)
+
+
+def _numbers(values: object, what: str) -> npt.NDArray[np.float64]:
+    """The values as numbers. Raises UsageError, in which `what` names them."""
+    try:
+        return np.array(values, dtype=float)
+    except (TypeError, ValueError):
+        raise UsageError(f"{what}; give numbers") from None
 
 
 def is_nibabel(thing: object) -> bool:

@@ -197,6 +197,9 @@ def test_what_cannot_be_segmented_is_said_in_one_line(predictor: Predictor, scan
         (UsageError, "bring their own", scans / "RAS.nii.gz", {"spacing_mm": (1, 1, 1)}),
         (UsageError, "give three sizes", array, {"spacing_mm": 1.0}),
         (UsageError, "of type int", 3, {}),
+        (UsageError, "of type list", [array.tolist()], {"spacing_mm": (1, 1, 1)}),
+        (UsageError, "give numbers", array, {"spacing_mm": ("a", "b", "c")}),
+        (UsageError, "affine of type str; give numbers", array, {"affine": "identity"}),
         (ImageError, "several values", sitk.Image([9, 9, 9], sitk.sitkVectorFloat32, 3), {}),
     ]
     for kind, words, source, options in faults:
