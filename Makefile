@@ -30,10 +30,11 @@ docs: $(INSTALLED)
 	$(BIN)/python docs/generate.py
 
 # torch first and pinned: asked for without its version, an index may hand out a build of several gigabytes
+# compat: a path in a .pth file; by default a folder called hippopt in the current folder, as a clone is, hides the package
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet -c constraints.txt torch==2.13.0
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
+	$(BIN)/python -m pip install --quiet -c constraints.txt --config-settings editable_mode=compat -e '.[dev]'
 	touch $(INSTALLED)
 
 clean:

@@ -2,7 +2,8 @@
 
 from hippopt.artifacts.codec import SCHEMA, Record
 
-LEAST_SCANS = 10  # with fewer, nothing is called unusual
+LEAST_SCANS = 10  # with fewer, nothing is called unusual but a volume that is many times another
+MANY_TIMES = 3.0  # the median of few scans, or a part of it: no one's anatomy, but a network that learned nothing
 # Tukey's: a value this many interquartile ranges beyond a quartile is an outlier, or far out
 FENCE, OUTER_FENCE = (
     1.5,
@@ -33,6 +34,12 @@ class Spread(Record, frozen=True, kw_only=True):
         """Whether a value lies beyond the limits, where there are such."""
         limits = self.limits
         return limits is not None and not limits[0] <= value <= limits[1]
+
+    def unusual_volume(self, value: float) -> bool:
+        """Whether a volume lies beyond the limits; of few scans, whether it is many times their median or a part."""
+        if self.scans >= LEAST_SCANS:
+            return self.unusual(value)
+        return self.median > 0 and not self.median / MANY_TIMES <= value <= self.median * MANY_TIMES
 
 
 class Cohort(Record, frozen=True, kw_only=True):

@@ -20,7 +20,7 @@ from hippopt.errors import HippoptError, Interrupted, UsageError
 from hippopt.machine import ran_out_of_memory
 from hippopt.networks.lean_import import import_monai_lean
 from hippopt.parent_process import watch_parent
-from hippopt.surroundings import draw_into_files
+from hippopt.surroundings import draw_into_files, wait_briefly
 from hippopt.workspace import Workspace
 
 LESS_MEMORY = (
@@ -90,6 +90,7 @@ def run(
     options = parser.parse_args(arguments)
     watch_parent()
     draw_into_files()
+    wait_briefly()
     import_monai_lean()
     console = TerminalConsole(as_json=getattr(options, "json", False))
     for stream in (sys.stdout, sys.stderr):  # a path with any byte in its name can then be printed

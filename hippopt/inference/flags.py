@@ -41,7 +41,7 @@ def label_flags(
     found = [
         (AT_EDGE, at_edge),
         (PARTS, usual_parts is not None and parts > usual_parts),
-        (VOLUME, volumes is not None and volumes.unusual(volume_mm3)),
+        (VOLUME, volumes is not None and volumes.unusual_volume(volume_mm3)),
     ]
     return [flag for flag, odd in found if odd]
 

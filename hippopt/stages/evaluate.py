@@ -68,7 +68,7 @@ def evaluate(
     ]
     unmatched = len(set(reference) - set(predicted))
     if unmatched:
-        console.warn(f"{counted(unmatched, 'label')} without a prediction: not scored")
+        console.warn(f"{counted(unmatched, 'label file')} without a prediction: not scored")
 
     def read(case: str) -> tuple[Scan, Scan] | str:
         try:

@@ -2,7 +2,7 @@
 
 import time
 
-from hippopt.console import Console
+from hippopt.console import Console, counted
 from hippopt.networks.tuning import Tuned
 from hippopt.training.checkpoint import LoopState
 from hippopt.training.fold import FoldInputs, FoldRequest
@@ -76,7 +76,7 @@ class ProgressBar:
             each = (now - self.first[1]) / TIMED_STEPS
             left = self.budget.steps - step
             self.console.say(
-                f"{left} steps to go take about {max(1, round(left * each / 60))} min, at {each:.2g} s per step;"
+                f"{counted(left, 'step')} to go: about {max(1, round(left * each / 60))} min, at {each:.2g} s per step;"
                 " validation comes on top"
             )
 

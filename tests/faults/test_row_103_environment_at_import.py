@@ -44,3 +44,17 @@ def test_row_103_planning_and_training_go_on(
     root = copied(trained_root, tmp_path, results=False)
     trained = run("train", *train_arguments(root), before=before, **environment)
     assert trained.returncode == 0, trained.stderr
+
+
+@pytest.mark.parametrize("given", [{}, {"OMP_WAIT_POLICY": "active"}, {"GOMP_SPINCOUNT": "7"}], ids=str)
+def test_row_103_threads_wait_briefly_unless_the_environment_says_how(given: dict[str, str]) -> None:
+    """Cores that other work shares: threads that wait without pause take the time of those they wait for."""
+    code = (
+        "import argparse, os; from hippopt.cli.command import run\n"
+        "parser = argparse.ArgumentParser(); parser.set_defaults(root='.', debug=False)\n"
+        "run(parser, lambda *_: print(os.environ.get('GOMP_SPINCOUNT'), os.environ.get('OMP_WAIT_POLICY')), [])"
+    )
+    kept = {name: value for name, value in os.environ.items() if name not in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")}
+    found = subprocess.run([sys.executable, "-c", code], env=kept | given, capture_output=True, text=True)
+    spins = given.get("GOMP_SPINCOUNT", "None" if given else "10000")
+    assert found.stdout.split() == [spins, given.get("OMP_WAIT_POLICY", "None")], found.stderr

@@ -43,7 +43,11 @@ def test_only_the_cases_named_count() -> None:
 
 def test_fewer_than_ten_scans_make_nothing_unusual() -> None:
     assert Spread(scans=9, first_quartile=1, median=1, third_quartile=1).limits is None
-    assert not Spread(scans=9, first_quartile=1, median=1, third_quartile=1).unusual(99)
+    few = Spread(scans=9, first_quartile=1, median=1, third_quartile=1)
+    assert not few.unusual(99)
+    assert [few.unusual_volume(value) for value in (0.3, 0.4, 2.9, 3.1, 20)] == [True, False, False, True, True]
+    many = Spread(scans=20, first_quartile=1, median=1, third_quartile=1)
+    assert many.unusual_volume(1.1) and not many.unusual_volume(1)
     for scans, limit in ((10, 5.0), (19, 5.0), (20, 3.5)):
         assert Spread(scans=scans, first_quartile=1, median=1, third_quartile=2).unusual(limit + 0.1)
         assert not Spread(scans=scans, first_quartile=1, median=1, third_quartile=2).unusual(limit)

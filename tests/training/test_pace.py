@@ -32,14 +32,12 @@ def run(clock: list[float], budget: Budget, steps: int, first: int = 0) -> list[
 
 
 def test_the_duration_is_told_once_without_the_first_step(clock: list[float]) -> None:
-    assert run(clock, Budget(1511), 40) == [
-        "1500 steps to go take about 50 min, at 2 s per step; validation comes on top"
-    ]
+    assert run(clock, Budget(1511), 40) == ["1500 steps to go: about 50 min, at 2 s per step; validation comes on top"]
 
 
 def test_a_resumed_fold_tells_what_is_left(clock: list[float]) -> None:
     assert run(clock, Budget(1511), 40, first=1200) == [
-        "300 steps to go take about 10 min, at 2 s per step; validation comes on top"
+        "300 steps to go: about 10 min, at 2 s per step; validation comes on top"
     ]
 
 
