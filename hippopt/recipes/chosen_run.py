@@ -152,11 +152,11 @@ def choose_run(workspace: Workspace, dataset: str, run: str | None) -> str:
         return runs[0]
     if not runs:
         raise UsageError(f"{dataset}: nothing is trained yet; run `hippopt_train {dataset[11:]} 0` first")
-    compared = f", or let `hippopt_best {workspace.short_name(dataset)}` compare them"
+    by_best = f", or let `hippopt_best {workspace.short_name(dataset)}` compare them"
     validated = any(fold.isdigit() for name in runs for fold in workspace.trained_folds(dataset, name))
     ships = "; the model that ships is --model NAME (hippopt_models lists it)"
     raise UsageError(
-        f"{dataset}: several runs; choose one with --run: {', '.join(runs)}{compared if validated else ''}{ships}"
+        f"{dataset}: several runs; choose one with --run: {', '.join(runs)}{by_best if validated else ''}{ships}"
     )
 
 
