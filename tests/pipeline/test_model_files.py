@@ -246,7 +246,7 @@ def test_a_model_file_in_place_of_a_data_set_is_told_what_to_do(
         (("-d", file), (f"--model {file}", f"hippopt_install {file}")),
         (("--model", file, "--run", LORA), ("leave --run out",)),
         (("--model", tmp_path / "modle.zip"), ("not found", "model.zip")),
-        (("--model", tmp_path), ("a folder",)),
+        (("--model", tmp_path), ("not a file", "hippopt_export")),
         (("--base", file), ("only with --model",)),
     ):
         code, _, err = run_command("predict", *arguments, *more)
